@@ -1,0 +1,3 @@
+//! The `bis` command.
+
+fn main() {}

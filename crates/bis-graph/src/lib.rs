@@ -1,0 +1,1 @@
+//! The application graph, its rules and exports.

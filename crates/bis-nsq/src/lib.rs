@@ -1,0 +1,1 @@
+//! The NSQ wire protocol, bytes in and out.

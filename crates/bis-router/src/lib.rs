@@ -1,0 +1,1 @@
+//! The durable event router that speaks NSQ.

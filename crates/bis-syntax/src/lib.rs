@@ -1,0 +1,1 @@
+//! The grammar of Bis's attributes and declarations, shared by macros and analyser.
