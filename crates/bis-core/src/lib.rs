@@ -1,1 +1,20 @@
-//! Words that every part of Bis shares: names, ids, policies, the event envelope, broker capabilities.
+//! Words that every part of Bis shares: names, ids, policies, the event envelope, dead letters and what each broker
+//! can do. It does no I/O, reads no clock and knows no async runtime.
+
+pub mod capabilities;
+pub mod dead_letter;
+pub mod duration;
+pub mod envelope;
+pub mod event_id;
+pub mod name;
+pub mod policy;
+
+pub use capabilities::{BrokerKind, Capabilities};
+pub use dead_letter::{DeadLetter, DeadReason};
+pub use duration::{format_duration, parse_duration};
+pub use envelope::{Attributes, Envelope, NotAnEnvelope, TraceContext};
+pub use event_id::EventId;
+pub use name::{
+    AppName, InvalidName, Namespace, ServiceName, SubscriptionName, TopicName, name_error, physical_name,
+};
+pub use policy::{Retention, RetryPolicy};

@@ -1,0 +1,132 @@
+//! The event as it travels: CloudEvents 1.0, with our own facts in extension attributes.
+//!
+//! On a broker without headers the envelope is one JSON object in CloudEvents' structured mode
+//! (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>). The data stays the very bytes
+//! that were published: JSON is embedded as it is, anything else goes into `data_base64`.
+//!
+//! | Extension | Holds |
+//! |---|---|
+//! | `partitionkey` | the ordering key |
+//! | `traceparent`, `tracestate` | the W3C trace context of the publish |
+//! | `bisattributes` | the event's attributes, a JSON object as text, since their names may hold what CloudEvents forbids |
+//! | `biscause` | the id of the event whose handler published this one |
+//! | `bissubscription` | the one subscription that this copy is meant for, in a replay |
+//! | `bisreplay` | how often the event was replayed, when it was |
+
+mod json;
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+
+use crate::{EventId, SubscriptionName};
+
+/// The content type of one event in CloudEvents' structured JSON mode.
+pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// An event's attributes by name; values are JSON scalars as text.
+pub type Attributes = BTreeMap<String, String>;
+
+/// The W3C trace context (<https://www.w3.org/TR/trace-context/>) in which an event was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The header `traceparent`, as it is.
+    pub traceparent: String,
+    /// The header `tracestate`, as it is.
+    pub tracestate: Option<String>,
+}
+
+/// One event with all that travels along.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Envelope {
+    /// Given by the producer; stays the same through retries and replays.
+    pub id: EventId,
+    /// Where the event was published: `/app/service`.
+    pub source: String,
+    /// The name of the event's type.
+    pub event_type: String,
+    /// When it was published, on the producer's clock.
+    pub time: SystemTime,
+    /// The media type of `data`; `None` means JSON.
+    pub content_type: Option<String>,
+    /// The ordering key.
+    pub key: Option<String>,
+    /// Copies of fields for filters, and what the publisher added.
+    pub attributes: Attributes,
+    /// The trace in which it was published.
+    pub trace: Option<TraceContext>,
+    /// The event whose handler published this one.
+    pub cause: Option<EventId>,
+    /// The only subscription that is meant, when this is a replay for one.
+    pub target: Option<SubscriptionName>,
+    /// How often the event was replayed before this copy.
+    pub replay: u32,
+    /// The very bytes that were published.
+    pub data: Bytes,
+}
+
+/// A body that is no CloudEvents 1.0 object in structured mode: another system's, to be taken as bare data.
+#[derive(Debug, thiserror::Error)]
+#[error("not a CloudEvents 1.0 object: {0}")]
+pub struct NotAnEnvelope(#[from] serde_json::Error);
+
+impl Envelope {
+    /// A new event with nothing but its data.
+    pub fn new(
+        id: EventId,
+        source: impl Into<String>,
+        event_type: impl Into<String>,
+        time: SystemTime,
+        data: Bytes,
+    ) -> Self {
+        Self {
+            id,
+            source: source.into(),
+            event_type: event_type.into(),
+            time,
+            content_type: None,
+            key: None,
+            attributes: Attributes::new(),
+            trace: None,
+            cause: None,
+            target: None,
+            replay: 0,
+            data,
+        }
+    }
+
+    /// An event of a client that knows nothing of CloudEvents: the body is the data, id and time are the broker's.
+    pub fn foreign(id: EventId, time: SystemTime, body: Bytes) -> Self {
+        Self::new(id, "/", "", time, body)
+    }
+
+    /// One JSON object in CloudEvents' structured mode.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an envelope has text keys and no failing value")
+    }
+
+    /// Reads one JSON object in CloudEvents' structured mode. JSON data stays a view into `body`.
+    pub fn from_json(body: Bytes) -> Result<Self, NotAnEnvelope> {
+        Ok(json::decode(body)?)
+    }
+
+    /// Whether this copy is for `subscription`: unless it is a replay for another one.
+    pub fn is_for(&self, subscription: &SubscriptionName) -> bool {
+        self.target.as_ref().is_none_or(|target| target == subscription)
+    }
+}
+
+/// A time as RFC 3339 text in UTC.
+pub fn format_time(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::MAX).to_string()
+}
+
+/// Reads an RFC 3339 text. A time before 1970 is read as 1970.
+pub fn parse_time(text: &str) -> Result<SystemTime, jiff::Error> {
+    let timestamp: jiff::Timestamp = text.parse()?;
+    let nanos = u64::try_from(timestamp.as_nanosecond()).unwrap_or(0);
+    Ok(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos))
+}

@@ -1,0 +1,102 @@
+//! What may be declared about a topic or subscription, with the defaults that hold on every broker.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How long a handler may run on one delivery.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many deliveries of one subscription a process handles at once.
+pub const DEFAULT_CONCURRENCY: usize = 100;
+
+/// How the deliveries of a subscription are retried after an ordinary error.
+///
+/// The wait starts at `min_backoff` and doubles with each attempt up to `max_backoff`; a random quarter is added, so that
+/// events which failed together do not come back together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// How often an event is attempted in all, the first time included, before it becomes a dead letter.
+    pub max_attempts: u32,
+    /// The wait after the first attempt.
+    pub min_backoff: Duration,
+    /// The longest wait.
+    pub max_backoff: Duration,
+}
+
+impl RetryPolicy {
+    /// 100 attempts, from 10 s doubling to 10 min.
+    pub const DEFAULT: RetryPolicy = RetryPolicy {
+        max_attempts: 100,
+        min_backoff: Duration::from_secs(10),
+        max_backoff: Duration::from_secs(600),
+    };
+
+    /// Whether an event that failed on its `attempt`th attempt (counted from 1) is tried no more.
+    pub fn is_exhausted(&self, attempt: u32) -> bool {
+        attempt >= self.max_attempts
+    }
+
+    /// How long to wait after the `attempt`th attempt (counted from 1) failed. `jitter` is a random number in `0.0..1.0`.
+    pub fn backoff(&self, attempt: u32, jitter: f64) -> Duration {
+        let doublings = attempt.saturating_sub(1).min(31);
+        let wait = self.min_backoff.saturating_mul(1 << doublings);
+        let room_for_jitter = self.max_backoff.mul_f64(0.8).max(self.min_backoff);
+        wait.min(room_for_jitter).mul_f64(1.0 + jitter / 4.0).min(self.max_backoff.max(self.min_backoff))
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// How long a topic keeps what every subscription has handled, for replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// The oldest that is kept.
+    pub max_age: Duration,
+    /// The most that is kept, in bytes.
+    pub max_bytes: u64,
+}
+
+impl Retention {
+    /// 7 days or 10 GB.
+    pub const DEFAULT: Retention =
+        Retention { max_age: Duration::from_secs(7 * 24 * 60 * 60), max_bytes: 10_000_000_000 };
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_within_its_bounds() {
+        let policy = RetryPolicy::DEFAULT;
+        let waits: Vec<u64> = [1, 2, 3, 6, 7, 50].map(|n| policy.backoff(n, 0.0).as_secs()).to_vec();
+        assert_eq!(waits, [10, 20, 40, 320, 480, 480]);
+        for attempt in 1..200 {
+            for jitter in [0.0, 0.5, 0.999] {
+                let wait = policy.backoff(attempt, jitter);
+                assert!(
+                    (policy.min_backoff..=policy.max_backoff).contains(&wait),
+                    "{attempt} {jitter} {wait:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_attempt_is_the_maximum() {
+        let policy = RetryPolicy { max_attempts: 5, ..RetryPolicy::DEFAULT };
+        assert!(!policy.is_exhausted(4));
+        assert!(policy.is_exhausted(5));
+    }
+}
