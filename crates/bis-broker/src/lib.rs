@@ -1,1 +1,15 @@
 //! The contract that every broker keeps, and the channel state machine behind Bis's own brokers.
+//!
+//! A [`Broker`] takes events and gives deliveries; it knows nothing of handlers, retry policies, timeouts or dead letters,
+//! which live in one place of the runtime and so behave the same on every broker. This crate does no I/O and knows no
+//! async runtime, no wire format and no HTTP.
+
+mod broker;
+mod delivery;
+mod error;
+mod topology;
+
+pub use broker::{BoxFuture, Broker, Consumer, Outgoing};
+pub use delivery::{Delivery, Settle};
+pub use error::{ConsumeError, EnsureError, PublishError, SettleError};
+pub use topology::{SubscriptionSpec, TopicSpec, Topology};

@@ -1,0 +1,71 @@
+//! What a broker does for the runtime.
+
+use std::{future::Future, num::NonZeroUsize, pin::Pin, sync::Arc, time::Duration};
+
+use bis_core::{Capabilities, Envelope, TopicName};
+
+use crate::{ConsumeError, Delivery, EnsureError, PublishError, SubscriptionSpec, Topology};
+
+/// A future that a trait object can return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An event on its way to a broker.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The event.
+    pub envelope: Arc<Envelope>,
+    /// How long the broker keeps it back; zero is not at all.
+    pub delay: Duration,
+}
+
+/// Carries events from publishers to subscriptions, each event at least once to each subscription of its topic.
+///
+/// Every method may be called from many tasks at once. A driver reconnects by itself: an error of one call says nothing
+/// about the next.
+pub trait Broker: Send + Sync + 'static {
+    /// What this broker can do. What it cannot do, it refuses with an error that says so.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Makes sure that every topic and subscription of `topology` exists, so that an event published before its
+    /// subscription's first consumer connects is kept for it. Idempotent; removes nothing.
+    ///
+    /// Waits while the broker cannot be reached, and logs that it does: dropping the future gives up.
+    fn ensure<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<(), EnsureError>>;
+
+    /// Hands events to the broker. Resolves with one result an event, in their order, once the broker has answered for
+    /// each; `Ok` means that the broker has the event as durably as its capabilities say.
+    ///
+    /// Events of one call, and calls awaited one after the other, enter the topic in that order. Dropping the future
+    /// leaves open which of the events the broker has. An event that failed with [`PublishError::Unanswered`] may be there
+    /// too.
+    fn publish<'a>(
+        &'a self,
+        topic: &'a TopicName,
+        events: Vec<Outgoing>,
+    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>>;
+
+    /// Starts to consume `subscription` in this process. Several consumers of one subscription share its events.
+    fn subscribe<'a>(
+        &'a self,
+        subscription: &'a SubscriptionSpec,
+    ) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>>;
+
+    /// Flushes what was settled and lets go of every connection. Afterwards every call fails with `Closed`.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// One process's share of a subscription.
+///
+/// Dropping a consumer gives back what it received and did not settle, as soon as the broker notices.
+pub trait Consumer: Send {
+    /// Waits for deliveries and returns at least one and at most `max`, which is how many handlers are free: a driver asks
+    /// the broker for no more than that, beyond what it returned before and what is not settled yet.
+    ///
+    /// Cancel safe: a delivery is lost to no dropped future; the next call returns it. While the broker cannot be reached
+    /// this waits and reconnects. An error is final: the consumer is of no more use.
+    fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>>;
+
+    /// Asks the broker for no more, and releases what arrived in the meantime and was not returned by `receive` (uncounted
+    /// where the broker can). Deliveries that were returned can still be settled.
+    fn stop(&mut self) -> BoxFuture<'_, ()>;
+}

@@ -1,0 +1,49 @@
+//! One delivery of an event to a consumer, and how it is settled.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bis_core::Envelope;
+
+use crate::{BoxFuture, SettleError};
+
+/// An event that the broker handed to this consumer.
+pub struct Delivery {
+    /// The event.
+    pub envelope: Arc<Envelope>,
+    /// The broker's count of deliveries of this event to this subscription, from 1.
+    pub attempt: u32,
+    /// How long the broker leaves it here unless the lease is extended; `None` is until the consumer is gone.
+    pub lease: Option<Duration>,
+    /// How to settle it. Dropped unsettled, the event comes again, at the latest when the lease ends.
+    pub settle: Box<dyn Settle>,
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("envelope", &self.envelope)
+            .field("attempt", &self.attempt)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settles one delivery. Each of `ack`, `retry` and `release` consumes it, so nothing is settled twice.
+///
+/// A method resolves once the driver has taken the decision on; whether the broker gets to know it, is not promised:
+/// delivery is at least once. [`Broker::close`](crate::Broker::close) flushes what was decided.
+pub trait Settle: Send {
+    /// The event is handled: this subscription gets it no more.
+    fn ack(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>>;
+
+    /// The event comes again after `wait`, counted as one more attempt. A wait beyond the broker's longest is shortened
+    /// to it.
+    fn retry(self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>>;
+
+    /// The handler never started: the event comes again, at once if it can, to whichever consumer. Not counted where the
+    /// broker can take a delivery back uncounted.
+    fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>>;
+
+    /// The handler still runs: the lease starts anew.
+    fn extend(&mut self) -> BoxFuture<'_, Result<(), SettleError>>;
+}
