@@ -1,1 +1,56 @@
-//! The NSQ wire protocol, bytes in and out.
+//! The NSQ wire protocol V2: bytes in and out, for clients and for servers.
+//!
+//! Owns names, commands, frames, errors and the `IDENTIFY` negotiation, as
+//! <https://nsq.io/clients/tcp_protocol_spec.html> and nsqd 1.3 define them. What nsqd says word for
+//! word (clients compare whole strings) is said here word for word.
+//!
+//! This crate must never decide anything about delivery, and never look into a message's body. It opens
+//! sockets only in its `client` feature, which a server leaves off.
+//!
+//! A server reads commands and writes frames:
+//!
+//! ```
+//! use bis_nsq::{Command, Limits, decode_command, encode_response};
+//! use bytes::BytesMut;
+//!
+//! let mut received = BytesMut::from(&b"PUB orders\n\0\0\0\x02hi"[..]);
+//! let command = decode_command(&mut received, &Limits::default()).unwrap().unwrap();
+//! assert!(matches!(command, Command::Publish { topic, body } if topic == "orders" && body == "hi"));
+//!
+//! let mut sent = BytesMut::new();
+//! encode_response(&mut sent, b"OK");
+//! assert_eq!(&sent[..], b"\0\0\0\x06\0\0\0\0OK");
+//! ```
+
+mod command;
+mod decode;
+mod error;
+mod frame;
+mod identify;
+mod limits;
+mod message;
+mod name;
+
+
+pub use command::Command;
+pub use decode::decode_command;
+pub use error::{ErrorCode, ProtocolError};
+pub use frame::{
+    Frame, FrameError, decode_frame, encode_error, encode_message, encode_response, message_header,
+};
+pub use identify::{EXTENSION_VERSION, Extension, FEATURE_RELEASE, Identify, IdentifyReply};
+pub use limits::Limits;
+pub use message::{Message, MessageId};
+pub use name::{MAX_NAME_BYTES, Name, NameError};
+
+/// What a client of protocol V2 sends before its first command.
+pub const MAGIC_V2: &[u8; 4] = b"  V2";
+
+/// The response to a command that was taken.
+pub const OK: &[u8] = b"OK";
+
+/// The response that asks the client for a sign of life; a `NOP`, or any other command, gives one.
+pub const HEARTBEAT: &[u8] = b"_heartbeat_";
+
+/// The response to `CLS`: no more messages will come, what is in flight may still be settled.
+pub const CLOSE_WAIT: &[u8] = b"CLOSE_WAIT";

@@ -1,0 +1,161 @@
+//! What a client sends, as data, and its bytes.
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::{MessageId, Name};
+
+/// A command of a client. Bodies share the buffer that they were read into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `IDENTIFY`: who the client is and what it wants; see [`Identify`](crate::Identify) for the body.
+    Identify(Bytes),
+    /// `AUTH`: the secret that an authorization server judges.
+    Auth(Bytes),
+    /// `SUB`: deliver this channel's messages to this connection.
+    Subscribe {
+        /// The topic.
+        topic: Name,
+        /// The channel, made with its topic if it is not there.
+        channel: Name,
+    },
+    /// `RDY`: deliver while fewer than this many messages are in flight.
+    Ready(u32),
+    /// `FIN`: the message was handled.
+    Finish(MessageId),
+    /// `REQ`: deliver the message again.
+    Requeue {
+        /// Which message.
+        id: MessageId,
+        /// How long to wait first, clamped to the server's limit.
+        delay: Duration,
+    },
+    /// `TOUCH`: the message's timeout starts anew.
+    Touch(MessageId),
+    /// `RELEASE` (Bis's extension): give back a message that was never started, without counting it as an
+    /// attempt. Only after the server offered [`FEATURE_RELEASE`](crate::FEATURE_RELEASE).
+    Release(MessageId),
+    /// `PUB`: take one message.
+    Publish {
+        /// Where to.
+        topic: Name,
+        /// The message.
+        body: Bytes,
+    },
+    /// `MPUB`: take all these messages or none.
+    MultiPublish {
+        /// Where to.
+        topic: Name,
+        /// The messages, at least one.
+        bodies: Vec<Bytes>,
+    },
+    /// `DPUB`: take one message and deliver it later.
+    DeferredPublish {
+        /// Where to.
+        topic: Name,
+        /// How long to wait, in whole milliseconds.
+        delay: Duration,
+        /// The message.
+        body: Bytes,
+    },
+    /// `CLS`: no more messages, please; answered with `CLOSE_WAIT`.
+    Close,
+    /// `NOP`: the sign of life that a heartbeat asks for.
+    Nop,
+}
+
+impl Command {
+    /// The command's word on the wire.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Identify(_) => "IDENTIFY",
+            Self::Auth(_) => "AUTH",
+            Self::Subscribe { .. } => "SUB",
+            Self::Ready(_) => "RDY",
+            Self::Finish(_) => "FIN",
+            Self::Requeue { .. } => "REQ",
+            Self::Touch(_) => "TOUCH",
+            Self::Release(_) => "RELEASE",
+            Self::Publish { .. } => "PUB",
+            Self::MultiPublish { .. } => "MPUB",
+            Self::DeferredPublish { .. } => "DPUB",
+            Self::Close => "CLS",
+            Self::Nop => "NOP",
+        }
+    }
+
+    /// Appends the command's bytes. Durations are sent in whole milliseconds, rounded up, so that nothing
+    /// comes early.
+    pub fn encode(&self, buffer: &mut BytesMut) {
+        buffer.put_slice(self.word().as_bytes());
+        match self {
+            Self::Close | Self::Nop => buffer.put_u8(b'\n'),
+            Self::Finish(id) | Self::Touch(id) | Self::Release(id) => {
+                buffer.put_u8(b' ');
+                buffer.put_slice(id.as_bytes());
+                buffer.put_u8(b'\n');
+            }
+            Self::Requeue { id, delay } => {
+                buffer.put_u8(b' ');
+                buffer.put_slice(id.as_bytes());
+                end_with_number(buffer, whole_millis(*delay));
+            }
+            Self::Ready(count) => end_with_number(buffer, u64::from(*count)),
+            Self::Subscribe { topic, channel } => {
+                put_name(buffer, topic);
+                put_name(buffer, channel);
+                buffer.put_u8(b'\n');
+            }
+            Self::Identify(body) | Self::Auth(body) => {
+                buffer.put_u8(b'\n');
+                put_sized(buffer, body);
+            }
+            Self::Publish { topic, body } => {
+                put_name(buffer, topic);
+                buffer.put_u8(b'\n');
+                put_sized(buffer, body);
+            }
+            Self::DeferredPublish { topic, delay, body } => {
+                put_name(buffer, topic);
+                end_with_number(buffer, whole_millis(*delay));
+                put_sized(buffer, body);
+            }
+            Self::MultiPublish { topic, bodies } => {
+                put_name(buffer, topic);
+                buffer.put_u8(b'\n');
+                let size = 4 + bodies.iter().map(|body| 4 + body.len()).sum::<usize>();
+                buffer.reserve(4 + size);
+                put_length(buffer, size);
+                put_length(buffer, bodies.len());
+                bodies.iter().for_each(|body| put_sized(buffer, body));
+            }
+        }
+    }
+}
+
+fn put_name(buffer: &mut BytesMut, name: &Name) {
+    buffer.put_u8(b' ');
+    buffer.put_slice(name.as_bytes());
+}
+
+fn end_with_number(buffer: &mut BytesMut, number: u64) {
+    buffer.put_u8(b' ');
+    buffer.put_slice(number.to_string().as_bytes());
+    buffer.put_u8(b'\n');
+}
+
+fn put_sized(buffer: &mut BytesMut, body: &[u8]) {
+    buffer.reserve(4 + body.len());
+    put_length(buffer, body.len());
+    buffer.put_slice(body);
+}
+
+fn put_length(buffer: &mut BytesMut, length: usize) {
+    buffer.put_i32(i32::try_from(length).expect("bodies are bounded far below 2 GiB"));
+}
+
+fn whole_millis(delay: Duration) -> u64 {
+    u64::try_from(delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}

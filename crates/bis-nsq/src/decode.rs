@@ -1,0 +1,254 @@
+//! The server's side: bytes to commands, with nsqd's errors word for word.
+//!
+//! Checks what a command says by itself. Whether it is in place on this connection (`cannot SUB in current
+//! state`) is the server's to know.
+
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::{Command, ErrorCode, Limits, MessageId, Name, ProtocolError};
+
+/// Takes one command off the front of `buffer`; `None` when more bytes are needed (room for them is reserved).
+///
+/// An error is what to answer; [`ProtocolError::is_fatal`] says whether to close afterwards, and everything
+/// that this function refuses is fatal. Bodies and names are not copied: they keep the buffer alive.
+///
+/// A line longer than [`Limits::MAX_LINE_BYTES`] is refused with `E_INVALID`; nsqd closes without a word.
+pub fn decode_command(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Command>, ProtocolError> {
+    let window = &buffer[..buffer.len().min(Limits::MAX_LINE_BYTES)];
+    let Some(end) = window.iter().position(|byte| *byte == b'\n') else {
+        if window.len() == Limits::MAX_LINE_BYTES {
+            return Err(invalid("line over 16384 bytes"));
+        }
+        return Ok(None);
+    };
+    let line = window[..end].strip_suffix(b"\r").unwrap_or(&window[..end]);
+    let line_bytes = end + 1;
+    let Some(body_bytes) = body_bytes(line, &buffer[line_bytes..], limits)? else { return Ok(None) };
+    let needed = line_bytes + body_bytes.map_or(0, |size| 4 + size);
+    if buffer.len() < needed {
+        buffer.reserve(needed - buffer.len());
+        return Ok(None);
+    }
+    let line_len = line.len();
+    let whole = buffer.split_to(needed).freeze();
+    let body = body_bytes.map_or_else(Bytes::new, |_| whole.slice(line_bytes + 4..));
+    command(&whole.slice(..line_len), body, limits).map(Some)
+}
+
+/// How many bytes of body follow the line: `None` when the length has not arrived, `Some(None)` when the
+/// command has no body. Checks everything that nsqd checks before it reads the body.
+fn body_bytes(line: &[u8], rest: &[u8], limits: &Limits) -> Result<Option<Option<usize>>, ProtocolError> {
+    let mut words = line.split(|byte| *byte == b' ');
+    let word = words.next().unwrap_or_default();
+    let parameters = words.clone().count();
+    match word {
+        b"PUB" | b"MPUB" => {
+            let name = std::str::from_utf8(word).unwrap_or_default();
+            need(parameters, 1, name, "parameters")?;
+            check_topic(name, words.next().unwrap_or_default())?;
+        }
+        b"DPUB" => {
+            need(parameters, 2, "DPUB", "parameters")?;
+            check_topic("DPUB", words.next().unwrap_or_default())?;
+            deferral(words.next().unwrap_or_default(), limits)?;
+        }
+        b"AUTH" if parameters > 0 => return Err(invalid("AUTH invalid number of parameters")),
+        b"IDENTIFY" | b"AUTH" => {}
+        _ => return Ok(Some(None)),
+    }
+    let Some(length) = rest.first_chunk::<4>() else { return Ok(None) };
+    let length = i32::from_be_bytes(*length);
+    checked_length(word, length, limits).map(|size| Some(Some(size)))
+}
+
+fn checked_length(word: &[u8], length: i32, limits: &Limits) -> Result<usize, ProtocolError> {
+    let (code, noun, what, most) = match word {
+        b"PUB" => (ErrorCode::BadMessage, "PUB", "message", limits.max_message_bytes),
+        b"DPUB" => (ErrorCode::BadMessage, "DPUB", "message", limits.max_message_bytes),
+        b"MPUB" => (ErrorCode::BadBody, "MPUB", "body", limits.max_body_bytes),
+        b"AUTH" => (ErrorCode::BadBody, "AUTH", "body", limits.max_body_bytes),
+        _ => (ErrorCode::BadBody, "IDENTIFY", "body", limits.max_body_bytes),
+    };
+    let between = if what == "message" { "message body" } else { "body" };
+    match usize::try_from(length) {
+        Ok(size) if size > most => {
+            Err(ProtocolError::new(code, format!("{noun} {what} too big {length} > {most}")))
+        }
+        Ok(size) if size > 0 => Ok(size),
+        _ => Err(ProtocolError::new(code, format!("{noun} invalid {between} size {length}"))),
+    }
+}
+
+fn command(line: &Bytes, body: Bytes, limits: &Limits) -> Result<Command, ProtocolError> {
+    let mut words = line.split(|byte| *byte == b' ');
+    let word = words.next().unwrap_or_default();
+    let parameters = words.clone().count();
+    let mut next = || words.next().unwrap_or_default();
+    match word {
+        b"PUB" => Ok(Command::Publish { topic: topic("PUB", line, next())?, body }),
+        b"MPUB" => {
+            let topic = topic("MPUB", line, next())?;
+            Ok(Command::MultiPublish { topic, bodies: bodies(body, limits)? })
+        }
+        b"DPUB" => {
+            let topic = topic("DPUB", line, next())?;
+            Ok(Command::DeferredPublish { topic, delay: deferral(next(), limits)?, body })
+        }
+        b"FIN" => message_id("FIN", parameters, 1, next()).map(Command::Finish),
+        b"TOUCH" => message_id("TOUCH", parameters, 1, next()).map(Command::Touch),
+        b"RELEASE" if limits.extensions => message_id("RELEASE", parameters, 1, next()).map(Command::Release),
+        b"REQ" => {
+            let id = message_id("REQ", parameters, 2, next())?;
+            let delay = next();
+            let millis = decimal(delay)
+                .ok_or_else(|| invalid(format!("REQ could not parse timeout {}", text(delay))))?;
+            Ok(Command::Requeue { id, delay: Duration::from_millis(millis).min(limits.max_requeue_delay) })
+        }
+        b"RDY" => ready(parameters, next(), limits),
+        b"SUB" => {
+            need(parameters, 2, "SUB", "parameters")?;
+            let topic = topic("SUB", line, next())?;
+            let channel = next();
+            let channel = Name::from_bytes(line.slice_ref(channel)).map_err(|_| {
+                let text = format!("SUB channel name {} is not valid", quoted(channel));
+                ProtocolError::new(ErrorCode::BadChannel, text)
+            })?;
+            Ok(Command::Subscribe { topic, channel })
+        }
+        b"CLS" => Ok(Command::Close),
+        b"NOP" => Ok(Command::Nop),
+        b"IDENTIFY" => Ok(Command::Identify(body)),
+        b"AUTH" => Ok(Command::Auth(body)),
+        unknown => Err(invalid(format!("invalid command {}", text(unknown)))),
+    }
+}
+
+fn ready(parameters: usize, count: &[u8], limits: &Limits) -> Result<Command, ProtocolError> {
+    if parameters == 0 {
+        return Ok(Command::Ready(1));
+    }
+    let number =
+        decimal(count).ok_or_else(|| invalid(format!("RDY could not parse count {}", text(count))))?;
+    match u32::try_from(number) {
+        Ok(count) if count <= limits.max_rdy_count => Ok(Command::Ready(count)),
+        _ => Err(invalid(format!("RDY count {number} out of range 0-{}", limits.max_rdy_count))),
+    }
+}
+
+fn deferral(delay: &[u8], limits: &Limits) -> Result<Duration, ProtocolError> {
+    let millis =
+        decimal(delay).ok_or_else(|| invalid(format!("DPUB could not parse timeout {}", text(delay))))?;
+    let delay = Duration::from_millis(millis);
+    if delay > limits.max_requeue_delay {
+        let most = limits.max_requeue_delay.as_millis();
+        return Err(invalid(format!("DPUB timeout {millis} out of range 0-{most}")));
+    }
+    Ok(delay)
+}
+
+/// The bodies of `MPUB`: `count i32`, then `size i32` and that many bytes for each.
+fn bodies(mut rest: Bytes, limits: &Limits) -> Result<Vec<Bytes>, ProtocolError> {
+    let total = rest.len();
+    if total < 4 {
+        return Err(ProtocolError::new(ErrorCode::BadBody, "MPUB failed to read message count"));
+    }
+    let claimed = rest.get_i32();
+    let most = limits.max_body_bytes.saturating_sub(4) / 5;
+    let count =
+        usize::try_from(claimed).ok().filter(|count| *count > 0 && *count <= most).ok_or_else(|| {
+            ProtocolError::new(ErrorCode::BadBody, format!("MPUB invalid message count {claimed}"))
+        })?;
+    let bad = |text: String| ProtocolError::new(ErrorCode::BadMessage, text);
+    let mut bodies = Vec::with_capacity(count.min(rest.len() / 5));
+    for index in 0..count {
+        if rest.len() < 4 {
+            return Err(bad(format!("MPUB failed to read message({index}) body size")));
+        }
+        let claimed = rest.get_i32();
+        let size = usize::try_from(claimed)
+            .ok()
+            .filter(|size| *size > 0)
+            .ok_or_else(|| bad(format!("MPUB invalid message({index}) body size {claimed}")))?;
+        if size > limits.max_message_bytes {
+            return Err(bad(format!("MPUB message too big {size} > {}", limits.max_message_bytes)));
+        }
+        if size > rest.len() {
+            return Err(bad("MPUB failed to read message body".to_owned()));
+        }
+        bodies.push(rest.split_to(size));
+    }
+    if !rest.is_empty() {
+        return Err(ProtocolError::new(ErrorCode::BadBody, format!("MPUB invalid body size {total}")));
+    }
+    Ok(bodies)
+}
+
+fn topic(word: &str, line: &Bytes, name: &[u8]) -> Result<Name, ProtocolError> {
+    Name::from_bytes(line.slice_ref(name)).map_err(|_| bad_topic(word, name))
+}
+
+fn check_topic(word: &str, name: &[u8]) -> Result<(), ProtocolError> {
+    if Name::is_valid(name) { Ok(()) } else { Err(bad_topic(word, name)) }
+}
+
+fn bad_topic(word: &str, name: &[u8]) -> ProtocolError {
+    // nsqd 1.3 writes the code twice for `MPUB`; clients that compare whole strings know it so.
+    let again = if word == "MPUB" { "E_BAD_TOPIC " } else { "" };
+    let text = format!("{again}{word} topic name {} is not valid", quoted(name));
+    ProtocolError::new(ErrorCode::BadTopic, text)
+}
+
+fn message_id(word: &str, parameters: usize, needed: usize, id: &[u8]) -> Result<MessageId, ProtocolError> {
+    need(parameters, needed, word, "params")?;
+    MessageId::from_slice(id).ok_or_else(|| invalid("invalid message ID"))
+}
+
+fn need(parameters: usize, needed: usize, word: &str, noun: &str) -> Result<(), ProtocolError> {
+    if parameters < needed {
+        return Err(invalid(format!("{word} insufficient number of {noun}")));
+    }
+    Ok(())
+}
+
+fn invalid(text: impl Into<std::borrow::Cow<'static, str>>) -> ProtocolError {
+    ProtocolError::new(ErrorCode::Invalid, text)
+}
+
+/// A number of decimal digits only; nothing is nought, as in nsqd. Too large a number stays at the largest.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0_u64, |number, byte| {
+        byte.is_ascii_digit().then(|| number.saturating_mul(10).saturating_add(u64::from(byte - b'0')))
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The bytes in quotes as Go's `%q` writes them.
+fn quoted(bytes: &[u8]) -> String {
+    let mut quoted = String::from("\"");
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '"' => quoted.push_str("\\\""),
+                '\\' => quoted.push_str("\\\\"),
+                '\t' => quoted.push_str("\\t"),
+                '\r' => quoted.push_str("\\r"),
+                control if control.is_control() => quoted.push_str(&format!("\\x{:02x}", control as u32)),
+                plain => quoted.push(plain),
+            }
+        }
+        for byte in chunk.invalid() {
+            quoted.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

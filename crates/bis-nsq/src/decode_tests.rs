@@ -1,0 +1,142 @@
+//! Exact bytes of each command, both ways, and nsqd's words for each mistake.
+
+use bytes::BufMut;
+
+use super::*;
+
+const ID: MessageId = MessageId::new(*b"0123456789abcdef");
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// The bytes are the command's, and the command is the bytes', whole or byte by byte.
+fn check(command: &Command, bytes: &[u8]) {
+    let limits = Limits { extensions: true, ..Limits::default() };
+    let mut encoded = BytesMut::new();
+    command.encode(&mut encoded);
+    assert_eq!(encoded, bytes, "{command:?}");
+
+    let mut received = BytesMut::new();
+    let (last, first) = bytes.split_last().unwrap();
+    for byte in first {
+        received.put_u8(*byte);
+        assert_eq!(decode_command(&mut received, &limits), Ok(None), "{command:?}");
+    }
+    received.put_u8(*last);
+    received.put_slice(b"NOP\n");
+    assert_eq!(decode_command(&mut received, &limits).as_ref(), Ok(&Some(command.clone())));
+    assert_eq!(&received[..], b"NOP\n");
+}
+
+#[test]
+fn commands_have_these_bytes() {
+    check(&Command::Identify(Bytes::from_static(b"{}")), b"IDENTIFY\n\0\0\0\x02{}");
+    check(&Command::Auth(Bytes::from_static(b"s")), b"AUTH\n\0\0\0\x01s");
+    check(&Command::Subscribe { topic: name("t"), channel: name("c#ephemeral") }, b"SUB t c#ephemeral\n");
+    check(&Command::Ready(2500), b"RDY 2500\n");
+    check(&Command::Finish(ID), b"FIN 0123456789abcdef\n");
+    check(&Command::Touch(ID), b"TOUCH 0123456789abcdef\n");
+    check(&Command::Release(ID), b"RELEASE 0123456789abcdef\n");
+    check(&Command::Requeue { id: ID, delay: Duration::from_millis(1500) }, b"REQ 0123456789abcdef 1500\n");
+    check(
+        &Command::Publish { topic: name("t"), body: Bytes::from_static(b"a\nb\0") },
+        b"PUB t\n\0\0\0\x04a\nb\0",
+    );
+    check(
+        &Command::MultiPublish {
+            topic: name("t"),
+            bodies: vec![Bytes::from_static(b"x"), Bytes::from_static(b"yz")],
+        },
+        b"MPUB t\n\0\0\0\x0f\0\0\0\x02\0\0\0\x01x\0\0\0\x02yz",
+    );
+    check(
+        &Command::DeferredPublish {
+            topic: name("t"),
+            delay: Duration::from_millis(7),
+            body: Bytes::from_static(b"x"),
+        },
+        b"DPUB t 7\n\0\0\0\x01x",
+    );
+    check(&Command::Close, b"CLS\n");
+    check(&Command::Nop, b"NOP\n");
+}
+
+#[test]
+fn a_line_may_end_with_a_carriage_return() {
+    let mut received = BytesMut::from(&b"PUB t\r\n\0\0\0\x01xRDY\r\n"[..]);
+    let limits = Limits::default();
+    let publish = Command::Publish { topic: name("t"), body: Bytes::from_static(b"x") };
+    assert_eq!(decode_command(&mut received, &limits), Ok(Some(publish)));
+    assert_eq!(decode_command(&mut received, &limits), Ok(Some(Command::Ready(1))));
+    assert!(received.is_empty());
+}
+
+#[test]
+fn a_requeue_is_clamped_and_rounded_up() {
+    let mut received = BytesMut::from(&b"REQ 0123456789abcdef 99999999999999999999999\n"[..]);
+    let hour = Duration::from_secs(3600);
+    let command = decode_command(&mut received, &Limits::default());
+    assert_eq!(command, Ok(Some(Command::Requeue { id: ID, delay: hour })));
+
+    let mut sent = BytesMut::new();
+    Command::Requeue { id: ID, delay: Duration::from_micros(1) }.encode(&mut sent);
+    assert_eq!(&sent[..], b"REQ 0123456789abcdef 1\n");
+}
+
+#[test]
+fn mistakes_are_answered_in_nsqds_words() {
+    let limits = Limits { max_message_bytes: 100, max_body_bytes: 1000, ..Limits::default() };
+    let check = |bytes: &[u8], text: &str| {
+        let error = decode_command(&mut BytesMut::from(bytes), &limits).unwrap_err();
+        assert_eq!(error.to_string(), text);
+        assert!(error.is_fatal());
+    };
+    check(b"HELLO world\n", "E_INVALID invalid command HELLO");
+    check(b"\n", "E_INVALID invalid command ");
+    check(b"RELEASE 0123456789abcdef\n", "E_INVALID invalid command RELEASE");
+    check(b"PUB\n", "E_INVALID PUB insufficient number of parameters");
+    check(b"MPUB\n", "E_INVALID MPUB insufficient number of parameters");
+    check(b"DPUB t\n", "E_INVALID DPUB insufficient number of parameters");
+    check(b"SUB t\n", "E_INVALID SUB insufficient number of parameters");
+    check(b"FIN\n", "E_INVALID FIN insufficient number of params");
+    check(b"REQ 0123456789abcdef\n", "E_INVALID REQ insufficient number of params");
+    check(b"TOUCH\n", "E_INVALID TOUCH insufficient number of params");
+    check(b"FIN short\n", "E_INVALID invalid message ID");
+    check(b"REQ 0123456789abcdef x\n", "E_INVALID REQ could not parse timeout x");
+    check(b"RDY -1\n", "E_INVALID RDY could not parse count -1");
+    check(b"RDY 2501\n", "E_INVALID RDY count 2501 out of range 0-2500");
+    check(b"AUTH x\n", "E_INVALID AUTH invalid number of parameters");
+    check(b"PUB a\"b\xff\n", "E_BAD_TOPIC PUB topic name \"a\\\"b\\xff\" is not valid");
+    check(b"MPUB a/b\n", "E_BAD_TOPIC E_BAD_TOPIC MPUB topic name \"a/b\" is not valid");
+    check(b"DPUB a/b 1\n", "E_BAD_TOPIC DPUB topic name \"a/b\" is not valid");
+    check(b"SUB a/b c\n", "E_BAD_TOPIC SUB topic name \"a/b\" is not valid");
+    check(b"SUB a c/d\n", "E_BAD_CHANNEL SUB channel name \"c/d\" is not valid");
+    check(b"DPUB t x\n", "E_INVALID DPUB could not parse timeout x");
+    check(b"DPUB t 3600001\n", "E_INVALID DPUB timeout 3600001 out of range 0-3600000");
+    check(b"PUB t\n\0\0\0\x69", "E_BAD_MESSAGE PUB message too big 105 > 100");
+    check(b"PUB t\n\0\0\0\0", "E_BAD_MESSAGE PUB invalid message body size 0");
+    check(b"DPUB t 1\n\xff\xff\xff\xff", "E_BAD_MESSAGE DPUB invalid message body size -1");
+    check(b"MPUB t\n\0\0\x03\xe9", "E_BAD_BODY MPUB body too big 1001 > 1000");
+    check(b"MPUB t\n\0\0\0\0", "E_BAD_BODY MPUB invalid body size 0");
+    check(b"IDENTIFY\n\0\0\x03\xe9", "E_BAD_BODY IDENTIFY body too big 1001 > 1000");
+    check(b"IDENTIFY\n\0\0\0\0", "E_BAD_BODY IDENTIFY invalid body size 0");
+    check(b"MPUB t\n\0\0\0\x04\0\0\0\0", "E_BAD_BODY MPUB invalid message count 0");
+    check(b"MPUB t\n\0\0\0\x04\0\0\0\xff", "E_BAD_BODY MPUB invalid message count 255");
+    check(b"MPUB t\n\0\0\0\x04\0\0\0\x01", "E_BAD_MESSAGE MPUB failed to read message(0) body size");
+    check(b"MPUB t\n\0\0\0\x08\0\0\0\x01\0\0\0\0", "E_BAD_MESSAGE MPUB invalid message(0) body size 0");
+    check(b"MPUB t\n\0\0\0\x08\0\0\0\x01\0\0\0\x65", "E_BAD_MESSAGE MPUB message too big 101 > 100");
+    check(b"MPUB t\n\0\0\0\x09\0\0\0\x01\0\0\0\x02x", "E_BAD_MESSAGE MPUB failed to read message body");
+    check(b"MPUB t\n\0\0\0\x0a\0\0\0\x01\0\0\0\x01xy", "E_BAD_BODY MPUB invalid body size 10");
+    check(&[b'x'; Limits::MAX_LINE_BYTES], "E_INVALID line over 16384 bytes");
+}
+
+#[test]
+fn a_body_is_not_copied() {
+    let mut received = BytesMut::from(&b"PUB t\n\0\0\0\x05hello"[..]);
+    let start = received.as_ptr() as usize;
+    let Ok(Some(Command::Publish { body, .. })) = decode_command(&mut received, &Limits::default()) else {
+        panic!("a whole command");
+    };
+    assert_eq!(body.as_ptr() as usize, start + 10);
+}

@@ -1,0 +1,220 @@
+//! `IDENTIFY`: what a client asks for and what the server grants, as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ErrorCode, Limits, ProtocolError};
+
+/// The version of Bis's extension of the protocol.
+pub const EXTENSION_VERSION: u32 = 1;
+
+/// The feature whose server understands [`Command::Release`](crate::Command::Release).
+pub const FEATURE_RELEASE: &str = "release";
+
+/// The body of `IDENTIFY`. Numbers that are nought or absent mean the server's default; all times are in
+/// milliseconds. Fields that are not known here are ignored, as nsqd does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Identify {
+    /// A name for this client in statistics.
+    pub client_id: String,
+    /// The client's host.
+    pub hostname: String,
+    /// The client's software and version.
+    pub user_agent: String,
+    /// Whether the reply is to be an [`IdentifyReply`] and not just `OK`.
+    pub feature_negotiation: bool,
+    /// The time between heartbeats, 1000 to 60000, or -1 for none.
+    pub heartbeat_interval: i64,
+    /// The server's write buffer in bytes, 64 to 65536, or -1 for none.
+    pub output_buffer_size: i64,
+    /// The longest wait in the write buffer, 25 to 30000, or -1 for as long as it takes.
+    pub output_buffer_timeout: i64,
+    /// The time that a delivery may take, 1000 to 900000.
+    pub msg_timeout: i64,
+    /// Deliver only this percentage of messages, 1 to 99; nought delivers all.
+    pub sample_rate: i64,
+    /// Ask for TLS.
+    pub tls_v1: bool,
+    /// Ask for snappy compression.
+    pub snappy: bool,
+    /// Ask for deflate compression.
+    pub deflate: bool,
+    /// The level of deflate compression.
+    pub deflate_level: i64,
+    /// The region that the client runs in.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub topology_region: String,
+    /// The zone that the client runs in.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub topology_zone: String,
+    /// Ask for Bis's extension; nsqd ignores it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bis: Option<Extension>,
+}
+
+impl Identify {
+    /// Reads the body and checks every number against the protocol's ranges, in nsqd's words.
+    pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
+        let identify: Self = serde_json::from_slice(body)
+            .map_err(|_| ProtocolError::new(ErrorCode::BadBody, "IDENTIFY failed to decode JSON body"))?;
+        identify.check()?;
+        Ok(identify)
+    }
+
+    /// The body as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings, numbers and flags always serialize")
+    }
+
+    fn check(&self) -> Result<(), ProtocolError> {
+        let millis = |duration: std::time::Duration| duration.as_millis() as i64;
+        let range = |what: &str, value: i64, none: bool, least: i64, most: i64| {
+            if value == 0 || (none && value == -1) || (least..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(ProtocolError::new(ErrorCode::BadBody, format!("IDENTIFY {what} ({value}) is invalid")))
+        };
+        let (least, most) = (millis(Limits::MIN_HEARTBEAT), millis(Limits::MAX_HEARTBEAT));
+        range("heartbeat interval", self.heartbeat_interval, true, least, most)?;
+        let least = millis(Limits::MIN_OUTPUT_BUFFER_TIMEOUT);
+        let most = millis(Limits::MAX_OUTPUT_BUFFER_TIMEOUT);
+        range("output buffer timeout", self.output_buffer_timeout, true, least, most)?;
+        let least = Limits::MIN_OUTPUT_BUFFER_BYTES as i64;
+        let most = Limits::MAX_OUTPUT_BUFFER_BYTES as i64;
+        range("output buffer size", self.output_buffer_size, true, least, most)?;
+        range("sample rate", self.sample_rate, false, 0, 99)?;
+        let least = millis(Limits::MIN_MESSAGE_TIMEOUT);
+        let most = millis(Limits::MAX_MESSAGE_TIMEOUT);
+        range("msg timeout", self.msg_timeout, false, least, most)
+    }
+}
+
+/// The reply to an `IDENTIFY` with `feature_negotiation`. All times are in milliseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IdentifyReply {
+    /// The largest count of `RDY`.
+    pub max_rdy_count: i64,
+    /// The server's version.
+    pub version: String,
+    /// The longest that `TOUCH` can stretch a delivery to.
+    pub max_msg_timeout: i64,
+    /// The time that a delivery may take on this connection.
+    pub msg_timeout: i64,
+    /// Whether TLS begins after this reply.
+    pub tls_v1: bool,
+    /// Whether deflate begins after this reply.
+    pub deflate: bool,
+    /// The level of deflate in use.
+    pub deflate_level: i64,
+    /// The highest level of deflate.
+    pub max_deflate_level: i64,
+    /// Whether snappy begins after this reply.
+    pub snappy: bool,
+    /// The percentage of messages delivered; nought is all.
+    pub sample_rate: i64,
+    /// Whether `AUTH` must follow.
+    pub auth_required: bool,
+    /// The server's write buffer in bytes.
+    pub output_buffer_size: i64,
+    /// The longest wait in the write buffer.
+    pub output_buffer_timeout: i64,
+    /// The region that the server runs in.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub topology_region: String,
+    /// The zone that the server runs in.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub topology_zone: String,
+    /// What the server offers beyond NSQ, to clients that asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bis: Option<Extension>,
+}
+
+impl IdentifyReply {
+    /// The reply as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings, numbers and flags always serialize")
+    }
+
+    /// Whether the server offered `feature`, in a version of the extension that this crate speaks.
+    #[must_use]
+    pub fn offers(&self, feature: &str) -> bool {
+        self.bis.as_ref().is_some_and(|extension| {
+            extension.version == EXTENSION_VERSION && extension.features.iter().any(|known| known == feature)
+        })
+    }
+}
+
+/// Bis's extension of the protocol: a client asks with its version, a server answers with what it offers.
+/// Its commands are used only after the offer, because an unknown command is fatal on nsqd.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Extension {
+    /// [`EXTENSION_VERSION`].
+    pub version: u32,
+    /// What is offered, such as [`FEATURE_RELEASE`]; empty in a client's question.
+    pub features: Vec<String>,
+}
+
+impl Extension {
+    /// A client's question.
+    #[must_use]
+    pub fn ask() -> Self {
+        Self { version: EXTENSION_VERSION, features: Vec::new() }
+    }
+
+    /// A server's offer.
+    #[must_use]
+    pub fn offer(features: &[&str]) -> Self {
+        let features = features.iter().map(|feature| (*feature).to_owned()).collect();
+        Self { version: EXTENSION_VERSION, features }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_clients_body_is_read() {
+        // What go-nsq 1.1 sends.
+        let body = br#"{"client_id":"c","deflate":false,"deflate_level":6,"feature_negotiation":true,
+            "heartbeat_interval":30000,"hostname":"h","long_id":"h","msg_timeout":0,
+            "output_buffer_size":16384,"output_buffer_timeout":250,"sample_rate":0,"short_id":"c",
+            "snappy":false,"tls_v1":false,"user_agent":"go-nsq/1.1.0"}"#;
+        let identify = Identify::parse(body).unwrap();
+        assert_eq!(identify.heartbeat_interval, 30000);
+        assert!(identify.feature_negotiation);
+        assert_eq!(identify.bis, None);
+        assert_eq!(Identify::parse(b"{}").unwrap(), Identify::default());
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused_in_nsqds_words() {
+        let check = |body: &str, text: &str| {
+            assert_eq!(Identify::parse(body.as_bytes()).unwrap_err().to_string(), text);
+        };
+        check("[", "E_BAD_BODY IDENTIFY failed to decode JSON body");
+        check(r#"{"heartbeat_interval":999}"#, "E_BAD_BODY IDENTIFY heartbeat interval (999) is invalid");
+        check(r#"{"output_buffer_size":63}"#, "E_BAD_BODY IDENTIFY output buffer size (63) is invalid");
+        check(r#"{"output_buffer_timeout":24}"#, "E_BAD_BODY IDENTIFY output buffer timeout (24) is invalid");
+        check(r#"{"sample_rate":100}"#, "E_BAD_BODY IDENTIFY sample rate (100) is invalid");
+        check(r#"{"msg_timeout":900001}"#, "E_BAD_BODY IDENTIFY msg timeout (900001) is invalid");
+        assert!(Identify::parse(br#"{"heartbeat_interval":-1,"output_buffer_size":-1}"#).is_ok());
+    }
+
+    #[test]
+    fn the_extension_is_asked_for_and_offered() {
+        let ask = Identify { bis: Some(Extension::ask()), ..Identify::default() };
+        assert_eq!(Identify::parse(&ask.to_json()).unwrap(), ask);
+        let reply =
+            IdentifyReply { bis: Some(Extension::offer(&[FEATURE_RELEASE])), ..IdentifyReply::default() };
+        let text = String::from_utf8(reply.to_json()).unwrap();
+        assert!(text.ends_with(r#""bis":{"version":1,"features":["release"]}}"#), "{text}");
+        assert!(reply.offers(FEATURE_RELEASE));
+        assert!(!IdentifyReply::default().offers(FEATURE_RELEASE));
+        assert!(!String::from_utf8(IdentifyReply::default().to_json()).unwrap().contains("bis"));
+    }
+}

@@ -1,0 +1,98 @@
+//! A message as a consumer receives it, and its id.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+/// The 16 bytes that name one message in one channel. Clients treat them as opaque.
+///
+/// A server should use printable bytes, as the id stands in the line of `FIN`, `REQ` and `TOUCH`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId([u8; 16]);
+
+impl MessageId {
+    /// How many bytes an id has.
+    pub const BYTES: usize = 16;
+
+    /// The id of these bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The id with `number` as 16 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn from_number(number: u64) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut bytes = [0; 16];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = DIGITS[(number >> (60 - 4 * index)) as usize & 0xf];
+        }
+        Self(bytes)
+    }
+
+    /// The number of an id that [`MessageId::from_number`] made.
+    #[must_use]
+    pub fn to_number(self) -> Option<u64> {
+        self.0.iter().try_fold(0, |number, byte| {
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'a'..=b'f' => byte - b'a' + 10,
+                _ => return None,
+            };
+            Some(number << 4 | u64::from(digit))
+        })
+    }
+
+    /// The id in `bytes`, if there are exactly 16.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "MessageId({self})")
+    }
+}
+
+/// One delivery of a message to a consumer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// When it was published, in nanoseconds since 1970.
+    pub timestamp_ns: i64,
+    /// How often it was delivered, this time included. Stays at 65535.
+    pub attempts: u16,
+    /// What to settle it by.
+    pub id: MessageId,
+    /// What was published.
+    pub body: Bytes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_carries_a_number() {
+        let id = MessageId::from_number(0x0123_4567_89ab_cdef);
+        assert_eq!(id.as_bytes(), b"0123456789abcdef");
+        assert_eq!(id.to_number(), Some(0x0123_4567_89ab_cdef));
+        assert_eq!(MessageId::from_number(u64::MAX).to_number(), Some(u64::MAX));
+        assert_eq!(MessageId::new(*b"0123456789abcdeF").to_number(), None);
+        assert_eq!(MessageId::from_slice(b"0123456789abcde"), None);
+    }
+}
