@@ -1,1 +1,66 @@
-//! The grammar of Bis's attributes and declarations, shared by macros and analyser.
+//! The grammar of Bis's attributes and declarations, shared by macros and analyser, so that they cannot disagree.
+//!
+//! Everything here is plain data made from `syn` trees and token streams; nothing here generates code, resolves a path
+//! or reads a file. Each parser takes an [`Errors`] store and puts *every* mistake into it, so that one compile shows
+//! all of them; it still returns what it understood, when that is enough to go on with.
+//!
+//! ```
+//! use bis_syntax::{Errors, SubscriptionArgs};
+//! use quote::quote;
+//!
+//! let mut errors = Errors::new();
+//! let args = SubscriptionArgs::parse(
+//!     quote!(orders::PLACED, name = "ship", retry(max = 5, min_backoff = "1s"), timeout = "30s"),
+//!     &mut errors,
+//! )
+//! .unwrap();
+//! assert!(errors.is_empty());
+//! assert_eq!(args.name.unwrap().text, "ship");
+//! assert_eq!(args.retry.unwrap().max.unwrap().value, 5);
+//! ```
+//!
+//! | Written | Read with |
+//! |---|---|
+//! | `bis::app!(services: [orders, shipping])` | [`AppArgs::parse`] |
+//! | `bis::service!("orders")` | [`ServiceArgs::parse`] |
+//! | `#[subscription(orders::PLACED, name = "ship")]` | [`SubscriptionArgs::parse`], its function with [`Handler::parse`] |
+//! | `#[api(POST, "/orders/{id}", public)]` | [`ApiArgs::parse`], its function with [`Endpoint::parse`] |
+//! | `#[mount("/files")]` | [`MountArgs::parse`], its function with [`check_mount_function`] |
+//! | `#[derive(Event)]` with `#[event(key)]` | [`EventInput::parse`] |
+//! | `Topic::new("order-placed").ordered()` | [`TopicChain::parse`] |
+//! | `#[bis::test(app = shop::app)]` | [`TestArgs::parse`], its function with [`check_test_function`] |
+//!
+//! A macro that found mistakes emits its input again and adds `errors.into_syn_error()` as a compile error:
+//!
+//! ```
+//! use bis_syntax::{ApiArgs, Errors};
+//! use quote::quote;
+//!
+//! let mut errors = Errors::new();
+//! ApiArgs::parse(quote!(post, "orders/:id", everyone), &mut errors);
+//! let error = errors.into_syn_error().unwrap();
+//! assert_eq!(error.into_iter().count(), 4, "one for the method, two for the path, one for the access");
+//! ```
+
+mod app;
+mod chain;
+mod endpoint;
+mod error;
+mod event;
+mod handler;
+mod name;
+mod options;
+pub mod rename;
+mod subscription;
+mod test;
+
+pub use app::{AppArgs, ServiceArgs, app_name};
+pub use chain::{ChainCall, TOPIC_METHODS, TopicChain};
+pub use endpoint::{Access, ApiArgs, Endpoint, METHODS, MountArgs, check_mount_function};
+pub use error::{Error, ErrorKind, Errors};
+pub use event::{EventField, EventInput};
+pub use handler::{Handler, Shape};
+pub use name::{Name, closest, kebab_case};
+pub use options::{DurationOption, IntegerOption};
+pub use subscription::{BatchArgs, RetryArgs, SubscriptionArgs};
+pub use test::{TestArgs, check_test_function};

@@ -1,0 +1,260 @@
+//! `#[api(METHOD, "/path/{id}", public)]` and `#[mount("/path")]`.
+
+use proc_macro2::TokenStream;
+use syn::{Ident, ItemFn, LitStr, ReturnType};
+
+use crate::{
+    ErrorKind, Errors, closest,
+    handler::check_async,
+    options::{self, Argument, Known, source_like},
+};
+
+/// The HTTP methods that an endpoint can have.
+pub const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+
+/// Who may call an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone, over the public listener.
+    Public,
+    /// Only the app's own services, over the internal listener.
+    Private,
+}
+
+impl Access {
+    /// The word in the grammar and in the graph.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+        }
+    }
+}
+
+/// The arguments of `#[api]`.
+#[derive(Debug, Clone)]
+pub struct ApiArgs {
+    /// One of [`METHODS`].
+    pub method: Ident,
+    /// The path, with parameters as `{id}`.
+    pub path: LitStr,
+    /// Who may call it.
+    pub access: Access,
+}
+
+/// The arguments of `#[mount]`.
+#[derive(Debug, Clone)]
+pub struct MountArgs {
+    /// Where the router is mounted: begins with a slash, does not end with one unless it is `/`.
+    pub path: LitStr,
+}
+
+/// The function under `#[api]`.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// The function's name, which is the endpoint's.
+    pub name: Ident,
+}
+
+const EXAMPLE: &str = "#[api(POST, \"/orders/{id}\", public)]";
+
+impl ApiArgs {
+    /// Reads the arguments. `None` when one of the three is missing or not understood.
+    pub fn parse(tokens: TokenStream, errors: &mut Errors) -> Option<Self> {
+        let known = Known::new("`#[api]`", &[]);
+        let before = errors.len();
+        let (mut method, mut path, mut access) = (None, None, None);
+        let mut count = 0;
+        for (index, argument) in options::arguments(tokens).into_iter().enumerate() {
+            count += 1;
+            let tokens = match argument {
+                Argument::Plain(tokens) => tokens,
+                Argument::Assign(name, _) | Argument::List(name, _) => {
+                    Known::new("`#[api]`", &[]).unexpected(&quote::quote!(#name), errors);
+                    continue;
+                }
+            };
+            match index {
+                0 => method = self::method(&tokens, errors),
+                1 => path = route(&tokens, errors),
+                2 => access = self::access(&tokens, errors),
+                _ => known.unexpected(&tokens, errors),
+            }
+        }
+        if count < 3 && errors.len() == before {
+            errors.push_help(
+                ErrorKind::Syntax,
+                TokenStream::new(),
+                "`#[api]` needs a method, a path and who may call it",
+                format!("write `{EXAMPLE}`"),
+            );
+        }
+        Some(Self { method: method?, path: path?, access: access? })
+    }
+}
+
+fn method(tokens: &TokenStream, errors: &mut Errors) -> Option<Ident> {
+    let method = syn::parse2::<Ident>(tokens.clone()).ok();
+    if let Some(method) = &method
+        && METHODS.contains(&method.to_string().as_str())
+    {
+        return Some(method.clone());
+    }
+    let text = source_like(tokens);
+    let help = match closest(text.trim_matches('"'), METHODS) {
+        Some(near) => format!("write `{near}`"),
+        None => format!("write one of {}", options::list(&METHODS)),
+    };
+    errors.push_help(ErrorKind::Route, tokens, format!("`{text}` is not an HTTP method"), help);
+    None
+}
+
+fn access(tokens: &TokenStream, errors: &mut Errors) -> Option<Access> {
+    let text = source_like(tokens);
+    match text.as_str() {
+        "public" => Some(Access::Public),
+        "private" => Some(Access::Private),
+        _ => {
+            errors.push_help(
+                ErrorKind::Option,
+                tokens,
+                format!("`{text}` does not say who may call the endpoint"),
+                "write `public` for anyone, or `private` for the app's own services",
+            );
+            None
+        }
+    }
+}
+
+fn route(tokens: &TokenStream, errors: &mut Errors) -> Option<LitStr> {
+    let literal = options::text(tokens, "the path", "/orders/{id}", errors)?;
+    check_route(&literal, errors).then_some(literal)
+}
+
+/// Whether a path is one that the router takes; reports each thing that is wrong with it.
+fn check_route(literal: &LitStr, errors: &mut Errors) -> bool {
+    let path = literal.value();
+    let before = errors.len();
+    let mut wrong = |message: String, help: String| {
+        errors.push_help(ErrorKind::Route, literal, message, help);
+    };
+    if !path.starts_with('/') {
+        wrong(format!("the path `{path}` does not begin with a slash"), format!("write `\"/{path}\"`"));
+    }
+    if path.contains(|c: char| c.is_whitespace() || c == '?' || c == '#') {
+        wrong(
+            format!("the path `{path}` holds a space, `?` or `#`"),
+            "take query parameters with the `Query` extractor".to_owned(),
+        );
+    }
+    let mut seen: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        if let Some(name) = segment.strip_prefix(':').or_else(|| segment.strip_prefix('<')) {
+            let name = name.trim_end_matches('>');
+            wrong(format!("`{segment}` is not how a parameter is written"), format!("write `{{{name}}}`"));
+        } else if segment.contains(['{', '}']) {
+            match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+                Some(name) if is_parameter(name) => {
+                    let name = name.trim_start_matches('*');
+                    if seen.contains(&name) {
+                        wrong(
+                            format!("the parameter `{name}` stands twice in the path"),
+                            "rename one".to_owned(),
+                        );
+                    }
+                    seen.push(name);
+                }
+                _ => wrong(
+                    format!("`{segment}` is not a path segment"),
+                    "a parameter is a whole segment, as in `/orders/{id}`".to_owned(),
+                ),
+            }
+        }
+    }
+    errors.len() == before
+}
+
+fn is_parameter(name: &str) -> bool {
+    let name = name.strip_prefix('*').unwrap_or(name);
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+impl Endpoint {
+    /// Reads the signature of an endpoint: async, free of `self` and of type parameters. Extractors are rustc's to check.
+    pub fn parse(function: &ItemFn, errors: &mut Errors) -> Option<Self> {
+        check_async("an endpoint", function, errors);
+        check_free("an endpoint", function, errors);
+        Some(Self { name: function.sig.ident.clone() })
+    }
+}
+
+impl MountArgs {
+    /// Reads the arguments.
+    pub fn parse(tokens: TokenStream, errors: &mut Errors) -> Option<Self> {
+        let literal = options::text(&tokens, "the path of `#[mount]`", "/files", errors)?;
+        let path = literal.value();
+        if path.contains(['{', '}']) {
+            errors.push_help(
+                ErrorKind::Route,
+                &literal,
+                format!("the mount path `{path}` holds a parameter"),
+                "put parameters into the routes of the mounted router",
+            );
+            return None;
+        }
+        if path.len() > 1 && path.ends_with('/') {
+            errors.push_help(
+                ErrorKind::Route,
+                &literal,
+                format!("the mount path `{path}` ends with a slash"),
+                format!("write `\"{}\"`", path.trim_end_matches('/')),
+            );
+            return None;
+        }
+        check_route(&literal, errors).then_some(Self { path: literal })
+    }
+}
+
+/// Checks the function under `#[mount]`: no parameters, not async, returns a router.
+pub fn check_mount_function(function: &ItemFn, errors: &mut Errors) {
+    let signature = &function.sig;
+    if let Some(asyncness) = &signature.asyncness {
+        errors.push_help(ErrorKind::Handler, asyncness, "a mount is not async", "write `fn`");
+    }
+    if !signature.inputs.is_empty() {
+        errors.push_help(
+            ErrorKind::Handler,
+            &signature.inputs,
+            "a mount takes no parameters",
+            "leave them out",
+        );
+    }
+    if matches!(signature.output, ReturnType::Default) {
+        errors.push_help(
+            ErrorKind::Handler,
+            &signature.ident,
+            format!("the mount `{}` returns nothing", signature.ident),
+            "return `axum::Router`",
+        );
+    }
+    check_free("a mount", function, errors);
+}
+
+fn check_free(what: &str, function: &ItemFn, errors: &mut Errors) {
+    if let Some(receiver) = function.sig.receiver() {
+        errors.push_help(
+            ErrorKind::Handler,
+            receiver,
+            format!("{what} is a free function, without `self`"),
+            "move it out of the `impl`",
+        );
+    }
+    if function.sig.generics.type_params().next().is_some() {
+        errors.push_help(
+            ErrorKind::Handler,
+            &function.sig.generics,
+            format!("{what} cannot be generic"),
+            "name the types",
+        );
+    }
+}

@@ -1,0 +1,262 @@
+//! `#[derive(Event)]`: which fields are the key, the attributes and the secrets of an event type.
+
+use syn::{DeriveInput, Field, Ident, LitStr, Member, Type, spanned::Spanned};
+
+use crate::{
+    ErrorKind, Errors,
+    options::{self, Argument, Known},
+};
+
+/// The input of `#[derive(Event)]`.
+#[derive(Debug, Clone)]
+pub struct EventInput {
+    /// The type's name.
+    pub name: Ident,
+    /// The field under `#[event(key)]`.
+    pub key: Option<EventField>,
+    /// The fields under `#[event(attribute)]`, in the order of the source.
+    pub attributes: Vec<EventField>,
+    /// The fields under `#[event(sensitive)]`.
+    pub sensitive: Vec<EventField>,
+    /// `#[event(schema = "..")]` on the type: its JSON Schema, instead of the one that its fields give.
+    pub schema: Option<LitStr>,
+    /// `#[event(schema = "..")]` on fields.
+    pub field_schemas: Vec<(EventField, LitStr)>,
+}
+
+/// A field of an event type.
+#[derive(Debug, Clone)]
+pub struct EventField {
+    /// Its name or index.
+    pub member: Member,
+    /// Its name in JSON, after serde's `rename` and `rename_all`; a tuple's field has its index.
+    pub json_name: String,
+    /// Its type.
+    pub ty: Type,
+}
+
+#[derive(Default)]
+struct FieldAttrs {
+    key: Option<Ident>,
+    attribute: Option<Ident>,
+    sensitive: Option<Ident>,
+    schema: Option<LitStr>,
+}
+
+impl EventInput {
+    /// Reads a type under `#[derive(Event)]`, with the attributes of its fields.
+    pub fn parse(input: &DeriveInput, errors: &mut Errors) -> Self {
+        let mut event = Self {
+            name: input.ident.clone(),
+            key: None,
+            attributes: Vec::new(),
+            sensitive: Vec::new(),
+            schema: type_schema(input, errors),
+            field_schemas: Vec::new(),
+        };
+        let rename_all = serde_value(&input.attrs, "rename_all");
+        match &input.data {
+            syn::Data::Struct(data) => {
+                for (index, field) in data.fields.iter().enumerate() {
+                    event.field(index, field, rename_all.as_deref(), errors);
+                }
+            }
+            syn::Data::Enum(data) => {
+                for field in data.variants.iter().flat_map(|variant| &variant.fields) {
+                    refuse_in_enum(field, errors);
+                }
+            }
+            syn::Data::Union(data) => errors.push_help(
+                ErrorKind::Event,
+                data.union_token,
+                "a union cannot be an event",
+                "use a struct or an enum",
+            ),
+        }
+        if let Some(lifetime) = input.generics.lifetimes().next() {
+            errors.push_help(
+                ErrorKind::Event,
+                lifetime,
+                "an event type owns what it holds",
+                "use owned types such as `String`, without a lifetime",
+            );
+        }
+        event
+    }
+
+    fn field(&mut self, index: usize, field: &Field, rename_all: Option<&str>, errors: &mut Errors) {
+        let attrs = field_attrs(field, errors);
+        let event_field = || EventField {
+            member: match &field.ident {
+                Some(name) => Member::Named(name.clone()),
+                None => Member::Unnamed(index.into()),
+            },
+            json_name: json_name(index, field, rename_all),
+            ty: field.ty.clone(),
+        };
+        if let Some(place) = attrs.key {
+            match &self.key {
+                Some(first) => errors.push_help(
+                    ErrorKind::Event,
+                    &place,
+                    "an event has one key",
+                    format!("keep `#[event(key)]` on `{}` or here, not on both", first.json_name),
+                ),
+                None => self.key = Some(event_field()),
+            }
+        }
+        for (place, word) in [(&attrs.attribute, "attribute"), (&attrs.sensitive, "sensitive")] {
+            if place.is_some() {
+                if word == "attribute" { &mut self.attributes } else { &mut self.sensitive }
+                    .push(event_field());
+            }
+        }
+        if let (Some(attribute), Some(_)) = (&attrs.attribute, &attrs.sensitive) {
+            errors.push_help(
+                ErrorKind::Event,
+                attribute,
+                "a sensitive field cannot be an attribute, since brokers show attributes in the clear",
+                "leave one of the two out",
+            );
+        }
+        if let Some(schema) = attrs.schema {
+            self.field_schemas.push((event_field(), schema));
+        }
+    }
+}
+
+fn type_schema(input: &DeriveInput, errors: &mut Errors) -> Option<LitStr> {
+    let mut schema = None;
+    let mut known = Known::new("`#[event]` on a type", &["schema"]);
+    for argument in event_arguments(&input.attrs, errors) {
+        match argument {
+            Argument::Assign(name, value) if known.accept(&name, errors) => {
+                schema = options::text(&value, "`schema`", "{\\\"type\\\":\\\"string\\\"}", errors);
+            }
+            Argument::Assign(..) => {}
+            Argument::List(name, _) => known.wrong_form(&name, "schema = \"..\"", errors),
+            Argument::Plain(tokens) => match tokens.to_string().as_str() {
+                word @ ("key" | "attribute" | "sensitive") => errors.push_help(
+                    ErrorKind::Event,
+                    &tokens,
+                    format!("`{word}` stands on a field"),
+                    format!("put `#[event({word})]` on the field that it is about"),
+                ),
+                _ => known.unexpected(&tokens, errors),
+            },
+        }
+    }
+    schema
+}
+
+fn field_attrs(field: &Field, errors: &mut Errors) -> FieldAttrs {
+    let mut attrs = FieldAttrs::default();
+    let mut known = Known::new("`#[event]` on a field", &["key", "attribute", "sensitive", "schema"]);
+    for argument in event_arguments(&field.attrs, errors) {
+        match argument {
+            Argument::Plain(tokens) => {
+                let Ok(word) = syn::parse2::<Ident>(tokens.clone()) else {
+                    known.unexpected(&tokens, errors);
+                    continue;
+                };
+                if !known.accept(&word, errors) {
+                    continue;
+                }
+                match word.to_string().as_str() {
+                    "key" => attrs.key = Some(word),
+                    "attribute" => attrs.attribute = Some(word),
+                    "sensitive" => attrs.sensitive = Some(word),
+                    _ => known.wrong_form(&word, "schema = \"..\"", errors),
+                }
+            }
+            Argument::Assign(name, value) if known.accept(&name, errors) => {
+                if name == "schema" {
+                    attrs.schema = options::text(&value, "`schema`", "{\\\"type\\\":\\\"string\\\"}", errors);
+                } else {
+                    known.wrong_form(&name, &name.to_string(), errors);
+                }
+            }
+            Argument::List(name, _) if known.accept(&name, errors) => {
+                known.wrong_form(&name, &name.to_string(), errors);
+            }
+            Argument::Assign(..) | Argument::List(..) => {}
+        }
+    }
+    attrs
+}
+
+fn refuse_in_enum(field: &Field, errors: &mut Errors) {
+    let attrs = field_attrs(field, errors);
+    for (word, name) in [(attrs.key, "key"), (attrs.attribute, "attribute")] {
+        if let Some(word) = word {
+            errors.push_help(
+                ErrorKind::Event,
+                word,
+                format!("`{name}` cannot stand in an enum, since not every variant has the field"),
+                "make the event a struct that holds the enum, or pass it with the publish call",
+            );
+        }
+    }
+}
+
+fn event_arguments(attrs: &[syn::Attribute], errors: &mut Errors) -> Vec<Argument> {
+    let mut all = Vec::new();
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
+        match &attr.meta {
+            syn::Meta::List(list) => all.extend(options::arguments(list.tokens.clone())),
+            _ => errors.push_help(
+                ErrorKind::Event,
+                attr,
+                "`#[event]` says nothing",
+                "write `#[event(key)]`, `#[event(attribute)]`, `#[event(sensitive)]` or `#[event(schema = \"..\")]`",
+            ),
+        }
+    }
+    all
+}
+
+/// The value of `#[serde(option = "..")]`; for `rename(serialize = "..")` the serialized one.
+fn serde_value(attrs: &[syn::Attribute], option: &str) -> Option<String> {
+    let mut found = None;
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("serde")) {
+        let syn::Meta::List(list) = &attr.meta else { continue };
+        for argument in options::arguments(list.tokens.clone()) {
+            match argument {
+                Argument::Assign(name, value) if name == option => {
+                    found = syn::parse2::<LitStr>(value).ok().map(|text| text.value());
+                }
+                Argument::List(name, inner) if name == option => {
+                    for argument in options::arguments(inner) {
+                        if let Argument::Assign(side, value) = argument
+                            && side == "serialize"
+                        {
+                            found = syn::parse2::<LitStr>(value).ok().map(|text| text.value());
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn json_name(index: usize, field: &Field, rename_all: Option<&str>) -> String {
+    if let Some(renamed) = serde_value(&field.attrs, "rename") {
+        return renamed;
+    }
+    match &field.ident {
+        Some(name) => {
+            let name = name.to_string();
+            crate::rename::field(name.strip_prefix("r#").unwrap_or(&name), rename_all)
+        }
+        None => index.to_string(),
+    }
+}
+
+impl EventField {
+    /// Where the field's type stands.
+    pub fn span(&self) -> proc_macro2::Span {
+        self.ty.span()
+    }
+}
