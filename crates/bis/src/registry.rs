@@ -2,6 +2,9 @@
 //! service. Nothing here is for people to name: expansions reach it through `bis::__private`. It holds plain data and
 //! function pointers, decides nothing and runs nothing.
 
+mod handler;
+mod scalar;
+
 use std::{
     future::Future,
     panic::Location,
@@ -13,7 +16,10 @@ use std::{
 use axum::routing::MethodRouter;
 use bis_core::{Envelope, Retention, RetryPolicy};
 
-use crate::{Error, Event, Result, Topic};
+pub use handler::{BatchInput, HandlerInput, HandlerOutput, Takes, batch, one, takes, takes_batch};
+pub use scalar::{NotAScalar, scalar_text};
+
+use crate::{Error, Result};
 
 /// What a handler returns, boxed.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -62,8 +68,14 @@ pub struct SubscriptionEntry {
     pub timeout: Duration,
     /// How many handlers of this subscription run at once in a process.
     pub concurrency: usize,
+    /// The topic and the handler; made once an app.
+    pub subscribed: fn() -> Subscribed,
+}
+
+/// A handler with its topic, neither with its types.
+pub struct Subscribed {
     /// What the topic says of itself.
-    pub topic: fn() -> TopicInfo,
+    pub topic: TopicInfo,
     /// The handler.
     pub handler: ErasedHandler,
 }
@@ -93,10 +105,10 @@ pub struct Incoming {
 }
 
 /// A handler that takes undecoded deliveries.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub enum ErasedHandler {
     /// For one delivery. The outer error is that the data did not decode: the handler has not been called.
-    One(fn(Incoming) -> Result<HandlerFuture, Error>),
+    One(Arc<dyn Fn(Incoming) -> Result<HandlerFuture> + Send + Sync>),
     /// For a batch.
     Batch {
         /// The most deliveries in one batch.
@@ -104,7 +116,7 @@ pub enum ErasedHandler {
         /// How long the first delivery waits for others.
         wait: Duration,
         /// Calls the handler with those deliveries that decode.
-        call: fn(Vec<Incoming>) -> BatchCall,
+        call: Arc<dyn Fn(Vec<Incoming>) -> BatchCall + Send + Sync>,
     },
 }
 
@@ -185,22 +197,4 @@ pub fn service_of(module: &str) -> Option<&'static ServiceEntry> {
 /// Whether `module` is `ancestor` or lies under it.
 fn is_within(module: &str, ancestor: &str) -> bool {
     module.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-}
-
-/// What a handler of events of type `E` may take: `E`, [`Delivery<E>`](crate::Delivery), or a `Vec` of either.
-///
-/// `#[derive(Event)]` implements it for the event itself.
-#[diagnostic::on_unimplemented(
-    message = "the handler takes `{Self}`, but its topic carries `{E}`",
-    label = "this is not the topic's event",
-    note = "a handler takes `{E}`, `Delivery<{E}>`, `Vec<{E}>` or `Vec<Delivery<{E}>>`"
-)]
-pub trait HandlerInput<E>: Sized {
-    /// Decodes one delivery.
-    fn decode(incoming: Incoming) -> Result<Self, Error>;
-}
-
-/// What `Topic::<T>::info` says, reached through the static.
-pub fn topic_info<E: Event>(topic: &'static Topic<E>) -> TopicInfo {
-    topic.info()
 }
