@@ -1,3 +1,5 @@
-//! Example app.
+//! Starts the flights example: `curl -X POST localhost:4000/replay`, then `curl localhost:4000/report`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    flights::app().main()
+}

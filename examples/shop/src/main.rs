@@ -1,3 +1,5 @@
-//! Example app.
+//! Starts the shop.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    shop::app().main()
+}

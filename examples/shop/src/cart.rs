@@ -1,0 +1,88 @@
+//! What each customer means to buy, and what is popular.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bis::prelude::*;
+use serde::{Deserialize, Serialize};
+
+bis::service!("cart");
+
+/// A customer put something into the cart.
+#[derive(Debug, Clone, Event, Serialize, Deserialize)]
+pub struct ItemAdded {
+    /// Whose cart.
+    #[event(key)]
+    pub customer: String,
+    /// What.
+    pub sku: String,
+    /// How many.
+    pub quantity: u32,
+}
+
+/// Items that were put into carts.
+pub static ITEM_ADDED: Topic<ItemAdded> = Topic::new("item-added");
+
+/// One line of a cart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    /// The article.
+    pub sku: String,
+    /// How many.
+    pub quantity: u32,
+    /// The price of one, in cents.
+    pub price_cents: i64,
+}
+
+static CARTS: Mutex<BTreeMap<String, Vec<Item>>> = Mutex::new(BTreeMap::new());
+static POPULAR: Mutex<BTreeMap<String, u32>> = Mutex::new(BTreeMap::new());
+
+/// Puts an item into a customer's cart.
+#[api(POST, "/carts/{customer}/items", public)]
+pub async fn add(Path(customer): Path<String>, Json(item): Json<Item>) -> Result<Json<Vec<Item>>> {
+    if item.quantity == 0 {
+        return Err(Error::bad_request("`quantity` is 0: say how many"));
+    }
+    let event = ItemAdded { customer: customer.clone(), sku: item.sku.clone(), quantity: item.quantity };
+    let cart = {
+        let mut carts = locked(&CARTS);
+        let cart = carts.entry(customer).or_default();
+        cart.push(item);
+        cart.clone()
+    };
+    ITEM_ADDED.publish(&event).await?;
+    Ok(Json(cart))
+}
+
+/// What is in a customer's cart.
+#[api(GET, "/carts/{customer}", public)]
+pub async fn show(Path(customer): Path<String>) -> Result<Json<Vec<Item>>> {
+    Ok(Json(locked(&CARTS).get(&customer).cloned().unwrap_or_default()))
+}
+
+/// Empties a customer's cart and returns what was in it. For the other services alone.
+#[api(POST, "/carts/{customer}/take", private)]
+pub async fn take(Path(customer): Path<String>) -> Result<Json<Vec<Item>>> {
+    Ok(Json(locked(&CARTS).remove(&customer).unwrap_or_default()))
+}
+
+/// How often an article was put into a cart.
+#[api(GET, "/popular/{sku}", public)]
+pub async fn popularity(Path(sku): Path<String>) -> Result<Json<u32>> {
+    Ok(Json(locked(&POPULAR).get(&sku).copied().unwrap_or(0)))
+}
+
+#[subscription(ITEM_ADDED, name = "count-popular", batch(max = 100, wait = "50ms"))]
+async fn count_popular(added: Vec<ItemAdded>) -> Result<()> {
+    let mut popular = locked(&POPULAR);
+    for item in added {
+        *popular.entry(item.sku).or_default() += item.quantity;
+    }
+    Ok(())
+}
+
+fn locked<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,10 @@
+//! A small shop: carts, orders, shipping and e-mail, which know each other by events.
+//!
+//! Its state is in memory, so that the example needs nothing but Bis.
+
+pub mod cart;
+pub mod email;
+pub mod orders;
+pub mod shipping;
+
+bis::app!(services: [cart, orders, shipping, email]);

@@ -1,0 +1,96 @@
+//! The shop as its customers meet it, on virtual time.
+
+use bis::{prelude::*, test::TestApp};
+use shop::{
+    cart::{self, Item},
+    email::{self, SignedUp},
+    orders::{self, Order, PlaceOrder},
+    shipping,
+};
+
+fn item(quantity: u32) -> Item {
+    Item { sku: "book".into(), quantity, price_cents: 1250 }
+}
+
+/// Fills a cart and orders what is in it.
+async fn order(app: &TestApp, customer: &str, country: &str) -> Result<Order> {
+    let _: Vec<Item> = app.post(&format!("/carts/{customer}/items"), &item(2)).await?;
+    let email = format!("{customer}@example.org");
+    app.post("/orders", &PlaceOrder { customer: customer.into(), email, country: country.into() }).await
+}
+
+#[bis::test(app = shop::app)]
+async fn an_order_reaches_every_service(app: TestApp) -> Result<()> {
+    let placed = order(&app, "ada", "CH").await?;
+    assert_eq!((placed.total_cents, placed.parcel), (2500, None));
+    app.settle().await;
+
+    let shipped = app.published(&shipping::SHIPPED);
+    assert_eq!(shipped.len(), 1);
+    let order: Order = app.get(&format!("/orders/{}", placed.order_id)).await?;
+    assert_eq!(order.parcel.as_ref(), Some(&shipped[0].parcel));
+    let letters: Vec<String> = app.get("/emails/ada@example.org").await?;
+    assert_eq!(letters, [format!("Your order {}", placed.order_id), format!("Your parcel {}", shipped[0].parcel)]);
+    let cart: Vec<Item> = app.get("/carts/ada").await?;
+    assert_eq!(cart, []);
+    Ok(())
+}
+
+#[bis::test(app = shop::app)]
+async fn a_carrier_that_fails_at_random_ships_everything_in_the_end(app: TestApp) -> Result<()> {
+    for n in 0..50 {
+        order(&app, &format!("random-{n}"), "DE").await?;
+    }
+    app.settle().await;
+    assert_eq!(app.published(&shipping::SHIPPED).len(), 50);
+    assert_eq!(app.dead(&orders::PLACED), []);
+    Ok(())
+}
+
+#[bis::test(app = shop::app)]
+async fn where_the_carrier_does_not_go_the_order_becomes_a_dead_letter(app: TestApp) -> Result<()> {
+    let placed = order(&app, "erik", "AQ").await?;
+    app.settle().await;
+
+    let dead = app.dead(&orders::PLACED);
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].subscription.as_str(), dead[0].attempts), ("ship", 1));
+    assert_eq!(dead[0].error, "the carrier does not go to `AQ`");
+    assert_eq!(app.published(&orders::PLACED)[0].order_id, placed.order_id);
+    let letters: Vec<String> = app.get("/emails/erik@example.org").await?;
+    assert_eq!(letters, [format!("Your order {}", placed.order_id)]);
+    Ok(())
+}
+
+#[bis::test(app = shop::app)]
+async fn an_address_that_is_none_gets_no_letter(app: TestApp) -> Result<()> {
+    app.publish(&email::SIGNED_UP, &SignedUp { email: "nobody".into() }).await?;
+    app.publish(&email::SIGNED_UP, &SignedUp { email: "grace@example.org".into() }).await?;
+    app.settle().await;
+    assert_eq!(app.dead(&email::SIGNED_UP).len(), 1);
+    let letters: Vec<String> = app.get("/emails/grace@example.org").await?;
+    assert_eq!(letters, ["Welcome"]);
+    Ok(())
+}
+
+#[bis::test(app = shop::app)]
+async fn what_is_popular_is_counted_in_batches(app: TestApp) -> Result<()> {
+    for quantity in 1..=4 {
+        let item = Item { sku: "map".into(), ..item(quantity) };
+        let _: Vec<Item> = app.post("/carts/amundsen/items", &item).await?;
+    }
+    app.settle().await;
+    let count: u32 = app.get("/popular/map").await?;
+    assert_eq!(count, 10);
+    assert_eq!(app.published(&cart::ITEM_ADDED).len(), 4);
+    Ok(())
+}
+
+#[bis::test(app = shop::app)]
+async fn an_empty_cart_cannot_be_ordered(app: TestApp) -> Result<()> {
+    let request = PlaceOrder { customer: "nil".into(), email: "nil@example.org".into(), country: "CH".into() };
+    let refused = app.post::<Order>("/orders", &request).await.unwrap_err();
+    assert!(refused.to_string().contains("the cart is empty"), "{refused}");
+    assert!(app.published(&orders::PLACED).is_empty());
+    Ok(())
+}
