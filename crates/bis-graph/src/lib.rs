@@ -1,1 +1,22 @@
-//! The application graph, its rules and exports.
+//! The application graph: what an app declares, how its parts are wired, and where each stands in the source.
+//!
+//! The model is plain data. On it stand the rules ([`rules::check`]), the [`Diagnostic`]s with their catalogue
+//! ([`codes`]) and rendering ([`render`]), and the exports ([`json`], [`mermaid`]). Nothing here reads a file, parses
+//! Rust or talks to a broker.
+
+mod model;
+mod position;
+
+pub mod codes;
+pub mod diagnostic;
+pub mod json;
+pub mod mermaid;
+pub mod render;
+pub mod rules;
+
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use model::{
+    Access, Batch, Endpoint, EventType, Graph, Mount, Retention, Retry, Service, Subscription, Topic, VERSION,
+};
+pub use position::Position;
+pub use render::{Colour, Sources, render};

@@ -1,0 +1,46 @@
+//! The JSON of graphs and diagnostics, which other programs read: names here are a contract.
+
+use serde_json::{Value, json};
+
+use crate::{Diagnostic, Graph, Position};
+
+/// The graph as one JSON object, indented.
+pub fn graph(graph: &Graph) -> String {
+    serde_json::to_string_pretty(graph).expect("a graph has text keys only")
+}
+
+/// Diagnostics as `{"diagnostics":[..]}`.
+pub fn diagnostics(diagnostics: &[Diagnostic]) -> Value {
+    json!({ "diagnostics": diagnostics.iter().map(diagnostic).collect::<Vec<_>>() })
+}
+
+/// One diagnostic. Without a position, `file`, `line` and `column` are null.
+pub fn diagnostic(diagnostic: &Diagnostic) -> Value {
+    let mut value = json!({
+        "code": diagnostic.code,
+        "severity": diagnostic.severity.as_str(),
+        "message": diagnostic.message,
+        "file": null,
+        "line": null,
+        "column": null,
+        "label": diagnostic.label,
+        "labels": diagnostic.labels.iter().map(|label| {
+            let mut value = json!({ "message": label.message });
+            place(&mut value, &label.position);
+            value
+        }).collect::<Vec<_>>(),
+        "help": diagnostic.help,
+    });
+    if let Some(position) = &diagnostic.position {
+        place(&mut value, position);
+    }
+    value
+}
+
+fn place(value: &mut Value, position: &Position) {
+    value["file"] = json!(&*position.file);
+    value["line"] = json!(position.line);
+    value["column"] = json!(position.column);
+    value["end_line"] = json!(position.end_line);
+    value["end_column"] = json!(position.end_column);
+}

@@ -1,0 +1,55 @@
+//! The graph as a Mermaid flowchart: services, topics between them, endpoints that lead in.
+
+use std::fmt::Write;
+
+use crate::Graph;
+
+/// The flowchart, as Mermaid's text.
+pub fn graph(graph: &Graph) -> String {
+    let mut out = String::from("flowchart LR\n");
+    let mut line = |text: String| {
+        writeln!(out, "    {text}").expect("writing to a string does not fail");
+    };
+    for service in &graph.services {
+        line(format!("{}[\"{}\"]", id("service", &service.name), service.name));
+    }
+    for topic in &graph.topics {
+        line(format!("{}([\"{}\"])", id("topic", &topic.name), topic.name));
+    }
+    for (index, endpoint) in graph.endpoints.iter().enumerate() {
+        line(format!("endpoint_{index}>\"{} {}\"]", endpoint.method, escape(&endpoint.path)));
+    }
+    for (index, mount) in graph.mounts.iter().enumerate() {
+        line(format!("mount_{index}>\"{}/*\"]", escape(mount.path.trim_end_matches('/'))));
+    }
+    for (index, endpoint) in graph.endpoints.iter().enumerate() {
+        line(format!("endpoint_{index} --> {}", id("service", &endpoint.service)));
+    }
+    for (index, mount) in graph.mounts.iter().enumerate() {
+        line(format!("mount_{index} --> {}", id("service", &mount.service)));
+    }
+    for topic in &graph.topics {
+        for publisher in &topic.publishers {
+            line(format!("{} --> {}", id("service", publisher), id("topic", &topic.name)));
+        }
+    }
+    for subscription in &graph.subscriptions {
+        line(format!(
+            "{} -- \"{}\" --> {}",
+            id("topic", &subscription.topic),
+            subscription.name,
+            id("service", &subscription.service)
+        ));
+    }
+    out
+}
+
+/// An identifier without hyphens, which Mermaid would read as arrows.
+fn id(kind: &str, name: &str) -> String {
+    format!("{kind}_{}", name.replace(['-', '.'], "_"))
+}
+
+/// Mermaid reads braces as shapes, even in some quoted texts.
+fn escape(path: &str) -> String {
+    path.replace('{', "#123;").replace('}', "#125;").replace('"', "#quot;")
+}

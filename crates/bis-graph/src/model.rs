@@ -1,0 +1,228 @@
+//! The model: services, topics, subscriptions, endpoints, mounts and event types. Plain data, sorted by name, versioned.
+//!
+//! What is in the graph is what the app hosts: a service that `app!` does not list is not here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Position;
+
+/// The version of the graph's JSON. Fields are only added within a version.
+pub const VERSION: u32 = 1;
+
+/// An application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Graph {
+    /// [`VERSION`] when it was written.
+    pub version: u32,
+    /// The app's name.
+    pub app: String,
+    /// The services that `app!` lists, by name.
+    pub services: Vec<Service>,
+    /// The topics, by name.
+    pub topics: Vec<Topic>,
+    /// The subscriptions, by topic and name.
+    pub subscriptions: Vec<Subscription>,
+    /// The endpoints, by path and method.
+    pub endpoints: Vec<Endpoint>,
+    /// The mounted routers, by path.
+    pub mounts: Vec<Mount>,
+    /// The types of events, by path.
+    pub events: Vec<EventType>,
+}
+
+/// A service: a module or crate that `bis::service!` names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The path of its module, such as `shop::orders`.
+    pub module: String,
+    /// Where `service!` stands.
+    pub position: Position,
+}
+
+/// A topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// The path of its event type.
+    pub event: String,
+    /// Whether events of one key stay in order.
+    pub ordered: bool,
+    /// How long handled events are kept for replay, where it differs from the default.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retention: Option<Retention>,
+    /// The services that publish, by name.
+    pub publishers: Vec<String>,
+    /// The services that mention it without subscribing, by name: those that publish, and those that only ask it
+    /// something.
+    pub users: Vec<String>,
+    /// The service whose module holds the static; `None` for a shared crate or module.
+    pub service: Option<String>,
+    /// The path of its static.
+    #[serde(rename = "static")]
+    pub static_path: String,
+    /// Where the static stands.
+    pub position: Position,
+}
+
+/// A topic's retention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// The oldest event that is kept, in milliseconds.
+    pub max_age_ms: u64,
+}
+
+/// A subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// The topic's name.
+    pub topic: String,
+    /// Its name.
+    pub name: String,
+    /// The service that hosts its handler.
+    pub service: String,
+    /// The path of its handler.
+    pub handler: String,
+    /// The path of the type that the handler takes.
+    pub event: String,
+    /// How it is retried.
+    pub retry: Retry,
+    /// How long the handler may run, in milliseconds.
+    pub timeout_ms: u64,
+    /// How many deliveries a process handles at once.
+    pub concurrency: u64,
+    /// How batches are made, for a handler that takes them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub batch: Option<Batch>,
+    /// Where the handler's name stands.
+    pub position: Position,
+    /// Where the type that the handler takes stands.
+    pub event_position: Position,
+}
+
+/// A subscription's retry policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// How often an event is attempted in all.
+    pub max_attempts: u32,
+    /// The wait after the first attempt, in milliseconds.
+    pub min_backoff_ms: u64,
+    /// The longest wait, in milliseconds.
+    pub max_backoff_ms: u64,
+}
+
+/// How a subscription makes batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The most events in one.
+    pub max: u64,
+    /// How long to wait for more, in milliseconds.
+    pub wait_ms: u64,
+}
+
+/// An endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The service that hosts it.
+    pub service: String,
+    /// The name of its function.
+    pub name: String,
+    /// Its HTTP method.
+    pub method: String,
+    /// Its path, with parameters as `{id}`.
+    pub path: String,
+    /// Who may call it.
+    pub access: Access,
+    /// The path of its function.
+    pub handler: String,
+    /// Where the function's name stands.
+    pub position: Position,
+}
+
+/// Who may call an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Anyone.
+    Public,
+    /// The app's own services.
+    Private,
+}
+
+/// A router that is mounted as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// The service that hosts it.
+    pub service: String,
+    /// Where it is mounted.
+    pub path: String,
+    /// The path of its function.
+    pub handler: String,
+    /// Where the function's name stands.
+    pub position: Position,
+}
+
+/// A type of event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventType {
+    /// Its last path segment.
+    pub name: String,
+    /// Its whole path.
+    pub path: String,
+    /// The field whose value orders events, as it stands in JSON.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
+    /// The fields that are also broker attributes.
+    pub attributes: Vec<String>,
+    /// The fields that are redacted.
+    pub sensitive: Vec<String>,
+    /// Its JSON Schema (draft 2020-12).
+    pub schema: serde_json::Value,
+    /// Where its name stands.
+    pub position: Position,
+}
+
+impl Graph {
+    /// The graph of an app that declares nothing.
+    pub fn empty(app: impl Into<String>) -> Self {
+        Self {
+            version: VERSION,
+            app: app.into(),
+            services: Vec::new(),
+            topics: Vec::new(),
+            subscriptions: Vec::new(),
+            endpoints: Vec::new(),
+            mounts: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// The topic of this name.
+    pub fn topic(&self, name: &str) -> Option<&Topic> {
+        self.topics.iter().find(|topic| topic.name == name)
+    }
+
+    /// The event type of this path.
+    pub fn event(&self, path: &str) -> Option<&EventType> {
+        self.events.iter().find(|event| event.path == path)
+    }
+
+    /// The subscriptions of a topic.
+    pub fn subscriptions_of<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a Subscription> {
+        self.subscriptions.iter().filter(move |subscription| subscription.topic == topic)
+    }
+
+    /// Puts everything into the order that the fields' docs promise.
+    pub fn sort(&mut self) {
+        self.services.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.module.cmp(&b.module)));
+        self.topics.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.static_path.cmp(&b.static_path)));
+        self.subscriptions
+            .sort_by(|a, b| (&a.topic, &a.name, &a.handler).cmp(&(&b.topic, &b.name, &b.handler)));
+        self.endpoints
+            .sort_by(|a, b| (&a.path, &a.method, &a.handler).cmp(&(&b.path, &b.method, &b.handler)));
+        self.mounts.sort_by(|a, b| (&a.path, &a.handler).cmp(&(&b.path, &b.handler)));
+        self.events.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+}

@@ -1,0 +1,211 @@
+//! The rules on a graph. Pure: what cannot be seen in the graph alone is the analyser's to report.
+
+use std::collections::BTreeMap;
+
+use crate::{Diagnostic, Graph, Position, codes};
+
+/// Applies every rule.
+pub fn check(graph: &Graph) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    duplicate_services(graph, &mut found);
+    duplicate_topics(graph, &mut found);
+    duplicate_subscriptions(graph, &mut found);
+    duplicate_endpoints(graph, &mut found);
+    silent_topics(graph, &mut found);
+    handler_types(graph, &mut found);
+    found
+}
+
+/// Items under a key, each with its place, in the order in which they came.
+fn duplicates<T>(items: &[T], key: impl Fn(&T) -> String) -> Vec<(String, Vec<&T>)> {
+    let mut by_key: BTreeMap<String, Vec<&T>> = BTreeMap::new();
+    for item in items {
+        by_key.entry(key(item)).or_default().push(item);
+    }
+    by_key.into_iter().filter(|(_, items)| items.len() > 1).collect()
+}
+
+/// One diagnostic for each item after the first, which it points to.
+fn report<T>(
+    found: &mut Vec<Diagnostic>,
+    mut items: Vec<&T>,
+    position: impl Fn(&T) -> &Position,
+    diagnostic: impl Fn(&T) -> Diagnostic,
+) {
+    items.sort_by_key(|item| position(item).clone());
+    let first = items[0];
+    for item in &items[1..] {
+        found.push(diagnostic(item).and(position(first).clone(), "first declared here"));
+    }
+}
+
+fn duplicate_services(graph: &Graph, found: &mut Vec<Diagnostic>) {
+    for (name, services) in duplicates(&graph.services, |service| service.name.clone()) {
+        report(
+            found,
+            services,
+            |service| &service.position,
+            |service| {
+                Diagnostic::error(
+                    codes::DUPLICATE_SERVICE,
+                    service.position.clone(),
+                    format!("the service `{name}` is declared twice"),
+                )
+                .labelled("declared again here")
+                .help("give one of them another name")
+            },
+        );
+    }
+}
+
+fn duplicate_topics(graph: &Graph, found: &mut Vec<Diagnostic>) {
+    for (name, topics) in duplicates(&graph.topics, |topic| topic.name.clone()) {
+        report(
+            found,
+            topics,
+            |topic| &topic.position,
+            |topic| {
+                Diagnostic::error(
+                    codes::DUPLICATE_TOPIC,
+                    topic.position.clone(),
+                    format!("the topic `{name}` is declared twice"),
+                )
+                .labelled("declared again here")
+                .help("use the first static where you need the topic, or give this one another name")
+            },
+        );
+    }
+}
+
+fn duplicate_subscriptions(graph: &Graph, found: &mut Vec<Diagnostic>) {
+    let key = |subscription: &crate::Subscription| format!("{}/{}", subscription.topic, subscription.name);
+    for (_, subscriptions) in duplicates(&graph.subscriptions, key) {
+        report(
+            found,
+            subscriptions,
+            |subscription| &subscription.position,
+            |subscription| {
+                Diagnostic::error(
+                codes::DUPLICATE_SUBSCRIPTION,
+                subscription.position.clone(),
+                format!(
+                    "the topic `{}` has two subscriptions named `{}`",
+                    subscription.topic, subscription.name
+                ),
+            )
+            .labelled("the second one")
+            .help("give one of them another name, as in `name = \"..\"`; each event would reach only one of the two")
+            },
+        );
+    }
+}
+
+fn duplicate_endpoints(graph: &Graph, found: &mut Vec<Diagnostic>) {
+    let key = |endpoint: &crate::Endpoint| format!("{} {}", endpoint.method, without_names(&endpoint.path));
+    for (_, endpoints) in duplicates(&graph.endpoints, key) {
+        report(
+            found,
+            endpoints,
+            |endpoint| &endpoint.position,
+            |endpoint| {
+                Diagnostic::error(
+                    codes::DUPLICATE_ENDPOINT,
+                    endpoint.position.clone(),
+                    format!("two endpoints answer `{} {}`", endpoint.method, endpoint.path),
+                )
+                .labelled("the second one")
+                .help(
+                    "change the method or the path of one of them; parameters' names do not tell paths apart",
+                )
+            },
+        );
+    }
+    for (path, mounts) in duplicates(&graph.mounts, |mount| mount.path.clone()) {
+        report(
+            found,
+            mounts,
+            |mount| &mount.position,
+            |mount| {
+                Diagnostic::error(
+                    codes::DUPLICATE_ENDPOINT,
+                    mount.position.clone(),
+                    format!("two routers are mounted at `{path}`"),
+                )
+                .labelled("the second one")
+                .help("mount one of them elsewhere")
+            },
+        );
+    }
+}
+
+/// A path with every parameter's name blanked, as a router compares paths.
+fn without_names(path: &str) -> String {
+    path.split('/')
+        .map(|segment| match segment.strip_prefix('{') {
+            Some(rest) if rest.starts_with('*') => "{*}",
+            Some(_) => "{}",
+            None => segment,
+        })
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+fn silent_topics(graph: &Graph, found: &mut Vec<Diagnostic>) {
+    for topic in &graph.topics {
+        if graph.subscriptions_of(&topic.name).next().is_none() {
+            found.push(
+                Diagnostic::warning(
+                    codes::UNHEARD_TOPIC,
+                    topic.position.clone(),
+                    format!("nobody subscribes to the topic `{}`", topic.name),
+                )
+                .help(format!("add a handler under `#[subscription({})]`", last_two(&topic.static_path))),
+            );
+        }
+        if topic.publishers.is_empty() {
+            found.push(
+                Diagnostic::warning(
+                    codes::UNPUBLISHED_TOPIC,
+                    topic.position.clone(),
+                    format!("nobody publishes to the topic `{}`", topic.name),
+                )
+                .help(format!("publish with `{}.publish(..)`", last_two(&topic.static_path))),
+            );
+        }
+    }
+}
+
+fn handler_types(graph: &Graph, found: &mut Vec<Diagnostic>) {
+    for subscription in &graph.subscriptions {
+        let Some(topic) = graph.topic(&subscription.topic) else { continue };
+        // An empty path says that the type could not be resolved: then rustc is the judge.
+        if topic.event == subscription.event || topic.event.is_empty() || subscription.event.is_empty() {
+            continue;
+        }
+        let (wanted, taken) = (last(&topic.event), last(&subscription.event));
+        let (wanted, taken) =
+            if wanted == taken { (&*topic.event, &*subscription.event) } else { (wanted, taken) };
+        found.push(
+            Diagnostic::error(
+                codes::HANDLER_TYPE,
+                subscription.event_position.clone(),
+                format!("the topic `{}` carries `{wanted}`, but its handler takes `{taken}`", topic.name),
+            )
+            .labelled(format!("takes `{taken}`"))
+            .and(topic.position.clone(), format!("carries `{wanted}`"))
+            .help(format!("take `{wanted}`, or subscribe to a topic that carries `{taken}`")),
+        );
+    }
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+/// `orders::PLACED` of `shop::orders::PLACED`.
+fn last_two(path: &str) -> &str {
+    match path.rmatch_indices("::").nth(1) {
+        Some((index, _)) => &path[index + 2..],
+        None => path,
+    }
+}
