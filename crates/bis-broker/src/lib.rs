@@ -4,6 +4,8 @@
 //! which live in one place of the runtime and so behave the same on every broker. This crate does no I/O and knows no
 //! async runtime, no wire format and no HTTP.
 
+pub mod channel;
+
 mod broker;
 mod delivery;
 mod error;

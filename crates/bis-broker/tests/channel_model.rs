@@ -1,0 +1,269 @@
+//! Random operations on a channel, compared after each step with a model that is too simple to be wrong.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::collections::BTreeMap;
+
+use bis_broker::channel::{Channel, ConsumerId, Facts, Limits, Source, Standing, Time};
+
+const KEYS: u64 = 4;
+const CONSUMERS: u64 = 3;
+const LEASE: u64 = 20;
+
+/// xorshift64*: enough randomness for a test, and the same on every machine.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
+    }
+}
+
+#[derive(Default)]
+struct Store(Vec<Option<Facts>>);
+
+impl Source for Store {
+    fn facts(&mut self, sequence: u64) -> Option<Facts> {
+        self.0[usize::try_from(sequence).unwrap()]
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    Waiting,
+    Deferred(u64),
+    InFlight(u64, u64),
+}
+
+/// What must be true: where each unfinished message is, and how often it was handed out.
+#[derive(Default)]
+struct Model(BTreeMap<u64, (Place, u32)>);
+
+impl Model {
+    fn settle(&mut self, now: u64) {
+        for (place, _) in self.0.values_mut() {
+            match *place {
+                Place::InFlight(_, until) if until <= now => *place = Place::Waiting,
+                Place::Deferred(due) if due <= now => *place = Place::Waiting,
+                _ => {}
+            }
+        }
+    }
+
+    fn count(&self, wanted: impl Fn(Place) -> bool) -> u64 {
+        self.0.values().filter(|(place, _)| wanted(*place)).count() as u64
+    }
+}
+
+struct Run {
+    random: Random,
+    store: Store,
+    channel: Channel,
+    model: Model,
+    now: u64,
+    keyed: bool,
+}
+
+impl Run {
+    fn publish(&mut self) {
+        let sequence = self.store.0.len() as u64;
+        let key = self.keyed.then(|| self.random.below(KEYS));
+        let due = if self.random.below(5) == 0 { self.now + self.random.below(30) } else { 0 };
+        let gone = self.random.below(20) == 0;
+        self.store.0.push((!gone).then_some(Facts { due: Time(due), key }));
+        self.channel.extend(sequence + 1);
+        if !gone {
+            let place = if due > self.now { Place::Deferred(due) } else { Place::Waiting };
+            self.model.0.insert(sequence, (place, 0));
+        }
+    }
+
+    fn hand_out(&mut self, consumer: u64) {
+        let until = self.now + LEASE;
+        let handout = self.channel.next(&mut self.store, ConsumerId(consumer), Time(self.now), Time(until));
+        self.model.settle(self.now);
+        let Some(handout) = handout else {
+            if !self.keyed {
+                let waiting = self.model.count(|place| place == Place::Waiting);
+                assert_eq!(waiting, 0, "a message waits but none was handed out");
+            }
+            return;
+        };
+        let key = self.store.0[usize::try_from(handout.sequence).unwrap()].unwrap().key;
+        if key.is_some() {
+            for (sequence, (place, attempts)) in &self.model.0 {
+                let same_key = self.store.0[usize::try_from(*sequence).unwrap()].unwrap().key == key;
+                let in_flight = matches!(place, Place::InFlight(..));
+                assert!(!(same_key && in_flight), "two of a key in flight");
+                let overtaken = *sequence < handout.sequence && *attempts == 0 && *place == Place::Waiting;
+                let was_delayed =
+                    self.store.0[usize::try_from(*sequence).unwrap()].unwrap().due != Time::ZERO;
+                assert!(
+                    !(same_key && overtaken && handout.attempt == 1) || was_delayed,
+                    "a key out of order"
+                );
+            }
+        }
+        let (place, attempts) =
+            self.model.0.get_mut(&handout.sequence).expect("handed out but not unfinished");
+        assert_eq!(*place, Place::Waiting, "handed out but not waiting");
+        *attempts += 1;
+        assert_eq!(handout.attempt, *attempts);
+        *place = Place::InFlight(consumer, until);
+    }
+
+    /// A message in flight and its consumer, when there is one.
+    fn pick_in_flight(&mut self) -> Option<(u64, u64)> {
+        self.channel.tick(Time(self.now));
+        self.model.settle(self.now);
+        let in_flight: Vec<(u64, u64)> = self
+            .model
+            .0
+            .iter()
+            .filter_map(|(sequence, (place, _))| match place {
+                Place::InFlight(consumer, _) => Some((*sequence, *consumer)),
+                _ => None,
+            })
+            .collect();
+        let count = in_flight.len() as u64;
+        (count > 0).then(|| in_flight[usize::try_from(self.random.below(count)).unwrap()])
+    }
+
+    fn answer(&mut self) {
+        let Some((sequence, consumer)) = self.pick_in_flight() else { return };
+        let by = ConsumerId(consumer);
+        assert!(self.channel.finish(sequence, ConsumerId(99)).is_err());
+        let entry = self.model.0.get_mut(&sequence).unwrap();
+        match self.random.below(6) {
+            0 => {
+                let due = self.now + self.random.below(40);
+                self.channel.retry(sequence, by, Time(due), Time(self.now)).unwrap();
+                entry.0 = if due > self.now { Place::Deferred(due) } else { Place::Waiting };
+            }
+            1 => {
+                entry.1 -= 1;
+                assert_eq!(self.channel.release(sequence, by), Ok(entry.1));
+                entry.0 = Place::Waiting;
+            }
+            2 => {
+                self.channel.touch(sequence, by, Time(self.now + 2 * LEASE)).unwrap();
+                entry.0 = Place::InFlight(consumer, self.now + 2 * LEASE);
+            }
+            _ => {
+                self.channel.finish(sequence, by).unwrap();
+                self.model.0.remove(&sequence);
+            }
+        }
+    }
+
+    fn disconnect(&mut self, consumer: u64) {
+        self.channel.disconnect(ConsumerId(consumer));
+        for (place, _) in self.model.0.values_mut() {
+            if matches!(place, Place::InFlight(by, _) if *by == consumer) {
+                *place = Place::Waiting;
+            }
+        }
+    }
+
+    fn finish_idle(&mut self) {
+        self.channel.tick(Time(self.now));
+        self.model.settle(self.now);
+        let sequence = self.random.below(self.store.0.len() as u64 + 1);
+        let idle = match self.model.0.get(&sequence) {
+            None => false,
+            Some((place, _)) => !matches!(place, Place::InFlight(..)),
+        };
+        let gone = self.store.0.get(usize::try_from(sequence).unwrap()).is_some_and(Option::is_none);
+        let finished = self.channel.finish_idle(sequence).is_ok();
+        assert!(gone || finished == idle, "message {sequence}");
+        if idle {
+            self.model.0.remove(&sequence);
+        }
+    }
+
+    fn restart(&mut self) {
+        let snapshot = self.channel.snapshot();
+        self.channel = Channel::restore(&snapshot, Limits::default());
+        self.channel.extend(self.store.0.len() as u64);
+        for (place, _) in self.model.0.values_mut() {
+            if let Place::InFlight(..) = place {
+                *place = Place::Waiting;
+            }
+        }
+    }
+
+    fn compare(&mut self) {
+        self.channel.tick(Time(self.now));
+        self.model.settle(self.now);
+        let peeked = self.channel.peek(&mut self.store, None, usize::MAX, Time(self.now));
+        let seen: Vec<(u64, u32)> = peeked.iter().map(|peeked| (peeked.sequence, peeked.attempts)).collect();
+        let expected: Vec<(u64, u32)> =
+            self.model.0.iter().map(|(sequence, (_, attempts))| (*sequence, *attempts)).collect();
+        assert_eq!(seen, expected);
+        let in_flight = peeked.iter().filter(|at| matches!(at.standing, Standing::InFlight { .. })).count();
+        assert_eq!(in_flight as u64, self.model.count(|place| matches!(place, Place::InFlight(..))));
+        assert_eq!(self.channel.in_flight(), in_flight);
+    }
+
+    /// Hands out and finishes until nothing is left: nothing may be lost or stuck.
+    fn drain(&mut self) {
+        for _ in 0..100_000 {
+            if self.model.0.is_empty() {
+                break;
+            }
+            self.hand_out(1);
+            if let Some((sequence, consumer)) = self.pick_in_flight() {
+                self.channel.finish(sequence, ConsumerId(consumer)).unwrap();
+                self.model.0.remove(&sequence);
+            } else {
+                self.now += 1;
+            }
+        }
+        self.hand_out(1);
+        assert!(self.model.0.is_empty(), "stuck: {:?}", self.model.0);
+        assert_eq!(self.channel.unfinished(), 0);
+        assert_eq!(self.channel.floor(), self.store.0.len() as u64);
+    }
+}
+
+fn check(seed: u64) {
+    let channel = Channel::new(0, Limits::default());
+    let random = Random(seed * 2 + 1);
+    let mut run = Run {
+        random,
+        store: Store::default(),
+        channel,
+        model: Model::default(),
+        now: 1,
+        keyed: seed % 2 == 1,
+    };
+    for _ in 0..400 {
+        match run.random.below(20) {
+            0..6 => run.publish(),
+            6..11 => {
+                let consumer = run.random.below(CONSUMERS);
+                run.hand_out(consumer);
+            }
+            11..16 => run.answer(),
+            16 => {
+                let consumer = run.random.below(CONSUMERS);
+                run.disconnect(consumer);
+            }
+            17 => run.now += run.random.below(10),
+            18 => run.finish_idle(),
+            _ => run.restart(),
+        }
+        run.compare();
+    }
+    run.drain();
+}
+
+#[test]
+fn random_runs_agree_with_the_model() {
+    for seed in 1..150 {
+        check(seed);
+    }
+}
