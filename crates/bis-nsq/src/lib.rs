@@ -31,6 +31,8 @@ mod limits;
 mod message;
 mod name;
 
+#[cfg(feature = "client")]
+pub mod client;
 
 pub use command::Command;
 pub use decode::decode_command;

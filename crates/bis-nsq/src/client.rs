@@ -1,0 +1,101 @@
+//! Sockets: talks to an NSQ server (Bis's router or a real nsqd) on tokio.
+//!
+//! A [`Publisher`] keeps one connection with many publishes in flight; a [`Consumer`] keeps one connection a
+//! channel. Both reconnect by themselves, with back-off and jitter. Neither ever reports as taken what the
+//! server did not answer for, and neither looks into a body.
+
+mod backoff;
+mod connection;
+mod consume_task;
+mod consumer;
+mod delivery;
+mod publisher;
+mod session;
+
+use std::time::Duration;
+
+pub use connection::{ConnectError, Connection, LostError};
+pub use consumer::{ConsumeError, Consumer, ConsumerHandle};
+pub use delivery::{Delivery, SettleError};
+pub use publisher::{PublishError, Publisher, Receipt};
+
+use crate::{Command, IdentifyReply, Limits, Name};
+
+/// How to talk to a server. All has defaults but the address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The server's TCP address, `host:port`.
+    pub address: String,
+    /// The longest that connecting and negotiating may take; 5 s.
+    pub connect_timeout: Duration,
+    /// How long a publish waits for a connection when there is none; 5 s.
+    pub publish_wait: Duration,
+    /// How long a publish that was sent waits for its answer before the connection counts as lost; 30 s.
+    pub answer_wait: Duration,
+    /// The time between the server's heartbeats, 1 to 60 s; after twice as long without a byte the
+    /// connection counts as lost; 10 s.
+    pub heartbeat: Duration,
+    /// The time that a delivery stays here unless it is touched, 1 s to 15 min; 30 s. What a killed process
+    /// held comes again on nsqd after this time.
+    pub lease: Duration,
+    /// What the client calls itself in the server's statistics.
+    pub client_id: String,
+}
+
+impl Options {
+    /// The defaults for the server at `address`.
+    pub fn new(address: impl Into<String>) -> Self {
+        Self {
+            address: address.into(),
+            connect_timeout: Duration::from_secs(5),
+            publish_wait: Duration::from_secs(5),
+            answer_wait: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(10),
+            lease: Duration::from_secs(30),
+            client_id: "bis".to_owned(),
+        }
+    }
+}
+
+/// Makes `topic` and `channel` if they are not there, by subscribing for a moment, and says what the server
+/// can do. Works on every NSQ server with no use of its HTTP API.
+pub async fn create_channel(
+    options: &Options,
+    topic: &Name,
+    channel: &Name,
+) -> Result<IdentifyReply, ConnectError> {
+    let mut connection = Connection::open(options).await?;
+    connection.subscribe(topic, channel, options.connect_timeout).await?;
+    let reply = connection.server().clone();
+    connection.finish(options.connect_timeout).await;
+    Ok(reply)
+}
+
+/// The largest frame that a client takes from a server: a message of 64 MiB, far above any server's default.
+const MAX_FRAME_BYTES: usize = 64 * Limits::DEFAULT_MAX_MESSAGE_BYTES;
+
+/// Output that waits for the socket; above it no more commands are taken on.
+const OUTPUT_BYTES: usize = 256 * 1024;
+
+/// Whether a refusal will be the same next time, so that trying again is of no use.
+fn is_final(refusal: &crate::ProtocolError) -> bool {
+    refusal.is_fatal() && refusal.code != crate::ErrorCode::SubscribeFailed
+}
+
+/// What an open connection says hello with.
+fn hello(options: &Options) -> Command {
+    let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    let identify = crate::Identify {
+        client_id: options.client_id.clone(),
+        hostname: std::env::var("HOSTNAME").unwrap_or_default(),
+        user_agent: concat!("bis-nsq/", env!("CARGO_PKG_VERSION")).to_owned(),
+        feature_negotiation: true,
+        heartbeat_interval: millis(options.heartbeat),
+        // nsqd holds messages back until its buffer is full or this time is over; 250 ms unless asked.
+        output_buffer_timeout: millis(Limits::MIN_OUTPUT_BUFFER_TIMEOUT),
+        msg_timeout: millis(options.lease),
+        bis: Some(crate::Extension::ask()),
+        ..crate::Identify::default()
+    };
+    Command::Identify(identify.to_json().into())
+}

@@ -1,0 +1,195 @@
+//! One connection to a server: bytes out, frames in, heartbeats answered. It never reconnects.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use super::{MAX_FRAME_BYTES, OUTPUT_BYTES, Options, hello};
+use crate::{
+    Command, Frame, FrameError, HEARTBEAT, IdentifyReply, MAGIC_V2, Name, OK, ProtocolError, decode_frame,
+};
+
+const READ_BYTES: usize = 64 * 1024;
+
+/// Why a connection could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody listens there, or the name does not resolve.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// It took too long.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The connection was lost on the way.
+    #[error(transparent)]
+    Lost(#[from] LostError),
+    /// The server answered that it does not want this client.
+    #[error("the server refused: `{0}`")]
+    Refused(ProtocolError),
+    /// The server asks for a secret, which this client does not have.
+    #[error("the server asks for `AUTH`, which is not supported yet; run it without `--auth-http-address`")]
+    AuthRequired,
+    /// The server answered something that no NSQ server answers.
+    #[error("unexpected answer `{0}`; is this the TCP address of an NSQ server (by default port 4150)?")]
+    Unexpected(String),
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub enum LostError {
+    /// The server closed it.
+    #[error("the server closed the connection")]
+    Closed,
+    /// The network failed.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// Nothing was heard for twice the heartbeat interval.
+    #[error("nothing heard for {0:?}")]
+    Silent(Duration),
+    /// The bytes are no frames.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// An open connection that has negotiated. Dropping it closes it.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    input: BytesMut,
+    output: BytesMut,
+    server: IdentifyReply,
+    patience: Duration,
+    silence: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    /// Connects, sends the magic and `IDENTIFY`, and waits for the reply.
+    pub async fn open(options: &Options) -> Result<Self, ConnectError> {
+        timeout(options.connect_timeout, Self::negotiate(options))
+            .await
+            .map_err(|_| ConnectError::Timeout(options.connect_timeout))?
+    }
+
+    async fn negotiate(options: &Options) -> Result<Self, ConnectError> {
+        let stream = TcpStream::connect(&options.address).await?;
+        stream.set_nodelay(true)?;
+        let patience = options.heartbeat * 2;
+        let mut connection = Self {
+            stream,
+            input: BytesMut::with_capacity(READ_BYTES),
+            output: BytesMut::from(&MAGIC_V2[..]),
+            server: IdentifyReply::default(),
+            patience,
+            silence: Box::pin(sleep_until(Instant::now() + patience)),
+        };
+        connection.queue(&hello(options));
+        let reply = connection.response().await?;
+        connection.server = serde_json::from_slice(&reply).map_err(|_| unexpected(&reply))?;
+        if connection.server.auth_required {
+            return Err(ConnectError::AuthRequired);
+        }
+        Ok(connection)
+    }
+
+    /// What the server granted and offers.
+    #[must_use]
+    pub fn server(&self) -> &IdentifyReply {
+        &self.server
+    }
+
+    /// Adds a command to the output, which [`Connection::next`] writes.
+    pub fn queue(&mut self, command: &Command) {
+        command.encode(&mut self.output);
+    }
+
+    /// Whether more commands may be queued; if not, call [`Connection::next`] first.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.output.len() < OUTPUT_BYTES
+    }
+
+    /// Subscribes this connection; no message comes before a `RDY`.
+    pub async fn subscribe(
+        &mut self,
+        topic: &Name,
+        channel: &Name,
+        patience: Duration,
+    ) -> Result<(), ConnectError> {
+        self.queue(&Command::Subscribe { topic: topic.clone(), channel: channel.clone() });
+        let answer =
+            timeout(patience, self.response()).await.map_err(|_| ConnectError::Timeout(patience))??;
+        if answer == OK { Ok(()) } else { Err(unexpected(&answer)) }
+    }
+
+    /// Writes what is queued, reads, and returns the next frame that is no heartbeat. Cancel safe.
+    pub async fn next(&mut self) -> Result<Frame, LostError> {
+        loop {
+            match decode_frame(&mut self.input, MAX_FRAME_BYTES)? {
+                Some(Frame::Response(data)) if data == HEARTBEAT => self.queue(&Command::Nop),
+                Some(frame) => return Ok(frame),
+                None => self.transfer().await?,
+            }
+        }
+    }
+
+    /// Moves some bytes in either direction.
+    async fn transfer(&mut self) -> Result<(), LostError> {
+        if self.input.capacity() - self.input.len() < READ_BYTES / 4 {
+            self.input.reserve(READ_BYTES);
+        }
+        let (mut reader, mut writer) = self.stream.split();
+        tokio::select! {
+            read = reader.read_buf(&mut self.input) => {
+                if read? == 0 {
+                    return Err(LostError::Closed);
+                }
+                self.silence.as_mut().reset(Instant::now() + self.patience);
+            }
+            written = writer.write_buf(&mut self.output), if !self.output.is_empty() => {
+                written?;
+            }
+            () = self.silence.as_mut() => return Err(LostError::Silent(self.patience)),
+        }
+        Ok(())
+    }
+
+    /// The answer to the one command in flight.
+    async fn response(&mut self) -> Result<Bytes, ConnectError> {
+        match self.next().await? {
+            Frame::Response(data) => Ok(data),
+            Frame::Error(data) => {
+                Err(ProtocolError::parse(&data).map_or_else(|| unexpected(&data), ConnectError::Refused))
+            }
+            Frame::Message(message) => Err(unexpected(&message.body)),
+        }
+    }
+
+    /// Writes what is queued, says that no more comes, and waits until the server has read it all and closed,
+    /// for at most `patience`. Messages that still arrive are left to the server, which delivers them again.
+    pub async fn finish(mut self, patience: Duration) {
+        let closing = async {
+            self.stream.write_all_buf(&mut self.output).await?;
+            self.stream.shutdown().await?;
+            loop {
+                self.input.clear();
+                if self.stream.read_buf(&mut self.input).await? == 0 {
+                    return Ok::<(), std::io::Error>(());
+                }
+            }
+        };
+        match timeout(patience, closing).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the connection broke while closing"),
+            Err(_) => tracing::debug!("the server did not close the connection in time"),
+        }
+    }
+}
+
+fn unexpected(answer: &[u8]) -> ConnectError {
+    let text = String::from_utf8_lossy(&answer[..answer.len().min(100)]);
+    ConnectError::Unexpected(text.into_owned())
+}

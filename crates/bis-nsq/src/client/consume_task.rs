@@ -1,0 +1,233 @@
+//! The task behind a consumer: connects, subscribes, passes deliveries on and settlements back, and starts
+//! over when the connection breaks. It never settles a message by itself but to give it back.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep;
+
+use super::backoff::Backoff;
+use super::consumer::State;
+use super::delivery::{Delivery, Request, release};
+use super::session::{Session, warn_unreachable};
+use super::{ConnectError, Connection, LostError, Options, is_final};
+use crate::{CLOSE_WAIT, Command, FEATURE_RELEASE, Frame, Message, MessageId, Name, OK, ProtocolError};
+
+/// Who waits for something to be over.
+type Waiter = oneshot::Sender<()>;
+
+pub(super) struct Task {
+    pub(super) options: Options,
+    pub(super) topic: Name,
+    pub(super) channel: Name,
+    pub(super) deliver: mpsc::Sender<Delivery>,
+    pub(super) announce: watch::Sender<State>,
+    pub(super) requests: mpsc::UnboundedReceiver<Request>,
+    pub(super) sender: mpsc::WeakUnboundedSender<Request>,
+    /// How many more deliveries the receiver has room for.
+    pub(super) asked: Arc<AtomicUsize>,
+    /// What this connection holds and has not settled.
+    pub(super) in_flight: HashSet<MessageId>,
+    /// Whether no more messages are wanted: the task ends with its last delivery.
+    pub(super) stopping: bool,
+    /// Who waits for the server to confirm that it sends no more.
+    pub(super) stop_waiters: Vec<Waiter>,
+}
+
+/// Why a connection is used no more.
+enum End {
+    Lost(LostError),
+    Fatal(String),
+    Close(Option<Waiter>),
+}
+
+impl Task {
+    pub(super) async fn run(mut self) {
+        let done = self.keep_connected().await;
+        self.requests.close();
+        if !matches!(*self.announce.borrow(), State::Refused(_)) {
+            self.announce.send_replace(State::Closed);
+        }
+        for waiter in self.stop_waiters.drain(..).chain(done) {
+            let _ = waiter.send(());
+        }
+    }
+
+    /// Connects again and again until closed; returns who waits for that.
+    async fn keep_connected(&mut self) -> Option<Waiter> {
+        let mut backoff = Backoff::default();
+        loop {
+            let opening = open(self.options.clone(), self.topic.clone(), self.channel.clone());
+            match self.unless_closed(opening).await {
+                Err(waiter) => return waiter,
+                Ok(Ok(connection)) => {
+                    backoff.reset();
+                    match self.serve(connection).await {
+                        End::Close(waiter) => return waiter,
+                        End::Lost(error) => self.warn(&error.to_string()),
+                        End::Fatal(error) => self.warn(&error),
+                    }
+                }
+                Ok(Err(ConnectError::Refused(refusal))) if is_final(&refusal) => {
+                    self.announce.send_replace(State::Refused(refusal));
+                    return None;
+                }
+                Ok(Err(error)) => {
+                    let wait = backoff.next();
+                    if backoff.is_worth_a_line() {
+                        warn_unreachable(&self.options.address, &error);
+                    }
+                    if let Err(waiter) = self.unless_closed(sleep(wait)).await {
+                        return waiter;
+                    }
+                }
+            }
+        }
+    }
+
+    fn warn(&self, error: &str) {
+        let Self { options, topic, channel, .. } = self;
+        tracing::warn!(address = %options.address, %topic, %channel, error, "lost the connection to the broker; reconnecting");
+    }
+
+    /// Awaits `work` without a connection. Settlements are of a connection that is gone; stopping and closing
+    /// are at once.
+    async fn unless_closed<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Option<Waiter>> {
+        tokio::pin!(work);
+        if self.stopping {
+            return Err(None);
+        }
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                request = self.requests.recv() => match request {
+                    Some(Request::Ready(..) | Request::Settle(..)) => {}
+                    Some(Request::Stop(waiter) | Request::Close(waiter)) => return Err(Some(waiter)),
+                    None => return Err(None),
+                },
+            }
+        }
+    }
+
+    /// Uses `connection` until it ends.
+    async fn serve(&mut self, mut connection: Connection) -> End {
+        let server = connection.server();
+        let lease = u64::try_from(server.msg_timeout).ok().filter(|millis| *millis > 0);
+        let session = Arc::new(Session::new(
+            lease.map_or(self.options.lease, Duration::from_millis),
+            server.offers(FEATURE_RELEASE),
+            usize::try_from(server.max_rdy_count).unwrap_or(1).max(1),
+        ));
+        if let Some(ready) = session.ready_for(self.asked.load(Ordering::Acquire)) {
+            queue_ready(&mut connection, ready);
+        }
+        self.announce.send_replace(State::Subscribed(session.clone()));
+        let end = self.exchange(&mut connection, &session).await;
+        session.end();
+        self.announce.send_replace(State::Connecting);
+        if matches!(end, End::Close(_)) {
+            self.in_flight.drain().for_each(|id| connection.queue(&put_back(id)));
+            connection.finish(self.options.connect_timeout).await;
+        }
+        self.in_flight.clear();
+        end
+    }
+
+    async fn exchange(&mut self, connection: &mut Connection, session: &Arc<Session>) -> End {
+        loop {
+            if self.stopping && self.stop_waiters.is_empty() && self.in_flight.is_empty() {
+                return End::Close(None);
+            }
+            let taking = connection.has_room();
+            tokio::select! {
+                frame = connection.next() => {
+                    let end = match frame {
+                        Ok(frame) => self.take(connection, session, frame),
+                        Err(error) => Some(End::Lost(error)),
+                    };
+                    if let Some(end) = end {
+                        return end;
+                    }
+                }
+                request = self.requests.recv(), if taking => {
+                    let mut next = request;
+                    while let Some(request) = next {
+                        if let Some(end) = self.act(connection, session, request) {
+                            return end;
+                        }
+                        // One write carries all that waits already.
+                        next = if connection.has_room() { self.requests.try_recv().ok() } else { None };
+                    }
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, connection: &mut Connection, session: &Arc<Session>, request: Request) -> Option<End> {
+        match request {
+            Request::Ready(of, ready) if Arc::ptr_eq(&of, session) => queue_ready(connection, ready),
+            Request::Settle(of, command) if Arc::ptr_eq(&of, session) => {
+                if let Command::Finish(id) | Command::Requeue { id, .. } | Command::Release(id) = &command {
+                    self.in_flight.remove(id);
+                }
+                connection.queue(&command);
+            }
+            Request::Ready(..) | Request::Settle(..) => {}
+            Request::Stop(waiter) => {
+                if !std::mem::replace(&mut self.stopping, true) {
+                    connection.queue(&Command::Close);
+                    self.stop_waiters.push(waiter);
+                }
+            }
+            Request::Close(waiter) => return Some(End::Close(Some(waiter))),
+        }
+        None
+    }
+
+    fn take(&mut self, connection: &mut Connection, session: &Arc<Session>, frame: Frame) -> Option<End> {
+        match frame {
+            Frame::Message(message) => self.pass_on(connection, session, message),
+            Frame::Response(data) if data == CLOSE_WAIT => {
+                for waiter in self.stop_waiters.drain(..) {
+                    let _ = waiter.send(());
+                }
+            }
+            Frame::Response(data) if data == OK => {}
+            Frame::Response(data) => tracing::debug!(?data, "ignored an answer of the broker"),
+            Frame::Error(data) => match ProtocolError::parse(&data) {
+                // The lease of a settled message had run out: it comes again, which is what at-least-once means.
+                Some(error) if !error.is_fatal() => tracing::debug!(%error, "a message was settled too late"),
+                _ => return Some(End::Fatal(String::from_utf8_lossy(&data).into_owned())),
+            },
+        }
+        None
+    }
+
+    fn pass_on(&mut self, connection: &mut Connection, session: &Arc<Session>, message: Message) {
+        let id = message.id;
+        let Some(sender) = self.sender.upgrade() else {
+            connection.queue(&release(session, id));
+            return;
+        };
+        self.in_flight.insert(id);
+        // Full or closed: dropping the delivery gives it back.
+        let _ = self.deliver.try_send(Delivery::new(message, session.clone(), sender));
+    }
+}
+
+async fn open(options: Options, topic: Name, channel: Name) -> Result<Connection, ConnectError> {
+    let mut connection = Connection::open(&options).await?;
+    connection.subscribe(&topic, &channel, options.connect_timeout).await?;
+    Ok(connection)
+}
+
+fn queue_ready(connection: &mut Connection, ready: usize) {
+    connection.queue(&Command::Ready(u32::try_from(ready).unwrap_or(u32::MAX)));
+}
+
+fn put_back(id: MessageId) -> Command {
+    Command::Requeue { id, delay: Duration::ZERO }
+}

@@ -1,0 +1,176 @@
+//! Consumes one channel over one connection that is made anew whenever it breaks.
+//!
+//! The server is asked (`RDY`) for as many messages as are being handled plus as many as [`Consumer::receive`]
+//! has room for, so nothing waits here that a free handler elsewhere could take.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use super::Options;
+use super::consume_task::Task;
+use super::delivery::{Delivery, Request};
+use super::session::Session;
+use crate::{Limits, Name, ProtocolError};
+
+/// How long stopping waits for the server to confirm that nothing more comes.
+const STOP_WAIT: Duration = Duration::from_secs(2);
+
+/// Why a consumer gets no more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConsumeError {
+    /// The server will not have it, now or later.
+    #[error("the server refused: `{0}`")]
+    Refused(ProtocolError),
+    /// It was stopped or closed.
+    #[error("the consumer is closed")]
+    Closed,
+}
+
+/// Where a consumer stands.
+#[derive(Debug, Clone)]
+pub(super) enum State {
+    Connecting,
+    Subscribed(Arc<Session>),
+    Refused(ProtocolError),
+    Closed,
+}
+
+/// One subscriber to one channel. Dropping it puts back what it holds, handled or not, and disconnects.
+#[derive(Debug)]
+pub struct Consumer {
+    deliveries: mpsc::Receiver<Delivery>,
+    state: watch::Receiver<State>,
+    asked: Arc<AtomicUsize>,
+    handle: ConsumerHandle,
+}
+
+/// Closes a consumer from elsewhere.
+#[derive(Debug, Clone)]
+pub struct ConsumerHandle {
+    // Bounded by the messages in flight, at most the server's `RDY` limit: each is settled once.
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+impl ConsumerHandle {
+    /// Writes what was settled, puts back what was not, and disconnects.
+    pub async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.requests.send(Request::Close(done)).is_ok() {
+            let _ = closed.await;
+        }
+    }
+
+    /// Whether the consumer has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.requests.is_closed()
+    }
+}
+
+impl Consumer {
+    /// Starts to connect in the background. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn start(options: Options, topic: Name, channel: Name) -> Self {
+        let (deliver, deliveries) = mpsc::channel(Limits::DEFAULT_MAX_RDY_COUNT as usize);
+        let (announce, state) = watch::channel(State::Connecting);
+        let (requests, received) = mpsc::unbounded_channel();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let task = Task {
+            options,
+            topic,
+            channel,
+            deliver,
+            announce,
+            requests: received,
+            sender: requests.downgrade(),
+            asked: asked.clone(),
+            in_flight: HashSet::new(),
+            stopping: false,
+            stop_waiters: Vec::new(),
+        };
+        tokio::spawn(task.run());
+        Self { deliveries, state, asked, handle: ConsumerHandle { requests } }
+    }
+
+    /// What closes this consumer from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> ConsumerHandle {
+        self.handle.clone()
+    }
+
+    /// Waits until the server has confirmed the subscription.
+    pub async fn subscribed(&mut self) -> Result<(), ConsumeError> {
+        let settled = self.state.wait_for(|state| !matches!(state, State::Connecting)).await;
+        match settled.as_deref() {
+            Ok(State::Refused(refusal)) => Err(ConsumeError::Refused(refusal.clone())),
+            Ok(State::Closed) | Err(_) => Err(ConsumeError::Closed),
+            Ok(State::Connecting | State::Subscribed(_)) => Ok(()),
+        }
+    }
+
+    /// Waits for at least one delivery and returns at most `max`, or none when `max` is nought. Cancel safe.
+    pub async fn receive(&mut self, max: usize) -> Result<Vec<Delivery>, ConsumeError> {
+        self.asked.store(max, Ordering::Release);
+        let mut received = Vec::new();
+        while received.is_empty() && max > 0 {
+            self.ask(max)?;
+            tokio::select! {
+                changed = self.state.changed() => changed.map_err(|_| ConsumeError::Closed)?,
+                count = self.deliveries.recv_many(&mut received, max) => {
+                    if count == 0 {
+                        return Err(ConsumeError::Closed);
+                    }
+                    received.retain(Delivery::is_alive);
+                }
+            }
+        }
+        received.iter_mut().for_each(Delivery::mark_returned);
+        self.asked.store(max - received.len(), Ordering::Release);
+        Ok(received)
+    }
+
+    /// Tells the server how many messages to send, if a connection is there. A new one asks by itself.
+    fn ask(&mut self, max: usize) -> Result<(), ConsumeError> {
+        match &*self.state.borrow_and_update() {
+            State::Subscribed(session) => {
+                if let Some(ready) = session.ready_for(max) {
+                    let _ = self.handle.requests.send(Request::Ready(session.clone(), ready));
+                }
+                Ok(())
+            }
+            State::Connecting => Ok(()),
+            State::Refused(refusal) => Err(ConsumeError::Refused(refusal.clone())),
+            State::Closed => Err(ConsumeError::Closed),
+        }
+    }
+
+    /// Asks for no more, and puts back what arrived and was not received. What was received can still be
+    /// settled.
+    pub async fn stop(&mut self) {
+        self.asked.store(0, Ordering::Release);
+        let (done, stopped) = oneshot::channel();
+        if self.handle.requests.send(Request::Stop(done)).is_ok() {
+            let _ = timeout(STOP_WAIT, stopped).await;
+        }
+        self.release_unreceived();
+    }
+
+    /// Dropping a delivery that was not received releases it.
+    fn release_unreceived(&mut self) {
+        self.deliveries.close();
+        while self.deliveries.try_recv().is_ok() {}
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.release_unreceived();
+        let (done, _) = oneshot::channel();
+        let _ = self.handle.requests.send(Request::Close(done));
+    }
+}

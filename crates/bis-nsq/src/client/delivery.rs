@@ -1,0 +1,156 @@
+//! One delivery to this process, and how it is settled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::session::Session;
+use crate::{Command, Message, MessageId};
+
+/// Why a delivery could not be settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SettleError {
+    /// Its connection is gone; the message comes again.
+    #[error("the delivery's connection is gone; the message will come again")]
+    Lost,
+}
+
+/// What the consumer's task is asked to do.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// Send `RDY`, if this session is still the one.
+    Ready(Arc<Session>, usize),
+    /// Settle a message of this session.
+    Settle(Arc<Session>, Command),
+    /// No more messages; answer when none can come.
+    Stop(tokio::sync::oneshot::Sender<()>),
+    /// Write everything, put back what is not settled, close.
+    Close(tokio::sync::oneshot::Sender<()>),
+}
+
+/// A message that this process holds. Dropped unsettled, it is put back at once.
+#[derive(Debug)]
+pub struct Delivery {
+    message: Message,
+    session: Arc<Session>,
+    requests: mpsc::UnboundedSender<Request>,
+    returned: bool,
+    settled: bool,
+}
+
+impl Delivery {
+    pub(super) fn new(
+        message: Message,
+        session: Arc<Session>,
+        requests: mpsc::UnboundedSender<Request>,
+    ) -> Self {
+        Self { message, session, requests, returned: false, settled: false }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.session.is_alive()
+    }
+
+    /// From here on it counts as being handled.
+    pub(super) fn mark_returned(&mut self) {
+        self.returned = true;
+        self.session.returned_one();
+    }
+
+    /// What the server calls it.
+    #[must_use]
+    pub fn id(&self) -> MessageId {
+        self.message.id
+    }
+
+    /// How often it was delivered, this time included.
+    #[must_use]
+    pub fn attempts(&self) -> u16 {
+        self.message.attempts
+    }
+
+    /// When it was published, in nanoseconds since 1970, on the server's clock.
+    #[must_use]
+    pub fn timestamp_ns(&self) -> i64 {
+        self.message.timestamp_ns
+    }
+
+    /// What was published.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.message.body
+    }
+
+    /// How long it stays here unless it is touched.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.session.lease
+    }
+
+    /// It was handled.
+    pub fn finish(mut self) -> Result<(), SettleError> {
+        self.settle(Command::Finish(self.message.id))
+    }
+
+    /// It comes again after `delay`, which the server clamps to its limit.
+    pub fn requeue(mut self, delay: Duration) -> Result<(), SettleError> {
+        self.settle(Command::Requeue { id: self.message.id, delay })
+    }
+
+    /// It comes again at once, uncounted where the server can.
+    pub fn release(mut self) -> Result<(), SettleError> {
+        let command = self.release_command();
+        self.settle(command)
+    }
+
+    /// The lease starts anew.
+    pub fn touch(&self) -> Result<(), SettleError> {
+        self.send(Command::Touch(self.message.id))
+    }
+
+    fn release_command(&self) -> Command {
+        release(&self.session, self.message.id)
+    }
+
+    fn settle(&mut self, command: Command) -> Result<(), SettleError> {
+        self.settled = true;
+        if self.returned {
+            self.session.settled_one();
+        }
+        self.send(command)
+    }
+
+    fn send(&self, command: Command) -> Result<(), SettleError> {
+        if !self.session.is_alive() {
+            return Err(SettleError::Lost);
+        }
+        let request = Request::Settle(self.session.clone(), command);
+        self.requests.send(request).map_err(|_| SettleError::Lost)
+    }
+}
+
+/// The command that gives a message back, uncounted where the server can.
+pub(super) fn release(session: &Session, id: MessageId) -> Command {
+    if session.uncounted_release {
+        Command::Release(id)
+    } else {
+        Command::Requeue { id, delay: Duration::ZERO }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        // What was never returned was never started; what was returned counts as an attempt.
+        let command = if self.returned {
+            Command::Requeue { id: self.message.id, delay: Duration::ZERO }
+        } else {
+            self.release_command()
+        };
+        let _ = self.settle(command);
+    }
+}

@@ -1,0 +1,334 @@
+//! Publishes over one connection with many in flight; each resolves on its own answer.
+//!
+//! Answers come in the order of the commands, so a queue of waiting publishes matches them. What was sent and
+//! not answered when the connection breaks fails as [`PublishError::Unanswered`], except after a refusal: the
+//! server stops reading at the command that it refuses, so what followed was not taken and is sent again.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::backoff::Backoff;
+use super::{ConnectError, Connection, LostError, Options, is_final};
+use crate::{Command, Frame, IdentifyReply, OK, ProtocolError};
+
+/// Publishes sent and not answered.
+const IN_FLIGHT: usize = 4096;
+/// Publishes that wait for a connection, or for room in flight.
+const WAITING: usize = 1024;
+
+/// Why a publish failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// There was no connection for as long as a publish waits. The server does not have the message.
+    #[error("no connection to the NSQ server: {reason}")]
+    Unreachable {
+        /// What the last attempt to connect failed with.
+        reason: String,
+    },
+    /// The connection broke before the answer; the server may have the message.
+    #[error("the connection was lost before the server answered")]
+    Unanswered,
+    /// The server does not take it.
+    #[error("the server refused: `{0}`")]
+    Refused(ProtocolError),
+    /// The publisher was closed.
+    #[error("the publisher is closed")]
+    Closed,
+}
+
+/// Publishes to one server. Cloning shares the connection; it ends when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    requests: mpsc::Sender<Request>,
+    server: watch::Receiver<Option<IdentifyReply>>,
+    wait: Duration,
+}
+
+#[derive(Debug)]
+enum Request {
+    Publish(Publish),
+    Close(oneshot::Sender<()>),
+}
+
+#[derive(Debug)]
+struct Publish {
+    command: Command,
+    answer: oneshot::Sender<Result<(), PublishError>>,
+    /// Until when it may wait for a connection.
+    deadline: Instant,
+}
+
+/// A publish under way.
+#[derive(Debug)]
+pub struct Receipt(oneshot::Receiver<Result<(), PublishError>>);
+
+impl Receipt {
+    /// Waits for the server's answer.
+    pub async fn answer(self) -> Result<(), PublishError> {
+        self.0.await.unwrap_or(Err(PublishError::Closed))
+    }
+}
+
+impl Publisher {
+    /// Starts to connect in the background. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn start(options: Options) -> Self {
+        let (requests, received) = mpsc::channel(WAITING);
+        let (announce, server) = watch::channel(None);
+        let wait = options.publish_wait;
+        tokio::spawn(Task::new(options, received, announce).run());
+        Self { requests, server, wait }
+    }
+
+    /// What the server said about itself, once a connection was made.
+    #[must_use]
+    pub fn server(&self) -> Option<IdentifyReply> {
+        self.server.borrow().clone()
+    }
+
+    /// Sends a publishing command (`PUB`, `MPUB` or `DPUB`) and waits for its answer.
+    pub async fn publish(&self, command: Command) -> Result<(), PublishError> {
+        self.send(command).await?.answer().await
+    }
+
+    /// Takes a publishing command on and returns what to await. Commands enter the server in the order of
+    /// these calls. Waits while too many are under way. Dropping the receipt may or may not undo the publish.
+    pub async fn send(&self, command: Command) -> Result<Receipt, PublishError> {
+        let (answer, receipt) = oneshot::channel();
+        let deadline = Instant::now() + self.wait;
+        let request = Request::Publish(Publish { command, answer, deadline });
+        self.requests.send(request).await.map_err(|_| PublishError::Closed)?;
+        Ok(Receipt(receipt))
+    }
+
+    /// Waits for the answers to what is under way, then closes. Later publishes fail as `Closed`.
+    pub async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.requests.send(Request::Close(done)).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+}
+
+/// Why the task stopped using a connection.
+enum End {
+    Lost(LostError),
+    Unanswered,
+    Refused,
+    Close(Option<oneshot::Sender<()>>),
+}
+
+struct Task {
+    options: Options,
+    requests: mpsc::Receiver<Request>,
+    announce: watch::Sender<Option<IdentifyReply>>,
+    waiting: VecDeque<Publish>,
+    in_flight: VecDeque<(Instant, Publish)>,
+    backoff: Backoff,
+    closing: Option<oneshot::Sender<()>>,
+}
+
+impl Task {
+    fn new(
+        options: Options,
+        requests: mpsc::Receiver<Request>,
+        announce: watch::Sender<Option<IdentifyReply>>,
+    ) -> Self {
+        Self {
+            options,
+            requests,
+            announce,
+            waiting: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            backoff: Backoff::default(),
+            closing: None,
+        }
+    }
+
+    async fn run(mut self) {
+        loop {
+            let Some(connection) = self.connect().await else { break };
+            match self.serve(connection).await {
+                End::Lost(error) => {
+                    tracing::warn!(address = %self.options.address, %error, "lost the connection to the broker; reconnecting");
+                    self.fail_in_flight();
+                }
+                End::Unanswered => {
+                    tracing::warn!(address = %self.options.address, "the broker did not answer a publish; reconnecting");
+                    self.fail_in_flight();
+                }
+                End::Refused => {
+                    while let Some((_, publish)) = self.in_flight.pop_back() {
+                        self.waiting.push_front(publish);
+                    }
+                }
+                End::Close(done) => {
+                    self.closing = done;
+                    break;
+                }
+            }
+        }
+        self.requests.close();
+        while let Ok(request) = self.requests.try_recv() {
+            if let Request::Publish(publish) = request {
+                let _ = publish.answer.send(Err(PublishError::Closed));
+            }
+        }
+        if let Some(done) = self.closing.take() {
+            let _ = done.send(());
+        }
+    }
+
+    fn fail_in_flight(&mut self) {
+        for (_, publish) in self.in_flight.drain(..) {
+            let _ = publish.answer.send(Err(PublishError::Unanswered));
+        }
+    }
+
+    /// Connects, however long it takes; meanwhile lets publishes whose time is over fail. `None` when closed.
+    async fn connect(&mut self) -> Option<Connection> {
+        let mut reason = String::from("not connected yet");
+        loop {
+            let options = self.options.clone();
+            let opening = Connection::open(&options);
+            let failed = match self.while_disconnected(opening, &reason).await? {
+                Ok(connection) => {
+                    self.backoff.reset();
+                    self.announce.send_replace(Some(connection.server().clone()));
+                    return Some(connection);
+                }
+                Err(error) => error,
+            };
+            reason = failed.to_string();
+            let wait = self.backoff.next();
+            if self.backoff.is_worth_a_line() {
+                super::session::warn_unreachable(&self.options.address, &failed);
+            }
+            if matches!(&failed, ConnectError::Refused(refusal) if is_final(refusal)) {
+                self.fail_waiting(&reason);
+            }
+            self.while_disconnected(tokio::time::sleep(wait), &reason).await?;
+        }
+    }
+
+    /// Awaits `work` and meanwhile takes publishes on and lets them time out. `None` when closed.
+    async fn while_disconnected<T>(&mut self, work: impl Future<Output = T>, reason: &str) -> Option<T> {
+        tokio::pin!(work);
+        loop {
+            let now = Instant::now();
+            while self.waiting.front().is_some_and(|publish| publish.deadline <= now) {
+                let publish = self.waiting.pop_front().expect("there is a front");
+                let unreachable = PublishError::Unreachable { reason: reason.to_owned() };
+                let _ = publish.answer.send(Err(unreachable));
+            }
+            let next_deadline = self.waiting.front().map_or(now + self.options.publish_wait, |p| p.deadline);
+            tokio::select! {
+                done = &mut work => return Some(done),
+                () = sleep_until(next_deadline) => {}
+                request = self.requests.recv(), if self.waiting.len() < WAITING => match request {
+                    Some(Request::Publish(publish)) => self.waiting.push_back(publish),
+                    Some(Request::Close(done)) => {
+                        self.closing = Some(done);
+                        self.fail_waiting(reason);
+                        return None;
+                    }
+                    None => return None,
+                },
+            }
+        }
+    }
+
+    fn fail_waiting(&mut self, reason: &str) {
+        for publish in self.waiting.drain(..) {
+            let _ = publish.answer.send(Err(PublishError::Unreachable { reason: reason.to_owned() }));
+        }
+    }
+
+    /// Publishes over `connection` until it ends.
+    async fn serve(&mut self, mut connection: Connection) -> End {
+        let mut closing = None;
+        loop {
+            while self.in_flight.len() < IN_FLIGHT && connection.has_room() {
+                let Some(publish) = self.waiting.pop_front() else { break };
+                self.send(&mut connection, publish);
+            }
+            if closing.is_some() && self.in_flight.is_empty() && self.waiting.is_empty() {
+                connection.finish(self.options.connect_timeout).await;
+                return End::Close(closing.flatten());
+            }
+            let answer_due = self.in_flight.front().map(|(sent, _)| *sent + self.options.answer_wait);
+            let taking = closing.is_none() && self.in_flight.len() < IN_FLIGHT && connection.has_room();
+            tokio::select! {
+                frame = connection.next() => match frame {
+                    Ok(frame) => if let Some(end) = self.answer(frame) { return end },
+                    Err(error) => return End::Lost(error),
+                },
+                request = self.requests.recv(), if taking => match request {
+                    Some(Request::Publish(publish)) => {
+                        self.send(&mut connection, publish);
+                        self.send_more(&mut connection, &mut closing);
+                    }
+                    Some(Request::Close(done)) => closing = Some(Some(done)),
+                    None => closing = Some(None),
+                },
+                () = sleep_until(answer_due.unwrap_or_else(Instant::now)), if answer_due.is_some() => {
+                    return End::Unanswered;
+                }
+            }
+        }
+    }
+
+    /// Takes on what else waits already, so that one write carries it all.
+    fn send_more(&mut self, connection: &mut Connection, closing: &mut Option<Option<oneshot::Sender<()>>>) {
+        while self.in_flight.len() < IN_FLIGHT && connection.has_room() {
+            match self.requests.try_recv() {
+                Ok(Request::Publish(publish)) => self.send(connection, publish),
+                Ok(Request::Close(done)) => {
+                    *closing = Some(Some(done));
+                    return;
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn send(&mut self, connection: &mut Connection, publish: Publish) {
+        if !publish.answer.is_closed() {
+            connection.queue(&publish.command);
+            self.in_flight.push_back((Instant::now(), publish));
+        }
+    }
+
+    /// Gives an answer to the publish that it belongs to.
+    fn answer(&mut self, frame: Frame) -> Option<End> {
+        let result = match frame {
+            Frame::Response(data) if data == OK => Ok(()),
+            Frame::Error(data) => Err(ProtocolError::parse(&data)),
+            other => {
+                tracing::debug!(?other, "ignored an answer that no publish waits for");
+                return None;
+            }
+        };
+        let Some((_, publish)) = self.in_flight.pop_front() else {
+            return result.is_err().then(|| End::Lost(LostError::Closed));
+        };
+        match result {
+            Ok(()) => {
+                let _ = publish.answer.send(Ok(()));
+                None
+            }
+            Err(Some(refusal)) => {
+                let end = refusal.is_fatal().then_some(End::Refused);
+                let _ = publish.answer.send(Err(PublishError::Refused(refusal)));
+                end
+            }
+            Err(None) => {
+                let _ = publish.answer.send(Err(PublishError::Unanswered));
+                Some(End::Lost(LostError::Closed))
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What a consumer's task, its receiver and its deliveries share about one connection.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::ConnectError;
+
+/// One connection's life. A new connection gets a new session, so deliveries of an old one know that they
+/// are lost.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// How long a delivery stays unless touched.
+    pub(super) lease: Duration,
+    /// Whether the server can take a delivery back uncounted.
+    pub(super) uncounted_release: bool,
+    /// The largest `RDY`.
+    max_ready: usize,
+    alive: AtomicBool,
+    /// Deliveries that `receive` returned and that are not settled.
+    unsettled: AtomicUsize,
+    /// The last `RDY` asked for.
+    ready: AtomicUsize,
+}
+
+impl Session {
+    pub(super) fn new(lease: Duration, uncounted_release: bool, max_ready: usize) -> Self {
+        Self {
+            lease,
+            uncounted_release,
+            max_ready,
+            alive: AtomicBool::new(true),
+            unsettled: AtomicUsize::new(0),
+            ready: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Acquire)
+    }
+
+    pub(super) fn end(&self) {
+        self.alive.store(false, Ordering::Release);
+    }
+
+    pub(super) fn returned_one(&self) {
+        self.unsettled.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn settled_one(&self) {
+        self.unsettled.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// The `RDY` that asks for `max` more than what is not settled, if it is another than the last.
+    pub(super) fn ready_for(&self, max: usize) -> Option<usize> {
+        let ready = (self.unsettled.load(Ordering::Acquire) + max).min(self.max_ready);
+        (self.ready.swap(ready, Ordering::AcqRel) != ready).then_some(ready)
+    }
+}
+
+/// Says where the broker was looked for and what to do.
+pub(super) fn warn_unreachable(address: &str, error: &ConnectError) {
+    tracing::warn!(
+        address,
+        %error,
+        "cannot reach the broker; trying again (is it running? start one with `bis router`)"
+    );
+}
