@@ -1,1 +1,124 @@
-//! The attributes and derives of Bis.
+//! The attributes and derives of Bis: thin expansions on top of `bis-syntax`, which owns the grammar.
+//!
+//! An expansion names everything of ours through `::bis`, so a crate that uses it depends on `bis` under that name. An
+//! attribute emits its input again even when it reports mistakes, and reports all of them at once. Nothing here reads a
+//! file or decides what a name means: that is the compiler's, and the running app's.
+
+mod app;
+mod endpoint;
+mod event;
+mod mount;
+mod subscription;
+mod support;
+mod test;
+
+use proc_macro::TokenStream;
+
+/// Makes `pub fn app() -> bis::App` of the services that it lists.
+///
+/// ```ignore
+/// bis::app!(services: [orders, shipping]);
+/// ```
+///
+/// Each path is a module or a crate that calls [`service!`]. What is not listed is neither linked nor hosted.
+#[proc_macro]
+pub fn app(input: TokenStream) -> TokenStream {
+    app::app(input.into()).into()
+}
+
+/// Makes the module that it stands in a service: every handler and endpoint in it, and in the modules under it, belongs
+/// to the service.
+///
+/// ```ignore
+/// bis::service!("orders");
+/// ```
+#[proc_macro]
+pub fn service(input: TokenStream) -> TokenStream {
+    app::service(input.into()).into()
+}
+
+/// Has an async function handle the events of a topic.
+///
+/// ```ignore
+/// #[subscription(orders::PLACED, name = "ship", retry(max = 5, min_backoff = "1s", max_backoff = "5m"))]
+/// async fn ship(order: OrderPlaced) -> Result<()> { .. }
+/// ```
+///
+/// The function takes the event, `Delivery<..>` of it, or a `Vec` of either, and stays callable as a function.
+///
+/// | Option | Default | |
+/// |---|---|---|
+/// | `name = ".."` | the function's name in kebab-case | the subscription's name within its topic |
+/// | `retry(max = N, min_backoff = "..", max_backoff = "..")` | 100, `10s`, `10m` | attempts in all, and the wait between them |
+/// | `timeout = ".."` | `30s` | how long the handler may run |
+/// | `concurrency = N` | 100 | how many run at once in a process |
+/// | `batch(max = N, wait = "..")` | 100, `100ms` | for a handler that takes a `Vec` |
+#[proc_macro_attribute]
+pub fn subscription(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    subscription::expand(arguments.into(), item.into()).into()
+}
+
+/// Serves an async function over HTTP.
+///
+/// ```ignore
+/// #[api(POST, "/orders/{id}", public)]
+/// async fn change(Path(id): Path<u64>, Json(change): Json<Change>) -> Result<Json<Order>> { .. }
+/// ```
+///
+/// The arguments are the method, the path in axum's notation, and who may call: `public` for anyone, `private` for the
+/// app's own services. The function takes axum's extractors and returns what axum can answer with.
+///
+/// It stays callable as a function. Where its service lives in another process of the app, the call goes there over
+/// HTTP, for which the function's arguments are `Json`, `Path` or `Query` of what has both serde traits, and it returns
+/// `Result` of `Json` or `()`. A call within the process skips extractors and middleware.
+#[proc_macro_attribute]
+pub fn api(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    endpoint::expand(arguments.into(), item.into()).into()
+}
+
+/// Serves the `axum::Router` that a function returns, as it is, under a path on the public listener.
+///
+/// ```ignore
+/// #[mount("/files")]
+/// fn files() -> axum::Router { .. }
+/// ```
+#[proc_macro_attribute]
+pub fn mount(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    mount::expand(arguments.into(), item.into()).into()
+}
+
+/// Makes a type an event, which topics carry.
+///
+/// ```ignore
+/// #[derive(Event, Serialize, Deserialize)]
+/// pub struct OrderPlaced {
+///     #[event(key)]
+///     pub order_id: u64,
+///     #[event(attribute)]
+///     pub region: String,
+///     #[event(sensitive)]
+///     pub email: String,
+/// }
+/// ```
+///
+/// | On a field | |
+/// |---|---|
+/// | `key` | the ordering key, a JSON scalar |
+/// | `attribute` | also an attribute of the event, a JSON scalar, for filters |
+/// | `sensitive` | not shown in traces and the console |
+/// | `schema = ".."` | its JSON Schema, on a type too |
+#[proc_macro_derive(Event, attributes(event))]
+pub fn event(input: TokenStream) -> TokenStream {
+    event::expand(input.into()).into()
+}
+
+/// Runs an async function as a test of an app, which is started for it alone.
+///
+/// ```ignore
+/// #[bis::test(app = shop::app)]
+/// async fn an_order_ships(app: TestApp) -> Result<()> { .. }
+/// ```
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    test::expand(arguments.into(), item.into()).into()
+}

@@ -1,0 +1,47 @@
+//! `app!` and `service!`: which services there are, and which of them an app hosts.
+
+use bis_syntax::{AppArgs, Errors, ServiceArgs};
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::support;
+
+/// The function that makes the app. It names each service's marker, which makes the linker keep the service.
+pub(crate) fn app(input: TokenStream) -> TokenStream {
+    let mut errors = Errors::new();
+    let services = AppArgs::parse(input, &mut errors).map(|args| args.services).unwrap_or_default();
+    let function = quote! {
+        /// The app with the services that `bis::app!` lists.
+        pub fn app() -> ::bis::App {
+            ::bis::__private::app(
+                ::core::env!("CARGO_PKG_NAME"),
+                &[#(&#services::__BIS_SERVICE),*],
+            )
+        }
+    };
+    support::with_errors(function, errors)
+}
+
+/// The service's marker and its entry.
+pub(crate) fn service(input: TokenStream) -> TokenStream {
+    let mut errors = Errors::new();
+    // Where the name is wrong the marker still exists, so that `app!` does not add a second error.
+    let name = ServiceArgs::parse(input, &mut errors).map(|args| args.name.text).unwrap_or_default();
+    let position = support::position();
+    let items = quote! {
+        #[doc(hidden)]
+        pub static __BIS_SERVICE: ::bis::__private::ServiceEntry = ::bis::__private::ServiceEntry {
+            name: #name,
+            module: ::core::module_path!(),
+            position: #position,
+        };
+        ::bis::__private::inventory::submit! {
+            ::bis::__private::ServiceEntry {
+                name: #name,
+                module: ::core::module_path!(),
+                position: #position,
+            }
+        }
+    };
+    support::with_errors(items, errors)
+}

@@ -1,0 +1,261 @@
+//! `#[api]`: the function, which looks first whether its service lives in this process, and in it the function as it was
+//! written, with an entry that serves it.
+//!
+//! Everything stands inside the one function, so nothing of ours shows in the module.
+
+use bis_syntax::{Access, ApiArgs, Endpoint, Errors};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{Attribute, FnArg, ItemFn, Pat, ReturnType, Signature, Type, spanned::Spanned};
+
+use crate::support;
+
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::new();
+    let args = ApiArgs::parse(arguments, &mut errors);
+    let function = match support::function("#[api]", &item) {
+        Ok(function) => function,
+        Err(tokens) => return support::with_errors(tokens, errors),
+    };
+    Endpoint::parse(&function, &mut errors);
+    match args {
+        Some(args) if errors.is_empty() => endpoint(&args, function),
+        _ => support::with_errors(support::keep_used(item, &function), errors),
+    }
+}
+
+/// One parameter of the function.
+struct Parameter {
+    /// Its name in the outer function, whose parameters have no patterns.
+    name: Ident,
+    /// How messages call it.
+    text: String,
+    ty: Type,
+}
+
+fn endpoint(args: &ApiArgs, function: ItemFn) -> TokenStream {
+    let parameters = parameters(&function.sig);
+    let (outer_attributes, inner_attributes): (Vec<_>, Vec<_>) =
+        function.attrs.iter().partition(|attribute| stands_outside(attribute));
+    let ItemFn { vis, sig, block, .. } = &function;
+    let name = &sig.ident;
+    let outer = outer_signature(sig, &parameters);
+    let names = parameters.iter().map(|parameter| &parameter.name);
+    let entry = entry(args, sig, &parameters);
+    let call = call_elsewhere(sig, &parameters);
+    quote! {
+        #(#outer_attributes)*
+        #vis #outer {
+            #(#inner_attributes)*
+            #sig #block
+            #entry
+            #call
+            #name(#(#names),*).await
+        }
+        const _: () = {
+            _ = #name;
+        };
+    }
+}
+
+/// Documentation and lints belong to what others see, everything else to the function as it was written.
+fn stands_outside(attribute: &Attribute) -> bool {
+    const OUTSIDE: [&str; 9] =
+        ["doc", "cfg", "allow", "expect", "warn", "deny", "forbid", "must_use", "deprecated"];
+    OUTSIDE.iter().any(|name| attribute.path().is_ident(name))
+}
+
+fn parameters(signature: &Signature) -> Vec<Parameter> {
+    let typed = signature.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(typed) => Some(typed),
+        FnArg::Receiver(_) => None,
+    });
+    let mut parameters: Vec<Parameter> = Vec::new();
+    for (index, typed) in typed.enumerate() {
+        let (name, text) = match ident_in(&typed.pat) {
+            Some(name) if parameters.iter().all(|other| other.name != *name) => {
+                (name.clone(), name.to_string())
+            }
+            _ => (Ident::new(&format!("argument_{index}"), Span::call_site()), format!("{}", index + 1)),
+        };
+        let name = Ident::new(&name.to_string(), Span::mixed_site());
+        parameters.push(Parameter { name, text, ty: (*typed.ty).clone() });
+    }
+    parameters
+}
+
+/// The one name that a pattern binds: `request` in `Json(request)`.
+fn ident_in(pattern: &Pat) -> Option<&Ident> {
+    match pattern {
+        Pat::Ident(pattern) => Some(&pattern.ident),
+        Pat::TupleStruct(pattern) if pattern.elems.len() == 1 => ident_in(pattern.elems.first()?),
+        _ => None,
+    }
+}
+
+fn outer_signature(signature: &Signature, parameters: &[Parameter]) -> Signature {
+    let mut outer = signature.clone();
+    outer.inputs = parameters
+        .iter()
+        .map(|Parameter { name, ty, .. }| -> FnArg { syn::parse_quote!(#name: #ty) })
+        .collect();
+    outer
+}
+
+fn entry(args: &ApiArgs, signature: &Signature, parameters: &[Parameter]) -> TokenStream {
+    let function_name = signature.ident.to_string();
+    let position = support::position();
+    let method = args.method.to_string();
+    let path = &args.path;
+    let access = match args.access {
+        Access::Public => quote!(Public),
+        Access::Private => quote!(Private),
+    };
+    let route = route(signature, parameters);
+    let remote = remote(signature, parameters);
+    quote! {
+        ::bis::__private::inventory::submit! {
+            ::bis::__private::EndpointEntry {
+                module: ::core::module_path!(),
+                function: #function_name,
+                position: #position,
+                method: #method,
+                path: #path,
+                access: ::bis::__private::Access::#access,
+                route: || ::bis::__private::route(#method, #route),
+                remote: #remote,
+            }
+        }
+    }
+}
+
+/// What serves a request: each extractor, then the function. The last extractor may take the body.
+fn route(signature: &Signature, parameters: &[Parameter]) -> TokenStream {
+    let name = &signature.ident;
+    let [request, parts, response] = ["request", "parts", "response"].map(local);
+    let extract = parameters.iter().enumerate().map(|(index, Parameter { name, ty, .. })| {
+        let here = Span::call_site().located_at(ty.span());
+        let extracted = if index + 1 == parameters.len() {
+            quote_spanned!(here=> ::bis::__private::from_request::<#ty, _>(#request, #parts).await)
+        } else {
+            quote_spanned!(here=> ::bis::__private::from_parts::<#ty>(&mut #parts).await)
+        };
+        quote! {
+            let #name = match #extracted {
+                ::core::result::Result::Ok(#name) => #name,
+                ::core::result::Result::Err(#response) => return #response,
+            };
+        }
+    });
+    let split = match parameters.len() {
+        0 => None,
+        1 => Some(quote!(let (#parts, #request) = ::bis::__private::split(#request);)),
+        _ => Some(quote!(let (mut #parts, #request) = ::bis::__private::split(#request);)),
+    };
+    let taken = if parameters.is_empty() { quote!(_) } else { request.to_token_stream() };
+    let names = parameters.iter().map(|parameter| &parameter.name);
+    let here = Span::call_site().located_at(output_span(signature));
+    let respond = quote_spanned!(here=> ::bis::__private::respond);
+    quote! {
+        |#taken| async move {
+            #split
+            #(#extract)*
+            #respond(#name(#(#names),*).await)
+        }
+    }
+}
+
+/// What serves a call from another process of the app.
+fn remote(signature: &Signature, parameters: &[Parameter]) -> TokenStream {
+    let name = &signature.ident;
+    let arguments = local("arguments");
+    let Some(output) = nameable_output(signature) else {
+        return quote!(|_| ::bis::__private::unnamed_result());
+    };
+    let decode = parameters.iter().map(|Parameter { name, text, ty }| {
+        quote!(let #name: #ty = (&&Probe::<#ty>::new()).decode(#arguments.take(#text)?)?;)
+    });
+    let taken = if parameters.is_empty() { quote!(_) } else { quote!(mut #arguments) };
+    let names = parameters.iter().map(|parameter| &parameter.name);
+    let result = local("result");
+    quote! {
+        |#taken| ::std::boxed::Box::pin(async move {
+            use ::bis::__private::probe::*;
+            #(#decode)*
+            let #result = #name(#(#names),*).await;
+            (&&&Probe::<#output>::new()).encode_result(#result)
+        })
+    }
+}
+
+/// What the function does first: where its service lives in another process, it calls it there.
+fn call_elsewhere(signature: &Signature, parameters: &[Parameter]) -> TokenStream {
+    let function_name = signature.ident.to_string();
+    let [call, arguments] = ["call", "arguments"].map(local);
+    let encode = parameters.iter().map(|Parameter { name, text, ty }| {
+        quote!((&&Probe::<#ty>::new()).encode(&#name, #arguments.next(#text))?;)
+    });
+    let answer = match nameable_output(signature) {
+        Some(output) => {
+            let fill = if parameters.is_empty() {
+                quote!(|_| ::core::result::Result::Ok(()))
+            } else {
+                quote!(|#arguments| {
+                    #(#encode)*
+                    ::core::result::Result::Ok(())
+                })
+            };
+            quote! {
+                use ::bis::__private::probe::*;
+                let #arguments = #call.encode(#fill);
+                return (&&&Probe::<#output>::new()).decode_result(#call.send(#arguments).await);
+            }
+        }
+        None if returns_result(signature) => quote!(return ::core::result::Result::Err(#call.unnamed_result());),
+        None => quote!(#call.panic_without_result();),
+    };
+    quote! {
+        if let ::core::option::Option::Some(#call) =
+            ::bis::__private::call_elsewhere(::core::module_path!(), #function_name)
+        {
+            #answer
+        }
+    }
+}
+
+/// The result's type, unless it holds an `impl Trait`, which has no name.
+fn nameable_output(signature: &Signature) -> Option<TokenStream> {
+    match &signature.output {
+        ReturnType::Default => Some(quote!(())),
+        ReturnType::Type(_, output) => {
+            let tokens = output.to_token_stream();
+            (!holds_impl(tokens.clone())).then_some(tokens)
+        }
+    }
+}
+
+fn holds_impl(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        proc_macro2::TokenTree::Ident(ident) => ident == "impl",
+        proc_macro2::TokenTree::Group(group) => holds_impl(group.stream()),
+        _ => false,
+    })
+}
+
+fn returns_result(signature: &Signature) -> bool {
+    let ReturnType::Type(_, output) = &signature.output else { return false };
+    let Type::Path(path) = &**output else { return false };
+    path.path.segments.last().is_some_and(|segment| segment.ident == "Result")
+}
+
+fn output_span(signature: &Signature) -> Span {
+    match &signature.output {
+        ReturnType::Type(_, output) => output.span(),
+        ReturnType::Default => signature.ident.span(),
+    }
+}
+
+/// A variable of ours, which no name of the user's can meet.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}

@@ -1,0 +1,38 @@
+//! `#[mount]`: the function as it is, and beside it an entry that serves its router.
+
+use bis_syntax::{Errors, MountArgs, check_mount_function};
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::support;
+
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::new();
+    let args = MountArgs::parse(arguments, &mut errors);
+    let function = match support::function("#[mount]", &item) {
+        Ok(function) => function,
+        Err(tokens) => return support::with_errors(tokens, errors),
+    };
+    check_mount_function(&function, &mut errors);
+    let Some(args) = args.filter(|_| errors.is_empty()) else {
+        return support::with_errors(support::keep_used(item, &function), errors);
+    };
+    let name = &function.sig.ident;
+    let function_name = name.to_string();
+    let path = &args.path;
+    let position = support::position();
+    quote! {
+        #item
+        const _: () = {
+            ::bis::__private::inventory::submit! {
+                ::bis::__private::MountEntry {
+                    module: ::core::module_path!(),
+                    function: #function_name,
+                    position: #position,
+                    path: #path,
+                    router: #name,
+                }
+            }
+        };
+    }
+}
