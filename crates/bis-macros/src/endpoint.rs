@@ -113,6 +113,7 @@ fn entry(args: &ApiArgs, signature: &Signature, parameters: &[Parameter]) -> Tok
     };
     let route = route(signature, parameters);
     let remote = remote(signature, parameters);
+    let context = local("context");
     quote! {
         ::bis::__private::inventory::submit! {
             ::bis::__private::EndpointEntry {
@@ -122,7 +123,7 @@ fn entry(args: &ApiArgs, signature: &Signature, parameters: &[Parameter]) -> Tok
                 method: #method,
                 path: #path,
                 access: ::bis::__private::Access::#access,
-                route: || ::bis::__private::route(#method, #route),
+                route: |#context| ::bis::__private::route(#context, #route),
                 remote: #remote,
             }
         }

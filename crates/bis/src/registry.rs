@@ -3,6 +3,7 @@
 //! function pointers, decides nothing and runs nothing.
 
 mod handler;
+mod scalar;
 
 use std::{
     future::Future,
@@ -16,8 +17,12 @@ use axum::routing::MethodRouter;
 use bis_core::{Envelope, Retention, RetryPolicy};
 
 pub use handler::{BatchInput, HandlerInput, HandlerOutput, Takes, batch, one, takes, takes_batch};
+pub use scalar::{NotAScalar, scalar_text};
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    http::{EndpointContext, RemoteHandler},
+};
 
 /// What a handler returns, boxed.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -160,9 +165,9 @@ pub struct EndpointEntry {
     /// Who may call it.
     pub access: Access,
     /// The function behind its extractors.
-    pub route: fn() -> MethodRouter,
+    pub route: fn(EndpointContext) -> MethodRouter,
     /// The function behind a call from another process of the app.
-    pub remote: crate::http::RemoteHandler,
+    pub remote: RemoteHandler,
 }
 
 /// A router that is served as it is, as `#[mount]` declares it.

@@ -1,0 +1,28 @@
+//! Endpoints over HTTP: the public listener, the internal one for calls between the app's own processes, and those calls.
+//!
+//! | Listener | Serves |
+//! |---|---|
+//! | public | `public` endpoints, mounts |
+//! | internal | calls of every endpoint by its function, and `private` endpoints by their path; each with the secret |
+//!
+//! Nothing here knows of topics, opens a listener or reads the configuration file: listeners and addresses are given.
+
+mod call;
+mod client;
+mod endpoint;
+mod error;
+mod internal;
+pub mod probe;
+mod request;
+mod router;
+mod server;
+mod wire;
+
+pub use call::{Call, call_elsewhere};
+pub use endpoint::{EndpointContext, from_parts, from_request, respond, route, split};
+pub use internal::{Arguments, RemoteFuture, RemoteHandler, unnamed_result};
+
+pub(crate) use client::Client;
+pub(crate) use request::MAX_BODY_BYTES;
+pub(crate) use router::{RouteError, Routers};
+pub(crate) use server::{answer, serve};

@@ -1,0 +1,190 @@
+//! A call of an endpoint whose service lives in another process of the app.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Request, StatusCode, header},
+};
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{
+    error::{ErrorBody, StatusError},
+    internal::{argument_cannot_travel, result_cannot_travel, until},
+    wire::{CALL_PREFIX, CALLER, DEADLINE_MS, DEFAULT_DEADLINE, SECRET},
+};
+use crate::{
+    Error, Result,
+    instance::{self, Instance},
+    registry::service_of,
+    scope::Scope,
+    time,
+};
+
+/// A call that is about to go to another process.
+#[derive(Debug)]
+pub struct Call {
+    instance: Arc<Instance>,
+    service: &'static str,
+    endpoint: String,
+}
+
+/// The call, when the service of `module` is not among those that this process hosts. Without a running app every
+/// function is an ordinary one.
+pub fn call_elsewhere(module: &str, function: &str) -> Option<Call> {
+    let instance = instance::current().ok()?;
+    let hosted = instance.config.app.services.as_ref()?;
+    let service = service_of(module)?.name;
+    if hosted.iter().any(|name| name.as_str() == service) {
+        return None;
+    }
+    Some(Call { instance, service, endpoint: format!("{module}::{function}") })
+}
+
+/// Arguments on their way to another process: a JSON array.
+#[derive(Debug)]
+pub struct OutgoingArguments<'a> {
+    endpoint: &'a str,
+    json: Vec<u8>,
+}
+
+impl OutgoingArguments<'_> {
+    /// The place of the next argument, which the function calls `name`.
+    pub fn next<'b>(&'b mut self, name: &'static str) -> OutgoingArgument<'b> {
+        if self.json.len() > 1 {
+            self.json.push(b',');
+        }
+        OutgoingArgument { endpoint: self.endpoint, name, json: &mut self.json }
+    }
+}
+
+/// One argument on its way to another process.
+#[derive(Debug)]
+pub struct OutgoingArgument<'a> {
+    endpoint: &'a str,
+    name: &'static str,
+    json: &'a mut Vec<u8>,
+}
+
+impl OutgoingArgument<'_> {
+    pub(super) fn write<T: Serialize>(self, value: &T) -> Result<()> {
+        serde_json::to_writer(self.json, value).map_err(|error| {
+            let what = format!("write the argument `{}` of the call of `{}`", self.name, self.endpoint);
+            Error::permanent(error).context(what)
+        })
+    }
+
+    pub(super) fn cannot_travel(self) -> Error {
+        argument_cannot_travel(self.endpoint, self.name)
+    }
+}
+
+impl Call {
+    /// The arguments as JSON, which `fill` writes.
+    ///
+    /// # Errors
+    /// When one cannot travel.
+    pub fn encode(&self, fill: impl FnOnce(&mut OutgoingArguments<'_>) -> Result<()>) -> Result<Vec<u8>> {
+        let mut arguments = OutgoingArguments { endpoint: &self.endpoint, json: vec![b'['] };
+        fill(&mut arguments)?;
+        arguments.json.push(b']');
+        Ok(arguments.json)
+    }
+
+    /// Sends the call and waits for its result, at most until the caller's own deadline, or 30 s. The other process is told
+    /// the deadline, and stops at it too.
+    ///
+    /// # Errors
+    /// The callee's own error with its status and text, or that it cannot be reached.
+    pub async fn send(&self, arguments: Result<Vec<u8>>) -> Result<Bytes> {
+        let arguments = arguments?;
+        let Some(base) = self.base() else {
+            return Err(Error::msg(format!(
+                "service `{0}` is not in this process: set its address in `internal.services.{0}` of the configuration",
+                self.service
+            )));
+        };
+        let scope = Scope::current();
+        let deadline = scope.as_ref().and_then(|scope| scope.deadline);
+        let limit = deadline.map_or(DEFAULT_DEADLINE, until);
+        let request = self.request(base, scope.as_ref(), limit, arguments)?;
+        match time::timeout(limit, self.instance.calls.send(base, request)).await {
+            Ok(Ok((status, body))) if status.is_success() => Ok(body),
+            Ok(Ok((status, body))) => Err(self.failed(status, &body)),
+            Ok(Err(error)) => {
+                Err(Error::new(error).context(format!("service `{}` at `{base}` did not answer", self.service)))
+            }
+            Err(elapsed) => {
+                let what = format!("call `{}` within {} ms", self.endpoint, limit.as_millis());
+                Err(Error::new(elapsed).context(what))
+            }
+        }
+    }
+
+    fn base(&self) -> Option<&str> {
+        let services = &self.instance.config.internal.services;
+        services.iter().find(|(name, _)| name.as_str() == self.service).map(|(_, base)| base.as_str())
+    }
+
+    fn request(
+        &self,
+        base: &str,
+        scope: Option<&Scope>,
+        limit: std::time::Duration,
+        arguments: Vec<u8>,
+    ) -> Result<Request<Body>> {
+        let secret = self.instance.config.internal.secret.as_ref().map_or("", |secret| secret.reveal());
+        let mut secret = HeaderValue::from_str(secret).map_err(|_| {
+            Error::permanent("`internal.secret` holds what an HTTP header cannot carry; use letters and digits")
+        })?;
+        secret.set_sensitive(true);
+        let host = base.trim_start_matches("http://").trim_end_matches('/');
+        let mut request = Request::post(format!("{CALL_PREFIX}{}", self.endpoint))
+            .header(header::HOST, host)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(SECRET, secret)
+            .header(DEADLINE_MS, u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        if let Some(scope) = scope {
+            let context = scope.trace_context();
+            request = request.header("traceparent", context.traceparent);
+            if let Some(state) = context.tracestate {
+                request = request.header("tracestate", state);
+            }
+            if let Some(service) = scope.service {
+                request = request.header(CALLER, service);
+            }
+        }
+        Ok(request.body(Body::from(arguments))?)
+    }
+
+    /// The error that the other process answered with.
+    fn failed(&self, status: StatusCode, body: &[u8]) -> Error {
+        let Ok(ErrorBody { error }) = serde_json::from_slice::<ErrorBody<'_>>(body) else {
+            return Error::msg(format!("the call of `{}` was answered with status {status}", self.endpoint));
+        };
+        let message = error.message.into_owned();
+        match (status, error.permanent) {
+            (StatusCode::INTERNAL_SERVER_ERROR, true) => Error::permanent(message),
+            (StatusCode::INTERNAL_SERVER_ERROR, false) => Error::msg(message),
+            (StatusCode::UNAUTHORIZED, _) if error.code == "unauthorized" && message.contains("internal secret") => {
+                Error::msg(format!("service `{}`: {message}; set the same `internal.secret` on both sides", self.service))
+            }
+            (_, true) => Error::permanent(StatusError { status, message }),
+            (_, false) => Error::new(StatusError { status, message }),
+        }
+    }
+
+    /// For a function whose result has no name, since it holds an `impl Trait`.
+    pub fn unnamed_result(&self) -> Error {
+        result_cannot_travel().context(format!("call `{}`", self.endpoint))
+    }
+
+    /// For a function that cannot even return an error. A handler that called it is retried.
+    ///
+    /// # Panics
+    /// Always.
+    pub fn panic_without_result(&self) -> ! {
+        panic!("call `{}`: {}", self.endpoint, result_cannot_travel())
+    }
+}

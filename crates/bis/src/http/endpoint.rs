@@ -1,0 +1,106 @@
+//! What the expansion of `#[api]` calls to serve a request: extractors one by one, then the function, then its answer.
+//! A refusal of an extractor becomes JSON here.
+
+use std::future::Future;
+
+use axum::{
+    body::Body,
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request},
+    http::{StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, MethodRouter},
+};
+use http_body::Body as _;
+
+use super::{MAX_BODY_BYTES, error, request};
+
+/// The longest refusal of an extractor that is taken over as text.
+const MAX_REFUSAL_BYTES: usize = 16 * 1024;
+
+/// What an endpoint knows of itself when it is served.
+#[derive(Debug, Clone, Copy)]
+pub struct EndpointContext {
+    /// The service that it belongs to.
+    pub service: &'static str,
+    /// The HTTP method, upper-case.
+    pub method: &'static str,
+    /// The path as declared.
+    pub path: &'static str,
+}
+
+/// Serves a function at its method.
+///
+/// # Panics
+/// When the method is none that `#[api]` takes.
+pub fn route<F, R>(context: EndpointContext, handle: F) -> MethodRouter
+where
+    F: Fn(Request) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Response> + Send + 'static,
+{
+    let method = axum::http::Method::from_bytes(context.method.as_bytes()).ok();
+    let filter = method.and_then(|method| MethodFilter::try_from(method).ok());
+    let filter = filter.expect("the grammar of `#[api]` takes no other method");
+    axum::routing::on(filter, move |request: Request| {
+        let handle = handle.clone();
+        async move {
+            let (parts, body) = request.into_parts();
+            let scope = request::scope(&parts, Some(context.service));
+            let method = parts.method.clone();
+            let path = parts.uri.clone();
+            let request = Request::from_parts(parts, body);
+            request::run(scope, method.as_str(), context.path, path.path(), handle(request)).await
+        }
+    })
+}
+
+/// Takes a request apart.
+pub fn split(request: Request) -> (Parts, Body) {
+    request.into_parts()
+}
+
+/// Runs an extractor that needs no body.
+///
+/// # Errors
+/// The answer, when it refuses.
+pub async fn from_parts<T: FromRequestParts<()>>(parts: &mut Parts) -> Result<T, Response> {
+    match T::from_request_parts(parts, &()).await {
+        Ok(extracted) => Ok(extracted),
+        Err(refusal) => Err(refused(refusal.into_response()).await),
+    }
+}
+
+/// Runs the last extractor, which may take the body.
+///
+/// # Errors
+/// The answer, when it refuses.
+pub async fn from_request<T: FromRequest<(), M>, M>(body: Body, parts: Parts) -> Result<T, Response> {
+    let has_body = !body.is_end_stream();
+    let mut request = Request::from_parts(parts, body);
+    if has_body {
+        DefaultBodyLimit::max(MAX_BODY_BYTES).apply(&mut request);
+    }
+    match T::from_request(request, &()).await {
+        Ok(extracted) => Ok(extracted),
+        Err(refusal) => Err(refused(refusal.into_response()).await),
+    }
+}
+
+/// What a function returns, as an answer.
+pub fn respond<T: IntoResponse>(result: T) -> Response {
+    result.into_response()
+}
+
+/// An extractor's refusal as JSON, when it is a plain text; else as it is.
+async fn refused(response: Response) -> Response {
+    let status = response.status();
+    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !content_type.is_some_and(|media_type| media_type.starts_with("text/plain")) {
+        return response;
+    }
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        let message = format!("the body is larger than {MAX_BODY_BYTES} bytes");
+        return error::answer(status, &message, false);
+    }
+    let body = axum::body::to_bytes(response.into_body(), MAX_REFUSAL_BYTES).await.unwrap_or_default();
+    error::answer(status, &String::from_utf8_lossy(&body), false)
+}

@@ -1,0 +1,213 @@
+//! The internal listener: takes calls from the app's other processes, each with the secret.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+    vec,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::{
+    error,
+    request,
+    router::fallbacks,
+    wire::{CALL_PREFIX, CALLER, DEADLINE_MS, MAX_CALL_BYTES, SECRET},
+};
+use crate::{
+    Error, Result,
+    config::Secret,
+    registry::{EndpointEntry, service_of},
+    time,
+};
+
+/// What a call from another process comes to.
+pub type RemoteFuture = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
+
+/// A function behind a call from another process.
+pub type RemoteHandler = fn(Arguments) -> RemoteFuture;
+
+/// The arguments of a call, in order.
+#[derive(Debug)]
+pub struct Arguments {
+    endpoint: String,
+    values: vec::IntoIter<Box<RawValue>>,
+}
+
+impl Arguments {
+    /// The next argument, which the function calls `name`.
+    ///
+    /// # Errors
+    /// When there is none: the caller was built from other source.
+    pub fn take(&mut self, name: &'static str) -> Result<IncomingArgument> {
+        let endpoint = self.endpoint.clone();
+        match self.values.next() {
+            Some(value) => Ok(IncomingArgument { endpoint, name, value }),
+            None => Err(Error::bad_request(format!(
+                "the call of `{endpoint}` lacks the argument `{name}`: the processes were built from different source"
+            ))),
+        }
+    }
+}
+
+/// One argument of a call.
+#[derive(Debug)]
+pub struct IncomingArgument {
+    endpoint: String,
+    name: &'static str,
+    value: Box<RawValue>,
+}
+
+impl IncomingArgument {
+    pub(super) fn read<T: DeserializeOwned>(self) -> Result<T> {
+        serde_json::from_str(self.value.get()).map_err(|error| {
+            let (endpoint, name) = (self.endpoint, self.name);
+            Error::bad_request(format!("the argument `{name}` of the call of `{endpoint}` is not valid: {error}"))
+        })
+    }
+
+    pub(super) fn cannot_travel(self) -> Error {
+        argument_cannot_travel(&self.endpoint, self.name)
+    }
+}
+
+pub(super) fn argument_cannot_travel(endpoint: &str, name: &str) -> Error {
+    Error::permanent(format!(
+        "endpoint `{endpoint}` cannot be called from another process: argument `{name}` is no `Json`, `Path` or `Query` of a type with both serde traits"
+    ))
+}
+
+pub(super) fn result_cannot_travel() -> Error {
+    Error::permanent(
+        "the endpoint cannot be called from another process: let it return `bis::Result` of `()` or of `Json` of a type with both serde traits",
+    )
+}
+
+/// For a function whose result has no name, since it holds an `impl Trait`.
+pub fn unnamed_result() -> RemoteFuture {
+    Box::pin(async { Err(result_cannot_travel()) })
+}
+
+/// What the listener knows.
+struct Calls {
+    endpoints: HashMap<String, &'static EndpointEntry>,
+    secret: Secret,
+}
+
+/// The private endpoints' own routes, and calls of every endpoint by its function.
+pub(super) fn router(private: Router, endpoints: &[&'static EndpointEntry], secret: &Secret) -> Router {
+    let by_function =
+        endpoints.iter().map(|entry| (format!("{}::{}", entry.module, entry.function), *entry)).collect();
+    let calls = Arc::new(Calls { endpoints: by_function, secret: secret.clone() });
+    let call = post(call).with_state(calls.clone());
+    let router = private.route(&format!("{CALL_PREFIX}{{function}}"), call);
+    fallbacks(router).layer(middleware::from_fn_with_state(calls, check_secret))
+}
+
+async fn check_secret(State(calls): State<Arc<Calls>>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(SECRET).map_or(&b""[..], |value| value.as_bytes());
+    if is_same(given, calls.secret.reveal().as_bytes()) {
+        return next.run(request).await;
+    }
+    tracing::warn!(url.path = request.uri().path(), "a call without the internal secret was refused");
+    error::answer(StatusCode::UNAUTHORIZED, "the internal secret is missing or wrong", false)
+}
+
+/// Whether two texts are the same, in a time that tells nothing about where they differ.
+fn is_same(given: &[u8], secret: &[u8]) -> bool {
+    let length = u8::from(given.len() != secret.len());
+    let difference = secret
+        .iter()
+        .enumerate()
+        .fold(length, |difference, (index, byte)| difference | (byte ^ given.get(index).copied().unwrap_or(0)));
+    !secret.is_empty() && std::hint::black_box(difference) == 0
+}
+
+async fn call(State(calls): State<Arc<Calls>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let function = parts.uri.path().strip_prefix(CALL_PREFIX).unwrap_or_default();
+    let Some(entry) = calls.endpoints.get(function).copied() else {
+        let message = format!("this process hosts no endpoint `{function}`");
+        return error::answer(StatusCode::NOT_FOUND, &message, false);
+    };
+    let mut scope = request::scope(&parts, service_of(entry.module).map(|service| service.name));
+    let remaining = deadline(&parts.headers);
+    scope.deadline = remaining.and_then(|remaining| time::now().checked_add(remaining));
+    let caller = parts.headers.get(CALLER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    tracing::debug!(caller, function, "called by another process");
+    let answer = within(remaining, run(entry, function.to_owned(), body));
+    request::run(scope, "POST", entry.path, parts.uri.path(), answer).await
+}
+
+fn deadline(headers: &HeaderMap) -> Option<Duration> {
+    let millis = headers.get(DEADLINE_MS)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_millis(millis))
+}
+
+async fn within(remaining: Option<Duration>, answer: impl Future<Output = Response>) -> Response {
+    let Some(remaining) = remaining else { return answer.await };
+    time::timeout(remaining, answer).await.unwrap_or_else(|_| {
+        error::answer(StatusCode::GATEWAY_TIMEOUT, "the caller's deadline is over", false)
+    })
+}
+
+async fn run(entry: &'static EndpointEntry, endpoint: String, body: Body) -> Response {
+    let Ok(body) = axum::body::to_bytes(body, MAX_CALL_BYTES).await else {
+        let message = format!("the arguments are larger than {MAX_CALL_BYTES} bytes, or were not sent to their end");
+        return error::answer(StatusCode::PAYLOAD_TOO_LARGE, &message, false);
+    };
+    let values: Vec<Box<RawValue>> = match serde_json::from_slice(&body) {
+        Ok(values) => values,
+        Err(error) => {
+            let message = format!("the arguments of `{endpoint}` are no JSON array: {error}");
+            return error::answer(StatusCode::BAD_REQUEST, &message, false);
+        }
+    };
+    match (entry.remote)(Arguments { endpoint, values: values.into_iter() }).await {
+        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+/// An error for another process of the app, which may know all of it.
+fn failed(error: &Error) -> Response {
+    let status = error.http_status();
+    let message = match error.find::<error::StatusError>() {
+        Some(error) => error.message.clone(),
+        None => format!("{error:#}"),
+    };
+    error::answer(status, &message, error.is_permanent())
+}
+
+/// How long until `deadline`, by the app's clock.
+pub(super) fn until(deadline: std::time::SystemTime) -> Duration {
+    let since = |time: std::time::SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since(deadline).saturating_sub(since(time::now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_secret_is_the_secret() {
+        assert!(is_same(b"s3cret", b"s3cret"));
+        for wrong in [&b""[..], b"s3cre", b"s3cret ", b"S3cret", b"xxxxxx"] {
+            assert!(!is_same(wrong, b"s3cret"), "{wrong:?}");
+        }
+        assert!(!is_same(b"", b""), "no secret lets nobody in");
+    }
+}

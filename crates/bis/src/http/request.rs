@@ -1,0 +1,91 @@
+//! What surrounds each request: its span and scope, the trace that it continues, and the end of a panic.
+
+use std::{
+    any::Any,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
+};
+
+use axum::{
+    http::{HeaderMap, StatusCode, request::Parts},
+    response::Response,
+};
+use bis_core::TraceContext;
+use tracing::{Instrument, field::Empty};
+
+use super::error;
+use crate::scope::Scope;
+
+/// The largest body that an extractor reads: 1 MiB.
+pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// Answers one request with `handle`, within its span and scope. A panic becomes status 500 and a line in the log.
+///
+/// Span and fields are named as OpenTelemetry's semantic conventions for HTTP servers name them
+/// (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
+pub(crate) async fn run<F>(
+    scope: Scope,
+    method: &str,
+    route: &'static str,
+    path: &str,
+    handle: F,
+) -> Response
+where
+    F: Future<Output = Response> + Send,
+{
+    let span = tracing::info_span!(
+        "request",
+        http.request.method = method,
+        http.route = route,
+        url.path = path,
+        http.response.status_code = Empty,
+        trace_id = Empty,
+        service = scope.service,
+    );
+    if !span.is_disabled() {
+        span.record("trace_id", format_args!("{:032x}", scope.span.trace));
+    }
+    let answer = async {
+        let response = unless_it_panics(handle).await;
+        tracing::debug!(status = response.status().as_u16(), "answered");
+        response
+    };
+    let response = scope.run(answer).instrument(span.clone()).await;
+    span.record("http.response.status_code", response.status().as_u16());
+    response
+}
+
+/// The scope of a request, in the trace that its headers name.
+pub(crate) fn scope(parts: &Parts, service: Option<&'static str>) -> Scope {
+    let context = trace_context(&parts.headers);
+    let mut scope = Scope::continuing(context.as_ref());
+    scope.service = service;
+    scope
+}
+
+fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Some(TraceContext { traceparent: text("traceparent")?, tracestate: text("tracestate") })
+}
+
+async fn unless_it_panics(handle: impl Future<Output = Response>) -> Response {
+    let mut handle = pin!(handle);
+    poll_fn(|context| {
+        // The future is not polled again after it panicked, so nobody sees what it left half done.
+        match catch_unwind(AssertUnwindSafe(|| handle.as_mut().poll(context))) {
+            Ok(poll) => poll,
+            Err(panic) => {
+                tracing::error!(panic = panic_text(&*panic), "the endpoint panicked");
+                Poll::Ready(error::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error", false))
+            }
+        }
+    })
+    .await
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is no text")
+}

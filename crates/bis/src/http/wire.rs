@@ -1,0 +1,19 @@
+//! How a call between two processes of an app looks on the wire, for both of its sides.
+//!
+//! `POST /_bis/call/shop::orders::place`, a JSON array of the arguments; the answer is the JSON of the result, or a status
+//! and `{"error":{..}}`.
+
+use std::time::Duration;
+
+/// Before the function's path.
+pub(super) const CALL_PREFIX: &str = "/_bis/call/";
+/// The secret that both processes know.
+pub(super) const SECRET: &str = "bis-secret";
+/// How long the caller still waits, in milliseconds.
+pub(super) const DEADLINE_MS: &str = "bis-deadline-ms";
+/// The service that calls.
+pub(super) const CALLER: &str = "bis-caller";
+/// How long a call may take when its caller has no deadline.
+pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+/// The most that arguments or a result take: 16 MiB.
+pub(super) const MAX_CALL_BYTES: usize = 16 * 1024 * 1024;
