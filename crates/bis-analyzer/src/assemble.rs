@@ -1,0 +1,129 @@
+//! From the module tree to the graph: which services the app lists, what they declare, and what they use.
+
+mod app;
+mod handlers;
+mod services;
+mod topics;
+mod uses;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bis_graph::{Diagnostic, EventType, Graph};
+
+pub(crate) use app::{AppRef, find as find_app, no_app};
+
+use crate::{
+    findings::{self, position},
+    resolve::Resolver,
+    schema::{self, Gap},
+    summary::TypeItem,
+    tree::ModuleId,
+};
+
+/// What the parts of the assembly share.
+pub(crate) struct Assembly<'r, 't, 'a> {
+    resolver: &'r Resolver<'t, 'a>,
+    /// Crates that the app links.
+    linked: BTreeSet<usize>,
+    /// The service of each module, by nearest module above; an index into `services`.
+    owner: Vec<Option<usize>>,
+    services: Vec<services::ServiceRef>,
+    topics: Vec<topics::TopicRef>,
+    events: BTreeMap<String, (ModuleId, &'a TypeItem)>,
+    graph: Graph,
+    found: Vec<Diagnostic>,
+}
+
+/// Assembles the graph of the app, with everything that is wrong with what it links.
+pub(crate) fn graph(resolver: &Resolver<'_, '_>, app: AppRef) -> (Graph, Vec<Diagnostic>) {
+    let tree = resolver.tree;
+    let package = tree.crates[app.krate].package;
+    let packages = tree.project.reachable(package);
+    let linked = (0..tree.crates.len())
+        .filter(|krate| {
+            let krate = &tree.crates[*krate];
+            packages.contains(&krate.package) && (!krate.is_bin || krate.package == package)
+        })
+        .collect();
+    let name = bis_syntax::app_name(&tree.project.packages[package].package.name);
+    let mut assembly = Assembly {
+        resolver,
+        linked,
+        owner: vec![None; tree.modules.len()],
+        services: Vec::new(),
+        topics: Vec::new(),
+        events: BTreeMap::new(),
+        graph: Graph::empty(name),
+        found: Vec::new(),
+    };
+    assembly.find_services(app);
+    assembly.find_topics();
+    assembly.find_handlers();
+    assembly.find_uses();
+    assembly.keep_topics();
+    assembly.describe_events();
+    assembly.graph.sort();
+    (assembly.graph, assembly.found)
+}
+
+impl<'a> Assembly<'_, '_, 'a> {
+    /// The modules of the linked crates.
+    fn modules(&self) -> Vec<ModuleId> {
+        let modules = self.resolver.tree.modules.iter().enumerate();
+        modules.filter(|(_, node)| self.linked.contains(&node.krate)).map(|(id, _)| id).collect()
+    }
+
+    /// The listed service that a module belongs to.
+    fn hosted(&self, module: ModuleId) -> Option<&services::ServiceRef> {
+        self.owner[module].map(|service| &self.services[service]).filter(|service| service.listed)
+    }
+
+    /// Notes a type as an event's, and gives its path.
+    fn event(&mut self, module: ModuleId, item: &'a TypeItem) -> String {
+        let path = schema::type_path(self.resolver, module, item);
+        self.events.insert(path.clone(), (module, item));
+        path
+    }
+
+    fn describe_events(&mut self) {
+        for (path, (module, item)) in std::mem::take(&mut self.events) {
+            let node = &self.resolver.tree.modules[module];
+            let (schema, gaps) = schema::event(self.resolver, module, item);
+            for gap in gaps {
+                self.report_gap(&gap);
+            }
+            let summary = item.serde.as_ref().and_then(|serde| serde.event.as_ref());
+            if let Some(serde) = &item.serde {
+                self.found.extend(findings::mistakes(&node.file, &serde.mistakes));
+            }
+            self.graph.events.push(EventType {
+                name: item.name.to_string(),
+                path,
+                key: summary.and_then(|event| event.key.clone()),
+                attributes: summary.map_or_else(Vec::new, |event| event.attributes.clone()),
+                sensitive: summary.map_or_else(Vec::new, |event| event.sensitive.clone()),
+                schema,
+                position: position(&node.file, item.range),
+            });
+        }
+    }
+
+    fn report_gap(&mut self, gap: &Gap) {
+        use bis_graph::codes;
+        let file = |module: ModuleId| &self.resolver.tree.modules[module].file;
+        self.found.push(match gap {
+            Gap::Opaque { module, range, ty } => Diagnostic::warning(
+                codes::OPAQUE_TYPE,
+                position(file(*module), *range),
+                format!("the JSON of `{ty}` cannot be seen from the source"),
+            )
+            .help("say what it looks like with `#[event(schema = r#\"{\"type\":\"string\"}\"#)]` on the event's field"),
+            Gap::Invalid { module, range, reason } => Diagnostic::error(
+                codes::INVALID_SCHEMA,
+                position(file(*module), *range),
+                format!("the schema is no JSON Schema: {reason}"),
+            )
+            .help("write a JSON object, as in `r#\"{\"type\":\"string\"}\"#`"),
+        });
+    }
+}

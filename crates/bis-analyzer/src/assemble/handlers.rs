@@ -1,0 +1,144 @@
+//! Subscriptions, endpoints and mounts, each with its service.
+
+use bis_graph::{Access, Batch, Diagnostic, Endpoint, Mount, Position, Retry, Subscription, codes};
+
+use super::Assembly;
+use crate::{
+    findings::{self, position},
+    resolve::{Namespace, Target},
+    summary::{HandlerItem, HandlerKind, SubscriptionSummary},
+    tree::ModuleId,
+};
+
+impl Assembly<'_, '_, '_> {
+    pub(super) fn find_handlers(&mut self) {
+        for module in self.modules() {
+            let node = &self.resolver.tree.modules[module];
+            for item in &node.module.handlers {
+                if self.resolver.is_bis(module, &item.attribute, Namespace::Macro, &[]) {
+                    self.handler(module, item);
+                }
+            }
+        }
+    }
+
+    fn handler(&mut self, module: ModuleId, item: &HandlerItem) {
+        let node = &self.resolver.tree.modules[module];
+        let here = position(&node.file, item.range);
+        self.found.extend(findings::mistakes(&node.file, &item.mistakes));
+        if self.owner[module].is_none() {
+            self.found.push(
+                Diagnostic::error(
+                    codes::HANDLER_OUTSIDE_SERVICE,
+                    here,
+                    format!("the handler `{}` stands outside every service", item.name),
+                )
+                .help("move it below a module that calls `bis::service!`"),
+            );
+            return;
+        }
+        let service = self.hosted(module).map(|service| service.name.clone());
+        let handler = format!("{}::{}", node.path, item.name);
+        match (&item.kind, service) {
+            (HandlerKind::Subscription(Some(summary)), service) => {
+                self.subscription(module, summary, service, handler, here);
+            }
+            (HandlerKind::Api { method, path, access }, Some(service)) => {
+                self.graph.endpoints.push(Endpoint {
+                    service,
+                    name: item.name.to_string(),
+                    method: method.clone(),
+                    path: path.clone(),
+                    access: match access {
+                        bis_syntax::Access::Public => Access::Public,
+                        bis_syntax::Access::Private => Access::Private,
+                    },
+                    handler,
+                    position: here,
+                });
+            }
+            (HandlerKind::Mount { path }, Some(service)) => {
+                self.graph.mounts.push(Mount { service, path: path.clone(), handler, position: here });
+            }
+            _ => {}
+        }
+    }
+
+    fn subscription(
+        &mut self,
+        module: ModuleId,
+        summary: &SubscriptionSummary,
+        service: Option<String>,
+        handler: String,
+        here: Position,
+    ) {
+        let Some(topic) = self.subscribed_topic(module, summary) else { return };
+        // Without a service `app!` does not list it; that its topic resolves was still worth a look.
+        let Some(service) = service else { return };
+        let node = &self.resolver.tree.modules[module];
+        let (event, event_position) = match &summary.event {
+            Some((ty, range, _)) => (self.event_path(module, ty), position(&node.file, *range)),
+            None => (String::new(), here.clone()),
+        };
+        self.topics[topic].subscribed = true;
+        let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.graph.subscriptions.push(Subscription {
+            topic: self.topics[topic].topic.name.clone(),
+            name: summary.name.clone(),
+            service,
+            handler,
+            event,
+            retry: Retry {
+                max_attempts: summary.retry.max_attempts,
+                min_backoff_ms: millis(summary.retry.min_backoff),
+                max_backoff_ms: millis(summary.retry.max_backoff),
+            },
+            timeout_ms: millis(summary.timeout),
+            concurrency: summary.concurrency,
+            batch: summary.batch.map(|(max, wait)| Batch { max, wait_ms: millis(wait) }),
+            position: here,
+            event_position,
+        });
+    }
+
+    /// The topic of a subscription, reported when its path leads to none.
+    fn subscribed_topic(&mut self, module: ModuleId, summary: &SubscriptionSummary) -> Option<usize> {
+        let node = &self.resolver.tree.modules[module];
+        let here = position(&node.file, summary.topic_range);
+        let text = summary.topic.text();
+        let target = self.resolver.resolve(module, &summary.topic, Namespace::Value, &[]);
+        let (message, help) = match target {
+            Some(Target::Static(home, item)) => match self.topic_at(home, &item.name) {
+                Some(topic) => return Some(topic),
+                // A topic whose declaration was refused is reported there.
+                None if matches!(&item.ty, crate::summary::Ty::Path(path, _) if path.last() == "Topic") => {
+                    return None;
+                }
+                None => (
+                    format!("`{text}` is no topic"),
+                    "name a static of the type `Topic<..>`, declared with `Topic::new(..)`".to_owned(),
+                ),
+            },
+            Some(Target::Unknown) => return None,
+            Some(Target::Const(..)) => return None,
+            Some(Target::Generated(name)) => (
+                format!("`{text}` comes out of `{name}!`, which cannot be read"),
+                "write the topic's static out, so that the graph can be read from the source".to_owned(),
+            ),
+            Some(Target::Foreign(_)) => (
+                format!("the source of `{text}` is not in this workspace"),
+                "depend on its crate by path".to_owned(),
+            ),
+            _ => {
+                let near = self.topics.iter().map(|topic| topic.static_name.as_str());
+                let help = match bis_syntax::closest(summary.topic.last(), near) {
+                    Some(near) => format!("did you mean `{near}`? check the path and the imports"),
+                    None => "check the path and the imports".to_owned(),
+                };
+                (format!("`{text}` leads to no topic"), help)
+            }
+        };
+        self.found.push(Diagnostic::error(codes::UNRESOLVED, here, message).help(help));
+        None
+    }
+}

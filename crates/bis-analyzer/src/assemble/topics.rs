@@ -1,0 +1,258 @@
+//! The topics: statics whose type is Bis's `Topic`.
+
+use std::collections::BTreeSet;
+
+use bis_graph::{Diagnostic, Retention, Topic, codes};
+
+use super::Assembly;
+use crate::{
+    constant,
+    findings::{self, position},
+    resolve::{Namespace, Target},
+    summary::{MisplacedKind, PathRef, StaticItem, TopicSummary, Ty, Use, Value},
+    tree::ModuleId,
+};
+
+/// A topic, with who uses it.
+pub(crate) struct TopicRef {
+    pub(crate) module: ModuleId,
+    pub(crate) static_name: String,
+    pub(crate) topic: Topic,
+    pub(crate) publishers: BTreeSet<String>,
+    pub(crate) users: BTreeSet<String>,
+    pub(crate) subscribed: bool,
+}
+
+impl<'a> Assembly<'_, '_, 'a> {
+    pub(super) fn find_topics(&mut self) {
+        for module in self.modules() {
+            let node = &self.resolver.tree.modules[module];
+            for item in &node.module.statics {
+                if let Some((home, event)) = self.topic_event(module, &item.ty, &[]) {
+                    self.topic(module, item, home, &event);
+                }
+            }
+            for item in &node.module.consts {
+                if self.topic_event(module, &item.ty, &[]).is_some() {
+                    self.report_misplaced(module, item.range, &item.name, "a `const` is copied at each use");
+                }
+            }
+            self.find_misplaced(module);
+        }
+    }
+
+    /// The event type of a static's type, when that is a topic: where it is written, and what it is. Aliases are
+    /// followed.
+    fn topic_event(&self, module: ModuleId, ty: &Ty, scope: &[Use]) -> Option<(ModuleId, Ty)> {
+        let (mut module, mut ty) = (module, ty.clone());
+        for _ in 0..8 {
+            let Ty::Path(path, arguments) = &ty else { return None };
+            match self.resolver.resolve(module, path, Namespace::Type, scope) {
+                Some(Target::Bis(name)) if name == "Topic" => {
+                    return Some((module, arguments.first().cloned().unwrap_or(Ty::Tuple(Vec::new()))));
+                }
+                // A name that leads nowhere may come out of a glob of a crate that is not read.
+                None if path.last() == "Topic" && !arguments.is_empty() => {
+                    return Some((module, arguments[0].clone()));
+                }
+                Some(Target::Alias(home, alias)) => {
+                    let argument = arguments.first().cloned();
+                    ty = substitute(&alias.ty, alias.generics.first().map(|name| &**name), argument.as_ref());
+                    // An argument is written where the alias is used; a plain path resolves there first.
+                    if argument.is_none() {
+                        module = home;
+                    }
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn topic(&mut self, module: ModuleId, item: &StaticItem, home: ModuleId, event: &Ty) {
+        let node = &self.resolver.tree.modules[module];
+        let summary = match &item.topic {
+            Ok(summary) => summary,
+            Err(mistakes) => {
+                self.found.extend(
+                    findings::mistakes(&node.file, mistakes)
+                        .map(|diagnostic| Diagnostic { code: codes::NOT_CONSTANT, ..diagnostic }),
+                );
+                return;
+            }
+        };
+        self.found.extend(findings::mistakes(&node.file, &summary.mistakes));
+        let Some(name) = self.topic_name(module, summary) else { return };
+        let event = self.event_path(home, event);
+        let retention = self.retention(module, summary);
+        self.topics.push(TopicRef {
+            module,
+            static_name: item.name.to_string(),
+            publishers: BTreeSet::new(),
+            users: BTreeSet::new(),
+            subscribed: false,
+            topic: Topic {
+                name,
+                event,
+                ordered: summary.ordered,
+                retention,
+                publishers: Vec::new(),
+                users: Vec::new(),
+                service: self.hosted(module).map(|service| service.name.clone()),
+                static_path: format!("{}::{}", node.path, item.name),
+                position: position(&node.file, item.range),
+            },
+        });
+    }
+
+    fn topic_name(&mut self, module: ModuleId, summary: &TopicSummary) -> Option<String> {
+        let here = position(&self.resolver.tree.modules[module].file, summary.name_range);
+        let Some(Value::Text(name)) = constant::value(self.resolver, module, &summary.name) else {
+            self.found.push(
+                Diagnostic::error(codes::NOT_CONSTANT, here, "the topic's name is not a constant text")
+                    .help("write a literal, or a `const` of this workspace"),
+            );
+            return None;
+        };
+        if let Some(reason) = bis_core::name_error(&name) {
+            let proposal = bis_syntax::kebab_case(&name);
+            let help = if bis_core::name_error(&proposal).is_none() {
+                format!("{reason}; write `\"{proposal}\"`")
+            } else {
+                reason.to_owned()
+            };
+            self.found.push(
+                Diagnostic::error(codes::INVALID_NAME, here, format!("`{name}` is not a valid topic name"))
+                    .help(help),
+            );
+        }
+        Some(name)
+    }
+
+    fn retention(&mut self, module: ModuleId, summary: &TopicSummary) -> Option<Retention> {
+        let (value, range) = summary.retention.as_ref()?;
+        match constant::value(self.resolver, module, value) {
+            Some(Value::Duration(age)) => {
+                Some(Retention { max_age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX) })
+            }
+            _ => {
+                let here = position(&self.resolver.tree.modules[module].file, *range);
+                self.found.push(
+                    Diagnostic::error(codes::NOT_CONSTANT, here, "the retention is not a constant duration")
+                        .help("write it with literals, as in `Duration::from_secs(7 * 24 * 60 * 60)`"),
+                );
+                None
+            }
+        }
+    }
+
+    /// The path of an event's type; empty when it does not resolve, which leaves it to rustc.
+    pub(super) fn event_path(&mut self, module: ModuleId, ty: &Ty) -> String {
+        match self.event_type(module, ty) {
+            Some((home, item)) => self.event(home, item),
+            None => String::new(),
+        }
+    }
+
+    fn event_type(&self, module: ModuleId, ty: &Ty) -> Option<(ModuleId, &'a crate::summary::TypeItem)> {
+        let (mut module, mut ty) = (module, ty);
+        for _ in 0..8 {
+            let Ty::Path(path, _) = ty else { return None };
+            match self.resolver.resolve(module, path, Namespace::Type, &[])? {
+                Target::Type(home, item) => return Some((home, item)),
+                Target::Alias(home, alias) => (module, ty) = (home, &alias.ty),
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn find_misplaced(&mut self, module: ModuleId) {
+        let node = &self.resolver.tree.modules[module];
+        for misplaced in &node.module.misplaced {
+            let scope = misplaced.scope.map_or(&[][..], |scope| &node.module.scopes[scope as usize]);
+            match &misplaced.kind {
+                MisplacedKind::Static(name, ty) if self.topic_event(module, ty, scope).is_some() => {
+                    self.report_misplaced(module, misplaced.range, name, "it stands inside a function");
+                }
+                MisplacedKind::Handler(name, attribute)
+                    if self.resolver.is_bis(module, attribute, Namespace::Macro, scope) =>
+                {
+                    let here = position(&node.file, misplaced.range);
+                    self.found.push(
+                        Diagnostic::error(
+                            codes::NOT_A_MODULE_STATIC,
+                            here,
+                            format!("the handler `{name}` is declared inside a function"),
+                        )
+                        .help("move it into the module"),
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn report_misplaced(&mut self, module: ModuleId, range: crate::summary::Range, name: &str, why: &str) {
+        let here = position(&self.resolver.tree.modules[module].file, range);
+        self.found.push(
+            Diagnostic::error(
+                codes::NOT_A_MODULE_STATIC,
+                here,
+                format!("the topic `{name}` is no static of a module"),
+            )
+            .labelled(why)
+            .help(format!("declare `static {name}: Topic<..>` in the module, outside of functions")),
+        );
+    }
+
+    /// The topic that a path leads to, as its index.
+    pub(super) fn topic_at(&self, home: ModuleId, name: &str) -> Option<usize> {
+        self.topics.iter().position(|topic| topic.module == home && topic.static_name == name)
+    }
+
+    /// Moves the topics into the graph: those of listed services and of shared modules, and those that a listed service
+    /// uses.
+    pub(super) fn keep_topics(&mut self) {
+        for mut topic in std::mem::take(&mut self.topics) {
+            let used = topic.subscribed || !topic.publishers.is_empty() || !topic.users.is_empty();
+            let shared = self.owner[topic.module].is_none();
+            if used || shared || self.hosted(topic.module).is_some() {
+                topic.topic.publishers = topic.publishers.into_iter().collect();
+                topic.topic.users = topic.users.into_iter().collect();
+                self.graph.topics.push(topic.topic);
+            } else {
+                // Only an unlisted service knows it: its event is not part of the app either.
+                let event = topic.topic.event;
+                let needed = self.graph.subscriptions.iter().any(|subscription| subscription.event == event)
+                    || self.graph.topics.iter().any(|other| other.event == event);
+                if !needed {
+                    self.events.remove(&event);
+                }
+            }
+        }
+        let carried: BTreeSet<&String> = self
+            .graph
+            .topics
+            .iter()
+            .map(|topic| &topic.event)
+            .chain(self.graph.subscriptions.iter().map(|subscription| &subscription.event))
+            .collect();
+        self.events.retain(|path, _| carried.contains(path));
+    }
+}
+
+fn substitute(ty: &Ty, parameter: Option<&str>, argument: Option<&Ty>) -> Ty {
+    match (ty, parameter, argument) {
+        (Ty::Path(PathRef { segments, .. }, _), Some(parameter), Some(argument))
+            if segments.len() == 1 && &*segments[0] == parameter =>
+        {
+            argument.clone()
+        }
+        (Ty::Path(path, arguments), ..) => Ty::Path(
+            path.clone(),
+            arguments.iter().map(|inner| substitute(inner, parameter, argument)).collect(),
+        ),
+        _ => ty.clone(),
+    }
+}

@@ -1,0 +1,341 @@
+//! Function bodies and initialisers: which paths they mention, and what is done with them, macro arguments included.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::{
+    Block, Expr, ItemFn, ItemImpl, ItemTrait, Macro, Stmt,
+    visit::{self, Visit},
+};
+
+use super::{
+    is_capital,
+    items::{self, Extractor},
+    path_range, path_ref, ty, word,
+};
+use crate::{
+    cfg,
+    summary::{How, Invocation, Mention, Misplaced, MisplacedKind, Module, PathRef, Range},
+};
+
+/// A free function.
+pub(crate) fn function(extractor: &Extractor<'_>, item: &ItemFn, module: &mut Module) {
+    Body::new(extractor, module).function(&item.block);
+}
+
+/// The methods of an `impl`.
+pub(crate) fn impl_item(extractor: &Extractor<'_>, item: &ItemImpl, module: &mut Module) {
+    for member in &item.items {
+        match member {
+            syn::ImplItem::Fn(method) if cfg::is_on(&method.attrs, extractor.features) => {
+                Body::new(extractor, module).function(&method.block);
+            }
+            syn::ImplItem::Const(constant) => initialiser(extractor, &constant.expr, module),
+            syn::ImplItem::Macro(call) => Body::new(extractor, module).visit_macro(&call.mac),
+            _ => {}
+        }
+    }
+}
+
+/// The default methods of a trait.
+pub(crate) fn trait_item(extractor: &Extractor<'_>, item: &ItemTrait, module: &mut Module) {
+    for member in &item.items {
+        if let syn::TraitItem::Fn(method) = member
+            && let Some(block) = &method.default
+        {
+            Body::new(extractor, module).function(block);
+        }
+    }
+}
+
+/// The value of a static or const.
+pub(crate) fn initialiser(extractor: &Extractor<'_>, expr: &Expr, module: &mut Module) {
+    let mut body = Body::new(extractor, module);
+    body.mark(expr, &How::Stored);
+    body.visit_expr(expr);
+}
+
+/// The mentions in a macro's tokens.
+pub(crate) fn scan(extractor: &Extractor<'_>, tokens: TokenStream) -> Vec<Mention> {
+    let mut module = Module::default();
+    Body::new(extractor, &mut module).tokens(tokens);
+    module.mentions
+}
+
+struct Body<'a, 'm> {
+    extractor: &'a Extractor<'a>,
+    module: &'m mut Module,
+    scope: Option<u32>,
+    /// Paths of which a reference escapes, by place.
+    escaping: Vec<(Range, How)>,
+}
+
+impl<'a, 'm> Body<'a, 'm> {
+    fn new(extractor: &'a Extractor<'a>, module: &'m mut Module) -> Self {
+        Self { extractor, module, scope: None, escaping: Vec::new() }
+    }
+
+    fn function(&mut self, block: &Block) {
+        self.mark_tail(block, &How::Returned);
+        self.visit_block(block);
+    }
+
+    fn may_be_resource(&self, name: &str) -> bool {
+        is_capital(name) || self.extractor.statics.contains(name)
+    }
+
+    fn mention(&mut self, path: &syn::Path, how: How) {
+        let Some(last) = path.segments.last() else { return };
+        let name = last.ident.to_string();
+        if self.may_be_resource(name.strip_prefix("r#").unwrap_or(&name)) {
+            let range = path_range(path);
+            self.module.mentions.push(Mention { path: path_ref(path), range, how, scope: self.scope });
+        }
+    }
+
+    /// Marks the paths that `expr` hands on by reference.
+    fn mark(&mut self, expr: &Expr, how: &How) {
+        match expr {
+            Expr::Path(path) if path.qself.is_none() => {
+                let capital = path.path.segments.last().map(|last| last.ident.to_string());
+                if capital.is_some_and(|name| self.may_be_resource(&name)) {
+                    self.escaping.push((path_range(&path.path), how.clone()));
+                }
+            }
+            Expr::Reference(reference) => self.mark(&reference.expr, how),
+            Expr::Paren(paren) => self.mark(&paren.expr, how),
+            Expr::Group(group) => self.mark(&group.expr, how),
+            Expr::Block(block) => self.mark_tail(&block.block, how),
+            Expr::Unsafe(block) => self.mark_tail(&block.block, how),
+            Expr::If(choice) => {
+                self.mark_tail(&choice.then_branch, how);
+                if let Some((_, other)) = &choice.else_branch {
+                    self.mark(other, how);
+                }
+            }
+            Expr::Match(choice) => choice.arms.iter().for_each(|arm| self.mark(&arm.body, how)),
+            Expr::Tuple(tuple) => tuple.elems.iter().for_each(|expr| self.mark(expr, how)),
+            Expr::Array(array) => array.elems.iter().for_each(|expr| self.mark(expr, how)),
+            Expr::Call(call) if wraps(&call.func) => call.args.iter().for_each(|expr| self.mark(expr, how)),
+            _ => {}
+        }
+    }
+
+    fn mark_tail(&mut self, block: &Block, how: &How) {
+        if let Some(Stmt::Expr(expr, None)) = block.stmts.last() {
+            self.mark(expr, how);
+        }
+    }
+
+    fn tokens(&mut self, tokens: TokenStream) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let mut index = 0;
+        while index < tokens.len() {
+            match &tokens[index] {
+                TokenTree::Group(group) => {
+                    self.tokens(group.stream());
+                    index += 1;
+                }
+                TokenTree::Ident(_) => index = self.token_path(&tokens, index),
+                _ => index += 1,
+            }
+        }
+    }
+
+    /// Reads the path that begins at a word, and what follows it; gives the index after the path.
+    fn token_path(&mut self, tokens: &[TokenTree], start: usize) -> usize {
+        let mut words = Vec::new();
+        let mut spans = Vec::new();
+        let mut index = start;
+        while let Some(TokenTree::Ident(ident)) = tokens.get(index) {
+            words.push(word(ident));
+            spans.push(ident.span());
+            index += 1;
+            if is_punct(tokens.get(index), ':') && is_punct(tokens.get(index + 1), ':') {
+                index += 2;
+            } else {
+                break;
+            }
+        }
+        // `a.B` is a field or an index, `$B` a variable of a macro's rule.
+        let dollar = start > 0 && is_punct(tokens.get(start - 1), '$');
+        let after_dot = start > 0 && is_punct(tokens.get(start - 1), '.');
+        let variable = dollar && words.first().is_none_or(|first| &**first != "crate");
+        let last = words.last().cloned().unwrap_or_default();
+        if after_dot || variable || !self.may_be_resource(&last) {
+            if is_punct(tokens.get(index), '!')
+                && let (Some(TokenTree::Group(_)), Some(span)) = (tokens.get(index + 1), spans.last())
+            {
+                self.module.invocations.push(Invocation { name: last, range: Range::of(*span) });
+            }
+            return index;
+        }
+        let how = match (tokens.get(index), tokens.get(index + 1)) {
+            (Some(dot), Some(TokenTree::Ident(method))) if is_punct(Some(dot), '.') => {
+                How::Method(word(method))
+            }
+            _ => How::Use,
+        };
+        let range = Range::between(spans[0], spans[spans.len() - 1]);
+        let path = PathRef { global: false, segments: words };
+        self.module.mentions.push(Mention { path, range, how, scope: self.scope });
+        index
+    }
+
+    /// `use` declarations of a block hold in the whole function, which is near enough to Rust's rule.
+    fn local_uses(&mut self, block: &Block) {
+        for statement in &block.stmts {
+            if let Stmt::Item(syn::Item::Use(item)) = statement {
+                let mut found = Vec::new();
+                items::uses(&item.tree, item.leading_colon.is_some(), &mut Vec::new(), &mut found);
+                let scope = match self.scope {
+                    Some(scope) => scope,
+                    None => {
+                        self.module.scopes.push(Vec::new());
+                        let scope = u32::try_from(self.module.scopes.len() - 1).unwrap_or(u32::MAX);
+                        self.scope = Some(scope);
+                        scope
+                    }
+                };
+                self.module.scopes[scope as usize].extend(found);
+            }
+        }
+    }
+
+    fn misplaced_static(&mut self, ident: &proc_macro2::Ident, ty_: &syn::Type) {
+        let kind = MisplacedKind::Static(word(ident), ty(ty_));
+        self.module.misplaced.push(Misplaced { range: Range::of(ident.span()), kind, scope: self.scope });
+    }
+}
+
+/// Whether a call only wraps its argument, so that what goes in comes out.
+fn wraps(function: &Expr) -> bool {
+    let Expr::Path(path) = function else { return false };
+    let names: BTreeSet<&str> = ["Some", "Ok", "Err"].into();
+    path.path.segments.last().is_some_and(|last| {
+        names.contains(last.ident.to_string().as_str())
+            || (last.ident == "new"
+                && path.path.segments.iter().any(|segment| segment.ident == "Box" || segment.ident == "Arc"))
+    })
+}
+
+fn is_punct(token: Option<&TokenTree>, character: char) -> bool {
+    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == character)
+}
+
+impl<'ast> Visit<'ast> for Body<'_, '_> {
+    fn visit_block(&mut self, block: &'ast Block) {
+        self.local_uses(block);
+        visit::visit_block(self, block);
+    }
+
+    fn visit_stmt(&mut self, statement: &'ast Stmt) {
+        if let Stmt::Local(local) = statement
+            && !cfg::is_on(&local.attrs, self.extractor.features)
+        {
+            return;
+        }
+        visit::visit_stmt(self, statement);
+    }
+
+    fn visit_expr(&mut self, expr: &'ast Expr) {
+        match expr {
+            Expr::Path(path) if path.qself.is_none() => {
+                let range = path_range_if(self, &path.path);
+                let marked = range.and_then(|range| {
+                    self.escaping.iter().find(|(marked, _)| *marked == range).map(|(_, how)| how.clone())
+                });
+                self.mention(&path.path, marked.unwrap_or(How::Use));
+            }
+            Expr::MethodCall(call) => {
+                let mut receiver = &*call.receiver;
+                while let Expr::Paren(syn::ExprParen { expr, .. })
+                | Expr::Group(syn::ExprGroup { expr, .. })
+                | Expr::Reference(syn::ExprReference { expr, .. }) = receiver
+                {
+                    receiver = expr;
+                }
+                match receiver {
+                    Expr::Path(path) if path.qself.is_none() => {
+                        self.mention(&path.path, How::Method(word(&call.method)));
+                    }
+                    _ => self.visit_expr(&call.receiver),
+                }
+                call.args.iter().for_each(|argument| self.visit_expr(argument));
+            }
+            Expr::Struct(literal) => {
+                for field in &literal.fields {
+                    self.mark(&field.expr, &How::Stored);
+                }
+                visit::visit_expr(self, expr);
+            }
+            Expr::Assign(assign) => {
+                if matches!(&*assign.left, Expr::Field(_)) {
+                    self.mark(&assign.right, &How::Stored);
+                }
+                visit::visit_expr(self, expr);
+            }
+            Expr::Return(result) => {
+                if let Some(value) = &result.expr {
+                    self.mark(value, &How::Returned);
+                }
+                visit::visit_expr(self, expr);
+            }
+            Expr::Lit(_) => {}
+            _ => visit::visit_expr(self, expr),
+        }
+    }
+
+    fn visit_macro(&mut self, call: &'ast Macro) {
+        let range = path_range(&call.path);
+        if let Some(last) = call.path.segments.last() {
+            self.module.invocations.push(Invocation { name: word(&last.ident), range });
+        }
+        self.tokens(call.tokens.clone());
+    }
+
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        match item {
+            syn::Item::Static(item) => {
+                self.misplaced_static(&item.ident, &item.ty);
+                self.visit_expr(&item.expr);
+            }
+            syn::Item::Const(item) => self.visit_expr(&item.expr),
+            syn::Item::Fn(item) if cfg::is_on(&item.attrs, self.extractor.features) => {
+                for attribute in &item.attrs {
+                    if let Some((_, path)) = self.extractor.attribute_word(attribute) {
+                        let kind = MisplacedKind::Handler(word(&item.sig.ident), path);
+                        let range = items::attribute_range(attribute);
+                        self.module.misplaced.push(Misplaced { range, kind, scope: self.scope });
+                    }
+                }
+                self.mark_tail(&item.block, &How::Returned);
+                self.visit_block(&item.block);
+            }
+            syn::Item::Impl(item) => {
+                for member in &item.items {
+                    if let syn::ImplItem::Fn(method) = member {
+                        self.mark_tail(&method.block, &How::Returned);
+                        self.visit_block(&method.block);
+                    }
+                }
+            }
+            syn::Item::Macro(item) if item.ident.is_none() => self.visit_macro(&item.mac),
+            _ => {}
+        }
+    }
+
+    fn visit_type(&mut self, _: &'ast syn::Type) {}
+
+    fn visit_pat(&mut self, _: &'ast syn::Pat) {}
+
+    fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
+
+    fn visit_path(&mut self, _: &'ast syn::Path) {}
+}
+
+/// The region of a path that may be a resource's; computing it for every path would be slow.
+fn path_range_if(body: &Body<'_, '_>, path: &syn::Path) -> Option<Range> {
+    let last = path.segments.last()?;
+    (!body.escaping.is_empty() && body.may_be_resource(&last.ident.to_string())).then(|| path_range(path))
+}

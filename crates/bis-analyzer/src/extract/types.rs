@@ -1,0 +1,183 @@
+//! Structs and enums: what serde's attributes and `#[derive(Event)]` make of them.
+
+use bis_syntax::{Errors, EventInput};
+use syn::{Attribute, Data, DeriveInput, Fields, Token, punctuated::Punctuated};
+
+use super::{items::Extractor, mistakes, ty, word};
+use crate::{
+    cfg,
+    serde_attrs::{self, SerdeOption},
+    summary::{Container, EventSummary, FieldItem, Range, SerdeType, TypeItem, TypeShape, VariantItem},
+};
+
+/// A struct or enum.
+pub(crate) fn type_item(extractor: &Extractor<'_>, input: &DeriveInput) -> TypeItem {
+    let attrs = cfg::flatten(&input.attrs, extractor.features);
+    let derives = derives(&attrs);
+    let derived = derives.iter().any(|name| name == "Serialize" || name == "Deserialize");
+    let is_event = derives.iter().any(|name| extractor.word(name) == Some("Event"));
+    let serde = (derived || is_event).then(|| {
+        let mut errors = Errors::new();
+        let event = is_event.then(|| EventInput::parse(input, &mut errors));
+        Box::new(SerdeType {
+            derived,
+            shape: match &input.data {
+                Data::Struct(data) => shape(extractor, &data.fields, event.as_ref()),
+                Data::Enum(data) => TypeShape::Enum(
+                    data.variants
+                        .iter()
+                        .filter(|variant| cfg::is_on(&variant.attrs, extractor.features))
+                        .map(|variant| self::variant(extractor, variant))
+                        .collect(),
+                ),
+                Data::Union(_) => TypeShape::Unit,
+            },
+            container: container(&attrs),
+            event: event.map(event_summary),
+            mistakes: mistakes(errors, Range::of(input.ident.span())),
+        })
+    });
+    TypeItem {
+        name: word(&input.ident),
+        range: Range::of(input.ident.span()),
+        generics: input.generics.type_params().map(|param| word(&param.ident)).collect(),
+        serde,
+    }
+}
+
+fn event_summary(event: EventInput) -> EventSummary {
+    let names =
+        |fields: &[bis_syntax::EventField]| fields.iter().map(|field| field.json_name.clone()).collect();
+    EventSummary {
+        key: event.key.as_ref().map(|field| field.json_name.clone()),
+        attributes: names(&event.attributes),
+        sensitive: names(&event.sensitive),
+        schema: event.schema.as_ref().map(|schema| (schema.value(), Range::of(schema.span()))),
+    }
+}
+
+fn derives(attrs: &[Attribute]) -> Vec<String> {
+    attrs
+        .iter()
+        .filter(|attr| attr.path().is_ident("derive"))
+        .filter_map(|attr| attr.parse_args_with(Punctuated::<syn::Path, Token![,]>::parse_terminated).ok())
+        .flatten()
+        .filter_map(|path| path.segments.last().map(|last| last.ident.to_string()))
+        .collect()
+}
+
+fn container(attrs: &[Attribute]) -> Container {
+    let mut container = Container::default();
+    for option in serde_attrs::options(attrs) {
+        match option {
+            SerdeOption::Flag(name) => match name.as_str() {
+                "untagged" => container.untagged = true,
+                "transparent" => container.transparent = true,
+                "default" => container.default = true,
+                "deny_unknown_fields" => container.deny_unknown_fields = true,
+                _ => {}
+            },
+            SerdeOption::Value(name, value) => match name.as_str() {
+                "rename_all" => container.rename_all = Some(value),
+                "rename_all_fields" => container.rename_all_fields = Some(value),
+                "tag" => container.tag = Some(value),
+                "content" => container.content = Some(value),
+                "default" => container.default = true,
+                "into" | "from" | "try_from" => {
+                    container.proxy = syn::parse_str::<syn::Type>(&value).ok().map(|proxy| ty(&proxy));
+                }
+                _ => {}
+            },
+        }
+    }
+    container
+}
+
+fn shape(extractor: &Extractor<'_>, fields: &Fields, event: Option<&EventInput>) -> TypeShape {
+    let all = || {
+        fields
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| cfg::is_on(&field.attrs, extractor.features))
+            .map(|(index, field)| self::field(extractor, index, field, event))
+            .collect()
+    };
+    match fields {
+        Fields::Named(_) => TypeShape::Struct(all()),
+        Fields::Unnamed(_) => TypeShape::Tuple(all()),
+        Fields::Unit => TypeShape::Unit,
+    }
+}
+
+fn field(
+    extractor: &Extractor<'_>,
+    index: usize,
+    field: &syn::Field,
+    event: Option<&EventInput>,
+) -> FieldItem {
+    let attrs = cfg::flatten(&field.attrs, extractor.features);
+    let name = field.ident.as_ref().map_or_else(|| index.to_string().into(), word);
+    let range =
+        field.ident.as_ref().map_or_else(|| super::range_of(&field.ty), |ident| Range::of(ident.span()));
+    let schema = event.and_then(|event| {
+        event.field_schemas.iter().find(|(described, _)| match &described.member {
+            syn::Member::Named(member) => Some(member) == field.ident.as_ref(),
+            syn::Member::Unnamed(member) => field.ident.is_none() && member.index as usize == index,
+        })
+    });
+    let mut item = FieldItem {
+        name,
+        range,
+        ty: ty(&field.ty),
+        rename: None,
+        skip: false,
+        optional: false,
+        flatten: false,
+        custom: false,
+        schema: schema.map(|(_, schema)| (schema.value(), Range::of(schema.span()))),
+    };
+    for option in serde_attrs::options(&attrs) {
+        match option {
+            SerdeOption::Flag(name) => match name.as_str() {
+                "skip" | "skip_serializing" => item.skip = true,
+                "default" => item.optional = true,
+                "flatten" => item.flatten = true,
+                _ => {}
+            },
+            SerdeOption::Value(name, value) => match name.as_str() {
+                "rename" => item.rename = Some(value),
+                "default" | "skip_serializing_if" => item.optional = true,
+                "with" | "serialize_with" | "deserialize_with" => item.custom = true,
+                _ => {}
+            },
+        }
+    }
+    item
+}
+
+fn variant(extractor: &Extractor<'_>, variant: &syn::Variant) -> VariantItem {
+    let attrs = cfg::flatten(&variant.attrs, extractor.features);
+    let mut item = VariantItem {
+        name: word(&variant.ident),
+        rename: None,
+        rename_all: None,
+        skip: false,
+        untagged: false,
+        shape: shape(extractor, &variant.fields, None),
+    };
+    for option in serde_attrs::options(&attrs) {
+        match option {
+            SerdeOption::Flag(name) => match name.as_str() {
+                "skip" | "skip_serializing" => item.skip = true,
+                "untagged" => item.untagged = true,
+                _ => {}
+            },
+            SerdeOption::Value(name, value) => match name.as_str() {
+                "rename" => item.rename = Some(value),
+                "rename_all" => item.rename_all = Some(value),
+                _ => {}
+            },
+        }
+    }
+    item
+}

@@ -1,0 +1,308 @@
+//! The packages that an analysis reads: the one in the folder, or a workspace's members, and what they depend on by
+//! path; with the features that are on. It reads manifests only.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
+};
+
+use bis_graph::{Diagnostic, Position, Sources, codes};
+
+use crate::{
+    Options,
+    manifest::{Dependency, Manifest, Package},
+    source,
+};
+
+/// Packages, crates and what went wrong while reading them.
+#[derive(Debug, Default)]
+pub(crate) struct Project {
+    /// Positions are relative to it.
+    pub(crate) dir: PathBuf,
+    pub(crate) packages: Vec<ProjectPackage>,
+    /// The packages in which the app is looked for.
+    pub(crate) candidates: Vec<usize>,
+    pub(crate) manifests: Vec<PathBuf>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    pub(crate) sources: Sources,
+}
+
+/// A package whose source is read.
+#[derive(Debug)]
+pub(crate) struct ProjectPackage {
+    pub(crate) package: Package,
+    /// Names in the source, and the package that each leads to; what is not here is foreign.
+    pub(crate) externs: HashMap<String, Extern>,
+    pub(crate) features: BTreeSet<String>,
+}
+
+/// Where a crate's name leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Extern {
+    /// Bis itself.
+    Bis,
+    /// A package of the project, by index.
+    Package(usize),
+    /// A crate whose source is not read, by its package's name.
+    Foreign(String),
+}
+
+impl Project {
+    /// Reads the manifests from `dir`, or the nearest folder above it that has one.
+    pub(crate) fn load(dir: &Path, options: &Options) -> Self {
+        let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        let mut project = Self { dir: dir.clone(), ..Self::default() };
+        let Some(home) = dir.ancestors().find(|dir| dir.join("Cargo.toml").is_file()).map(Path::to_owned)
+        else {
+            project.diagnostics.push(
+                Diagnostic::error(
+                    codes::MANIFEST,
+                    None,
+                    format!("`{}` has no Cargo.toml, nor has a folder above it", dir.display()),
+                )
+                .help("run it in the folder of an app, or make one with `bis new NAME`"),
+            );
+            return project;
+        };
+        project.dir = home.clone();
+        let mut reader = Reader { project, read: HashMap::new(), workspaces: HashMap::new() };
+        let Some(manifest) = reader.manifest(&home) else { return reader.project };
+        let mut candidates = Vec::new();
+        if manifest.package.is_some() {
+            candidates.extend(reader.package(&home));
+        }
+        if let Some(workspace) = &manifest.workspace {
+            for member in members(&home, &workspace.members, &workspace.exclude) {
+                candidates.extend(reader.package(&member));
+            }
+        }
+        candidates.dedup();
+        reader.project.candidates = candidates;
+        reader.project.enable_features(options);
+        reader.project
+    }
+
+    fn enable_features(&mut self, options: &Options) {
+        let mut wanted: Vec<(usize, String)> = Vec::new();
+        for &candidate in &self.candidates {
+            if !options.no_default_features {
+                wanted.push((candidate, "default".to_owned()));
+            }
+            wanted.extend(options.features.iter().map(|feature| (candidate, feature.clone())));
+        }
+        for package in &self.packages {
+            for dependency in &package.package.dependencies {
+                let Some(target) = package.target(dependency) else { continue };
+                if dependency.default_features {
+                    wanted.push((target, "default".to_owned()));
+                }
+                wanted.extend(dependency.features.iter().map(|feature| (target, feature.clone())));
+            }
+        }
+        while let Some((package, feature)) = wanted.pop() {
+            if !self.packages[package].features.insert(feature.clone()) {
+                continue;
+            }
+            let ProjectPackage { package, externs, .. } = &self.packages[package];
+            let index = self.packages.iter().position(|other| std::ptr::eq(&other.package, package));
+            for entry in package.features.get(&feature).into_iter().flatten() {
+                if entry.starts_with("dep:") {
+                } else if let Some((dependency, feature)) = entry.split_once('/') {
+                    let key = dependency.trim_end_matches('?').replace('-', "_");
+                    if let Some(Extern::Package(target)) = externs.get(&key) {
+                        wanted.push((*target, feature.to_owned()));
+                    }
+                } else if let Some(index) = index {
+                    wanted.push((index, entry.clone()));
+                }
+            }
+        }
+    }
+
+    /// The packages that `from` links, itself included.
+    pub(crate) fn reachable(&self, from: usize) -> BTreeSet<usize> {
+        let mut seen = BTreeSet::new();
+        let mut queue = vec![from];
+        while let Some(package) = queue.pop() {
+            if seen.insert(package) {
+                let package = &self.packages[package];
+                let linked =
+                    package.package.dependencies.iter().filter(|dependency| package.links(dependency));
+                queue.extend(linked.filter_map(|dependency| package.target(dependency)));
+            }
+        }
+        seen
+    }
+}
+
+impl ProjectPackage {
+    /// The package of the project that a dependency leads to.
+    fn target(&self, dependency: &Dependency) -> Option<usize> {
+        match self.externs.get(&dependency.extern_name)? {
+            Extern::Package(package) => Some(*package),
+            _ => None,
+        }
+    }
+
+    /// Whether a dependency is in the build: it is not optional, or a feature that is on asks for it.
+    fn links(&self, dependency: &Dependency) -> bool {
+        let asks = |entry: &String| {
+            entry.strip_prefix("dep:") == Some(&dependency.key)
+                || *entry == dependency.key
+                || entry.split_once('/').is_some_and(|(key, _)| key == dependency.key)
+        };
+        !dependency.optional
+            || self.features.contains(&dependency.key)
+            || self.features.iter().filter_map(|name| self.package.features.get(name)).flatten().any(asks)
+    }
+}
+
+struct Reader {
+    project: Project,
+    /// Packages by folder; `None` when the manifest is broken.
+    read: HashMap<PathBuf, Option<usize>>,
+    /// The `[workspace.dependencies]` that hold for a folder.
+    workspaces: HashMap<PathBuf, Vec<Dependency>>,
+}
+
+impl Reader {
+    fn manifest(&mut self, dir: &Path) -> Option<Manifest> {
+        let path = dir.join("Cargo.toml");
+        if !self.project.manifests.contains(&path) {
+            self.project.manifests.push(path.clone());
+        }
+        let file = source::relative(&self.project.dir, &path);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                let message = format!("`{file}` cannot be read: {error}");
+                self.project.diagnostics.push(
+                    Diagnostic::error(codes::MANIFEST, None, message)
+                        .help("check the path of the dependency or workspace member that leads here"),
+                );
+                return None;
+            }
+        };
+        match Manifest::parse(dir, &text) {
+            Ok(manifest) => Some(manifest),
+            Err(error) => {
+                let position = source::position_of_bytes(&file, &text, error.bytes.unwrap_or(0..0));
+                let message = format!("`{file}` is no manifest: {}", error.message.replace('\n', " "));
+                self.project.diagnostics.push(
+                    Diagnostic::error(codes::MANIFEST, Some(position), message)
+                        .help("`cargo metadata` says what cargo thinks of it"),
+                );
+                self.project.sources.insert(file, text);
+                None
+            }
+        }
+    }
+
+    fn package(&mut self, dir: &Path) -> Option<usize> {
+        let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        if let Some(known) = self.read.get(&dir) {
+            return *known;
+        }
+        let Some(package) = self.manifest(&dir).and_then(|manifest| manifest.package) else {
+            self.read.insert(dir, None);
+            return None;
+        };
+        let index = self.project.packages.len();
+        self.read.insert(dir.clone(), Some(index));
+        let inherited = self.workspace_dependencies(&dir);
+        let mut externs: HashMap<String, Extern> = HashMap::new();
+        let mut dependencies: Vec<Dependency> =
+            package.dependencies.iter().map(|dependency| dependency.inherit(&inherited)).collect();
+        self.project.packages.push(ProjectPackage {
+            package: Package { dependencies: Vec::new(), ..package },
+            externs: HashMap::new(),
+            features: BTreeSet::new(),
+        });
+        for dependency in &mut dependencies {
+            let target = match &dependency.path {
+                _ if dependency.package == "bis" => Extern::Bis,
+                Some(path) => match self.package(path) {
+                    Some(package) => Extern::Package(package),
+                    None => Extern::Foreign(dependency.package.clone()),
+                },
+                None => Extern::Foreign(dependency.package.clone()),
+            };
+            let lib_name = match &target {
+                Extern::Package(package) if dependency.key == dependency.package => {
+                    self.project.packages[*package].package.lib.as_ref().map(|lib| lib.crate_name.clone())
+                }
+                _ => None,
+            };
+            if let Some(lib_name) = lib_name {
+                dependency.extern_name = lib_name;
+            }
+            externs.insert(dependency.extern_name.clone(), target);
+        }
+        self.project.packages[index].package.dependencies = dependencies;
+        self.project.packages[index].externs = externs;
+        Some(index)
+    }
+
+    /// `[workspace.dependencies]` of the workspace that the package in `dir` belongs to.
+    fn workspace_dependencies(&mut self, dir: &Path) -> Vec<Dependency> {
+        for folder in dir.ancestors() {
+            if let Some(known) = self.workspaces.get(folder) {
+                return known.clone();
+            }
+            if !folder.join("Cargo.toml").is_file() {
+                continue;
+            }
+            // A broken manifest above is not this package's matter unless it is its workspace, which cannot be known.
+            let Ok(text) = std::fs::read_to_string(folder.join("Cargo.toml")) else { continue };
+            let Ok(Manifest { workspace: Some(workspace), .. }) = Manifest::parse(folder, &text) else {
+                continue;
+            };
+            let path = folder.join("Cargo.toml");
+            if !self.project.manifests.contains(&path) {
+                self.project.manifests.push(path);
+            }
+            self.workspaces.insert(folder.to_owned(), workspace.dependencies.clone());
+            return workspace.dependencies;
+        }
+        Vec::new()
+    }
+}
+
+/// The folders of a workspace's members, with `*` as a whole path part.
+fn members(root: &Path, patterns: &[String], exclude: &[String]) -> Vec<PathBuf> {
+    let mut found: BTreeMap<PathBuf, ()> = BTreeMap::new();
+    for pattern in patterns {
+        let mut folders = vec![root.to_owned()];
+        for part in pattern.split('/').filter(|part| !part.is_empty() && *part != ".") {
+            folders = folders.iter().flat_map(|folder| matching(folder, part)).collect();
+        }
+        found.extend(folders.into_iter().filter(|folder| folder != root).map(|folder| (folder, ())));
+    }
+    let excluded: Vec<PathBuf> = exclude.iter().map(|path| root.join(path)).collect();
+    found
+        .into_keys()
+        .filter(|folder| {
+            folder.join("Cargo.toml").is_file() && !excluded.iter().any(|path| folder.starts_with(path))
+        })
+        .collect()
+}
+
+fn matching(folder: &Path, part: &str) -> Vec<PathBuf> {
+    let Some((before, after)) = part.split_once('*') else { return vec![folder.join(part)] };
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
+        })
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect()
+}
+
+/// A position in a manifest, for what has no better place.
+pub(crate) fn manifest_position(project: &Project, package: &Package) -> Position {
+    Position::point(source::relative(&project.dir, &package.dir.join("Cargo.toml")), 1, 1)
+}

@@ -1,0 +1,239 @@
+//! Paths to what they lead to: own items, `use` with aliases, globs and re-exports, `crate`, `self` and `super`, other
+//! crates. Visibility is rustc's matter.
+
+use std::cell::RefCell;
+
+use crate::{
+    summary::{AliasItem, ConstItem, PathRef, StaticItem, TypeItem, Use, UseKind},
+    tree::{ExternCrate, ModuleId, Tree},
+};
+
+/// Which of Rust's kinds of names is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Namespace {
+    Type,
+    Value,
+    Macro,
+}
+
+/// What a path leads to.
+#[derive(Debug, Clone)]
+pub(crate) enum Target<'a> {
+    Module(ModuleId),
+    Type(ModuleId, &'a TypeItem),
+    Alias(ModuleId, &'a AliasItem),
+    Static(ModuleId, &'a StaticItem),
+    Const(ModuleId, &'a ConstItem),
+    /// An item of Bis, by its last segment.
+    Bis(String),
+    /// An item of another crate, whose source is not read: the crate, then the rest.
+    Foreign(Vec<String>),
+    /// A name that stands in the arguments of a macro among the items of the module.
+    Generated(String),
+    /// It goes through a file that does not parse or is missing.
+    Unknown,
+}
+
+/// What a glob import of `bis::prelude` brings, as far as the graph is concerned.
+const BIS_NAMES: [&str; 16] = [
+    "subscription",
+    "api",
+    "mount",
+    "service",
+    "app",
+    "test",
+    "Event",
+    "Topic",
+    "Delivery",
+    "Result",
+    "Error",
+    "EventId",
+    "TestApp",
+    "Json",
+    "Path",
+    "Query",
+];
+
+/// The resolver over a tree.
+pub(crate) struct Resolver<'t, 'a> {
+    pub(crate) tree: &'t Tree<'a>,
+    /// Names that are being looked up, so that a cycle of imports ends.
+    active: RefCell<Vec<(ModuleId, String, Namespace)>>,
+}
+
+impl<'t, 'a> Resolver<'t, 'a> {
+    pub(crate) fn new(tree: &'t Tree<'a>) -> Self {
+        Self { tree, active: RefCell::new(Vec::new()) }
+    }
+
+    /// What `path` leads to when written in `module`; `scope` are the imports of the function around it.
+    pub(crate) fn resolve(
+        &self,
+        module: ModuleId,
+        path: &PathRef,
+        namespace: Namespace,
+        scope: &[Use],
+    ) -> Option<Target<'a>> {
+        let (first, mut rest) = path.segments.split_first()?;
+        let in_first = if rest.is_empty() { namespace } else { Namespace::Type };
+        let krate = self.tree.modules[module].krate;
+        let mut target = match &**first {
+            _ if path.global => self.extern_target(krate, first)?,
+            "crate" => Target::Module(self.tree.crates[krate].root),
+            "self" => Target::Module(module),
+            "super" => {
+                let mut parent = self.tree.modules[module].parent?;
+                while rest.first().is_some_and(|next| &**next == "super") {
+                    parent = self.tree.modules[parent].parent?;
+                    rest = &rest[1..];
+                }
+                Target::Module(parent)
+            }
+            name => self
+                .in_scope(module, name, in_first, scope)
+                .or_else(|| self.name(module, name, in_first))
+                .or_else(|| self.extern_target(krate, name))?,
+        };
+        for (index, segment) in rest.iter().enumerate() {
+            let namespace = if index + 1 == rest.len() { namespace } else { Namespace::Type };
+            target = match target {
+                Target::Module(inner) => self.name(inner, segment, namespace)?,
+                Target::Bis(_) => Target::Bis(segment.to_string()),
+                Target::Foreign(mut segments) => {
+                    segments.push(segment.to_string());
+                    Target::Foreign(segments)
+                }
+                Target::Unknown | Target::Generated(_) => return Some(target),
+                // An associated item: no resource.
+                _ => return None,
+            };
+        }
+        Some(target)
+    }
+
+    fn extern_target(&self, krate: usize, name: &str) -> Option<Target<'a>> {
+        Some(match self.tree.extern_crate(krate, name)? {
+            ExternCrate::Bis => Target::Bis(String::new()),
+            ExternCrate::Module(root) => Target::Module(root),
+            ExternCrate::Foreign(package) => Target::Foreign(vec![package]),
+        })
+    }
+
+    fn in_scope(
+        &self,
+        module: ModuleId,
+        name: &str,
+        namespace: Namespace,
+        scope: &[Use],
+    ) -> Option<Target<'a>> {
+        if scope.is_empty() {
+            return None;
+        }
+        self.guarded(module, name, namespace, || self.imported(module, name, namespace, scope))
+    }
+
+    /// What a name means in a module.
+    fn name(&self, module: ModuleId, name: &str, namespace: Namespace) -> Option<Target<'a>> {
+        let node = &self.tree.modules[module];
+        let own = match namespace {
+            Namespace::Type => {
+                let child = node.children.iter().find(|(child, _)| *child == name);
+                let items = node.module;
+                child
+                    .map(|(_, id)| Target::Module(*id))
+                    .or_else(|| {
+                        let item = items.types.iter().find(|item| &*item.name == name);
+                        item.map(|item| Target::Type(module, item))
+                    })
+                    .or_else(|| {
+                        let item = items.aliases.iter().find(|item| &*item.name == name);
+                        item.map(|item| Target::Alias(module, item))
+                    })
+            }
+            Namespace::Value => {
+                let item = node.module.statics.iter().find(|item| &*item.name == name);
+                item.map(|item| Target::Static(module, item)).or_else(|| {
+                    let item = node.module.consts.iter().find(|item| &*item.name == name);
+                    item.map(|item| Target::Const(module, item))
+                })
+            }
+            Namespace::Macro => None,
+        };
+        own.or_else(|| {
+            self.guarded(module, name, namespace, || {
+                self.imported(module, name, namespace, &node.module.uses)
+            })
+        })
+        .or_else(|| node.broken.then_some(Target::Unknown))
+        .or_else(|| {
+            let mut calls = node.module.opaque.iter();
+            let call = calls.find(|call| call.words.contains(name))?;
+            (namespace != Namespace::Macro).then(|| Target::Generated(call.path.text()))
+        })
+    }
+
+    fn guarded(
+        &self,
+        module: ModuleId,
+        name: &str,
+        namespace: Namespace,
+        look: impl FnOnce() -> Option<Target<'a>>,
+    ) -> Option<Target<'a>> {
+        let looking =
+            |(m, n, s): &(ModuleId, String, Namespace)| (*m, n.as_str(), *s) == (module, name, namespace);
+        if self.active.borrow().iter().any(looking) {
+            return None;
+        }
+        self.active.borrow_mut().push((module, name.to_owned(), namespace));
+        let found = look();
+        self.active.borrow_mut().pop();
+        found
+    }
+
+    fn imported(
+        &self,
+        module: ModuleId,
+        name: &str,
+        namespace: Namespace,
+        uses: &[Use],
+    ) -> Option<Target<'a>> {
+        for import in uses {
+            if let UseKind::Name(alias) = &import.kind
+                && &**alias == name
+                && let Some(target) = self.resolve(module, &import.path, namespace, &[])
+            {
+                return Some(target);
+            }
+        }
+        let mut unknown = None;
+        for import in uses.iter().filter(|import| matches!(import.kind, UseKind::Glob)) {
+            match self.resolve(module, &import.path, Namespace::Type, &[]) {
+                Some(Target::Module(inner)) => match self.name(inner, name, namespace) {
+                    Some(Target::Unknown) => unknown = Some(Target::Unknown),
+                    Some(target) => return Some(target),
+                    None => {}
+                },
+                Some(Target::Bis(_)) if BIS_NAMES.contains(&name) => {
+                    return Some(Target::Bis(name.to_owned()));
+                }
+                Some(Target::Unknown) => unknown = Some(Target::Unknown),
+                _ => {}
+            }
+        }
+        unknown
+    }
+
+    /// Whether a path names Bis's `word`: it leads to Bis, or to nothing that is known.
+    pub(crate) fn is_bis(
+        &self,
+        module: ModuleId,
+        path: &PathRef,
+        namespace: Namespace,
+        scope: &[Use],
+    ) -> bool {
+        matches!(
+            self.resolve(module, path, namespace, scope),
+            None | Some(Target::Bis(_) | Target::Unknown | Target::Generated(_))
+        )
+    }
+}

@@ -1,0 +1,390 @@
+//! What is kept of a source file: its items and what they mention, as owned data without syntax trees or spans.
+//!
+//! Nothing here is resolved: paths are as written.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bis_syntax::{Access, ErrorKind, Shape};
+use proc_macro2::Span;
+
+/// A region of a file. Lines and columns count from 1; the end is exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(crate) struct Range {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) end_line: u32,
+    pub(crate) end_column: u32,
+}
+
+impl Range {
+    pub(crate) fn between(first: Span, last: Span) -> Self {
+        let (start, end) = (first.start(), last.end());
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Self {
+            line: number(start.line),
+            column: number(start.column + 1),
+            end_line: number(end.line),
+            end_column: number(end.column + 1),
+        }
+    }
+
+    pub(crate) fn of(span: Span) -> Self {
+        Self::between(span, span)
+    }
+}
+
+pub(crate) type Name = Box<str>;
+
+/// A path as written, without generic arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct PathRef {
+    /// Whether it begins with `::`.
+    pub(crate) global: bool,
+    pub(crate) segments: Vec<Name>,
+}
+
+impl PathRef {
+    pub(crate) fn last(&self) -> &str {
+        self.segments.last().map_or("", |segment| segment)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.segments.join("::")
+    }
+}
+
+/// A file.
+#[derive(Debug, Default)]
+pub(crate) struct FileSummary {
+    pub(crate) module: Module,
+    /// Why it does not parse.
+    pub(crate) failure: Option<(String, Range)>,
+    /// What other files must know before they can be summarised.
+    pub(crate) hints: Hints,
+}
+
+/// Names that a summary cannot tell by their look.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Hints {
+    /// Statics, or aliases of statics, that are not in capitals.
+    pub(crate) statics: std::collections::BTreeSet<String>,
+    /// Other names of Bis's attributes, macros and derives, with the word that each stands for.
+    pub(crate) words: BTreeMap<String, String>,
+}
+
+/// A module's own items.
+#[derive(Debug, Default)]
+pub(crate) struct Module {
+    pub(crate) modules: Vec<ModuleItem>,
+    pub(crate) uses: Vec<Use>,
+    pub(crate) statics: Vec<StaticItem>,
+    pub(crate) consts: Vec<ConstItem>,
+    pub(crate) types: Vec<TypeItem>,
+    pub(crate) aliases: Vec<AliasItem>,
+    pub(crate) handlers: Vec<HandlerItem>,
+    pub(crate) services: Vec<ServiceCall>,
+    pub(crate) apps: Vec<AppCall>,
+    /// Calls of other macros that make items.
+    pub(crate) opaque: Vec<OpaqueCall>,
+    pub(crate) macros: Vec<MacroItem>,
+    pub(crate) mentions: Vec<Mention>,
+    pub(crate) invocations: Vec<Invocation>,
+    /// `use` declarations inside functions, by function.
+    pub(crate) scopes: Vec<Vec<Use>>,
+    /// Resources where none can be.
+    pub(crate) misplaced: Vec<Misplaced>,
+}
+
+/// `mod name;` or `mod name { .. }`.
+#[derive(Debug)]
+pub(crate) struct ModuleItem {
+    pub(crate) name: Name,
+    pub(crate) range: Range,
+    /// `#[path = ".."]`
+    pub(crate) path: Option<String>,
+    pub(crate) inline: Option<Box<Module>>,
+}
+
+/// One leaf of a `use` declaration.
+#[derive(Debug, Clone)]
+pub(crate) struct Use {
+    pub(crate) path: PathRef,
+    pub(crate) kind: UseKind,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum UseKind {
+    /// `use a::b;` or `use a::b as c;`
+    Name(Name),
+    /// `use a::*;`
+    Glob,
+}
+
+/// A static.
+#[derive(Debug)]
+pub(crate) struct StaticItem {
+    pub(crate) name: Name,
+    pub(crate) range: Range,
+    pub(crate) ty: Ty,
+    /// The chain that makes it, as if it were a topic.
+    pub(crate) topic: Result<TopicSummary, Vec<Mistake>>,
+}
+
+/// A topic's builder chain.
+#[derive(Debug)]
+pub(crate) struct TopicSummary {
+    pub(crate) name: Constant,
+    pub(crate) name_range: Range,
+    pub(crate) ordered: bool,
+    pub(crate) retention: Option<(Constant, Range)>,
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+/// An expression that may be constant.
+#[derive(Debug, Clone)]
+pub(crate) enum Constant {
+    Text(String),
+    Integer(u128),
+    Path(PathRef),
+    Concat(Vec<Constant>),
+    Binary(char, Box<Constant>, Box<Constant>),
+    /// `Duration::from_secs(..)` and its siblings.
+    Duration(String, Box<Constant>),
+    Opaque,
+}
+
+/// The value of a constant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Text(String),
+    Integer(u128),
+    Duration(Duration),
+}
+
+#[derive(Debug)]
+pub(crate) struct ConstItem {
+    pub(crate) name: Name,
+    pub(crate) range: Range,
+    pub(crate) ty: Ty,
+    pub(crate) value: Constant,
+}
+
+/// A type as written.
+#[derive(Debug, Clone)]
+pub(crate) enum Ty {
+    Path(PathRef, Vec<Ty>),
+    Tuple(Vec<Ty>),
+    List(Box<Ty>),
+    /// A type without a JSON form that can be seen.
+    Opaque(String),
+}
+
+#[derive(Debug)]
+pub(crate) struct AliasItem {
+    pub(crate) name: Name,
+    pub(crate) generics: Vec<Name>,
+    pub(crate) ty: Ty,
+}
+
+/// A struct, enum or other named type.
+#[derive(Debug)]
+pub(crate) struct TypeItem {
+    pub(crate) name: Name,
+    pub(crate) range: Range,
+    pub(crate) generics: Vec<Name>,
+    /// What is kept of a type that serde's derives or `Event` stand on.
+    pub(crate) serde: Option<Box<SerdeType>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct SerdeType {
+    /// Whether `Serialize` or `Deserialize` is derived.
+    pub(crate) derived: bool,
+    pub(crate) shape: TypeShape,
+    pub(crate) container: Container,
+    pub(crate) event: Option<EventSummary>,
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+#[derive(Debug)]
+pub(crate) enum TypeShape {
+    Struct(Vec<FieldItem>),
+    Tuple(Vec<FieldItem>),
+    Unit,
+    Enum(Vec<VariantItem>),
+}
+
+/// Serde's attributes of a type.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Container {
+    pub(crate) rename_all: Option<String>,
+    pub(crate) rename_all_fields: Option<String>,
+    pub(crate) tag: Option<String>,
+    pub(crate) content: Option<String>,
+    pub(crate) untagged: bool,
+    pub(crate) transparent: bool,
+    pub(crate) default: bool,
+    pub(crate) deny_unknown_fields: bool,
+    /// `into`, `from` or `try_from`: the type that is written instead.
+    pub(crate) proxy: Option<Ty>,
+}
+
+#[derive(Debug)]
+pub(crate) struct FieldItem {
+    pub(crate) name: Name,
+    pub(crate) range: Range,
+    pub(crate) ty: Ty,
+    pub(crate) rename: Option<String>,
+    pub(crate) skip: bool,
+    pub(crate) optional: bool,
+    pub(crate) flatten: bool,
+    /// `with`, `serialize_with`: its form is a function's matter.
+    pub(crate) custom: bool,
+    /// `#[event(schema = "..")]`
+    pub(crate) schema: Option<(String, Range)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct VariantItem {
+    pub(crate) name: Name,
+    pub(crate) rename: Option<String>,
+    pub(crate) rename_all: Option<String>,
+    pub(crate) skip: bool,
+    pub(crate) untagged: bool,
+    pub(crate) shape: TypeShape,
+}
+
+/// What `#[derive(Event)]` says.
+#[derive(Debug)]
+pub(crate) struct EventSummary {
+    pub(crate) key: Option<String>,
+    pub(crate) attributes: Vec<String>,
+    pub(crate) sensitive: Vec<String>,
+    pub(crate) schema: Option<(String, Range)>,
+}
+
+/// A function under an attribute of Bis.
+#[derive(Debug)]
+pub(crate) struct HandlerItem {
+    pub(crate) name: Name,
+    pub(crate) range: Range,
+    /// The attribute's path as written.
+    pub(crate) attribute: PathRef,
+    pub(crate) kind: HandlerKind,
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+#[derive(Debug)]
+pub(crate) enum HandlerKind {
+    Subscription(Option<Box<SubscriptionSummary>>),
+    Api {
+        method: String,
+        path: String,
+        access: Access,
+    },
+    Mount {
+        path: String,
+    },
+    /// An attribute whose arguments could not be read.
+    Broken,
+}
+
+#[derive(Debug)]
+pub(crate) struct SubscriptionSummary {
+    pub(crate) topic: PathRef,
+    pub(crate) topic_range: Range,
+    pub(crate) name: String,
+    pub(crate) retry: bis_core::RetryPolicy,
+    pub(crate) timeout: Duration,
+    pub(crate) concurrency: u64,
+    pub(crate) batch: Option<(u64, Duration)>,
+    /// The type of the handler's event, when its signature can be read.
+    pub(crate) event: Option<(Ty, Range, Shape)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ServiceCall {
+    pub(crate) call: PathRef,
+    pub(crate) range: Range,
+    pub(crate) name: Option<String>,
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+#[derive(Debug)]
+pub(crate) struct AppCall {
+    pub(crate) call: PathRef,
+    pub(crate) range: Range,
+    pub(crate) services: Vec<(PathRef, Range)>,
+    /// Whether the list could be read.
+    pub(crate) readable: bool,
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+/// A macro call among a module's items, with the words in its arguments.
+#[derive(Debug)]
+pub(crate) struct OpaqueCall {
+    pub(crate) path: PathRef,
+    pub(crate) words: std::collections::BTreeSet<Name>,
+}
+
+/// `macro_rules! name`, with what its rules mention.
+#[derive(Debug)]
+pub(crate) struct MacroItem {
+    pub(crate) name: Name,
+    pub(crate) mentions: Vec<Mention>,
+}
+
+/// A macro call in a body.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) name: Name,
+    pub(crate) range: Range,
+}
+
+/// A path that may lead to a resource.
+#[derive(Debug, Clone)]
+pub(crate) struct Mention {
+    pub(crate) path: PathRef,
+    pub(crate) range: Range,
+    pub(crate) how: How,
+    /// The function's `use` declarations, an index into the module's scopes.
+    pub(crate) scope: Option<u32>,
+}
+
+/// What is done with what a path leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum How {
+    /// A method is called on it.
+    Method(Name),
+    /// It is passed, borrowed or named.
+    Use,
+    /// It leaves the function as a result.
+    Returned,
+    /// It is put into a field, static or const.
+    Stored,
+}
+
+/// A resource where none can be.
+#[derive(Debug)]
+pub(crate) struct Misplaced {
+    pub(crate) range: Range,
+    pub(crate) kind: MisplacedKind,
+    pub(crate) scope: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(crate) enum MisplacedKind {
+    /// A static of this type inside of a function.
+    Static(Name, Ty),
+    /// A handler's attribute inside of a function.
+    Handler(Name, PathRef),
+}
+
+/// A mistake in the grammar.
+#[derive(Debug, Clone)]
+pub(crate) struct Mistake {
+    pub(crate) kind: ErrorKind,
+    pub(crate) range: Range,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}

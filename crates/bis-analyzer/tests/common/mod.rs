@@ -1,0 +1,114 @@
+//! One-string fixtures: `//- path` headers begin files; what an app needs and a fixture does not give is filled in.
+
+#![expect(dead_code, reason = "each test binary uses its own part")]
+
+use std::{fmt::Write, fs};
+
+use bis_analyzer::{Analysis, Options};
+use bis_graph::{Colour, Severity, render};
+use tempfile::TempDir;
+
+/// The folder of a fixture.
+pub fn folder(fixture: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files: Vec<(String, String)> = Vec::new();
+    for line in fixture.lines() {
+        match line.strip_prefix("//- ") {
+            Some(path) => files.push((path.trim().to_owned(), String::new())),
+            None if files.is_empty() => assert!(line.trim().is_empty(), "a fixture begins with `//- path`"),
+            None => writeln!(files.last_mut().unwrap().1, "{line}").unwrap(),
+        }
+    }
+    let has = |files: &[(String, String)], path: &str| files.iter().any(|(file, _)| file == path);
+    if !has(&files, "Cargo.toml") {
+        let manifest = "[package]\nname = \"shop\"\nedition = \"2024\"\n\n[dependencies]\nbis = \"0.1\"\nmoney = \"1\"\nserde = \"1\"\nuuid = \"1\"\nchrono = \"0.4\"\njiff = \"0.2\"\nrust_decimal = \"1\"\nserde_json = \"1\"\n";
+        files.push(("Cargo.toml".to_owned(), manifest.to_owned()));
+    }
+    if !has(&files, "src/lib.rs") && files.iter().any(|(file, _)| file.starts_with("src/")) {
+        let modules: Vec<String> = files
+            .iter()
+            .filter_map(|(file, _)| file.strip_prefix("src/")?.strip_suffix(".rs").map(str::to_owned))
+            .filter(|module| !module.contains('/'))
+            .collect();
+        let mut lib: String = modules.iter().map(|module| format!("pub mod {module};\n")).collect();
+        writeln!(lib, "bis::app!(services: [{}]);", modules.join(", ")).unwrap();
+        files.push(("src/lib.rs".to_owned(), lib));
+    }
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // `\xFF` stands for a byte that UTF-8 does not have.
+        let bytes: Vec<u8> = match text.split_once("\\xFF") {
+            Some((before, after)) => [before.as_bytes(), &[0xFF], after.as_bytes()].concat(),
+            None => text.into_bytes(),
+        };
+        fs::write(path, bytes).unwrap();
+    }
+    folder
+}
+
+/// Analyses a fixture.
+pub fn analyze(fixture: &str) -> Analysis {
+    bis_analyzer::analyze(folder(fixture).path(), &Options::default())
+}
+
+/// All diagnostics of a fixture as text.
+pub fn diagnostics(fixture: &str) -> String {
+    let analysis = analyze(fixture);
+    analysis
+        .diagnostics
+        .iter()
+        .map(|diagnostic| render(diagnostic, &analysis.sources, Colour::Never))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The codes of a fixture's errors and warnings.
+pub fn codes(fixture: &str) -> Vec<&'static str> {
+    analyze(fixture).diagnostics.iter().map(|diagnostic| diagnostic.code).collect()
+}
+
+/// The graph of a fixture without errors, one edge a line.
+pub fn edges(fixture: &str) -> String {
+    let analysis = analyze(fixture);
+    let errors: Vec<_> =
+        analysis.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let graph = analysis.graph;
+    let mut lines = Vec::new();
+    for service in &graph.services {
+        lines.push(format!("service {} = {}", service.name, service.module));
+    }
+    for topic in &graph.topics {
+        let ordered = if topic.ordered { " ordered" } else { "" };
+        let publishers = topic.publishers.join(",");
+        lines.push(format!("topic {} : {}{ordered} <- [{publishers}]", topic.name, topic.event));
+    }
+    for subscription in &graph.subscriptions {
+        lines.push(format!(
+            "subscription {}/{} -> {} ({} : {})",
+            subscription.topic,
+            subscription.name,
+            subscription.service,
+            subscription.handler,
+            subscription.event
+        ));
+    }
+    for endpoint in &graph.endpoints {
+        lines.push(format!(
+            "endpoint {} {} -> {} ({})",
+            endpoint.method, endpoint.path, endpoint.service, endpoint.handler
+        ));
+    }
+    for mount in &graph.mounts {
+        lines.push(format!("mount {} -> {} ({})", mount.path, mount.service, mount.handler));
+    }
+    lines.join("\n")
+}
+
+/// Checks that a fixture's graph has exactly these edges.
+#[track_caller]
+pub fn check(fixture: &str, expected: &str) {
+    let expected: Vec<&str> = expected.trim().lines().map(str::trim).collect();
+    assert_eq!(edges(fixture), expected.join("\n"));
+}
