@@ -15,6 +15,9 @@ pub enum SettleError {
     /// Its connection is gone; the message comes again.
     #[error("the delivery's connection is gone; the message will come again")]
     Lost,
+    /// The consumer was closed.
+    #[error("the consumer is closed; the message will come again")]
+    Closed,
 }
 
 /// What the consumer's task is asked to do.
@@ -123,11 +126,14 @@ impl Delivery {
     }
 
     fn send(&self, command: Command) -> Result<(), SettleError> {
+        if self.requests.is_closed() {
+            return Err(SettleError::Closed);
+        }
         if !self.session.is_alive() {
             return Err(SettleError::Lost);
         }
         let request = Request::Settle(self.session.clone(), command);
-        self.requests.send(request).map_err(|_| SettleError::Lost)
+        self.requests.send(request).map_err(|_| SettleError::Closed)
     }
 }
 

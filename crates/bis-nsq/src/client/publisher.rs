@@ -89,6 +89,12 @@ impl Publisher {
         self.server.borrow().clone()
     }
 
+    /// Waits until a connection was made, this one or an earlier one.
+    pub async fn connected(&self) -> Result<(), PublishError> {
+        let mut server = self.server.clone();
+        server.wait_for(Option::is_some).await.map(drop).map_err(|_| PublishError::Closed)
+    }
+
     /// Sends a publishing command (`PUB`, `MPUB` or `DPUB`) and waits for its answer.
     pub async fn publish(&self, command: Command) -> Result<(), PublishError> {
         self.send(command).await?.answer().await

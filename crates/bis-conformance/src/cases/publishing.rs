@@ -1,0 +1,126 @@
+//! What a publish promises, and what is refused.
+
+use std::time::{Duration, Instant};
+
+use bis_broker::{ConsumeError, EnsureError, Outgoing, PublishError};
+use bis_core::EventId;
+
+use crate::{
+    Context, Inbox,
+    context::{TOPIC, ack, at_once, ensure, event, publish, publish_numbers, topology, try_publish},
+};
+
+/// A delay is kept, and keeps nobody else waiting.
+pub async fn a_delayed_event_comes_after_its_delay(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    let delay = Duration::from_millis(800);
+    let published = Instant::now();
+    let late = Outgoing { delay, ..at_once(event("late")) };
+    try_publish(&*broker, late).await.expect("published");
+    publish(&*broker, "now").await;
+    let first = inbox.one().await;
+    assert_eq!(first.envelope.data, "now");
+    ack(first).await;
+    let second = inbox.one().await;
+    let waited = published.elapsed();
+    assert_eq!((second.envelope.data.as_ref(), second.attempt), (&b"late"[..], 1));
+    assert!(
+        waited + Duration::from_millis(1) >= delay && waited <= delay + context.slack(),
+        "came after {waited:?}"
+    );
+    ack(second).await;
+}
+
+/// No delay is silently shortened.
+pub async fn a_delay_beyond_the_limit_is_refused(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    let result = try_publish(&*broker, Outgoing { delay: year, ..at_once(event("1")) }).await;
+    match broker.capabilities().max_delay {
+        Some(limit) => assert_eq!(result, Err(PublishError::DelayTooLong { delay: year, limit })),
+        None => assert_eq!(result, Ok(())),
+    }
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    inbox.expect_nothing(Duration::from_millis(300)).await;
+}
+
+/// One event over the limit fails with its size, and its neighbours are taken.
+pub async fn an_event_that_is_too_large_is_refused_alone(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let limit = broker.capabilities().max_event_bytes;
+    let events = vec![at_once(event("a")), at_once(event(vec![b'x'; limit])), at_once(event("b"))];
+    let results = broker.publish(&TOPIC, events).await;
+    assert_eq!((&results[0], &results[2]), (&Ok(()), &Ok(())));
+    assert!(
+        matches!(results[1], Err(PublishError::TooLarge { bytes, limit: told }) if bytes > limit && told == limit),
+        "{:?}",
+        results[1]
+    );
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    for expected in ["a", "b"] {
+        let delivery = inbox.one().await;
+        assert_eq!(delivery.envelope.data, expected);
+        ack(delivery).await;
+    }
+    inbox.expect_nothing(Duration::from_millis(300)).await;
+}
+
+/// After closing, everything fails as closed.
+pub async fn a_closed_broker_refuses(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    inbox.stop().await;
+    broker.close().await;
+    assert_eq!(try_publish(&*broker, at_once(event("1"))).await, Err(PublishError::Closed));
+    assert_eq!(broker.ensure(&topology(&["ship"], false)).await, Err(EnsureError::Closed));
+    let again = broker.subscribe(&topology(&["ship"], false).subscriptions[0]).await;
+    assert_eq!(again.err(), Some(ConsumeError::Closed));
+}
+
+/// Where order is claimed, events of one key come one at a time and in order; elsewhere asking for it is refused.
+pub async fn ordering_is_kept_or_refused(context: &Context) {
+    let broker = context.client().await;
+    // What a broker can do may be known only once it has answered.
+    ensure(&*broker, &["ship"]).await;
+    let ordered = broker.ensure(&topology(&["ship"], true)).await;
+    if !broker.capabilities().ordering {
+        assert!(matches!(ordered, Err(EnsureError::Unsupported { .. })), "{ordered:?}");
+        return;
+    }
+    assert_eq!(ordered, Ok(()));
+    let mut inbox = Inbox::open_ordered(&*broker, "ship").await;
+    let events = (0..20).map(|number| {
+        let mut event = event(number.to_string());
+        event.key = Some("one".into());
+        at_once(event)
+    });
+    for result in broker.publish(&TOPIC, events.collect()).await {
+        result.expect("published");
+    }
+    for number in 0..20 {
+        let mut delivery = inbox.one().await;
+        inbox.expect_nothing(Duration::from_millis(20)).await;
+        if number % 5 == 0 {
+            delivery.settle.retry(Duration::from_millis(50)).await.expect("retried");
+            delivery = inbox.one().await;
+        }
+        assert_eq!(delivery.envelope.data, number.to_string());
+        ack(delivery).await;
+    }
+}
+
+/// What is there stays as it is.
+pub async fn ensuring_twice_changes_nothing(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    publish_numbers(&*broker, 3).await;
+    ensure(&*broker, &["ship"]).await;
+    let other = context.ready_client(&["ship", "email"]).await;
+    let id: EventId = publish(&*other, "new").await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    for delivery in inbox.take(4).await {
+        ack(delivery).await;
+    }
+    let mut inbox = Inbox::open(&*other, "email").await;
+    inbox.ack_until_all([id].into()).await;
+}

@@ -1,0 +1,121 @@
+//! What becomes of a delivery: acked, retried, released, dropped, or held for long.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    Context, Inbox, Peer,
+    context::{ack, publish, publish_numbers, skip},
+};
+
+/// The broker's count of deliveries is the attempt.
+pub async fn attempts_are_counted(context: &Context) {
+    let broker = context.ready_client(&["ship", "email"]).await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    publish(&*broker, "1").await;
+    for attempt in 1..=5 {
+        let delivery = inbox.one().await;
+        assert_eq!(delivery.attempt, attempt);
+        delivery.settle.retry(Duration::ZERO).await.expect("retried");
+    }
+    ack(inbox.one().await).await;
+    let mut other = Inbox::open(&*broker, "email").await;
+    let delivery = other.one().await;
+    assert_eq!(delivery.attempt, 1, "each subscription counts for itself");
+    ack(delivery).await;
+}
+
+/// A retry comes no earlier than asked, and not much later.
+pub async fn a_retry_waits_as_asked(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    publish(&*broker, "1").await;
+    for wait in [300, 1200].map(Duration::from_millis) {
+        let delivery = inbox.one().await;
+        let retried = Instant::now();
+        delivery.settle.retry(wait).await.expect("retried");
+        let again = inbox.one().await;
+        let waited = retried.elapsed();
+        // A broker counts in whole milliseconds.
+        assert!(waited + Duration::from_millis(1) >= wait, "came after {waited:?}, asked for {wait:?}");
+        assert!(waited <= wait + context.slack(), "came after {waited:?}, asked for {wait:?}");
+        again.settle.retry(Duration::ZERO).await.expect("retried");
+    }
+    ack(inbox.one().await).await;
+}
+
+/// An event that was never started comes again, and costs no attempt where the broker says so.
+pub async fn a_released_event_comes_again_uncounted_where_offered(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    publish(&*broker, "1").await;
+    for _ in 0..3 {
+        inbox.one().await.settle.release().await.expect("released");
+    }
+    let delivery = inbox.one().await;
+    let counted = if broker.capabilities().uncounted_release { 1 } else { 4 };
+    assert_eq!(delivery.attempt, counted);
+    ack(delivery).await;
+}
+
+/// A handler that vanishes without a word loses nothing.
+pub async fn a_dropped_delivery_comes_again(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    let id = publish(&*broker, "1").await;
+    drop(inbox.one().await);
+    let again = inbox.one().await;
+    assert_eq!(again.envelope.id, id);
+    assert_eq!(again.attempt, 2, "it was started, so it counts");
+    ack(again).await;
+}
+
+/// Extended, a delivery stays for several leases, and is still this consumer's to ack.
+pub async fn a_lease_that_is_extended_holds(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    publish(&*broker, "1").await;
+    let mut delivery = inbox.one().await;
+    let lease = delivery.lease.unwrap_or(<dyn Peer>::LEASE);
+    for _ in 0..9 {
+        delivery.settle.extend().await.expect("extended");
+        inbox.expect_nothing(lease / 3).await;
+    }
+    ack(delivery).await;
+    inbox.expect_nothing(lease * 2).await;
+}
+
+/// Without an extension, a handler that hangs does not keep the event for ever.
+pub async fn a_lease_that_ends_gives_the_event_back(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    let id = publish(&*broker, "1").await;
+    let hanging = inbox.one().await;
+    let Some(lease) = hanging.lease else {
+        skip(broker.capabilities(), "a delivery stays until its consumer is gone");
+        return ack(hanging).await;
+    };
+    let again = inbox.receive_within(1, lease + context.slack()).await.expect("it comes again").remove(0);
+    assert_eq!((&again.envelope.id, again.attempt), (&id, 2));
+    ack(again).await;
+    // Too late, which is no error to stop for: the event is at most handled twice.
+    let _ = hanging.settle.ack().await;
+    inbox.expect_nothing(lease * 2).await;
+}
+
+/// Closing takes along what was decided before.
+pub async fn acks_before_closing_hold(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    publish_numbers(&*broker, 200).await;
+    let first = context.client().await;
+    if context.process().is_none() {
+        return skip(broker.capabilities(), "the broker ends with its one client");
+    }
+    let mut inbox = Inbox::open(&*first, "ship").await;
+    for delivery in inbox.take(200).await {
+        ack(delivery).await;
+    }
+    inbox.stop().await;
+    first.close().await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    inbox.expect_nothing(<dyn Peer>::LEASE * 2).await;
+}

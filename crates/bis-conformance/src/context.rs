@@ -1,0 +1,226 @@
+//! The words that cases are written in: events, subscriptions, and an inbox that waits for bounded times only.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use bis_broker::{Broker, Consumer, Delivery, Outgoing, PublishError, SubscriptionSpec, TopicSpec, Topology};
+use bis_core::{Capabilities, Envelope, EventId, Retention, SubscriptionName, TopicName};
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use crate::{Peer, Process};
+
+/// How long what must come may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The one topic of a case. Each case has a broker of its own.
+pub const TOPIC: TopicName = TopicName::from_static("order-placed");
+
+/// What a case works with.
+pub struct Context {
+    peer: Arc<dyn Peer>,
+    opened: Mutex<Vec<Arc<dyn Broker>>>,
+}
+
+impl Context {
+    pub(crate) fn new(peer: Box<dyn Peer>) -> Self {
+        Self { peer: peer.into(), opened: Mutex::new(Vec::new()) }
+    }
+
+    pub(crate) async fn close(self) {
+        let opened = std::mem::take(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner));
+        for broker in opened {
+            broker.close().await;
+        }
+    }
+
+    /// One more client, as of another process.
+    pub async fn client(&self) -> Arc<dyn Broker> {
+        let broker = self.peer.client().await;
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(broker.clone());
+        broker
+    }
+
+    /// A client that has made the topic with these subscriptions.
+    pub async fn ready_client(&self, subscriptions: &[&'static str]) -> Arc<dyn Broker> {
+        let broker = self.client().await;
+        ensure(&*broker, subscriptions).await;
+        broker
+    }
+
+    /// How much later than its time an event may come.
+    pub fn slack(&self) -> Duration {
+        self.peer.slack()
+    }
+
+    /// One more client takes `count` deliveries of `subscription`, holds them, and crashes: its runtime is torn down
+    /// with all connections, and nothing gets the chance to say goodbye.
+    pub async fn crash_while_holding(&self, subscription: &'static str, count: usize) {
+        let peer = self.peer.clone();
+        let crashing = tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("the machine has room for one more runtime");
+            let held = runtime.block_on(async {
+                let broker = peer.client().await;
+                let mut inbox = Inbox::open(&*broker, subscription).await;
+                let deliveries = inbox.take(count).await;
+                (broker, inbox, deliveries)
+            });
+            // Nothing runs any more; what is dropped afterwards has nobody to talk to.
+            drop(runtime);
+            drop(held);
+        });
+        crashing.await.expect("the client crashes as planned");
+    }
+
+    /// The broker's process; a case that needs one and gets `None` says so with [`skip`].
+    pub fn process(&self) -> Option<&dyn Process> {
+        self.peer.process()
+    }
+}
+
+/// Says that a case does not apply.
+pub fn skip(capabilities: &Capabilities, why: &str) {
+    println!("skipped: {:?}: {why}", capabilities.broker);
+}
+
+/// Makes [`TOPIC`] with these subscriptions.
+pub async fn ensure(broker: &dyn Broker, subscriptions: &[&'static str]) {
+    let topology = topology(subscriptions, false);
+    timeout(PATIENCE, broker.ensure(&topology)).await.expect("ensure takes bounded time").expect("ensured");
+}
+
+/// [`TOPIC`] with these subscriptions, ordered by key or not.
+pub fn topology(subscriptions: &[&'static str], ordered: bool) -> Topology {
+    Topology {
+        topics: vec![TopicSpec { name: TOPIC, ordered, retention: Retention::DEFAULT }],
+        subscriptions: subscriptions.iter().map(|name| spec(name, ordered)).collect(),
+    }
+}
+
+fn spec(name: &'static str, ordered: bool) -> SubscriptionSpec {
+    SubscriptionSpec { topic: TOPIC, name: SubscriptionName::from_static(name), ordered }
+}
+
+/// An event with this data.
+pub fn event(data: impl Into<Bytes>) -> Envelope {
+    let now = SystemTime::now();
+    Envelope::new(EventId::generate(), "/shop/orders", "OrderPlaced", now, data.into())
+}
+
+/// The event on its way, at once.
+pub fn at_once(envelope: Envelope) -> Outgoing {
+    Outgoing { envelope: Arc::new(envelope), delay: Duration::ZERO }
+}
+
+/// Publishes one event, which must be taken.
+pub async fn publish(broker: &dyn Broker, data: impl Into<Bytes>) -> EventId {
+    let event = event(data);
+    let id = event.id.clone();
+    try_publish(broker, at_once(event)).await.expect("published");
+    id
+}
+
+/// Publishes one event.
+pub async fn try_publish(broker: &dyn Broker, event: Outgoing) -> Result<(), PublishError> {
+    let mut results = timeout(PATIENCE, broker.publish(&TOPIC, vec![event]))
+        .await
+        .expect("a publish resolves in bounded time, taken or not");
+    assert_eq!(results.len(), 1, "one result an event");
+    results.remove(0)
+}
+
+/// Publishes `count` events with their number as data.
+pub async fn publish_numbers(broker: &dyn Broker, count: usize) {
+    let events = (0..count).map(|number| at_once(event(number.to_string()))).collect();
+    let results = timeout(PATIENCE, broker.publish(&TOPIC, events)).await.expect("bounded time");
+    assert_eq!(results, vec![Ok(()); count]);
+}
+
+/// One consumer, with bounds on every wait.
+pub struct Inbox {
+    consumer: Box<dyn Consumer>,
+}
+
+impl Inbox {
+    /// Consumes `subscription` of [`TOPIC`].
+    pub async fn open(broker: &dyn Broker, subscription: &'static str) -> Self {
+        Self::open_spec(broker, &spec(subscription, false)).await
+    }
+
+    /// Consumes an ordered `subscription` of [`TOPIC`].
+    pub async fn open_ordered(broker: &dyn Broker, subscription: &'static str) -> Self {
+        Self::open_spec(broker, &spec(subscription, true)).await
+    }
+
+    async fn open_spec(broker: &dyn Broker, spec: &SubscriptionSpec) -> Self {
+        let consumer = timeout(PATIENCE, broker.subscribe(spec)).await.expect("bounded time");
+        Self { consumer: consumer.expect("subscribed") }
+    }
+
+    /// At least one delivery and at most `max`.
+    pub async fn receive(&mut self, max: usize) -> Vec<Delivery> {
+        self.receive_within(max, PATIENCE).await.expect("a delivery comes")
+    }
+
+    /// Like [`Inbox::receive`]; `None` when nothing comes within `wait`.
+    pub async fn receive_within(&mut self, max: usize, wait: Duration) -> Option<Vec<Delivery>> {
+        let room = NonZeroUsize::new(max).expect("a case asks for at least one");
+        let received = timeout(wait, self.consumer.receive(room)).await.ok()?.expect("the consumer is alive");
+        assert!(!received.is_empty(), "`receive` returns at least one");
+        assert!(received.len() <= max, "asked for {max}, got {}", received.len());
+        Some(received)
+    }
+
+    /// The next delivery.
+    pub async fn one(&mut self) -> Delivery {
+        self.receive(1).await.remove(0)
+    }
+
+    /// `count` deliveries, none of them settled.
+    pub async fn take(&mut self, count: usize) -> Vec<Delivery> {
+        let mut taken = Vec::new();
+        while taken.len() < count {
+            taken.extend(self.receive(count - taken.len()).await);
+        }
+        taken
+    }
+
+    /// Acks deliveries until each of `ids` came at least once; extra copies are fine.
+    pub async fn ack_until_all(&mut self, mut missing: std::collections::BTreeSet<EventId>) {
+        let deadline = Instant::now() + 2 * PATIENCE;
+        while !missing.is_empty() {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            let Some(received) = self.receive_within(100, wait).await else {
+                panic!("{} events never came: {missing:?}", missing.len());
+            };
+            for delivery in received {
+                missing.remove(&delivery.envelope.id);
+                // Lost with a connection that broke meanwhile, it comes once more.
+                let _ = delivery.settle.ack().await;
+            }
+        }
+    }
+
+    /// Nothing comes for `quiet`.
+    pub async fn expect_nothing(&mut self, quiet: Duration) {
+        if let Some(received) = self.receive_within(10, quiet).await {
+            panic!("nothing should come, but {received:?} came");
+        }
+    }
+
+    /// Asks for no more.
+    pub async fn stop(&mut self) {
+        timeout(PATIENCE, self.consumer.stop()).await.expect("stopping takes bounded time");
+    }
+}
+
+/// Acks, which must be taken on.
+pub async fn ack(delivery: Delivery) {
+    delivery.settle.ack().await.expect("acked");
+}
