@@ -44,9 +44,9 @@ fn key(field: &EventField) -> TokenStream {
             &self,
         ) -> ::core::result::Result<
             ::core::option::Option<::std::string::String>,
-            ::bis::__private::NotAScalar,
+            ::bis::__private::NotScalar,
         > {
-            ::bis::__private::scalar_text(#json_name, &self.#member)
+            ::bis::__private::scalar(#json_name, &self.#member)
         }
     }
 }
@@ -56,7 +56,7 @@ fn attributes(fields: &[EventField]) -> TokenStream {
     let text = syn::Ident::new("text", Span::mixed_site());
     let inserts = fields.iter().map(|EventField { member, json_name, .. }| {
         quote! {
-            if let ::core::option::Option::Some(#text) = ::bis::__private::scalar_text(#json_name, &self.#member)? {
+            if let ::core::option::Option::Some(#text) = ::bis::__private::scalar(#json_name, &self.#member)? {
                 #map.insert(::std::string::String::from(#json_name), #text);
             }
         }
@@ -64,7 +64,7 @@ fn attributes(fields: &[EventField]) -> TokenStream {
     quote! {
         fn attributes(
             &self,
-        ) -> ::core::result::Result<::bis::__private::Attributes, ::bis::__private::NotAScalar> {
+        ) -> ::core::result::Result<::bis::__private::Attributes, ::bis::__private::NotScalar> {
             let mut #map = ::bis::__private::Attributes::new();
             #(#inserts)*
             ::core::result::Result::Ok(#map)

@@ -3,7 +3,6 @@
 //! function pointers, decides nothing and runs nothing.
 
 mod handler;
-mod scalar;
 
 use std::{
     future::Future,
@@ -17,7 +16,6 @@ use axum::routing::MethodRouter;
 use bis_core::{Envelope, Retention, RetryPolicy};
 
 pub use handler::{BatchInput, HandlerInput, HandlerOutput, Takes, batch, one, takes, takes_batch};
-pub use scalar::{NotAScalar, scalar_text};
 
 use crate::{
     Error, Result,

@@ -1,0 +1,15 @@
+//! What expansions of the macros name, as `bis::__private`. No person names it; it changes without notice.
+
+pub use bis_core::{Attributes, RetryPolicy};
+pub use inventory;
+
+pub use crate::{
+    event::{NotScalar, scalar},
+    http::{
+        EndpointContext, call_elsewhere, from_parts, from_request, probe, respond, route, split, unnamed_result,
+    },
+    registry::{
+        Access, EndpointEntry, MountEntry, Position, ServiceEntry, SubscriptionEntry, batch, one,
+        takes, takes_batch,
+    },
+};
