@@ -66,6 +66,7 @@ const IN_PROCESS: Capabilities = Capabilities {
     max_event_bytes: 1024 * 1024,
 };
 
+/// Defaults of the router: `max_requeue_delay`, `max_message_timeout`, `max_message_bytes`.
 const ROUTER: Capabilities = Capabilities {
     broker: BrokerKind::Router,
     durable: true,
@@ -73,9 +74,9 @@ const ROUTER: Capabilities = Capabilities {
     ordering: false,
     uncounted_release: true,
     peek: true,
-    max_delay: None,
+    max_delay: Some(Duration::from_secs(30 * 24 * 60 * 60)),
     durable_delay: true,
-    max_lease: None,
+    max_lease: Some(Duration::from_secs(15 * 60)),
     max_event_bytes: 1024 * 1024,
 };
 
