@@ -23,6 +23,9 @@ fn evaluate(resolver: &Resolver<'_, '_>, module: ModuleId, expr: &Constant, dept
     match expr {
         Constant::Text(text) => Some(Value::Text(text.clone())),
         Constant::Integer(number) => Some(Value::Integer(*number)),
+        Constant::Path(path) if matches!(&path.segments[..], [.., ty, name] if &**ty == "Retention" && &**name == "DEFAULT") => {
+            Some(Value::Retention(bis_core::Retention::DEFAULT))
+        }
         Constant::Path(path) => match resolver.resolve(module, path, Namespace::Value, &[])? {
             Target::Const(home, item) => evaluate(resolver, home, &item.value, depth + 1),
             _ => None,
@@ -33,7 +36,7 @@ fn evaluate(resolver: &Resolver<'_, '_>, module: ModuleId, expr: &Constant, dept
                 match evaluate(resolver, module, part, depth + 1)? {
                     Value::Text(part) => text.push_str(&part),
                     Value::Integer(part) => text.push_str(&part.to_string()),
-                    Value::Duration(_) => return None,
+                    Value::Duration(_) | Value::Retention(_) => return None,
                 }
             }
             Some(Value::Text(text))
@@ -66,6 +69,20 @@ fn evaluate(resolver: &Resolver<'_, '_>, module: ModuleId, expr: &Constant, dept
             let seconds = u64::try_from(nanos / 1_000_000_000).ok()?;
             let rest = u32::try_from(nanos % 1_000_000_000).ok()?;
             Some(Value::Duration(Duration::new(seconds, rest)))
+        }
+        Constant::Retention(age, bytes) => {
+            let mut retention = bis_core::Retention::DEFAULT;
+            if let Some(age) = age {
+                retention.max_age = match evaluate(resolver, module, age, depth + 1)? {
+                    Value::Duration(age) => age,
+                    _ => return None,
+                };
+            }
+            if let Some(bytes) = bytes {
+                let bytes = integer(evaluate(resolver, module, bytes, depth + 1)?)?;
+                retention.max_bytes = u64::try_from(bytes).ok()?;
+            }
+            Some(Value::Retention(retention))
         }
         Constant::Opaque => None,
     }

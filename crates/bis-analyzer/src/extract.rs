@@ -131,6 +131,11 @@ pub(crate) fn constant(expr: &Expr) -> Constant {
             concat(call.mac.tokens.clone())
         }
         Expr::Call(call) => duration(call),
+        Expr::Struct(literal)
+            if literal.path.segments.last().is_some_and(|last| last.ident == "Retention") =>
+        {
+            retention(literal)
+        }
         _ => Constant::Opaque,
     }
 }
@@ -154,5 +159,23 @@ fn duration(call: &syn::ExprCall) -> Constant {
             Constant::Duration(last.ident.to_string(), Box::new(constant(argument)))
         }
         _ => Constant::Opaque,
+    }
+}
+
+fn retention(literal: &syn::ExprStruct) -> Constant {
+    let field = |name: &str| {
+        let mut fields = literal.fields.iter();
+        let value =
+            fields.find(|field| matches!(&field.member, syn::Member::Named(member) if member == name));
+        value.map(|field| Box::new(constant(&field.expr)))
+    };
+    let rest_is_default = match literal.rest.as_deref().map(constant) {
+        None => true,
+        Some(Constant::Path(path)) => path.last() == "DEFAULT",
+        Some(_) => false,
+    };
+    match rest_is_default {
+        true => Constant::Retention(field("max_age"), field("max_bytes")),
+        false => Constant::Opaque,
     }
 }

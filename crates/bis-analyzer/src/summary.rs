@@ -150,6 +150,8 @@ pub(crate) enum Constant {
     Binary(char, Box<Constant>, Box<Constant>),
     /// `Duration::from_secs(..)` and its siblings.
     Duration(String, Box<Constant>),
+    /// `Retention { max_age, max_bytes }`; a field that is not there comes from `Retention::DEFAULT`.
+    Retention(Option<Box<Constant>>, Option<Box<Constant>>),
     Opaque,
 }
 
@@ -159,6 +161,7 @@ pub(crate) enum Value {
     Text(String),
     Integer(u128),
     Duration(Duration),
+    Retention(bis_core::Retention),
 }
 
 #[derive(Debug)]

@@ -46,8 +46,10 @@ pub struct Service {
 pub struct Topic {
     /// Its name.
     pub name: String,
-    /// The path of its event type.
+    /// The name of its event type.
     pub event: String,
+    /// The path of its event type; empty when the type's own source could not be found.
+    pub event_path: String,
     /// Whether events of one key stay in order.
     pub ordered: bool,
     /// How long handled events are kept for replay, where it differs from the default.
@@ -72,6 +74,8 @@ pub struct Topic {
 pub struct Retention {
     /// The oldest event that is kept, in milliseconds.
     pub max_age_ms: u64,
+    /// The most that is kept, in bytes.
+    pub max_bytes: u64,
 }
 
 /// A subscription.
@@ -85,8 +89,10 @@ pub struct Subscription {
     pub service: String,
     /// The path of its handler.
     pub handler: String,
-    /// The path of the type that the handler takes.
+    /// The name of the event type that the handler takes.
     pub event: String,
+    /// The path of that type; empty when the type's own source could not be found.
+    pub event_path: String,
     /// How it is retried.
     pub retry: Retry,
     /// How long the handler may run, in milliseconds.

@@ -179,12 +179,14 @@ fn handler_types(graph: &Graph, found: &mut Vec<Diagnostic>) {
     for subscription in &graph.subscriptions {
         let Some(topic) = graph.topic(&subscription.topic) else { continue };
         // An empty path says that the type could not be resolved: then rustc is the judge.
-        if topic.event == subscription.event || topic.event.is_empty() || subscription.event.is_empty() {
+        let (wanted, taken) = (&topic.event_path, &subscription.event_path);
+        if wanted == taken || wanted.is_empty() || taken.is_empty() {
             continue;
         }
-        let (wanted, taken) = (last(&topic.event), last(&subscription.event));
-        let (wanted, taken) =
-            if wanted == taken { (&*topic.event, &*subscription.event) } else { (wanted, taken) };
+        let (wanted, taken) = match topic.event == subscription.event {
+            true => (wanted, taken),
+            false => (&topic.event, &subscription.event),
+        };
         found.push(
             Diagnostic::error(
                 codes::HANDLER_TYPE,
@@ -196,10 +198,6 @@ fn handler_types(graph: &Graph, found: &mut Vec<Diagnostic>) {
             .help(format!("take `{wanted}`, or subscribe to a topic that carries `{taken}`")),
         );
     }
-}
-
-fn last(path: &str) -> &str {
-    path.rsplit("::").next().unwrap_or(path)
 }
 
 /// `orders::PLACED` of `shop::orders::PLACED`.

@@ -76,9 +76,9 @@ impl Assembly<'_, '_, '_> {
         // Without a service `app!` does not list it; that its topic resolves was still worth a look.
         let Some(service) = service else { return };
         let node = &self.resolver.tree.modules[module];
-        let (event, event_position) = match &summary.event {
-            Some((ty, range, _)) => (self.event_path(module, ty), position(&node.file, *range)),
-            None => (String::new(), here.clone()),
+        let ((event, event_path), event_position) = match &summary.event {
+            Some((ty, range, _)) => (self.event_of(module, ty), position(&node.file, *range)),
+            None => ((String::new(), String::new()), here.clone()),
         };
         self.topics[topic].subscribed = true;
         let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -88,6 +88,7 @@ impl Assembly<'_, '_, '_> {
             service,
             handler,
             event,
+            event_path,
             retry: Retry {
                 max_attempts: summary.retry.max_attempts,
                 min_backoff_ms: millis(summary.retry.min_backoff),

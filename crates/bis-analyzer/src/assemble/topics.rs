@@ -83,7 +83,7 @@ impl<'a> Assembly<'_, '_, 'a> {
         };
         self.found.extend(findings::mistakes(&node.file, &summary.mistakes));
         let Some(name) = self.topic_name(module, summary) else { return };
-        let event = self.event_path(home, event);
+        let (event, event_path) = self.event_of(home, event);
         let retention = self.retention(module, summary);
         self.topics.push(TopicRef {
             module,
@@ -94,6 +94,7 @@ impl<'a> Assembly<'_, '_, 'a> {
             topic: Topic {
                 name,
                 event,
+                event_path,
                 ordered: summary.ordered,
                 retention,
                 publishers: Vec::new(),
@@ -132,25 +133,29 @@ impl<'a> Assembly<'_, '_, 'a> {
     fn retention(&mut self, module: ModuleId, summary: &TopicSummary) -> Option<Retention> {
         let (value, range) = summary.retention.as_ref()?;
         match constant::value(self.resolver, module, value) {
-            Some(Value::Duration(age)) => {
-                Some(Retention { max_age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX) })
-            }
+            Some(Value::Retention(retention)) => Some(Retention {
+                max_age_ms: u64::try_from(retention.max_age.as_millis()).unwrap_or(u64::MAX),
+                max_bytes: retention.max_bytes,
+            }),
             _ => {
                 let here = position(&self.resolver.tree.modules[module].file, *range);
                 self.found.push(
-                    Diagnostic::error(codes::NOT_CONSTANT, here, "the retention is not a constant duration")
-                        .help("write it with literals, as in `Duration::from_secs(7 * 24 * 60 * 60)`"),
+                    Diagnostic::error(codes::NOT_CONSTANT, here, "the retention is not constant")
+                        .help("write it with literals, as in `Retention { max_age: Duration::from_secs(86_400), ..Retention::DEFAULT }`"),
                 );
                 None
             }
         }
     }
 
-    /// The path of an event's type; empty when it does not resolve, which leaves it to rustc.
-    pub(super) fn event_path(&mut self, module: ModuleId, ty: &Ty) -> String {
+    /// The name and path of an event's type. The path is empty when it does not resolve, which leaves it to rustc.
+    pub(super) fn event_of(&mut self, module: ModuleId, ty: &Ty) -> (String, String) {
         match self.event_type(module, ty) {
-            Some((home, item)) => self.event(home, item),
-            None => String::new(),
+            Some((home, item)) => (item.name.to_string(), self.event(home, item)),
+            None => match ty {
+                Ty::Path(path, _) => (path.last().to_owned(), String::new()),
+                _ => (String::new(), String::new()),
+            },
         }
     }
 
@@ -221,22 +226,14 @@ impl<'a> Assembly<'_, '_, 'a> {
                 topic.topic.publishers = topic.publishers.into_iter().collect();
                 topic.topic.users = topic.users.into_iter().collect();
                 self.graph.topics.push(topic.topic);
-            } else {
-                // Only an unlisted service knows it: its event is not part of the app either.
-                let event = topic.topic.event;
-                let needed = self.graph.subscriptions.iter().any(|subscription| subscription.event == event)
-                    || self.graph.topics.iter().any(|other| other.event == event);
-                if !needed {
-                    self.events.remove(&event);
-                }
             }
         }
         let carried: BTreeSet<&String> = self
             .graph
             .topics
             .iter()
-            .map(|topic| &topic.event)
-            .chain(self.graph.subscriptions.iter().map(|subscription| &subscription.event))
+            .map(|topic| &topic.event_path)
+            .chain(self.graph.subscriptions.iter().map(|subscription| &subscription.event_path))
             .collect();
         self.events.retain(|path, _| carried.contains(path));
     }

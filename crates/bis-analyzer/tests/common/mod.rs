@@ -1,6 +1,7 @@
 //! One-string fixtures: `//- path` headers begin files; what an app needs and a fixture does not give is filled in.
 
 #![expect(dead_code, reason = "each test binary uses its own part")]
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be written fails its test")]
 
 use std::{fmt::Write, fs};
 
@@ -82,7 +83,7 @@ pub fn edges(fixture: &str) -> String {
     for topic in &graph.topics {
         let ordered = if topic.ordered { " ordered" } else { "" };
         let publishers = topic.publishers.join(",");
-        lines.push(format!("topic {} : {}{ordered} <- [{publishers}]", topic.name, topic.event));
+        lines.push(format!("topic {} : {}{ordered} <- [{publishers}]", topic.name, topic.event_path));
     }
     for subscription in &graph.subscriptions {
         lines.push(format!(
@@ -91,7 +92,7 @@ pub fn edges(fixture: &str) -> String {
             subscription.name,
             subscription.service,
             subscription.handler,
-            subscription.event
+            subscription.event_path
         ));
     }
     for endpoint in &graph.endpoints {
