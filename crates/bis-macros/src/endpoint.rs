@@ -174,17 +174,17 @@ fn remote(signature: &Signature, parameters: &[Parameter]) -> TokenStream {
         return quote!(|_| ::bis::__private::unnamed_result());
     };
     let decode = parameters.iter().map(|Parameter { name, text, ty }| {
-        quote!(let #name: #ty = (&&Probe::<#ty>::new()).decode(#arguments.take(#text)?)?;)
+        quote!(let #name: #ty = (&&::bis::__private::probe::Probe::<#ty>::new()).decode(#arguments.take(#text)?)?;)
     });
     let taken = if parameters.is_empty() { quote!(_) } else { quote!(mut #arguments) };
     let names = parameters.iter().map(|parameter| &parameter.name);
     let result = local("result");
     quote! {
         |#taken| ::std::boxed::Box::pin(async move {
-            use ::bis::__private::probe::*;
+            use ::bis::__private::probe::methods::*;
             #(#decode)*
             let #result = #name(#(#names),*).await;
-            (&&&Probe::<#output>::new()).encode_result(#result)
+            (&&&::bis::__private::probe::Probe::<#output>::new()).encode_result(#result)
         })
     }
 }
@@ -194,7 +194,7 @@ fn call_elsewhere(signature: &Signature, parameters: &[Parameter]) -> TokenStrea
     let function_name = signature.ident.to_string();
     let [call, arguments] = ["call", "arguments"].map(local);
     let encode = parameters.iter().map(|Parameter { name, text, ty }| {
-        quote!((&&Probe::<#ty>::new()).encode(&#name, #arguments.next(#text))?;)
+        quote!((&&::bis::__private::probe::Probe::<#ty>::new()).encode(&#name, #arguments.next(#text))?;)
     });
     let answer = match nameable_output(signature) {
         Some(output) => {
@@ -207,12 +207,14 @@ fn call_elsewhere(signature: &Signature, parameters: &[Parameter]) -> TokenStrea
                 })
             };
             quote! {
-                use ::bis::__private::probe::*;
+                use ::bis::__private::probe::methods::*;
                 let #arguments = #call.encode(#fill);
-                return (&&&Probe::<#output>::new()).decode_result(#call.send(#arguments).await);
+                return (&&&::bis::__private::probe::Probe::<#output>::new()).decode_result(#call.send(#arguments).await);
             }
         }
-        None if returns_result(signature) => quote!(return ::core::result::Result::Err(#call.unnamed_result());),
+        None if returns_result(signature) => {
+            quote!(return ::core::result::Result::Err(#call.unnamed_result());)
+        }
         None => quote!(#call.panic_without_result();),
     };
     quote! {

@@ -7,6 +7,8 @@
 mod app;
 mod endpoint;
 mod event;
+#[cfg(test)]
+mod golden;
 mod mount;
 mod subscription;
 mod support;

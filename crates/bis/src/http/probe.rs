@@ -19,6 +19,13 @@ use super::{
 };
 use crate::{Error, Result};
 
+/// The traits without their names, so that an expansion's glob shadows nothing of the user's.
+pub mod methods {
+    pub use super::{
+        ArgumentStays as _, ArgumentTravels as _, NoResult as _, ResultStays as _, ResultTravels as _,
+    };
+}
+
 /// Stands for a type.
 pub struct Probe<T>(PhantomData<fn() -> T>);
 

@@ -1,0 +1,156 @@
+//! What each macro expands to, as text: a change of an expansion is a change of these snapshots, seen in review.
+
+use proc_macro2::{Group, TokenStream, TokenTree};
+use quote::quote;
+
+use crate::{app, endpoint, event, mount, subscription, test as harness};
+
+/// The expansion as rustfmt would write it.
+#[track_caller]
+fn pretty(tokens: TokenStream) -> String {
+    let file = syn::parse2(opened(tokens)).expect("an expansion consists of items");
+    prettyplease::unparse(&file)
+}
+
+/// The tokens with each `inventory::submit! { .. }` as a constant, since nobody formats what stands in a macro.
+fn opened(tokens: TokenStream) -> TokenStream {
+    const PATH_LEN: usize = 11;
+    let mut out: Vec<TokenTree> = Vec::new();
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Ident(ident) if ident == "submit" => {
+                tokens.next();
+                let entry = tokens.next();
+                out.truncate(out.len() - PATH_LEN);
+                out.extend(quote!(const SUBMIT: _ = #entry;));
+            }
+            TokenTree::Group(group) => {
+                out.push(Group::new(group.delimiter(), opened(group.stream())).into());
+            }
+            token => out.push(token),
+        }
+    }
+    out.into_iter().collect()
+}
+
+#[core::prelude::v1::test]
+fn app_of_two_services() {
+    insta::assert_snapshot!(pretty(app::app(quote!(services: [orders, other_crate::shipping]))));
+}
+
+#[core::prelude::v1::test]
+fn service_with_its_name() {
+    insta::assert_snapshot!(pretty(app::service(quote!("orders"))));
+}
+
+#[core::prelude::v1::test]
+fn subscription_with_defaults() {
+    let handler = quote! {
+        /// Ships.
+        async fn ship_order(order: OrderPlaced) -> Result<()> {
+            Ok(())
+        }
+    };
+    insta::assert_snapshot!(pretty(subscription::expand(quote!(orders::PLACED), handler)));
+}
+
+#[core::prelude::v1::test]
+fn subscription_of_batches_with_every_option() {
+    let arguments = quote!(
+        PLACED,
+        name = "ship",
+        retry(max = 5, min_backoff = "1s", max_backoff = "5m"),
+        timeout = "1m",
+        concurrency = 4,
+        batch(max = 10, wait = "50ms")
+    );
+    let handler = quote! {
+        pub async fn ship(orders: Vec<Delivery<OrderPlaced>>) -> Result<()> {
+            Ok(())
+        }
+    };
+    insta::assert_snapshot!(pretty(subscription::expand(arguments, handler)));
+}
+
+#[core::prelude::v1::test]
+fn subscription_with_mistakes_keeps_its_function() {
+    let arguments = quote!(PLACED, nmae = "ship", timeout = "10 minutes");
+    let handler = quote! {
+        fn ship(order: &OrderPlaced) {}
+    };
+    insta::assert_snapshot!(pretty(subscription::expand(arguments, handler)));
+}
+
+#[core::prelude::v1::test]
+fn api_with_extractors() {
+    let endpoint = quote! {
+        /// Places an order.
+        #[tracing::instrument]
+        pub async fn place(
+            Path(shop): Path<u64>,
+            headers: HeaderMap,
+            Json(request): Json<PlaceOrder>,
+        ) -> Result<Json<OrderId>> {
+            insert(shop, headers, request).await
+        }
+    };
+    insta::assert_snapshot!(pretty(endpoint::expand(quote!(POST, "/shops/{shop}/orders", public), endpoint)));
+}
+
+#[core::prelude::v1::test]
+fn api_without_parameters_and_name_of_its_result() {
+    let endpoint = quote! {
+        async fn hello() -> Result<impl IntoResponse> {
+            Ok("hello")
+        }
+    };
+    insta::assert_snapshot!(pretty(endpoint::expand(quote!(GET, "/hello", private), endpoint)));
+}
+
+#[core::prelude::v1::test]
+fn mount_of_a_router() {
+    let function = quote! {
+        fn files() -> axum::Router {
+            axum::Router::new()
+        }
+    };
+    insta::assert_snapshot!(pretty(mount::expand(quote!("/files"), function)));
+}
+
+#[core::prelude::v1::test]
+fn event_with_key_attributes_and_secrets() {
+    let input = quote! {
+        pub struct OrderPlaced {
+            #[event(key)]
+            pub order_id: Uuid,
+            #[event(attribute)]
+            #[serde(rename = "area")]
+            pub region: String,
+            #[event(attribute)]
+            pub express: bool,
+            #[event(sensitive)]
+            pub email: String,
+        }
+    };
+    insta::assert_snapshot!(pretty(event::expand(input)));
+}
+
+#[core::prelude::v1::test]
+fn event_of_nothing() {
+    insta::assert_snapshot!(pretty(event::expand(quote!(
+        struct Tick;
+    ))));
+}
+
+#[core::prelude::v1::test]
+fn test_of_an_app() {
+    let function = quote! {
+        #[ignore = "slow"]
+        async fn an_order_ships(app: TestApp) -> Result<()> {
+            app.settle().await;
+            Ok(())
+        }
+    };
+    insta::assert_snapshot!(pretty(harness::expand(quote!(app = shop::app), function)));
+}
