@@ -1,1 +1,34 @@
 //! The durable event router that speaks NSQ.
+//!
+//! One process between publishers and subscribers: nsqd's TCP protocol V2 and HTTP API over one journal on disk.
+//! Whoever starts it gives [`Options`] and holds a [`Handle`]:
+//!
+//! ```
+//! # async fn run(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+//! use bis_router::{Options, Router};
+//!
+//! let mut options = Options::new(folder);
+//! options.tcp_address.set_port(0);
+//! options.http_address.set_port(0);
+//! let router = Router::start(options).await?;
+//! println!("nsq {}, http {}", router.tcp_address(), router.http_address());
+//! router.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A publish is answered when its bytes are on the disk (see [`SyncMode`]). This crate never parses a message's body and
+//! knows nothing of applications, handlers or retry policies.
+
+mod clock;
+mod committer;
+pub mod journal;
+mod options;
+mod server;
+mod service;
+mod state;
+
+pub use clock::{Clock, SystemClock};
+pub use journal::scan::Damage;
+pub use options::{Options, SyncMode, SyncModeError};
+pub use service::{Handle, Router, ShutdownError, StartError};

@@ -1,0 +1,263 @@
+//! The one thread that writes: swap the buffer, write, sync, release the answers.
+//!
+//! There is no artificial delay for publishes: the next batch is what arrived during the sync in progress. Operations
+//! that nobody waits for ride along, or are written after a short pause. A failed sync stops the router for good.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::journal::disk::Disk;
+use crate::journal::footer::SegmentOffsets;
+use crate::journal::writer::{Writer, segment_name};
+use crate::options::SyncMode;
+use crate::state::{Batch, Progress, State};
+
+/// How long operations that nobody waits for may lie in memory.
+const IDLE_FLUSH: Duration = Duration::from_millis(10);
+/// How many failed commits are remembered for those who wait for them.
+const REMEMBERED_FAILURES: usize = 1024;
+/// How often old segments are looked at when nothing else makes a reason.
+const RETENTION_CHECK: Duration = Duration::from_secs(60);
+
+/// What connections, requests and the committer share.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) clock: Arc<dyn Clock>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Shared {
+    pub(crate) fn new(state: State, clock: Arc<dyn Clock>) -> Self {
+        let (progress, _) = watch::channel(Progress::default());
+        let (stopping, _) = watch::channel(false);
+        Self { state: Mutex::new(state), work: Condvar::new(), progress, clock, stopping }
+    }
+
+    /// The state. Never held across an await.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock leaves the state as it was between two steps; the journal has the truth.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the committer that there is something to write.
+    pub(crate) fn kick(&self) {
+        self.work.notify_one();
+    }
+
+    /// Nothing is accepted from now on; connections end after what they were promised.
+    pub(crate) fn stop(&self) {
+        self.lock().stopping = true;
+        self.stopping.send_replace(true);
+    }
+
+    /// Resolves when the router stops.
+    pub(crate) async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // An error means that the router is gone, which is a stop too.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+
+    /// Waits until the ticket is decided.
+    pub(crate) async fn decided(&self, ticket: u64) -> Result<(), Arc<str>> {
+        let mut progress = self.progress.subscribe();
+        loop {
+            if let Some(outcome) = progress.borrow_and_update().outcome(ticket) {
+                return outcome;
+            }
+            if progress.changed().await.is_err() {
+                return Err("exiting".into());
+            }
+        }
+    }
+}
+
+/// How to commit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policy {
+    pub(crate) sync: SyncMode,
+    pub(crate) retention: Duration,
+    pub(crate) retention_bytes: u64,
+}
+
+pub(crate) struct Committer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) writer: Writer,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) policy: Policy,
+    pub(crate) last_sync: Instant,
+    pub(crate) last_retention: Instant,
+    /// A commit failed, so the journal lacks operations that memory has: the next checkpoint brings them.
+    pub(crate) checkpoint_due: bool,
+}
+
+impl Committer {
+    /// Commits until the router stops, then writes everything and a checkpoint.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        loop {
+            let (batch, drained) = self.next_batch();
+            if let Some(batch) = batch {
+                self.commit(batch);
+            }
+            self.sync_if_due();
+            self.expire_if_due();
+            if drained && !self.shared.lock().is_awaited() {
+                return self.stop();
+            }
+        }
+    }
+
+    /// Waits for work and takes it.
+    fn next_batch(&mut self) -> (Option<Batch>, bool) {
+        let mut state = self.shared.lock();
+        let mut dirty_since = None;
+        loop {
+            let dirty_for = state.is_dirty().then(|| dirty_since.get_or_insert_with(Instant::now).elapsed());
+            let is_due = dirty_for.is_some_and(|dirty_for| dirty_for >= IDLE_FLUSH);
+            if state.drained || state.is_awaited() || is_due {
+                let drained = state.drained;
+                return (state.take_batch(), drained);
+            }
+            let wait = match (dirty_for, self.policy.sync) {
+                (Some(dirty_for), _) => IDLE_FLUSH.saturating_sub(dirty_for),
+                (None, SyncMode::Interval(interval)) if self.writer.is_unsynced() => interval,
+                _ => RETENTION_CHECK,
+            };
+            let waited = self.shared.work.wait_timeout(state, wait);
+            let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            if timeout.timed_out() && dirty_for.is_none() {
+                return (None, state.drained);
+            }
+        }
+    }
+
+    fn commit(&mut self, mut batch: Batch) {
+        let ticket = batch.ticket;
+        let failed = self.shared.lock().failure.clone();
+        let result = match failed {
+            Some(reason) => Err(reason),
+            None => self.write(&mut batch),
+        };
+        match result {
+            Ok(written) => {
+                self.shared.lock().committed(batch, written);
+                self.decide(ticket, None);
+                if self.checkpoint_due {
+                    self.checkpoint_due = self.checkpoint().is_err();
+                }
+            }
+            Err(reason) => {
+                tracing::error!(%reason, "a commit failed; its publishes are refused");
+                self.shared.lock().refused();
+                self.checkpoint_due = true;
+                self.decide(ticket, Some(reason));
+            }
+        }
+    }
+
+    fn write(&mut self, batch: &mut Batch) -> Result<crate::journal::writer::Written, Arc<str>> {
+        if self.writer.is_full_for(batch.buffer.len()) {
+            self.roll()?;
+        }
+        let written = self.writer.write(&mut batch.buffer).map_err(|error| reason(&error))?;
+        if self.policy.sync == SyncMode::Always {
+            self.sync()?;
+        }
+        Ok(written)
+    }
+
+    /// Seals the segment, begins the next, and writes a checkpoint, so that a start has little to read.
+    fn roll(&mut self) -> Result<(), Arc<str>> {
+        let offsets: SegmentOffsets = self.shared.lock().log.active_offsets().clone();
+        let now = self.shared.clock.now();
+        self.writer.roll(&offsets, now.0).map_err(|error| reason(&error))?;
+        let position = self.writer.position();
+        self.shared.lock().log.rolled(position.segment, self.writer.file(), now.0);
+        if let Err(error) = self.checkpoint() {
+            tracing::warn!(%error, "no checkpoint was written; the next start reads more of the journal");
+            self.checkpoint_due = true;
+        }
+        self.expire();
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), Arc<str>> {
+        self.last_sync = Instant::now();
+        self.writer.sync().map_err(|error| {
+            let reason: Arc<str> =
+                format!("the journal could not be synced ({error}); restart the router to recover").into();
+            tracing::error!(%reason, "nothing is accepted any more");
+            self.shared.lock().failure = Some(Arc::clone(&reason));
+            reason
+        })
+    }
+
+    fn sync_if_due(&mut self) {
+        if let SyncMode::Interval(interval) = self.policy.sync
+            && self.writer.is_unsynced()
+            && self.last_sync.elapsed() >= interval
+            && self.shared.lock().failure.is_none()
+        {
+            // A failure is kept in the state, where everybody meets it.
+            let _ = self.sync();
+        }
+    }
+
+    fn checkpoint(&mut self) -> io::Result<()> {
+        let checkpoint = self.shared.lock().checkpoint(self.writer.position());
+        checkpoint.store(&self.disk)
+    }
+
+    fn expire_if_due(&mut self) {
+        if self.last_retention.elapsed() >= RETENTION_CHECK {
+            self.expire();
+        }
+    }
+
+    fn expire(&mut self) {
+        self.last_retention = Instant::now();
+        let now = self.shared.clock.now();
+        let age = u64::try_from(self.policy.retention.as_nanos()).unwrap_or(u64::MAX);
+        let expired = self.shared.lock().expired_segments(now, age, self.policy.retention_bytes);
+        if expired.is_empty() || self.checkpoint().is_err() {
+            return;
+        }
+        for segment in expired {
+            if let Err(error) = self.disk.remove(&segment_name(segment)) {
+                tracing::warn!(segment, %error, "an old segment could not be removed");
+                continue;
+            }
+            self.shared.lock().log.forget(segment);
+        }
+    }
+
+    fn decide(&self, ticket: u64, failure: Option<Arc<str>>) {
+        self.shared.progress.send_modify(|progress| {
+            progress.decided = ticket;
+            if let Some(reason) = failure {
+                if progress.failed.len() >= REMEMBERED_FAILURES {
+                    progress.failed.remove(0);
+                }
+                progress.failed.push((ticket, reason));
+            }
+        });
+    }
+
+    fn stop(mut self) -> io::Result<()> {
+        if let Some(reason) = self.shared.lock().failure.clone() {
+            return Err(io::Error::other(reason.to_string()));
+        }
+        self.writer.sync()?;
+        self.checkpoint()
+    }
+}
+
+fn reason(error: &io::Error) -> Arc<str> {
+    format!("the journal could not be written: {error}").into()
+}

@@ -1,0 +1,64 @@
+//! The journal: one log for all topics, in segments, with group commit.
+//!
+//! This module owns the format of the data folder. It knows topics and channels by number only, and nothing of NSQ.
+//! All numbers are little-endian; all times are nanoseconds since 1970, 0 meaning none.
+//!
+//! # Files
+//! - `lock`: held by the router that uses the folder.
+//! - `<segment id, 16 hex digits>.segment`: ids count up; only the newest is written to.
+//! - `checkpoint`, `checkpoint.previous`: state of topics and channels at a position ([`checkpoint`]).
+//!
+//! # Segment
+//! A header of 64 bytes: `BISJRNL1`, crc32c (u32, of bytes 16..64), 4 zero bytes, segment id (u64), time made (u64), zeros.
+//! Then batches, each at a multiple of 8. The file is filled with zeros ahead of them. Every crc32c in a segment
+//! continues that of the segment's id (8 bytes), so that bytes of another segment never validate.
+//!
+//! # Batch: what became durable together
+//! | Offset | Field |
+//! |---|---|
+//! | 0 | `BISb` |
+//! | 4 | crc32c of bytes 8..48 |
+//! | 8 | segment id, u64 |
+//! | 16 | batch number, u64, counts over all segments |
+//! | 24 | length of the records, u32 |
+//! | 28 | crc32c of the records |
+//! | 32 | offset below which the segment was durable when this was written, u64 |
+//! | 40 | count of records, u32; 4 zero bytes |
+//! | 48 | the records, one after the other |
+//!
+//! # Record
+//! | Offset | Field |
+//! |---|---|
+//! | 0 | length with this header, u32 |
+//! | 4 | crc32c of bytes 0..4 and 8..length |
+//! | 8 | kind, u8 ([`record::Kind`]) |
+//! | 9 | flags, u8: 1 = has an ordering key; 2 zero bytes |
+//! | 12 | topic id, u32 |
+//! | 16 | sequence, u64, dense in its topic |
+//! | 24 | publish time, u64 |
+//! | 32 | due time, u64 |
+//! | 40 | hash of the ordering key, u64 |
+//! | 48 | event id, 16 bytes, zeros when unknown |
+//! | 64 | body |
+//!
+//! The body of an `Operations` record is a channel's id (u32) and operations, each a byte and its numbers:
+//! 1 finished (sequence u64), 2 attempts (sequence u64, attempts u32, due u64), 3 forgot below (sequence u64),
+//! 4 paused, 5 unpaused.
+//!
+//! # Seal
+//! A full segment ends with a batch of `Footer` records, one a topic: the body lists the offset of each sequence as a
+//! varint of the distance to the one before, 0 for a sequence that is missing. A trailer of 32 bytes ends the file:
+//! `BISSEAL1`, segment id (u64), offset of the footer batch (u64), 4 zero bytes, crc32c of bytes 8..28.
+//!
+//! # Recovery
+//! The checkpoint's state, then every record after its position. Where a batch does not hold, [`scan`] tells a torn
+//! tail from damage.
+
+pub(crate) mod batch;
+pub(crate) mod checkpoint;
+pub mod disk;
+pub(crate) mod footer;
+pub(crate) mod log;
+pub(crate) mod record;
+pub(crate) mod scan;
+pub(crate) mod writer;

@@ -1,0 +1,121 @@
+//! The checkpoint: the state of topics and channels at a position of the journal.
+//!
+//! A file begins with `BISCKPT1`, the length (u64) and crc32c (u32) of the JSON that follows. It is written beside the
+//! old one and renamed, so that one that holds is always there; the one before is kept too.
+
+use std::io;
+use std::sync::Arc;
+
+use bis_broker::channel::Snapshot;
+use serde::{Deserialize, Serialize};
+
+use super::disk::Disk;
+use super::log::read_whole;
+use super::record::{read_u32, read_u64};
+use super::writer::Position;
+
+const MAGIC: &[u8; 8] = b"BISCKPT1";
+const HEADER: usize = 20;
+const CURRENT: &str = "checkpoint";
+const PREVIOUS: &str = "checkpoint.previous";
+const NEXT: &str = "checkpoint.next";
+
+/// What is in the file.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    /// Operations before this segment and offset are part of the state below.
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+    pub(crate) next_batch: u64,
+    pub(crate) next_topic: u32,
+    pub(crate) next_channel: u32,
+    pub(crate) topics: Vec<TopicPoint>,
+}
+
+/// One topic.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TopicPoint {
+    pub(crate) id: u32,
+    pub(crate) name: String,
+    pub(crate) end: u64,
+    pub(crate) base: u64,
+    pub(crate) paused: bool,
+    pub(crate) channels: Vec<ChannelPoint>,
+}
+
+/// One channel.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChannelPoint {
+    pub(crate) id: u32,
+    pub(crate) name: String,
+    pub(crate) paused: bool,
+    pub(crate) floor: u64,
+    pub(crate) finished: Vec<(u64, u64)>,
+    /// Sequence, attempts, due time.
+    pub(crate) recalled: Vec<(u64, u32, u64)>,
+}
+
+impl ChannelPoint {
+    pub(crate) fn new(id: u32, name: &str, snapshot: &Snapshot) -> Self {
+        Self {
+            id,
+            name: name.to_owned(),
+            paused: snapshot.paused,
+            floor: snapshot.floor,
+            finished: snapshot.finished.clone(),
+            recalled: snapshot.recalled.iter().map(|at| (at.sequence, at.attempts, at.due.0)).collect(),
+        }
+    }
+}
+
+impl Checkpoint {
+    /// The position it was taken at.
+    pub(crate) fn position(&self) -> Position {
+        Position { segment: self.segment, offset: self.offset, next_batch: self.next_batch }
+    }
+
+    /// Makes the checkpoint durable, in place of the last one.
+    pub(crate) fn store(&self, disk: &Arc<dyn Disk>) -> io::Result<()> {
+        let json = serde_json::to_vec(self).map_err(io::Error::other)?;
+        let mut bytes = Vec::with_capacity(HEADER + json.len());
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&(json.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&crc32c::crc32c(&json).to_le_bytes());
+        bytes.extend_from_slice(&json);
+        let file = disk.open(NEXT)?;
+        file.set_length(0)?;
+        file.write_at(&bytes, 0)?;
+        file.sync()?;
+        if disk.list()?.iter().any(|name| name == CURRENT) {
+            disk.rename(CURRENT, PREVIOUS)?;
+        }
+        disk.rename(NEXT, CURRENT)?;
+        disk.sync_names()
+    }
+
+    /// The newest checkpoint that holds, and whether a newer one was damaged.
+    pub(crate) fn load(disk: &Arc<dyn Disk>) -> io::Result<(Option<Self>, bool)> {
+        let names = disk.list()?;
+        let mut damaged = false;
+        for name in [CURRENT, PREVIOUS] {
+            if !names.iter().any(|found| found == name) {
+                continue;
+            }
+            let bytes = read_whole(&*disk.open(name)?)?;
+            if let Some(checkpoint) = decode(&bytes) {
+                return Ok((Some(checkpoint), damaged));
+            }
+            damaged = true;
+        }
+        Ok((None, damaged))
+    }
+}
+
+fn decode(bytes: &[u8]) -> Option<Checkpoint> {
+    if bytes.len() < HEADER || &bytes[0..8] != MAGIC {
+        return None;
+    }
+    let length = usize::try_from(read_u64(bytes, 8)).ok()?;
+    let json = bytes.get(HEADER..)?.get(..length)?;
+    (crc32c::crc32c(json) == read_u32(bytes, 16)).then(|| serde_json::from_slice(json).ok())?
+}

@@ -1,0 +1,141 @@
+//! A record's bytes: the unit that carries its own checksum, sequence and time. See the module above for the layout.
+
+/// The length of a record's header, in bytes.
+pub(crate) const RECORD_HEADER: usize = 64;
+
+const HAS_KEY: u8 = 1;
+
+/// What a record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// A published message; the body is its body.
+    Message = 1,
+    /// A topic was made; the body is its name.
+    Topic = 2,
+    /// A topic was deleted, with its channels and messages.
+    TopicDeleted = 3,
+    /// A channel was made; the sequence is its first message, the body its id (u32) and its name.
+    Channel = 4,
+    /// A channel was deleted; the body is its id (u32).
+    ChannelDeleted = 5,
+    /// What happened on a channel; the body is its id (u32) and a list of operations.
+    Operations = 6,
+    /// One topic's offsets in a sealed segment; the sequence is the first, the body the delta-coded list.
+    Footer = 7,
+    /// A topic's state; the sequence is where its first channel would begin, the body one byte: 1 when it is paused.
+    TopicState = 8,
+}
+
+impl Kind {
+    fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::Message,
+            2 => Self::Topic,
+            3 => Self::TopicDeleted,
+            4 => Self::Channel,
+            5 => Self::ChannelDeleted,
+            6 => Self::Operations,
+            7 => Self::Footer,
+            8 => Self::TopicState,
+            _ => return None,
+        })
+    }
+}
+
+/// A record's header, without length and checksum. Times are nanoseconds since 1970; 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) kind: Kind,
+    pub(crate) topic: u32,
+    pub(crate) sequence: u64,
+    pub(crate) published: u64,
+    pub(crate) due: u64,
+    pub(crate) key: Option<u64>,
+    pub(crate) event: [u8; 16],
+}
+
+impl Header {
+    /// A header with no more than what every kind has.
+    pub(crate) fn new(kind: Kind, topic: u32, sequence: u64) -> Self {
+        Self { kind, topic, sequence, published: 0, due: 0, key: None, event: [0; 16] }
+    }
+}
+
+/// Appends a record whose checksum is still to be set by [`seal`].
+pub(crate) fn append(buffer: &mut Vec<u8>, header: &Header, body: &[u8]) {
+    let length = u32::try_from(RECORD_HEADER + body.len()).expect("bodies are bounded far below 4 GiB");
+    let mut bytes = [0; RECORD_HEADER];
+    bytes[0..4].copy_from_slice(&length.to_le_bytes());
+    bytes[8] = header.kind as u8;
+    bytes[9] = if header.key.is_some() { HAS_KEY } else { 0 };
+    bytes[12..16].copy_from_slice(&header.topic.to_le_bytes());
+    bytes[16..24].copy_from_slice(&header.sequence.to_le_bytes());
+    bytes[24..32].copy_from_slice(&header.published.to_le_bytes());
+    bytes[32..40].copy_from_slice(&header.due.to_le_bytes());
+    bytes[40..48].copy_from_slice(&header.key.unwrap_or(0).to_le_bytes());
+    bytes[48..64].copy_from_slice(&header.event);
+    buffer.extend_from_slice(&bytes);
+    buffer.extend_from_slice(body);
+}
+
+/// Sets the checksums of all records in `bytes`, for the segment that they are about to be written to. Returns how
+/// many there are.
+pub(crate) fn seal(bytes: &mut [u8], segment: u64) -> u32 {
+    let (mut at, mut count) = (0, 0);
+    while let Some(length) = length_at(&bytes[at..]) {
+        let record = &mut bytes[at..at + length];
+        let checksum = checksum(record, segment);
+        record[4..8].copy_from_slice(&checksum.to_le_bytes());
+        at += length;
+        count += 1;
+    }
+    count
+}
+
+/// The length of the record that `bytes` begin with, if it can be one and is all there.
+pub(crate) fn length_at(bytes: &[u8]) -> Option<usize> {
+    let length = u32::from_le_bytes(bytes.get(0..4)?.try_into().ok()?) as usize;
+    (length >= RECORD_HEADER && length <= bytes.len()).then_some(length)
+}
+
+/// Whether the record's checksum holds in this segment.
+pub(crate) fn is_intact(record: &[u8], segment: u64) -> bool {
+    record.len() >= RECORD_HEADER && read_u32(record, 4) == checksum(record, segment)
+}
+
+/// Reads the header of a whole record; `None` when its kind is not known.
+pub(crate) fn header(record: &[u8]) -> Option<Header> {
+    if record.len() < RECORD_HEADER {
+        return None;
+    }
+    Some(Header {
+        kind: Kind::from_byte(record[8])?,
+        topic: read_u32(record, 12),
+        sequence: read_u64(record, 16),
+        published: read_u64(record, 24),
+        due: read_u64(record, 32),
+        key: (record[9] & HAS_KEY != 0).then(|| read_u64(record, 40)),
+        event: record[48..64].try_into().expect("16 bytes are 16 bytes"),
+    })
+}
+
+/// A checksum that only holds in this segment, so that the bytes of another one never pass for this one's.
+pub(crate) fn seeded_checksum(segment: u64, parts: &[&[u8]]) -> u32 {
+    let seed = crc32c::crc32c(&segment.to_le_bytes());
+    parts.iter().fold(seed, |checksum, part| crc32c::crc32c_append(checksum, part))
+}
+
+/// The little-endian number at `at`, which the caller knows to be there.
+pub(crate) fn read_u32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes are 4 bytes"))
+}
+
+/// The little-endian number at `at`, which the caller knows to be there.
+pub(crate) fn read_u64(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes are 8 bytes"))
+}
+
+fn checksum(record: &[u8], segment: u64) -> u32 {
+    seeded_checksum(segment, &[&record[0..4], &record[8..]])
+}

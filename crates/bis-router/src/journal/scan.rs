@@ -1,0 +1,141 @@
+//! Reads a segment from its start and tells a torn tail from damage.
+//!
+//! A batch that does not hold is *torn* when nothing shows that it was ever durable: then it, and what follows, was
+//! never answered and is dropped. When a later batch, or the checkpoint, says that it was durable, it is *damaged*: it
+//! is reported, what of it still holds is used, and what follows it is read.
+
+use super::batch::{self, ALIGNMENT, BATCH_HEADER, Batch, SEGMENT_HEADER};
+use super::record;
+
+/// Bytes that were durable once and do not hold now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The segment's number.
+    pub segment: u64,
+    /// Where the damaged bytes begin.
+    pub offset: u64,
+    /// How many bytes are damaged, at most.
+    pub bytes: u64,
+}
+
+/// What a scan found.
+#[derive(Debug, Default)]
+pub(crate) struct Scanned {
+    /// Where the next batch goes.
+    pub(crate) end: u64,
+    /// One more than the last batch's number; 0 when there was none.
+    pub(crate) next_batch: u64,
+    pub(crate) damage: Vec<Damage>,
+    /// Whether bytes that are not zero follow the end: a torn write.
+    pub(crate) torn: bool,
+}
+
+/// Visits every record that holds, in order, with its offset. `known_durable` is the offset that the checkpoint vouches
+/// for in this segment.
+pub(crate) fn scan(
+    segment: u64,
+    bytes: &[u8],
+    known_durable: u64,
+    mut visit: impl FnMut(&[u8], u64),
+) -> Scanned {
+    let mut found = Scanned { end: SEGMENT_HEADER as u64, ..Scanned::default() };
+    if !batch::is_segment_header(segment, bytes) {
+        if known_durable == 0 && next_batch(segment, bytes, SEGMENT_HEADER - 1).is_none() {
+            found.torn = !bytes.is_empty();
+            return found;
+        }
+        found.damage.push(Damage { segment, offset: 0, bytes: SEGMENT_HEADER as u64 });
+    }
+    let mut at = SEGMENT_HEADER;
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        if let Some(batch) = Batch::decode(segment, rest)
+            && let Some(records) = rest.get(BATCH_HEADER..BATCH_HEADER + batch.length as usize)
+        {
+            let end = at + BATCH_HEADER + records.len();
+            if Batch::checksum_of(segment, records) == batch.checksum {
+                visit_all(records, at + BATCH_HEADER, &mut visit);
+            } else if was_durable(segment, bytes, at, known_durable) {
+                salvage(segment, records, at + BATCH_HEADER, &mut visit, &mut found.damage);
+            } else {
+                break;
+            }
+            found.next_batch = batch.number + 1;
+            at = end.next_multiple_of(ALIGNMENT);
+            continue;
+        }
+        // No header here: the end, unless something vouches for what was.
+        if !was_durable(segment, bytes, at, known_durable) {
+            break;
+        }
+        let vouched = usize::try_from(known_durable).unwrap_or(usize::MAX);
+        let next = next_batch(segment, bytes, at).unwrap_or(vouched.max(at));
+        found.damage.push(Damage { segment, offset: at as u64, bytes: (next - at) as u64 });
+        at = next;
+    }
+    found.end = at as u64;
+    found.torn = bytes.get(at..).unwrap_or_default().iter().any(|byte| *byte != 0);
+    found
+}
+
+fn visit_all(records: &[u8], start: usize, visit: &mut impl FnMut(&[u8], u64)) {
+    let mut at = 0;
+    while let Some(length) = record::length_at(&records[at..]) {
+        visit(&records[at..at + length], (start + at) as u64);
+        at += length;
+    }
+}
+
+/// Visits the records of a damaged batch that hold, each by its own checksum, as far as lengths can be followed.
+fn salvage(
+    segment: u64,
+    records: &[u8],
+    start: usize,
+    visit: &mut impl FnMut(&[u8], u64),
+    damage: &mut Vec<Damage>,
+) {
+    let mut at = 0;
+    while at < records.len() {
+        let length = record::length_at(&records[at..]).unwrap_or(0);
+        if length > 0 && record::is_intact(&records[at..at + length], segment) {
+            visit(&records[at..at + length], (start + at) as u64);
+            at += length;
+            continue;
+        }
+        // The length itself may be what is damaged: look for the next record that holds.
+        let next = (at + 1..records.len()).find(|&next| {
+            record::length_at(&records[next..])
+                .is_some_and(|length| record::is_intact(&records[next..next + length], segment))
+        });
+        let next = next.unwrap_or(records.len());
+        damage.push(Damage { segment, offset: (start + at) as u64, bytes: (next - at) as u64 });
+        at = next;
+    }
+}
+
+/// Whether a later batch, or the checkpoint, vouches for the bytes at `at`.
+fn was_durable(segment: u64, bytes: &[u8], at: usize, known_durable: u64) -> bool {
+    if known_durable > at as u64 {
+        return true;
+    }
+    let mut from = at;
+    while let Some(next) = next_batch(segment, bytes, from) {
+        if Batch::decode(segment, &bytes[next..]).is_some_and(|batch| batch.durable > at as u64) {
+            return true;
+        }
+        from = next;
+    }
+    false
+}
+
+/// The next place after `at` where a batch's header holds.
+fn next_batch(segment: u64, bytes: &[u8], at: usize) -> Option<usize> {
+    let mut next = (at + 1).next_multiple_of(ALIGNMENT);
+    while next + BATCH_HEADER <= bytes.len() {
+        if Batch::decode(segment, &bytes[next..]).is_some() {
+            return Some(next);
+        }
+        next += ALIGNMENT;
+    }
+    None
+}

@@ -1,0 +1,163 @@
+//! Appends batches to the newest segment, fills ahead with zeros, seals full segments. Only the committer uses it.
+//!
+//! It decides nothing of when to commit, and after a failed sync it never writes again.
+
+use std::io;
+use std::sync::Arc;
+
+use super::batch::{self, BATCH_HEADER, Batch, SEGMENT_HEADER};
+use super::disk::{Disk, DiskFile};
+use super::footer::{self, SegmentOffsets, TRAILER};
+use super::record;
+
+/// How far zeros are written ahead, so that a commit changes no file length. A sync then writes data only.
+const FILL_BYTES: u64 = 1024 * 1024;
+
+/// Where a batch's records begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) segment: u64,
+    pub(crate) records_at: u64,
+}
+
+/// A position in the journal: everything before it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Position {
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+    pub(crate) next_batch: u64,
+}
+
+pub(crate) struct Writer {
+    disk: Arc<dyn Disk>,
+    file: Arc<dyn DiskFile>,
+    position: Position,
+    filled: u64,
+    durable: u64,
+    segment_bytes: u64,
+}
+
+impl Writer {
+    /// Begins a new segment, with nothing before it in the file.
+    pub(crate) fn create(
+        disk: Arc<dyn Disk>,
+        segment: u64,
+        next_batch: u64,
+        segment_bytes: u64,
+        created: u64,
+    ) -> io::Result<Self> {
+        let file = disk.open(&segment_name(segment))?;
+        file.set_length(0)?;
+        file.write_at(&batch::segment_header(segment, created), 0)?;
+        file.sync()?;
+        disk.sync_names()?;
+        let offset = SEGMENT_HEADER as u64;
+        let position = Position { segment, offset, next_batch };
+        Ok(Self { disk, file, position, filled: offset, durable: offset, segment_bytes })
+    }
+
+    /// Goes on in a segment that was scanned: what follows the position is cut off, so that nothing of a torn batch
+    /// can be taken for a later one.
+    pub(crate) fn resume(
+        disk: Arc<dyn Disk>,
+        position: Position,
+        segment_bytes: u64,
+        now: u64,
+    ) -> io::Result<Self> {
+        let file = disk.open(&segment_name(position.segment))?;
+        file.set_length(position.offset)?;
+        if position.offset <= SEGMENT_HEADER as u64 {
+            file.write_at(&batch::segment_header(position.segment, now), 0)?;
+        }
+        file.sync()?;
+        let (filled, durable) = (position.offset, position.offset);
+        Ok(Self { disk, file, position, filled, durable, segment_bytes })
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.position
+    }
+
+    pub(crate) fn file(&self) -> Arc<dyn DiskFile> {
+        Arc::clone(&self.file)
+    }
+
+    /// Whether a batch of so many bytes should go to the next segment.
+    pub(crate) fn is_full_for(&self, bytes: usize) -> bool {
+        let end = self.position.offset + bytes as u64;
+        end > self.segment_bytes && self.position.offset > SEGMENT_HEADER as u64
+    }
+
+    /// Writes the records in `buffer`, which begins with room for the batch's header. Nothing is durable before
+    /// [`Writer::sync`]. After an error the batch is not part of the journal.
+    pub(crate) fn write(&mut self, buffer: &mut [u8]) -> io::Result<Written> {
+        let at = self.position.offset;
+        self.put(buffer, at)?;
+        self.position.offset = batch::aligned(at + buffer.len() as u64);
+        self.position.next_batch += 1;
+        Ok(Written { segment: self.position.segment, records_at: at + BATCH_HEADER as u64 })
+    }
+
+    /// Whether something is written that a crash of the machine could take.
+    pub(crate) fn is_unsynced(&self) -> bool {
+        self.durable < self.position.offset
+    }
+
+    /// Makes everything written durable.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if self.durable < self.position.offset {
+            self.file.sync()?;
+            self.durable = self.position.offset;
+        }
+        Ok(())
+    }
+
+    /// Seals the segment with its footers and begins the next one. After an error it may be called again.
+    pub(crate) fn roll(&mut self, offsets: &SegmentOffsets, now: u64) -> io::Result<()> {
+        let mut buffer = vec![0; BATCH_HEADER];
+        footer::append(&mut buffer, offsets);
+        let at = self.position.offset;
+        self.put(&mut buffer, at)?;
+        let trailer_at = batch::aligned(at + buffer.len() as u64);
+        self.file.write_at(&footer::trailer(self.position.segment, at), trailer_at)?;
+        self.file.set_length(trailer_at + TRAILER as u64)?;
+        self.file.sync()?;
+        let (segment, next_batch) = (self.position.segment + 1, self.position.next_batch + 1);
+        *self = Self::create(Arc::clone(&self.disk), segment, next_batch, self.segment_bytes, now)?;
+        Ok(())
+    }
+
+    fn put(&mut self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        let segment = self.position.segment;
+        let (header, records) = buffer.split_at_mut(BATCH_HEADER);
+        let count = record::seal(records, segment);
+        let length = u32::try_from(records.len()).map_err(io::Error::other)?;
+        let checksum = Batch::checksum_of(segment, records);
+        let number = self.position.next_batch;
+        Batch { number, length, checksum, durable: self.durable, count }.encode(segment, header);
+        self.fill_to(at + buffer.len() as u64)?;
+        self.file.write_at(buffer, at)
+    }
+
+    /// A full disk shows here, before any byte of a batch is written.
+    fn fill_to(&mut self, end: u64) -> io::Result<()> {
+        if end <= self.filled {
+            return Ok(());
+        }
+        let zeros = usize::try_from(end - self.filled + FILL_BYTES).map_err(io::Error::other)?;
+        self.file.write_at(&vec![0; zeros], self.filled)?;
+        self.filled += zeros as u64;
+        Ok(())
+    }
+}
+
+/// A segment's file name.
+pub(crate) fn segment_name(segment: u64) -> String {
+    format!("{segment:016x}.segment")
+}
+
+/// The segment that a file name names.
+pub(crate) fn segment_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".segment")?;
+    (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
+}

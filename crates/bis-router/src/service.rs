@@ -1,0 +1,231 @@
+//! Starting and stopping a router: folder lock, recovery, listeners, committer, drain.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::clock::{Clock, SystemClock};
+use crate::committer::{Committer, Policy, Shared};
+use crate::journal::disk::{Disk, Folder};
+use crate::journal::scan::Damage;
+use crate::options::Options;
+use crate::server::{self, Server};
+use crate::state::restore;
+
+/// How long a shutdown waits for connections to end by themselves.
+const DRAIN: Duration = Duration::from_secs(5);
+/// The largest segment: offsets in it are 32 bits.
+const MAX_SEGMENT_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// The router. [`Router::start`] is all there is to it.
+#[derive(Debug)]
+pub struct Router;
+
+/// Why a router did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another router has the folder.
+    #[error("`{0}` is in use by another router; stop that one or choose another data folder")]
+    FolderInUse(PathBuf),
+    /// The folder cannot be made or locked.
+    #[error("cannot use `{path}` as data folder; check that it is a folder that can be written")]
+    Folder {
+        /// Which folder.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The journal cannot be read or gone on with.
+    #[error("cannot open the journal in `{path}`")]
+    Journal {
+        /// Which folder.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on `{address}`; is another program using the port?")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The address is open to other machines, and that was not allowed.
+    #[error("`{0}` can be reached from other machines and the router has no authentication; allow it, or listen on 127.0.0.1")]
+    Remote(SocketAddr),
+}
+
+/// Why a stop was not clean. Nothing that was answered is lost; the next start recovers.
+#[derive(Debug, thiserror::Error)]
+pub enum ShutdownError {
+    /// The last commit or checkpoint failed.
+    #[error("the journal was not closed cleanly; the next start recovers from it")]
+    Journal(#[source] io::Error),
+}
+
+/// A running router. Dropping it stops the router without draining; [`Handle::shutdown`] is the clean way.
+pub struct Handle {
+    tcp_address: SocketAddr,
+    http_address: SocketAddr,
+    damage: Vec<Damage>,
+    shared: Arc<Shared>,
+    listeners: JoinSet<()>,
+    committer: Option<JoinHandle<io::Result<()>>>,
+    _lock: File,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = formatter.debug_struct("Handle");
+        debug.field("tcp_address", &self.tcp_address).field("http_address", &self.http_address);
+        debug.finish_non_exhaustive()
+    }
+}
+
+impl Router {
+    /// Recovers the journal, listens, and returns once clients can connect. Call it on a tokio runtime with time and
+    /// I/O; connections run there, commits on a thread of their own.
+    ///
+    /// # Errors
+    /// When the folder is in use or cannot be used, or an address cannot be listened on.
+    pub async fn start(options: Options) -> Result<Handle, StartError> {
+        for address in [options.tcp_address, options.http_address] {
+            if !address.ip().is_loopback() && !options.allow_remote {
+                return Err(StartError::Remote(address));
+            }
+        }
+        let path = options.data_folder.clone();
+        let lock = lock_folder(&path)?;
+        let disk: Arc<dyn Disk> = Arc::new(Folder::new(&path));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let segment_bytes = options.segment_bytes.min(MAX_SEGMENT_BYTES);
+        let (recovery_disk, now) = (Arc::clone(&disk), clock.now());
+        let restored =
+            tokio::task::spawn_blocking(move || restore::restore(&recovery_disk, segment_bytes, now))
+                .await
+                .map_err(io::Error::other)
+                .and_then(|restored| restored)
+                .map_err(|source| StartError::Journal { path: path.clone(), source })?;
+        let tcp = listen(options.tcp_address).await?;
+        let http = listen(options.http_address).await?;
+        let shared = Arc::new(Shared::new(restored.state, clock));
+        let committer = Committer {
+            shared: Arc::clone(&shared),
+            writer: restored.writer,
+            disk,
+            policy: Policy {
+                sync: options.sync,
+                retention: options.retention,
+                retention_bytes: options.retention_bytes,
+            },
+            last_sync: Instant::now(),
+            last_retention: Instant::now(),
+            checkpoint_due: false,
+        };
+        let committer = std::thread::Builder::new()
+            .name("bis-router-commit".to_owned())
+            .spawn(move || committer.run())
+            .map_err(|source| StartError::Journal { path, source })?;
+        let address_of = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
+        let tcp_address = address_of(&tcp, options.tcp_address);
+        let http_address = address_of(&http, options.http_address);
+        let server = Arc::new(Server::new(Arc::clone(&shared), options, tcp_address, http_address));
+        let mut listeners = JoinSet::new();
+        listeners.spawn(server::listen_tcp(Arc::clone(&server), tcp));
+        listeners.spawn(server::listen_http(server, http));
+        tracing::info!(%tcp_address, %http_address, "the router listens");
+        Ok(Handle {
+            tcp_address,
+            http_address,
+            damage: restored.damage,
+            shared,
+            listeners,
+            committer: Some(committer),
+            _lock: lock,
+        })
+    }
+}
+
+impl Handle {
+    /// Where NSQ clients connect.
+    #[must_use]
+    pub fn tcp_address(&self) -> SocketAddr {
+        self.tcp_address
+    }
+
+    /// Where the HTTP API answers.
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    /// What the start found damaged in the journal: reported, set aside, and not part of any topic.
+    #[must_use]
+    pub fn damage(&self) -> &[Damage] {
+        &self.damage
+    }
+
+    /// Stops: no new publishes, connections are closed after what they were promised is answered, settlements are
+    /// written, a checkpoint makes the next start short. Takes a few seconds at most.
+    ///
+    /// # Errors
+    /// When the journal could not be closed; what was answered is safe nevertheless.
+    pub async fn shutdown(mut self) -> Result<(), ShutdownError> {
+        self.shared.stop();
+        let drained = async { while self.listeners.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            self.listeners.abort_all();
+        }
+        self.shared.lock().drained = true;
+        self.shared.kick();
+        let Some(committer) = self.committer.take() else { return Ok(()) };
+        let ended = tokio::task::spawn_blocking(move || committer.join()).await;
+        match ended {
+            Ok(Ok(result)) => result.map_err(ShutdownError::Journal),
+            _ => Err(ShutdownError::Journal(io::Error::other("the committer panicked"))),
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.stop();
+        self.shared.lock().drained = true;
+        self.shared.kick();
+        if let Some(committer) = self.committer.take() {
+            // The folder's lock must not be given up while the committer still writes.
+            let _ = committer.join();
+        }
+    }
+}
+
+fn lock_folder(path: &PathBuf) -> Result<File, StartError> {
+    let folder_error = |source| StartError::Folder { path: path.clone(), source };
+    std::fs::create_dir_all(path).map_err(folder_error)?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.join("lock"))
+        .map_err(folder_error)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StartError::FolderInUse(path.clone())),
+        Err(TryLockError::Error(source)) => Err(folder_error(source)),
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}

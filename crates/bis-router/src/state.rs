@@ -1,0 +1,359 @@
+//! Everything that the router knows, behind one lock: topics, channels, what is pending for the next commit.
+//!
+//! Nothing here waits or writes: publishes land in a buffer, which the committer takes, writes and reports back.
+//! A message is shown to channels when its commit is reported, never before.
+
+pub(crate) mod delivery;
+pub(crate) mod operations;
+pub(crate) mod restore;
+pub(crate) mod topic;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bis_broker::channel::{Snapshot, Time};
+use bis_nsq::Name;
+use bytes::Bytes;
+
+use crate::journal::batch::BATCH_HEADER;
+use crate::journal::checkpoint::{ChannelPoint, Checkpoint, TopicPoint};
+use crate::journal::log::Log;
+use crate::journal::record::{self, Header, Kind};
+use crate::journal::writer::{Position, Written};
+use topic::{ChannelState, Topic};
+
+/// A commit to wait for. The answer comes through [`Progress`].
+pub(crate) type Ticket = u64;
+
+/// How far commits are.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Every ticket up to this one is decided.
+    pub(crate) decided: Ticket,
+    /// Those of them that failed, and why; the last few.
+    pub(crate) failed: Vec<(Ticket, Arc<str>)>,
+}
+
+impl Progress {
+    /// The outcome of a ticket, once it is decided.
+    pub(crate) fn outcome(&self, ticket: Ticket) -> Option<Result<(), Arc<str>>> {
+        if ticket > self.decided {
+            return None;
+        }
+        let failure = self.failed.iter().find(|(failed, _)| *failed == ticket);
+        Some(failure.map_or(Ok(()), |(_, reason)| Err(Arc::clone(reason))))
+    }
+}
+
+/// What the committer takes at once.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) ticket: Ticket,
+    /// Room for the batch's header, then records.
+    pub(crate) buffer: Vec<u8>,
+    /// Topic, sequence, place in the buffer.
+    messages: Vec<(u32, u64, usize)>,
+}
+
+pub(crate) struct State {
+    pub(crate) topics: BTreeMap<u32, Topic>,
+    pub(crate) names: HashMap<Name, u32>,
+    pub(crate) log: Log,
+    /// Why nothing is accepted any more.
+    pub(crate) failure: Option<Arc<str>>,
+    pub(crate) stopping: bool,
+    /// Every connection has ended: the committer may write the rest and stop.
+    pub(crate) drained: bool,
+    next_topic: u32,
+    next_channel: u32,
+    next_consumer: u64,
+    ticket: Ticket,
+    buffer: Vec<u8>,
+    messages: Vec<(u32, u64, usize)>,
+    /// Channels with operations for the next commit.
+    dirty: BTreeSet<(u32, Name)>,
+    /// A commit failed: what it defined must be written again.
+    redefine: bool,
+}
+
+impl State {
+    pub(crate) fn new(log: Log) -> Self {
+        Self {
+            topics: BTreeMap::new(),
+            names: HashMap::new(),
+            log,
+            failure: None,
+            stopping: false,
+            drained: false,
+            next_topic: 1,
+            next_channel: 1,
+            next_consumer: 1,
+            ticket: 1,
+            buffer: vec![0; BATCH_HEADER],
+            messages: Vec::new(),
+            dirty: BTreeSet::new(),
+            redefine: false,
+        }
+    }
+
+    /// Takes messages for a topic, which is made if it is not there. They are stored once the ticket is decided.
+    pub(crate) fn publish<'a>(
+        &mut self,
+        topic: &Name,
+        bodies: impl IntoIterator<Item = &'a [u8]>,
+        due: Time,
+        now: Time,
+    ) -> Result<Ticket, Arc<str>> {
+        self.check_open()?;
+        let id = self.make_topic(topic);
+        let topic = self.topics.get_mut(&id).expect("the topic was just made");
+        for body in bodies {
+            let mut header = Header::new(Kind::Message, id, topic.next_sequence);
+            header.published = now.0;
+            header.due = due.0;
+            self.messages.push((id, topic.next_sequence, self.buffer.len()));
+            record::append(&mut self.buffer, &header, body);
+            topic.next_sequence += 1;
+        }
+        Ok(self.ticket)
+    }
+
+    /// Refuses when the router is failed or stopping.
+    pub(crate) fn check_open(&self) -> Result<(), Arc<str>> {
+        match &self.failure {
+            Some(reason) => Err(Arc::clone(reason)),
+            None if self.stopping => Err("exiting".into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The topic of this name, made if it is not there.
+    pub(crate) fn make_topic(&mut self, name: &Name) -> u32 {
+        if let Some(id) = self.names.get(name.as_str()) {
+            return *id;
+        }
+        let id = self.next_topic;
+        self.next_topic += 1;
+        self.names.insert(name.clone(), id);
+        self.topics.insert(id, Topic::new(id, name.clone()));
+        record::append(&mut self.buffer, &Header::new(Kind::Topic, id, 0), name.as_bytes());
+        id
+    }
+
+    /// The channel of this name, made if it is not there: the first of a topic begins with what the topic has kept,
+    /// others with what comes next.
+    pub(crate) fn make_channel(&mut self, topic: u32, name: &Name) {
+        let Some(topic) = self.topics.get_mut(&topic) else { return };
+        if topic.channels.contains_key(name.as_str()) {
+            return;
+        }
+        let topic_id = topic.id;
+        let start = if topic.channels.is_empty() { topic.base } else { topic.end };
+        let id = self.next_channel;
+        self.next_channel += 1;
+        let mut channel = ChannelState::new(id, &Snapshot { floor: start, ..Snapshot::default() });
+        if !topic.paused {
+            channel.reach(topic.end);
+        }
+        topic.channels.insert(name.clone(), channel);
+        append_channel(&mut self.buffer, id, name, topic_id, start);
+    }
+
+    /// Removes a topic with all it has. False when it is not there.
+    pub(crate) fn delete_topic(&mut self, name: &str) -> bool {
+        let Some(id) = self.names.remove(name) else { return false };
+        if let Some(topic) = self.topics.remove(&id) {
+            topic.channels.values().for_each(ChannelState::wake);
+        }
+        self.dirty.retain(|(topic, _)| *topic != id);
+        self.log.forget_topic(id);
+        record::append(&mut self.buffer, &Header::new(Kind::TopicDeleted, id, 0), &[]);
+        true
+    }
+
+    /// Removes a channel. False when it is not there.
+    pub(crate) fn delete_channel(&mut self, topic: u32, name: &Name) -> bool {
+        let Some(topic) = self.topics.get_mut(&topic) else { return false };
+        let Some(channel) = topic.channels.remove(name.as_str()) else { return false };
+        channel.wake();
+        if topic.channels.is_empty() {
+            topic.base = topic.end;
+        }
+        let header = Header::new(Kind::ChannelDeleted, topic.id, topic.base);
+        record::append(&mut self.buffer, &header, &channel.id.to_le_bytes());
+        self.dirty.remove(&(topic.id, name.clone()));
+        true
+    }
+
+    /// Drops what waits for a first channel; what channels have stays, as on nsqd.
+    pub(crate) fn empty_topic(&mut self, topic: u32) {
+        if let Some(topic) = self.topics.get_mut(&topic) {
+            topic.base = topic.end;
+        }
+        self.note_topic(topic);
+    }
+
+    /// Shows channels nothing new, or shows them everything again.
+    pub(crate) fn pause_topic(&mut self, topic: u32, paused: bool) {
+        if let Some(topic) = self.topics.get_mut(&topic) {
+            topic.paused = paused;
+            topic.extend();
+        }
+        self.note_topic(topic);
+    }
+
+    /// Notes a topic's state: paused or not, and where its first channel begins.
+    fn note_topic(&mut self, topic: u32) {
+        if let Some(topic) = self.topics.get(&topic) {
+            let header = Header::new(Kind::TopicState, topic.id, topic.base);
+            record::append(&mut self.buffer, &header, &[u8::from(topic.paused)]);
+        }
+    }
+
+    /// The channel has operations for the journal.
+    pub(crate) fn mark_dirty(&mut self, topic: u32, channel: &Name) {
+        if !self.dirty.iter().any(|(dirty, name)| *dirty == topic && name == channel) {
+            self.dirty.insert((topic, channel.clone()));
+        }
+    }
+
+    /// Whether somebody waits for the next commit.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.buffer.len() > BATCH_HEADER
+    }
+
+    /// Whether there are operations that nobody waits for.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// The ticket of what was taken last.
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// Everything for the next commit; `None` when there is nothing.
+    pub(crate) fn take_batch(&mut self) -> Option<Batch> {
+        if self.redefine && (self.is_awaited() || self.is_dirty()) {
+            self.define_all();
+        }
+        for (topic, name) in std::mem::take(&mut self.dirty) {
+            let channel = self.topics.get_mut(&topic).and_then(|topic| topic.channels.get_mut(&name));
+            if let Some(channel) = channel
+                && let Some(body) = channel.operations.take(channel.id)
+            {
+                record::append(&mut self.buffer, &Header::new(Kind::Operations, topic, 0), &body);
+            }
+        }
+        if !self.is_awaited() {
+            return None;
+        }
+        let capacity = self.buffer.len().min(1024 * 1024);
+        let mut next = Vec::with_capacity(capacity);
+        next.resize(BATCH_HEADER, 0);
+        let buffer = std::mem::replace(&mut self.buffer, next);
+        let messages = std::mem::take(&mut self.messages);
+        let ticket = self.ticket;
+        self.ticket += 1;
+        Some(Batch { ticket, buffer, messages })
+    }
+
+    /// The batch is in the journal: its messages can be seen.
+    pub(crate) fn committed(&mut self, batch: Batch, written: Written) {
+        let mut touched = BTreeSet::new();
+        for (id, sequence, place) in &batch.messages {
+            let Some(topic) = self.topics.get_mut(id) else { continue };
+            let offset = written.records_at + (place - BATCH_HEADER) as u64;
+            self.log.note(*id, *sequence, offset);
+            let length = record::length_at(&batch.buffer[*place..]).unwrap_or(record::RECORD_HEADER);
+            topic.message_count += 1;
+            topic.message_bytes += (length - record::RECORD_HEADER) as u64;
+            topic.end = sequence + 1;
+            if touched.last() != Some(id) {
+                touched.insert(*id);
+            }
+        }
+        let records = Bytes::from(batch.buffer).slice(BATCH_HEADER..);
+        self.log.keep_recent(written.segment, written.records_at, records);
+        for id in touched {
+            if let Some(topic) = self.topics.get_mut(&id) {
+                topic.extend();
+            }
+        }
+        self.redefine = false;
+    }
+
+    /// The batch is not in the journal. Its sequences stay unused; what it defined is written again.
+    pub(crate) fn refused(&mut self) {
+        self.redefine = true;
+    }
+
+    /// The state for a checkpoint at a position.
+    pub(crate) fn checkpoint(&self, position: Position) -> Checkpoint {
+        let topics = self.topics.values().map(|topic| TopicPoint {
+            id: topic.id,
+            name: topic.name.as_str().to_owned(),
+            end: topic.end,
+            base: topic.base,
+            paused: topic.paused,
+            channels: topic
+                .channels
+                .iter()
+                .map(|(name, channel)| {
+                    ChannelPoint::new(channel.id, name.as_str(), &channel.machine.snapshot())
+                })
+                .collect(),
+        });
+        Checkpoint {
+            segment: position.segment,
+            offset: position.offset,
+            next_batch: position.next_batch,
+            next_topic: self.next_topic,
+            next_channel: self.next_channel,
+            topics: topics.collect(),
+        }
+    }
+
+    /// Sealed segments that may go, oldest first: every channel has handled all of them, and they are too old or
+    /// together too large.
+    pub(crate) fn expired_segments(&self, now: Time, age_ns: u64, bytes: u64) -> Vec<u64> {
+        let is_handled = |topics: &HashMap<u32, (u64, u64)>| {
+            topics.iter().all(|(id, (_, end))| {
+                self.topics.get(id).is_none_or(|topic| *end <= topic.handled_below())
+            })
+        };
+        let handled: Vec<_> = self.log.sealed().filter(|(_, sealed)| is_handled(&sealed.topics)).collect();
+        let mut total: u64 = handled.iter().map(|(_, sealed)| sealed.bytes).sum();
+        let mut expired = Vec::new();
+        for (segment, sealed) in handled {
+            if total > bytes || now.0.saturating_sub(sealed.sealed) > age_ns {
+                total -= sealed.bytes;
+                expired.push(segment);
+            }
+        }
+        expired
+    }
+
+    fn define_all(&mut self) {
+        let mut definitions = vec![0; BATCH_HEADER];
+        for topic in self.topics.values() {
+            let header = Header::new(Kind::Topic, topic.id, 0);
+            record::append(&mut definitions, &header, topic.name.as_bytes());
+            for (name, channel) in &topic.channels {
+                append_channel(&mut definitions, channel.id, name, topic.id, channel.machine.floor());
+            }
+        }
+        let shift = definitions.len() - BATCH_HEADER;
+        definitions.extend_from_slice(&self.buffer[BATCH_HEADER..]);
+        self.buffer = definitions;
+        for (_, _, place) in &mut self.messages {
+            *place += shift;
+        }
+    }
+}
+
+fn append_channel(buffer: &mut Vec<u8>, id: u32, name: &Name, topic: u32, start: u64) {
+    let mut body = id.to_le_bytes().to_vec();
+    body.extend_from_slice(name.as_bytes());
+    record::append(buffer, &Header::new(Kind::Channel, topic, start), &body);
+}

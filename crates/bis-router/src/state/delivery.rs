@@ -1,0 +1,294 @@
+//! Consumers and their messages: subscribe, hand out, settle. Every settlement becomes an operation for the journal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bis_broker::channel::{ConsumerId, Facts, FinishIdleError, NotInFlight, Peeked, Source, Time};
+use bis_nsq::{MessageId, Name, encode_message};
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Notify;
+
+use super::State;
+use super::topic::{ChannelState, ClientInfo, Consumer};
+use crate::journal::log::Log;
+use crate::journal::record::{self, RECORD_HEADER};
+
+/// The most bytes of messages that one round of delivery hands to a connection.
+const ROUND_BYTES: usize = 256 * 1024;
+
+/// One connection's subscription.
+#[derive(Debug, Clone)]
+pub(crate) struct Subscription {
+    pub(crate) topic: u32,
+    pub(crate) channel: Name,
+    pub(crate) channel_id: u32,
+    pub(crate) consumer: ConsumerId,
+    /// How long a message may stay unanswered.
+    pub(crate) timeout: Duration,
+}
+
+/// The outcome of a round of delivery.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// The channel or topic was deleted: the connection must close.
+    Gone,
+    /// Nothing more for now; look again at the deadline at the latest.
+    Done {
+        /// When a lease ends or a message is due.
+        deadline: Option<Time>,
+    },
+    /// The round's bytes are used up; there may be more.
+    More,
+}
+
+/// The messages of one topic in the log.
+struct TopicSource<'a> {
+    log: &'a mut Log,
+    topic: u32,
+}
+
+impl Source for TopicSource<'_> {
+    fn facts(&mut self, sequence: u64) -> Option<Facts> {
+        let header = record::header(&self.log.record(self.topic, sequence)?)?;
+        Some(Facts { due: Time(header.due), key: header.key })
+    }
+}
+
+/// A message as peeking shows it.
+pub(crate) struct PeekedMessage {
+    pub(crate) peeked: Peeked,
+    pub(crate) published: u64,
+    pub(crate) body: Bytes,
+}
+
+impl State {
+    /// Adds a consumer to a channel; topic and channel are made if they are not there.
+    pub(crate) fn subscribe(
+        &mut self,
+        topic: &Name,
+        channel: &Name,
+        client: Arc<ClientInfo>,
+        wake: Arc<Notify>,
+        timeout: Duration,
+    ) -> Subscription {
+        let topic = self.make_topic(topic);
+        self.make_channel(topic, channel);
+        let consumer = ConsumerId(self.next_consumer);
+        self.next_consumer += 1;
+        let state = self.channel(topic, channel).expect("the channel was just made");
+        let entry = Consumer { wake, client, ready: 0, delivered: 0, finished: 0, requeued: 0 };
+        state.consumers.insert(consumer, entry);
+        let channel_id = state.id;
+        Subscription { topic, channel: channel.clone(), channel_id, consumer, timeout }
+    }
+
+    /// The consumer is gone; what it held is ready again at once.
+    pub(crate) fn unsubscribe(&mut self, subscription: &Subscription) {
+        let Some(channel) = self.subscribed(subscription) else { return };
+        channel.machine.disconnect(subscription.consumer);
+        channel.consumers.remove(&subscription.consumer);
+        channel.wake();
+        let is_last = channel.consumers.is_empty();
+        if is_last && subscription.channel.is_ephemeral() {
+            self.delete_channel(subscription.topic, &subscription.channel);
+            let topic = self.topics.get(&subscription.topic);
+            let name = topic.filter(|topic| topic.channels.is_empty()).map(|topic| topic.name.clone());
+            if let Some(name) = name.filter(Name::is_ephemeral) {
+                self.delete_topic(name.as_str());
+            }
+        }
+    }
+
+    /// Appends message frames for the consumer to `out`, as many as it is ready for.
+    pub(crate) fn deliver(&mut self, subscription: &Subscription, now: Time, out: &mut BytesMut) -> Round {
+        let State { topics, log, .. } = self;
+        let topic = topics.get_mut(&subscription.topic);
+        let channel = topic.and_then(|topic| topic.channels.get_mut(subscription.channel.as_str()));
+        let Some(channel) = channel.filter(|channel| channel.id == subscription.channel_id) else {
+            return Round::Gone;
+        };
+        let id = subscription.consumer;
+        let ChannelState { machine, operations, consumers, .. } = channel;
+        let Some(consumer) = consumers.get_mut(&id) else { return Round::Gone };
+        let until = now.plus(subscription.timeout);
+        let start = out.len();
+        let mut handed_out = false;
+        machine.tick(now);
+        let mut source = TopicSource { log, topic: subscription.topic };
+        let round = loop {
+            if machine.in_flight_with(id) >= consumer.ready as usize {
+                break Round::Done { deadline: machine.next_deadline() };
+            }
+            if out.len() - start > ROUND_BYTES {
+                break Round::More;
+            }
+            let Some(handout) = machine.next(&mut source, id, now, until) else {
+                break Round::Done { deadline: machine.next_deadline() };
+            };
+            handed_out = true;
+            let record = source.log.record(subscription.topic, handout.sequence);
+            let Some((record, header)) =
+                record.and_then(|record| record::header(&record).map(|header| (record, header)))
+            else {
+                // Damaged: it was reported when it was read, and nobody can have it.
+                if machine.finish(handout.sequence, id).is_ok() {
+                    operations.finished(handout.sequence);
+                }
+                continue;
+            };
+            operations.attempts(handout.sequence, handout.attempt, Time::ZERO);
+            consumer.delivered += 1;
+            let attempts = u16::try_from(handout.attempt).unwrap_or(u16::MAX);
+            let message = MessageId::from_number(handout.sequence);
+            let published = i64::try_from(header.published).unwrap_or(i64::MAX);
+            encode_message(out, published, attempts, message, &record[RECORD_HEADER..]);
+        };
+        if handed_out {
+            self.mark_dirty(subscription.topic, &subscription.channel);
+        }
+        round
+    }
+
+    /// The consumer takes messages while fewer than this are in flight.
+    pub(crate) fn set_ready(&mut self, subscription: &Subscription, ready: u32) {
+        let consumer = self.subscribed(subscription).and_then(|channel| {
+            channel.consumers.get_mut(&subscription.consumer)
+        });
+        if let Some(consumer) = consumer {
+            consumer.ready = ready;
+        }
+    }
+
+    /// `FIN`.
+    pub(crate) fn finish(&mut self, subscription: &Subscription, sequence: u64) -> Result<(), NotInFlight> {
+        let id = subscription.consumer;
+        let channel = self.subscribed(subscription).ok_or(NotInFlight { sequence })?;
+        channel.machine.finish(sequence, id)?;
+        channel.operations.finished(sequence);
+        if let Some(consumer) = channel.consumers.get_mut(&id) {
+            consumer.finished += 1;
+        }
+        self.mark_dirty(subscription.topic, &subscription.channel);
+        Ok(())
+    }
+
+    /// `REQ`.
+    pub(crate) fn requeue(
+        &mut self,
+        subscription: &Subscription,
+        sequence: u64,
+        delay: Duration,
+        now: Time,
+    ) -> Result<(), NotInFlight> {
+        let id = subscription.consumer;
+        let channel = self.subscribed(subscription).ok_or(NotInFlight { sequence })?;
+        let attempts = channel.machine.lease(sequence).map_or(0, |lease| lease.attempt);
+        let due = now.plus(delay);
+        channel.machine.retry(sequence, id, due, now)?;
+        channel.operations.attempts(sequence, attempts, due);
+        if let Some(consumer) = channel.consumers.get_mut(&id) {
+            consumer.requeued += 1;
+        }
+        // Others may be idle without a deadline of their own.
+        channel.wake();
+        self.mark_dirty(subscription.topic, &subscription.channel);
+        Ok(())
+    }
+
+    /// `RELEASE`: back at once, and not counted.
+    pub(crate) fn release(&mut self, subscription: &Subscription, sequence: u64) -> Result<(), NotInFlight> {
+        let channel = self.subscribed(subscription).ok_or(NotInFlight { sequence })?;
+        let attempts = channel.machine.release(sequence, subscription.consumer)?;
+        channel.operations.attempts(sequence, attempts, Time::ZERO);
+        channel.wake();
+        self.mark_dirty(subscription.topic, &subscription.channel);
+        Ok(())
+    }
+
+    /// `TOUCH`: the timeout starts anew, up to the longest from the delivery on.
+    pub(crate) fn touch(
+        &mut self,
+        subscription: &Subscription,
+        sequence: u64,
+        now: Time,
+        longest: Duration,
+    ) -> Result<(), NotInFlight> {
+        let channel = self.subscribed(subscription).ok_or(NotInFlight { sequence })?;
+        let lease = channel.machine.lease(sequence).ok_or(NotInFlight { sequence })?;
+        let until = now.plus(subscription.timeout).min(lease.delivered.plus(longest));
+        channel.machine.touch(sequence, subscription.consumer, until)
+    }
+
+    /// Up to `limit` unfinished messages after a sequence, with their bodies, and whether there are more. `None` when
+    /// there is no such channel.
+    pub(crate) fn peek(
+        &mut self,
+        topic: u32,
+        channel: &Name,
+        after: Option<u64>,
+        limit: usize,
+        now: Time,
+    ) -> Option<(Vec<PeekedMessage>, bool)> {
+        let State { topics, log, .. } = self;
+        let channel = topics.get_mut(&topic)?.channels.get_mut(channel.as_str())?;
+        channel.machine.tick(now);
+        let mut source = TopicSource { log, topic };
+        let mut peeked = channel.machine.peek(&mut source, after, limit.saturating_add(1), now);
+        let more = peeked.len() > limit;
+        peeked.truncate(limit);
+        let mut messages = Vec::with_capacity(peeked.len());
+        for peeked in peeked {
+            let Some(record) = source.log.record(topic, peeked.sequence) else { continue };
+            let Some(header) = record::header(&record) else { continue };
+            let body = record.slice(RECORD_HEADER..);
+            messages.push(PeekedMessage { peeked, published: header.published, body });
+        }
+        Some((messages, more))
+    }
+
+    /// Finishes a message that no consumer has.
+    pub(crate) fn finish_idle(
+        &mut self,
+        topic: u32,
+        channel: &Name,
+        sequence: u64,
+    ) -> Result<(), FinishIdleError> {
+        let state = self.channel(topic, channel).ok_or(FinishIdleError::NotFound(sequence))?;
+        state.machine.finish_idle(sequence)?;
+        state.operations.finished(sequence);
+        self.mark_dirty(topic, channel);
+        Ok(())
+    }
+
+    /// Drops all messages of a channel. False when it is not there.
+    pub(crate) fn empty_channel(&mut self, topic: u32, channel: &Name) -> bool {
+        let Some(state) = self.channel(topic, channel) else { return false };
+        state.machine.empty();
+        state.operations.forgot(state.machine.floor());
+        self.mark_dirty(topic, channel);
+        true
+    }
+
+    /// Pauses a channel or lets it go on. False when it is not there.
+    pub(crate) fn pause_channel(&mut self, topic: u32, channel: &Name, paused: bool) -> bool {
+        let Some(state) = self.channel(topic, channel) else { return false };
+        if paused {
+            state.machine.pause();
+        } else {
+            state.machine.unpause();
+        }
+        state.operations.paused(paused);
+        state.wake();
+        self.mark_dirty(topic, channel);
+        true
+    }
+
+    pub(crate) fn channel(&mut self, topic: u32, channel: &Name) -> Option<&mut ChannelState> {
+        self.topics.get_mut(&topic)?.channels.get_mut(channel.as_str())
+    }
+
+    fn subscribed(&mut self, subscription: &Subscription) -> Option<&mut ChannelState> {
+        let channel = self.channel(subscription.topic, &subscription.channel)?;
+        (channel.id == subscription.channel_id).then_some(channel)
+    }
+}

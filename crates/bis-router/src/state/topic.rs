@@ -1,0 +1,133 @@
+//! A topic and its channels in memory. It does no I/O and holds no message.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bis_broker::channel::{Channel, ConsumerId, Limits, Snapshot};
+use bis_nsq::Name;
+use tokio::sync::Notify;
+
+use super::operations::Operations;
+
+/// A topic.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub(crate) id: u32,
+    pub(crate) name: Name,
+    pub(crate) paused: bool,
+    /// One past the last message that consumers may see.
+    pub(crate) end: u64,
+    /// The sequence of the next message taken.
+    pub(crate) next_sequence: u64,
+    /// Where the first channel begins.
+    pub(crate) base: u64,
+    pub(crate) channels: BTreeMap<Name, ChannelState>,
+    /// Messages and bytes taken since the start of the process.
+    pub(crate) message_count: u64,
+    pub(crate) message_bytes: u64,
+}
+
+impl Topic {
+    pub(crate) fn new(id: u32, name: Name) -> Self {
+        Self {
+            id,
+            name,
+            paused: false,
+            end: 0,
+            next_sequence: 0,
+            base: 0,
+            channels: BTreeMap::new(),
+            message_count: 0,
+            message_bytes: 0,
+        }
+    }
+
+    /// Everything below is handled by every channel.
+    pub(crate) fn handled_below(&self) -> u64 {
+        self.channels.values().map(|channel| channel.machine.floor()).min().unwrap_or(self.base)
+    }
+
+    /// Messages that wait for a first channel.
+    pub(crate) fn depth(&self) -> u64 {
+        if self.channels.is_empty() {
+            return self.end - self.base;
+        }
+        let behind = self.channels.values().map(|channel| channel.reached).min().unwrap_or(self.end);
+        self.end - behind.min(self.end)
+    }
+
+    /// Shows the channels what was stored, unless the topic is paused.
+    pub(crate) fn extend(&mut self) {
+        if self.paused {
+            return;
+        }
+        for channel in self.channels.values_mut() {
+            channel.reach(self.end);
+            channel.wake();
+        }
+    }
+}
+
+/// A channel with its consumers.
+#[derive(Debug)]
+pub(crate) struct ChannelState {
+    pub(crate) id: u32,
+    pub(crate) machine: Channel,
+    pub(crate) operations: Operations,
+    pub(crate) consumers: BTreeMap<ConsumerId, Consumer>,
+    /// How much of the topic it has been shown.
+    pub(crate) reached: u64,
+    /// Messages it was shown since the start of the process.
+    pub(crate) message_count: u64,
+}
+
+impl ChannelState {
+    pub(crate) fn new(id: u32, snapshot: &Snapshot) -> Self {
+        Self {
+            id,
+            machine: Channel::restore(snapshot, Limits::default()),
+            operations: Operations::default(),
+            consumers: BTreeMap::new(),
+            reached: snapshot.floor,
+            message_count: 0,
+        }
+    }
+
+    /// Wakes every consumer, to look for messages.
+    pub(crate) fn wake(&self) {
+        for consumer in self.consumers.values() {
+            consumer.wake.notify_one();
+        }
+    }
+
+    pub(crate) fn reach(&mut self, end: u64) {
+        if end > self.reached {
+            self.message_count += end - self.reached;
+            self.reached = end;
+            self.machine.extend(end);
+        }
+    }
+}
+
+/// A subscribed connection.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    /// Makes its connection look for messages, or notice that it was closed.
+    pub(crate) wake: Arc<Notify>,
+    pub(crate) client: Arc<ClientInfo>,
+    pub(crate) ready: u32,
+    pub(crate) delivered: u64,
+    pub(crate) finished: u64,
+    pub(crate) requeued: u64,
+}
+
+/// What statistics show of a client.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ClientInfo {
+    pub(crate) client_id: String,
+    pub(crate) hostname: String,
+    pub(crate) user_agent: String,
+    pub(crate) remote_address: String,
+    /// Seconds since 1970.
+    pub(crate) connected: u64,
+}
