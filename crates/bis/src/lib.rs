@@ -1,1 +1,63 @@
 //! Event-driven backends in Rust: topics, subscriptions, services and APIs as typed items.
+//!
+//! ```
+//! use bis::prelude::*;
+//!
+//! bis::service!("orders");
+//!
+//! #[derive(Event, Serialize, Deserialize)]
+//! pub struct OrderPlaced {
+//!     pub order_id: u64,
+//! }
+//!
+//! pub static PLACED: Topic<OrderPlaced> = Topic::new("order-placed");
+//!
+//! #[subscription(PLACED)]
+//! async fn ship(order: OrderPlaced) -> Result<()> {
+//!     tracing::info!(order.order_id, "shipped");
+//!     Ok(())
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! An app is a library whose `app!` lists its services, and a `main` that calls [`App::main`]. It needs no daemon: without
+//! configuration events go through memory; with [`config`] through a real broker. Delivery is at least once; an error has
+//! the event retried with back-off, and what cannot be handled is kept as a dead letter.
+
+pub mod config;
+pub mod prelude;
+pub mod time;
+
+mod app;
+mod delivery;
+mod describe;
+mod drivers;
+mod error;
+mod event;
+pub mod http;
+mod instance;
+mod logging;
+mod publish;
+mod registry;
+mod runtime;
+mod scope;
+mod testing;
+mod topic;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+
+pub use app::App;
+pub use bis_core::{Attributes, DeadLetter, DeadReason, EventId, Retention};
+pub use bis_macros::{Event, api, app, mount, service, subscription, test};
+pub use delivery::Delivery;
+pub use error::{Context, Error, Result};
+pub use event::{Event, NotScalar};
+pub use instance::NoApp;
+pub use publish::{Publish, PublishError};
+pub use testing::{NotSettled, TestApp};
+pub use topic::Topic;
+
+/// The logging facade that apps use.
+pub use tracing;

@@ -8,8 +8,14 @@ pub use crate::{
     http::{
         EndpointContext, call_elsewhere, from_parts, from_request, probe, respond, route, split, unnamed_result,
     },
+    testing::{TestOutcome, run_test},
     registry::{
         Access, EndpointEntry, MountEntry, Position, ServiceEntry, SubscriptionEntry, batch, one,
         takes, takes_batch,
     },
 };
+
+/// The app that `app!` makes.
+pub fn app(name: &'static str, services: &[&'static ServiceEntry]) -> crate::App {
+    crate::App::new(name, services)
+}

@@ -15,7 +15,7 @@ use std::{
 use axum::routing::MethodRouter;
 use bis_core::{Envelope, Retention, RetryPolicy};
 
-pub use handler::{BatchInput, HandlerInput, HandlerOutput, Takes, batch, one, takes, takes_batch};
+pub use handler::{batch, one, takes, takes_batch};
 
 use crate::{
     Error, Result,

@@ -1,0 +1,223 @@
+//! An app as a process: configuration, listeners, signals, and the stop in order.
+
+use std::{future::Future, io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use bis_broker::Broker;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+};
+
+use super::{App, Parts, ready};
+use crate::{
+    Context, Error, Result,
+    config::{BrokerConfig, Config},
+    drivers::in_process::InProcess,
+    http,
+    instance::{self, Instance, Reach},
+    logging,
+    runtime::Stopped,
+    time::Clock,
+};
+
+/// Where the public listener is unless the configuration says otherwise.
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4000);
+
+/// How long the broker's driver may take to flush, after handlers are done.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The exit code after a second signal: as if the first SIGINT had ended the process.
+const CUT_SHORT: i32 = 130;
+
+/// Runs the app until it is told to stop.
+pub(super) fn run(app: &App) -> ExitCode {
+    logging::init();
+    match try_run(app) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_run(app: &App) -> Result<()> {
+    let config = Config::from_env()?;
+    app.hosted(&config)?;
+    // Before any thread exists, since taking the listener over changes the environment.
+    let inherited = inherited_listener()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(serve(app, config, inherited));
+    // What outlived the limit is dropped here; its events come again.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+/// The public listener that systemd, or whoever started this process in its way, hands over.
+fn inherited_listener() -> Result<Option<std::net::TcpListener>> {
+    let mut inherited = listenfd::ListenFd::from_env();
+    if inherited.len() == 0 {
+        return Ok(None);
+    }
+    let listener = inherited.take_tcp_listener(0).context("take over the listener that `LISTEN_FDS` announces")?;
+    Ok(listener)
+}
+
+fn broker(config: &Config) -> Result<Arc<dyn Broker>> {
+    match &config.broker {
+        BrokerConfig::InProcess(_) => Ok(Arc::new(InProcess::new())),
+        BrokerConfig::Nsq(nsq) => {
+            let mut options = crate::drivers::nsq::NsqOptions::new(&nsq.address);
+            options.namespace = config.app.namespace.clone();
+            Ok(Arc::new(crate::drivers::nsq::Nsq::start(options)))
+        }
+    }
+}
+
+async fn serve(app: &App, config: Config, inherited: Option<std::net::TcpListener>) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let broker = broker(&config)?;
+    let instance = Arc::new(Instance::new(app.name(), config, Clock::System, broker, None));
+    let registered = instance::register(instance.clone(), Reach::Process);
+    let listeners = Listeners::bind(app, &instance.config, inherited).await?;
+    let parts = tokio::select! {
+        biased;
+        parts = Parts::start(app, &instance) => parts?,
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopped before the app was ready");
+            return Ok(());
+        }
+    };
+    let limit = instance.config.app.stop_within;
+    let (stop, stopped) = watch::channel(false);
+    let addresses = listeners.addresses()?;
+    let mut servers = listeners.serve(&parts.routers, &stopped, limit);
+    let (public, internal) = addresses;
+    ready::tell(public, internal).context("tell that the app is ready")?;
+    tracing::info!(app = app.name(), http = public.map(tracing::field::display), "ready");
+
+    let broken = tokio::select! {
+        name = signals.next() => {
+            tracing::info!(signal = name, limit_s = limit.as_secs(), "stopping");
+            None
+        }
+        Some(server) = servers.join_next() => Some(server),
+    };
+    stop.send_replace(true);
+    let drained = async {
+        let workers = parts.workers.stop(limit);
+        let requests = async { while servers.join_next().await.is_some() {} };
+        let (stopped, ()) = tokio::join!(workers, requests);
+        if stopped == Stopped::CutOff {
+            tracing::warn!("handlers are cut off: they outlived the time to stop; their events come again");
+        }
+        if tokio::time::timeout(CLOSE_LIMIT, instance.broker.close()).await.is_err() {
+            tracing::warn!("the broker did not take the last answers in time; some events come again");
+        }
+    };
+    tokio::select! {
+        () = drained => {}
+        name = signals.next() => {
+            tracing::warn!(signal = name, "stopped at once; unfinished events come again");
+            std::process::exit(CUT_SHORT);
+        }
+    }
+    drop(registered);
+    match broken {
+        None => Ok(()),
+        Some(Ok(served)) => served.context("serve HTTP").and_then(|()| Err(Error::msg("a listener closed"))),
+        Some(Err(panicked)) => Err(panicked.into()),
+    }
+}
+
+/// The listeners of a process.
+struct Listeners {
+    public: Option<TcpListener>,
+    internal: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Opens what the app needs: a public listener when it has endpoints or one was asked for or handed over, an internal
+    /// one when its address is configured.
+    async fn bind(app: &App, config: &Config, inherited: Option<std::net::TcpListener>) -> Result<Self> {
+        let hosted = app.hosted(config)?;
+        let is_hosted = |name: &str| hosted.iter().any(|service| service.name == name);
+        let has_routes = app.endpoints().iter().any(|(_, service)| is_hosted(service.name))
+            || app.mounts().iter().any(|(_, service)| is_hosted(service.name));
+        let public = match (inherited, config.http.address) {
+            (Some(listener), _) => {
+                listener.set_nonblocking(true)?;
+                Some(TcpListener::from_std(listener)?)
+            }
+            (None, Some(address)) => Some(listen(address, "http.address").await?),
+            (None, None) if has_routes => Some(listen(DEFAULT_ADDRESS, "http.address").await?),
+            (None, None) => None,
+        };
+        let internal = match config.internal.address {
+            Some(address) => Some(listen(address, "internal.address").await?),
+            None => None,
+        };
+        Ok(Self { public, internal })
+    }
+
+    fn addresses(&self) -> io::Result<(Option<SocketAddr>, Option<SocketAddr>)> {
+        let address = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
+        Ok((address(&self.public)?, address(&self.internal)?))
+    }
+
+    fn serve(
+        self,
+        routers: &http::Routers,
+        stopped: &watch::Receiver<bool>,
+        limit: Duration,
+    ) -> JoinSet<io::Result<()>> {
+        let mut servers = JoinSet::new();
+        let pairs = [(self.public, Some(&routers.public)), (self.internal, routers.internal.as_ref())];
+        for (listener, router) in pairs {
+            if let (Some(listener), Some(router)) = (listener, router) {
+                servers.spawn(http::serve(listener, router.clone(), is_true(stopped.clone()), limit));
+            }
+        }
+        servers
+    }
+}
+
+fn is_true(mut watched: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
+    async move {
+        // A sender that is gone means the same.
+        watched.wait_for(|stopped| *stopped).await.ok();
+    }
+}
+
+async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("; another process has the port: stop it, or set `{key}` in the file that `BIS_CONFIG` names")
+            }
+            _ => String::new(),
+        };
+        Error::new(error).context(format!("cannot listen on {address}{remedy}"))
+    })
+}
+
+/// The signals that stop an app.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

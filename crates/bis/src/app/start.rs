@@ -1,0 +1,64 @@
+//! Starting an app's parts on a given broker and clock, the same for a process and for a test: the routers and the
+//! deliveries. Listeners and signals are others' business.
+
+use std::sync::Arc;
+
+use bis_core::{InvalidName, ServiceName};
+
+use super::App;
+use crate::{
+    http::{RouteError, Routers},
+    instance::Instance,
+    runtime::{self, Workers},
+};
+
+/// Why an app could not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// There is nothing to run.
+    #[error("the app has no service: list its modules, as in `bis::app!(services: [orders])`")]
+    NoService,
+    /// The configuration names a service that the app does not list.
+    #[error("`app.services` names `{name}`, which this app does not have; it has {known}")]
+    UnknownService {
+        /// The name.
+        name: ServiceName,
+        /// Those that there are.
+        known: String,
+    },
+    /// A subscription's name is none.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// Routes do not stand together.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// Deliveries cannot start.
+    #[error(transparent)]
+    Deliveries(#[from] runtime::StartError),
+}
+
+/// What runs of an app.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// What answers requests.
+    pub(crate) routers: Routers,
+    /// What handles events.
+    pub(crate) workers: Workers,
+}
+
+impl Parts {
+    /// Starts the services that the instance's configuration names. Waits until the broker has every subscription of the
+    /// app and each one of this process is consumed.
+    pub(crate) async fn start(app: &App, instance: &Arc<Instance>) -> Result<Self, StartError> {
+        let hosted = app.hosted(&instance.config)?;
+        let routers = Routers::new(&hosted, instance.config.internal.secret.as_ref())?;
+        let mut all = Vec::new();
+        for declared in app.subscriptions() {
+            all.push(declared.into_subscription()?);
+        }
+        let is_hosted = |name: &str| hosted.iter().any(|service| service.name == name);
+        let own: Vec<_> = all.iter().filter(|subscription| is_hosted(subscription.service)).cloned().collect();
+        let workers = runtime::start(instance, &all, &own).await?;
+        Ok(Self { routers, workers })
+    }
+}

@@ -1,0 +1,432 @@
+//! The in-process broker: the channel state machine over memory. It keeps every promise of the contract but durability,
+//! and reads no clock other than the app's.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    hash::{BuildHasher, RandomState},
+    num::NonZeroUsize,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use bis_broker::{
+    BoxFuture, Broker, ConsumeError, Consumer, Delivery, EnsureError, Outgoing, PublishError, Settle,
+    SettleError, SubscriptionSpec, Topology,
+    channel::{Channel, ConsumerId, Facts, Limits, Source, Time},
+};
+use bis_core::{BrokerKind, Capabilities, Envelope, SubscriptionName, TopicName};
+use tokio::sync::Notify;
+
+use crate::time::{Clock, Purpose};
+
+/// The most events that a topic keeps for its subscriptions. A publish beyond is refused.
+pub const MAX_BACKLOG: usize = 1_000_000;
+
+const NEVER: Time = Time(u64::MAX);
+
+/// A broker in the memory of this process.
+pub struct InProcess {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    capabilities: Capabilities,
+    clock: Clock,
+    topics: RwLock<HashMap<TopicName, Arc<Topic>>>,
+    next_consumer: AtomicU64,
+    closed: AtomicBool,
+    hasher: RandomState,
+}
+
+/// One topic with its subscriptions.
+struct Topic {
+    state: Mutex<TopicState>,
+}
+
+#[derive(Default)]
+struct TopicState {
+    log: Log,
+    channels: Vec<Subscribed>,
+}
+
+/// One subscription.
+struct Subscribed {
+    name: SubscriptionName,
+    ordered: bool,
+    channel: Channel,
+    /// Rung when there may be something to receive.
+    arrived: Arc<Notify>,
+}
+
+/// The events that some subscription has not finished, by sequence.
+#[derive(Default)]
+struct Log {
+    first: u64,
+    events: VecDeque<Stored>,
+}
+
+struct Stored {
+    envelope: Arc<Envelope>,
+    due: Time,
+    key: Option<u64>,
+}
+
+impl Log {
+    fn end(&self) -> u64 {
+        self.first + self.events.len() as u64
+    }
+
+    fn get(&self, sequence: u64) -> Option<&Stored> {
+        let index = sequence.checked_sub(self.first)?;
+        self.events.get(usize::try_from(index).ok()?)
+    }
+}
+
+/// The log as one subscription sees it: without keys when nobody asked for order.
+struct View<'a> {
+    log: &'a Log,
+    ordered: bool,
+}
+
+impl Source for View<'_> {
+    fn facts(&mut self, sequence: u64) -> Option<Facts> {
+        let stored = self.log.get(sequence)?;
+        Some(Facts { due: stored.due, key: stored.key.filter(|_| self.ordered) })
+    }
+}
+
+impl InProcess {
+    /// An empty broker on the system's time.
+    pub fn new() -> Self {
+        Self::with_clock(Clock::System)
+    }
+
+    pub(crate) fn with_clock(clock: Clock) -> Self {
+        let shared = Shared {
+            capabilities: Capabilities::of(BrokerKind::InProcess),
+            clock,
+            topics: RwLock::default(),
+            next_consumer: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            hasher: RandomState::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl Default for InProcess {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InProcess").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Time {
+        let since = self.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Time::ZERO.plus(since)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    fn topic(&self, name: &TopicName) -> Option<Arc<Topic>> {
+        self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn topic_or_new(&self, name: &TopicName) -> Arc<Topic> {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        topics.entry(name.clone()).or_insert_with(|| Arc::new(Topic { state: Mutex::default() })).clone()
+    }
+
+    fn publish(&self, topic: &TopicName, events: Vec<Outgoing>) -> Vec<Result<(), PublishError>> {
+        if self.is_closed() {
+            return events.iter().map(|_| Err(PublishError::Closed)).collect();
+        }
+        let Some(topic) = self.topic(topic) else {
+            // Nobody subscribes, so nobody will miss it.
+            return events.iter().map(|event| self.check_size(event)).collect();
+        };
+        let now = self.now();
+        let mut state = topic.lock();
+        let results = events.into_iter().map(|event| self.store(&mut state, event, now)).collect();
+        state.hand_over();
+        results
+    }
+
+    fn check_size(&self, event: &Outgoing) -> Result<(), PublishError> {
+        let limit = self.capabilities.max_event_bytes;
+        let bytes = event.envelope.data.len();
+        if bytes > limit { Err(PublishError::TooLarge { bytes, limit }) } else { Ok(()) }
+    }
+
+    fn store(&self, state: &mut TopicState, event: Outgoing, now: Time) -> Result<(), PublishError> {
+        self.check_size(&event)?;
+        if state.log.events.len() >= MAX_BACKLOG {
+            let text = format!("the topic holds {MAX_BACKLOG} events that are not handled yet; publish later");
+            return Err(PublishError::Refused(text));
+        }
+        let due = if event.delay.is_zero() { Time::ZERO } else { now.plus(event.delay) };
+        let key = event.envelope.key.as_ref().map(|key| self.hasher.hash_one(key));
+        state.log.events.push_back(Stored { envelope: event.envelope, due, key });
+        Ok(())
+    }
+}
+
+impl Topic {
+    fn lock(&self) -> MutexGuard<'_, TopicState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TopicState {
+    /// Shows every subscription what was stored.
+    fn hand_over(&mut self) {
+        let end = self.log.end();
+        for subscribed in &mut self.channels {
+            subscribed.channel.extend(end);
+            subscribed.arrived.notify_one();
+        }
+        if self.channels.is_empty() {
+            self.forget_finished();
+        }
+    }
+
+    /// Drops what every subscription has finished.
+    fn forget_finished(&mut self) {
+        let end = self.log.end();
+        let floor = self.channels.iter().map(|subscribed| subscribed.channel.floor()).min().unwrap_or(end);
+        while self.log.first < floor && self.log.events.pop_front().is_some() {
+            self.log.first += 1;
+        }
+    }
+}
+
+impl Broker for InProcess {
+    fn capabilities(&self) -> &Capabilities {
+        &self.shared.capabilities
+    }
+
+    fn ensure<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<(), EnsureError>> {
+        Box::pin(async move {
+            if self.shared.is_closed() {
+                return Err(EnsureError::Closed);
+            }
+            for spec in &topology.topics {
+                self.shared.topic_or_new(&spec.name);
+            }
+            for spec in &topology.subscriptions {
+                self.shared.topic_or_new(&spec.topic).lock().ensure(spec);
+            }
+            Ok(())
+        })
+    }
+
+    fn publish<'a>(
+        &'a self,
+        topic: &'a TopicName,
+        events: Vec<Outgoing>,
+    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+        Box::pin(std::future::ready(self.shared.publish(topic, events)))
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        spec: &'a SubscriptionSpec,
+    ) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>> {
+        Box::pin(async move {
+            if self.shared.is_closed() {
+                return Err(ConsumeError::Closed);
+            }
+            let topic = self.shared.topic_or_new(&spec.topic);
+            let mut state = topic.lock();
+            let index = state.ensure(spec);
+            let arrived = state.channels[index].arrived.clone();
+            drop(state);
+            let id = ConsumerId(self.shared.next_consumer.fetch_add(1, Ordering::Relaxed));
+            let held = Held { shared: self.shared.clone(), topic, index, id };
+            Ok(Box::new(InProcessConsumer { held, arrived, stopped: false }) as Box<dyn Consumer>)
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.shared.closed.store(true, Ordering::Release);
+        let topics = self.shared.topics.read().unwrap_or_else(PoisonError::into_inner);
+        for topic in topics.values() {
+            topic.lock().channels.iter().for_each(|subscribed| subscribed.arrived.notify_waiters());
+        }
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl TopicState {
+    /// Makes the subscription if it is not there; events from now on are kept for it. Returns its index.
+    fn ensure(&mut self, spec: &SubscriptionSpec) -> usize {
+        if let Some(index) = self.channels.iter().position(|subscribed| subscribed.name == spec.name) {
+            return index;
+        }
+        self.channels.push(Subscribed {
+            name: spec.name.clone(),
+            ordered: spec.ordered,
+            channel: Channel::new(self.log.end(), Limits { held: MAX_BACKLOG }),
+            arrived: Arc::new(Notify::new()),
+        });
+        self.channels.len() - 1
+    }
+}
+
+/// A place in a channel from which deliveries are taken and settled.
+#[derive(Clone)]
+struct Held {
+    shared: Arc<Shared>,
+    topic: Arc<Topic>,
+    index: usize,
+    id: ConsumerId,
+}
+
+struct InProcessConsumer {
+    held: Held,
+    arrived: Arc<Notify>,
+    stopped: bool,
+}
+
+impl InProcessConsumer {
+    /// What can be handed out now, and else when to look again.
+    fn take(&self, max: NonZeroUsize) -> Result<Vec<Delivery>, Option<Duration>> {
+        let now = self.held.shared.now();
+        let mut state = self.held.topic.lock();
+        let TopicState { log, channels } = &mut *state;
+        let subscribed = &mut channels[self.held.index];
+        let mut deliveries = Vec::new();
+        while deliveries.len() < max.get() {
+            let mut view = View { log, ordered: subscribed.ordered };
+            let Some(handout) = subscribed.channel.next(&mut view, self.held.id, now, NEVER) else { break };
+            let stored = log.get(handout.sequence).expect("a channel hands out what the log holds");
+            deliveries.push(Delivery {
+                envelope: stored.envelope.clone(),
+                attempt: handout.attempt,
+                lease: None,
+                settle: Box::new(InProcessSettle { held: self.held.clone(), sequence: handout.sequence, settled: false }),
+            });
+        }
+        if deliveries.is_empty() {
+            let deadline = subscribed.channel.next_deadline().filter(|deadline| *deadline != NEVER);
+            return Err(deadline.map(|deadline| deadline.since(now)));
+        }
+        if subscribed.channel.depth() > 0 {
+            // Another consumer of the subscription may have room.
+            subscribed.arrived.notify_one();
+        }
+        Ok(deliveries)
+    }
+}
+
+impl Consumer for InProcessConsumer {
+    fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>> {
+        Box::pin(async move {
+            loop {
+                if self.stopped || self.held.shared.is_closed() {
+                    return Err(ConsumeError::Closed);
+                }
+                let again_in = match self.take(max) {
+                    Ok(deliveries) => return Ok(deliveries),
+                    Err(again_in) => again_in,
+                };
+                match again_in {
+                    None => self.arrived.notified().await,
+                    Some(wait) => tokio::select! {
+                        () = self.arrived.notified() => {}
+                        () = self.held.shared.clock.sleep(wait, Purpose::Event) => {}
+                    },
+                }
+            }
+        })
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        self.stopped = true;
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl Drop for InProcessConsumer {
+    fn drop(&mut self) {
+        let mut state = self.held.topic.lock();
+        let subscribed = &mut state.channels[self.held.index];
+        if subscribed.channel.disconnect(self.held.id) > 0 {
+            subscribed.arrived.notify_one();
+        }
+    }
+}
+
+struct InProcessSettle {
+    held: Held,
+    sequence: u64,
+    settled: bool,
+}
+
+impl InProcessSettle {
+    fn settle<E>(
+        &mut self,
+        decide: impl FnOnce(&mut Channel, u64, ConsumerId) -> Result<(), E>,
+    ) -> Result<(), SettleError> {
+        self.settled = true;
+        let mut state = self.held.topic.lock();
+        let subscribed = &mut state.channels[self.held.index];
+        let before = subscribed.channel.floor();
+        decide(&mut subscribed.channel, self.sequence, self.held.id).map_err(|_| SettleError::Lost)?;
+        if subscribed.channel.depth() > 0 {
+            subscribed.arrived.notify_one();
+        }
+        if subscribed.channel.floor() != before {
+            state.forget_finished();
+        }
+        Ok(())
+    }
+
+    fn retry_in(&mut self, wait: Duration) -> Result<(), SettleError> {
+        let now = self.held.shared.now();
+        self.settle(|channel, sequence, id| channel.retry(sequence, id, now.plus(wait), now))?;
+        // The consumer may be waiting without knowing of this deadline.
+        self.held.topic.lock().channels[self.held.index].arrived.notify_one();
+        Ok(())
+    }
+}
+
+impl Settle for InProcessSettle {
+    fn ack(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
+        Box::pin(std::future::ready(self.settle(|channel, sequence, id| channel.finish(sequence, id))))
+    }
+
+    fn retry(mut self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
+        Box::pin(std::future::ready(self.retry_in(wait)))
+    }
+
+    fn release(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
+        let released = self.settle(|channel, sequence, id| channel.release(sequence, id).map(drop));
+        Box::pin(std::future::ready(released))
+    }
+
+    fn extend(&mut self) -> BoxFuture<'_, Result<(), SettleError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+impl Drop for InProcessSettle {
+    fn drop(&mut self) {
+        if !self.settled {
+            // Nobody decided: it comes again. Where the consumer is gone, it did so already.
+            let _ = self.retry_in(Duration::ZERO);
+        }
+    }
+}

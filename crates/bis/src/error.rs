@@ -1,0 +1,162 @@
+//! The one error that handlers and endpoints return. It takes any error with `?` and keeps its sources; it decides
+//! nothing but whether a retry can help.
+
+use std::{
+    error::Error as StdError,
+    fmt::{self, Debug, Display},
+};
+
+/// What handlers and endpoints return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Any error, for handlers and endpoints to return.
+///
+/// Every error that implements [`std::error::Error`] becomes one through `?`. For that reason it does not implement that
+/// trait itself, as `anyhow::Error` does not.
+///
+/// `{}` shows the outermost message, `{:#}` the whole chain on one line, `{:?}` the chain on several lines.
+///
+/// ```
+/// fn parse(text: &str) -> bis::Result<u32> {
+///     Ok(text.parse().map_err(bis::Error::permanent)?)
+/// }
+/// assert!(parse("x").unwrap_err().is_permanent());
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    error: Box<dyn StdError + Send + Sync>,
+    permanent: bool,
+}
+
+impl Error {
+    /// An error that a retry may cure; the same as `?` makes.
+    pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(Box::new(Inner { error: error.into(), permanent: false }))
+    }
+
+    /// An error that no retry can cure: the event goes to the dead letters at once. Takes an error or a text.
+    pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(Box::new(Inner { error: error.into(), permanent: true }))
+    }
+
+    /// An error that is only a text.
+    pub fn msg(message: impl Display) -> Self {
+        Self::new(message.to_string())
+    }
+
+    /// Whether no retry can help.
+    pub fn is_permanent(&self) -> bool {
+        self.0.permanent
+    }
+
+    /// The same error with a sentence in front that says what was being done. Stays permanent if it was.
+    #[must_use]
+    pub fn context(self, context: impl Display) -> Self {
+        let Inner { error, permanent } = *self.0;
+        let error = Box::new(WithContext { context: context.to_string(), source: error });
+        Self(Box::new(Inner { error, permanent }))
+    }
+
+    /// The error and its sources, outermost first.
+    pub fn chain(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+        let first: &(dyn StdError + 'static) = &*self.0.error;
+        std::iter::successors(Some(first), |error| (*error).source())
+    }
+
+    /// The first error of the chain that is an `E`.
+    pub fn find<E: StdError + 'static>(&self) -> Option<&E> {
+        self.chain().find_map(|error| error.downcast_ref())
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::new(error)
+    }
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(&self.0.error, f)?;
+        if f.alternate() {
+            for source in self.chain().skip(1) {
+                write!(f, ": {source}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(&self.0.error, f)?;
+        for source in self.chain().skip(1) {
+            write!(f, "\n  caused by: {source}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A sentence in front of an error.
+#[derive(Debug)]
+struct WithContext {
+    context: String,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+impl Display for WithContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.context)
+    }
+}
+
+impl StdError for WithContext {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// Says what was being done when an error came, on a result or an option.
+pub trait Context<T> {
+    /// Puts a sentence in front of the error; `None` becomes an error of that sentence alone.
+    fn context(self, context: impl Display) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
+    fn context(self, context: impl Display) -> Result<T> {
+        self.map_err(|error| error.into().context(context))
+    }
+}
+
+impl<T> Context<T> for Option<T> {
+    fn context(self, context: impl Display) -> Result<T> {
+        self.ok_or_else(|| Error::msg(context))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failing() -> Result<u32> {
+        Ok("x".parse::<u32>()?)
+    }
+
+    #[test]
+    fn sources_are_kept_and_shown() {
+        let error = failing().context("read the amount").unwrap_err();
+        assert_eq!(error.to_string(), "read the amount");
+        assert_eq!(format!("{error:#}"), "read the amount: invalid digit found in string");
+        assert_eq!(format!("{error:?}"), "read the amount\n  caused by: invalid digit found in string");
+        assert!(error.find::<std::num::ParseIntError>().is_some());
+        assert!(error.find::<fmt::Error>().is_none());
+    }
+
+    #[test]
+    fn context_keeps_an_error_permanent() {
+        assert!(Error::permanent("no such order").context("ship").is_permanent());
+        assert!(!Error::msg("late").context("ship").is_permanent());
+        assert_eq!(None::<u32>.context("no amount").unwrap_err().to_string(), "no amount");
+    }
+}

@@ -1,0 +1,115 @@
+//! What a type needs to travel as an event. The derive implements it; nothing here knows of brokers.
+
+use bis_core::Attributes;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A type whose values are published on a [`Topic`](crate::Topic). Implemented by `#[derive(Event)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    label = "not an event",
+    note = "write `#[derive(Event, Serialize, Deserialize)]` above `{Self}`"
+)]
+pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The type's name, as it travels and as the graph shows it.
+    const TYPE: &'static str;
+
+    /// The fields, by their names in JSON, that traces and the console must not show.
+    const SENSITIVE: &'static [&'static str] = &[];
+
+    /// The ordering key: the field under `#[event(key)]`.
+    ///
+    /// # Errors
+    /// When the field does not serialize to a JSON scalar.
+    fn key(&self) -> Result<Option<String>, NotScalar> {
+        Ok(None)
+    }
+
+    /// The fields under `#[event(attribute)]`.
+    ///
+    /// # Errors
+    /// When a field does not serialize to a JSON scalar.
+    fn attributes(&self) -> Result<Attributes, NotScalar> {
+        Ok(Attributes::new())
+    }
+}
+
+/// A key or an attribute that is no JSON scalar.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` is a key or an attribute and serializes to `{json}`; only text, numbers and booleans travel as such")]
+pub struct NotScalar {
+    /// The field.
+    pub field: &'static str,
+    /// What it serializes to, or why it does not.
+    pub json: String,
+}
+
+/// A field as text: a JSON string without its quotes, a number or a boolean as JSON writes it, `None` for null.
+///
+/// # Errors
+/// When it serializes to anything else.
+pub fn scalar(field: &'static str, value: &impl Serialize) -> Result<Option<String>, NotScalar> {
+    use serde_json::Value;
+    match serde_json::to_value(value) {
+        Ok(Value::Null) => Ok(None),
+        Ok(Value::String(text)) => Ok(Some(text)),
+        Ok(scalar @ (Value::Bool(_) | Value::Number(_))) => Ok(Some(scalar.to_string())),
+        Ok(other) => Err(NotScalar { field, json: other.to_string() }),
+        Err(error) => Err(NotScalar { field, json: error.to_string() }),
+    }
+}
+
+/// How events of one type are written and read, without the bound on the type: what a topic keeps, so that a type
+/// without the derive is one error, where its topic is declared.
+pub(crate) struct Codec<T> {
+    /// The name of the type.
+    pub(crate) name: &'static str,
+    /// Writes an event.
+    pub(crate) encode: fn(&T) -> Result<Encoded, EncodeError>,
+    /// Reads an event.
+    pub(crate) decode: fn(&[u8]) -> Result<T, serde_json::Error>,
+}
+
+/// What of an event goes into its envelope.
+pub(crate) struct Encoded {
+    pub(crate) data: Vec<u8>,
+    pub(crate) key: Option<String>,
+    pub(crate) attributes: Attributes,
+}
+
+/// Why an event cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EncodeError {
+    #[error("it does not serialize to JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    NotScalar(#[from] NotScalar),
+}
+
+impl<T: Event> Codec<T> {
+    pub(crate) const fn new() -> Self {
+        Self { name: T::TYPE, encode, decode: |data| serde_json::from_slice(data) }
+    }
+}
+
+/// The room that is set aside for an event's JSON before its size is known, in bytes.
+const USUAL_SIZE: usize = 256;
+
+fn encode<T: Event>(event: &T) -> Result<Encoded, EncodeError> {
+    let mut data = Vec::with_capacity(USUAL_SIZE);
+    serde_json::to_writer(&mut data, event)?;
+    Ok(Encoded { data, key: event.key()?, attributes: event.attributes()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalars_become_text_and_nothing_else_does() {
+        assert_eq!(scalar("f", &"a\"b").unwrap().unwrap(), "a\"b");
+        assert_eq!(scalar("f", &7u8).unwrap().unwrap(), "7");
+        assert_eq!(scalar("f", &true).unwrap().unwrap(), "true");
+        assert_eq!(scalar("f", &None::<u8>).unwrap(), None);
+        assert!(scalar("tags", &["a"]).unwrap_err().to_string().starts_with("`tags` is a key"));
+    }
+}

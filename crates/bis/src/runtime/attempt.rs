@@ -1,0 +1,156 @@
+//! One run of a handler: its scope and span, the limit on its time, the lease while it runs, and the end of its panics.
+//! It decides nothing about what the outcome means for the event.
+
+use std::{
+    any::Any,
+    future::{Future, pending},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bis_broker::{Delivery, SettleError};
+use bis_core::format_duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{Instrument, Span};
+
+use super::{
+    Subscription,
+    settle::{self, Outcome},
+    worker::Shared,
+};
+use crate::{
+    Error,
+    registry::{ErasedHandler, HandlerFuture, Incoming},
+    scope::Scope,
+    time::{Clock, Purpose},
+};
+
+/// Handles one delivery and settles it. The slot is free again afterwards.
+pub(super) async fn run(shared: Arc<Shared>, mut delivery: Delivery, slot: Option<OwnedSemaphorePermit>) {
+    let Shared { instance, subscription } = &*shared;
+    let activity = instance.clock.begin(|| subscription.to_string());
+    let mut scope = Scope::continuing(delivery.envelope.trace.as_ref());
+    scope.cause = Some(delivery.envelope.id.clone());
+    scope.service = Some(subscription.service);
+    scope.activity = activity.as_ref().map(|activity| activity.id());
+    let span = span(subscription, &delivery, &scope);
+    let handled = async {
+        let outcome = if !delivery.envelope.is_for(&subscription.name) {
+            Outcome::Skipped
+        } else if settle::is_overdue(instance, subscription, delivery.attempt) {
+            Outcome::Overdue
+        } else {
+            let incoming = Incoming { envelope: delivery.envelope.clone(), attempt: delivery.attempt };
+            let call = || call(&subscription.handler, incoming);
+            limited(&instance.clock, subscription.timeout, call, std::slice::from_mut(&mut delivery)).await
+        };
+        settle::settle(instance, subscription, delivery, &outcome).await;
+    };
+    scope.run(handled).instrument(span).await;
+    drop((activity, slot));
+}
+
+fn call(handler: &ErasedHandler, incoming: Incoming) -> Result<HandlerFuture, Error> {
+    match handler {
+        ErasedHandler::One(handler) => handler(incoming),
+        ErasedHandler::Batch { call, .. } => {
+            let mut batch = call(vec![incoming]);
+            match batch.undecodable.pop() {
+                Some((_, error)) => Err(error),
+                None => batch.future.ok_or_else(|| Error::msg("the handler was not called")),
+            }
+        }
+    }
+}
+
+/// The span of a delivery, with the names of OpenTelemetry's messaging conventions
+/// (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>).
+fn span(subscription: &Subscription, delivery: &Delivery, scope: &Scope) -> Span {
+    let span = tracing::info_span!(
+        "deliver",
+        "otel.kind" = "consumer",
+        "messaging.system" = "bis",
+        "messaging.operation.type" = "process",
+        "messaging.operation.name" = "deliver",
+        "messaging.destination.name" = subscription.topic.as_str(),
+        "messaging.destination.subscription.name" = subscription.name.as_str(),
+        "messaging.message.id" = delivery.envelope.id.as_str(),
+        attempt = delivery.attempt,
+        service = subscription.service,
+        trace_id = tracing::field::Empty,
+    );
+    if !span.is_disabled() {
+        span.record("trace_id", format_args!("{:032x}", scope.span.trace));
+    }
+    span
+}
+
+/// Calls a handler and waits for it, at most for `timeout`, while the leases of its deliveries are extended. The handler
+/// is dropped when it runs out of time.
+pub(super) async fn limited(
+    clock: &Clock,
+    timeout: Duration,
+    call: impl FnOnce() -> Result<HandlerFuture, Error>,
+    deliveries: &mut [Delivery],
+) -> Outcome {
+    let future = match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(future)) => future,
+        Ok(Err(error)) => return Outcome::Undecodable(error),
+        Err(panic) => return Outcome::Panicked(panic_text(&*panic)),
+    };
+    // What is ready at once never costs a timer.
+    tokio::select! {
+        biased;
+        outcome = Caught(future) => outcome,
+        () = clock.sleep(timeout, Purpose::Guard) => Outcome::TimedOut(timeout),
+        never = keep_leases(clock, deliveries) => match never {},
+    }
+}
+
+/// Extends leases at half their time, for ever.
+async fn keep_leases(clock: &Clock, deliveries: &mut [Delivery]) -> std::convert::Infallible {
+    let Some(lease) = deliveries.iter().filter_map(|delivery| delivery.lease).min() else {
+        return pending().await;
+    };
+    let mut lost = vec![false; deliveries.len()];
+    loop {
+        clock.sleep(lease / 2, Purpose::Guard).await;
+        for (delivery, lost) in deliveries.iter_mut().zip(&mut lost) {
+            if !*lost && let Err(error @ (SettleError::Lost | SettleError::Closed)) = delivery.settle.extend().await {
+                tracing::warn!(event = %delivery.envelope.id, %error, "the lease could not be extended");
+                *lost = true;
+            }
+        }
+    }
+}
+
+/// A handler whose panics are outcomes.
+struct Caught(HandlerFuture);
+
+impl Future for Caught {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        // The future is not polled again after it panicked, so nobody sees what it left half done.
+        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(Ok(()))) => Poll::Ready(Outcome::Handled),
+            Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
+            Err(panic) => Poll::Ready(Outcome::Panicked(panic_text(&*panic))),
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a value that is no text").to_owned()
+}
+
+/// What a run that timed out is reported with.
+pub(super) fn timeout_text(timeout: Duration) -> String {
+    format!("the handler did not finish within {} and was cancelled", format_duration(timeout))
+}

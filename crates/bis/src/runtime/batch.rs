@@ -1,0 +1,112 @@
+//! Batches: how deliveries are collected for a handler that takes several, and how its one result becomes that of each.
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+use bis_broker::{ConsumeError, Consumer, Delivery};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
+
+use super::{
+    attempt,
+    settle::{self, Outcome},
+    worker::Shared,
+};
+use crate::{
+    Error,
+    registry::{BatchCall, ErasedHandler, Incoming},
+    scope::Scope,
+    time::{Clock, Purpose},
+};
+
+/// When a batch is complete.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    /// With so many deliveries.
+    pub(super) max: NonZeroUsize,
+    /// Or so long after the first one.
+    pub(super) wait: Duration,
+}
+
+/// Waits for a batch. Dropping the future gives back what was collected.
+pub(super) async fn collect(
+    consumer: &mut dyn Consumer,
+    size: Size,
+    clock: &Clock,
+) -> Result<Vec<Delivery>, ConsumeError> {
+    let mut batch = consumer.receive(size.max).await?;
+    // The lease of the first delivery must outlive the wait for the others.
+    let lease = batch.iter().filter_map(|delivery| delivery.lease).min();
+    let wait = lease.map_or(size.wait, |lease| size.wait.min(lease / 2));
+    let full = async {
+        while let Some(room) = NonZeroUsize::new(size.max.get().saturating_sub(batch.len())) {
+            batch.extend(consumer.receive(room).await?);
+        }
+        Ok(())
+    };
+    tokio::select! {
+        biased;
+        result = full => result?,
+        () = clock.sleep(wait, Purpose::Event) => {}
+    }
+    Ok(batch)
+}
+
+/// Handles a batch and settles each of its deliveries.
+pub(super) async fn run(shared: Arc<Shared>, deliveries: Vec<Delivery>, slot: OwnedSemaphorePermit) {
+    let Shared { instance, subscription } = &*shared;
+    let activity = instance.clock.begin(|| subscription.to_string());
+    let first = deliveries.first().map(|delivery| delivery.envelope.clone());
+    let mut scope = Scope::continuing(first.as_ref().and_then(|envelope| envelope.trace.as_ref()));
+    scope.cause = first.map(|envelope| envelope.id.clone());
+    scope.service = Some(subscription.service);
+    scope.activity = activity.as_ref().map(|activity| activity.id());
+    let span = tracing::info_span!(
+        "deliver",
+        "otel.kind" = "consumer",
+        "messaging.system" = "bis",
+        "messaging.operation.type" = "process",
+        "messaging.operation.name" = "deliver",
+        "messaging.destination.name" = subscription.topic.as_str(),
+        "messaging.destination.subscription.name" = subscription.name.as_str(),
+        "messaging.batch.message_count" = deliveries.len(),
+        service = subscription.service,
+    );
+    scope.run(handle(&shared, deliveries)).instrument(span).await;
+    drop((activity, slot));
+}
+
+async fn handle(shared: &Shared, deliveries: Vec<Delivery>) {
+    let Shared { instance, subscription } = shared;
+    let mut mine = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        let outcome = if !delivery.envelope.is_for(&subscription.name) {
+            Outcome::Skipped
+        } else if settle::is_overdue(instance, subscription, delivery.attempt) {
+            Outcome::Overdue
+        } else {
+            mine.push(delivery);
+            continue;
+        };
+        settle::settle(instance, subscription, delivery, &outcome).await;
+    }
+    if mine.is_empty() {
+        return;
+    }
+    let mut undecodable = Vec::new();
+    let incoming = |delivery: &Delivery| Incoming { envelope: delivery.envelope.clone(), attempt: delivery.attempt };
+    let batch = mine.iter().map(incoming).collect();
+    let call = || {
+        let ErasedHandler::Batch { call, .. } = &subscription.handler else {
+            return Err(Error::msg("the handler takes no batches"));
+        };
+        let BatchCall { future, undecodable: failed } = call(batch);
+        undecodable = failed;
+        Ok(future.unwrap_or_else(|| Box::pin(std::future::ready(Ok(())))))
+    };
+    let outcome = attempt::limited(&instance.clock, subscription.timeout, call, &mut mine).await;
+    for (index, delivery) in mine.into_iter().enumerate() {
+        let own = undecodable.iter().position(|(at, _)| *at == index);
+        let own = own.map(|at| Outcome::Undecodable(undecodable.swap_remove(at).1));
+        settle::settle(instance, subscription, delivery, own.as_ref().unwrap_or(&outcome)).await;
+    }
+}

@@ -1,0 +1,149 @@
+//! What an outcome means for an event: handled, again later, or dead. The one place that acks.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bis_broker::{Delivery, SettleError};
+use bis_core::{DeadReason, RetryPolicy, format_duration};
+
+use super::{Subscription, attempt::timeout_text, dead_letter};
+use crate::{Error, instance::Instance};
+
+/// Where a broker counts deliveries that never started, so many attempts beyond the policy's are still made, so that no
+/// event dies unseen.
+const UNCERTAIN_ATTEMPTS: u32 = 3;
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Handled,
+    /// The event was meant for another subscription.
+    Skipped,
+    Failed(Error),
+    TimedOut(Duration),
+    Panicked(String),
+    Undecodable(Error),
+    /// All attempts were made before, and the last one left no outcome.
+    Overdue,
+}
+
+/// What becomes of the event.
+#[derive(Debug, PartialEq)]
+enum Decision {
+    Ack,
+    Retry(String),
+    Dead(DeadReason, String),
+}
+
+/// Whether every attempt that the policy allows was made before this one.
+pub(super) fn is_overdue(instance: &Instance, subscription: &Subscription, attempt: u32) -> bool {
+    let certain = instance.broker.capabilities().uncounted_release;
+    let slack = if certain { 0 } else { UNCERTAIN_ATTEMPTS };
+    attempt > subscription.retry.max_attempts.saturating_add(slack)
+}
+
+fn decide(outcome: &Outcome, policy: &RetryPolicy, attempt: u32) -> Decision {
+    let error = match outcome {
+        Outcome::Handled | Outcome::Skipped => return Decision::Ack,
+        Outcome::Undecodable(error) => return Decision::Dead(DeadReason::Undecodable, format!("{error:#}")),
+        Outcome::Failed(error) if error.is_permanent() => {
+            return Decision::Dead(DeadReason::Permanent, format!("{error:#}"));
+        }
+        Outcome::Overdue => {
+            let text = "the last attempt left no outcome: the process ended, or the dead letter could not be kept";
+            return Decision::Dead(DeadReason::Exhausted, text.to_owned());
+        }
+        Outcome::Failed(error) => format!("{error:#}"),
+        Outcome::TimedOut(timeout) => timeout_text(*timeout),
+        Outcome::Panicked(text) => format!("the handler panicked: {text}"),
+    };
+    if policy.is_exhausted(attempt) {
+        Decision::Dead(DeadReason::Exhausted, error)
+    } else {
+        Decision::Retry(error)
+    }
+}
+
+/// Tells the broker what becomes of the event.
+pub(super) async fn settle(
+    instance: &Arc<Instance>,
+    subscription: &Subscription,
+    delivery: Delivery,
+    outcome: &Outcome,
+) {
+    let attempt = delivery.attempt;
+    let result = match decide(outcome, &subscription.retry, attempt) {
+        Decision::Ack => delivery.settle.ack().await,
+        Decision::Retry(error) => {
+            let wait = subscription.retry.backoff(attempt, fastrand::f64());
+            tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler failed");
+            delivery.settle.retry(wait).await
+        }
+        Decision::Dead(reason, error) => bury(instance, subscription, delivery, reason, error).await,
+    };
+    if let Err(SettleError::Lost | SettleError::Closed) = result {
+        tracing::debug!(%subscription, attempt, "the delivery was no longer held here and comes again");
+    }
+}
+
+/// Keeps the dead letter, and acks only then. Where it cannot be kept, the event comes again.
+async fn bury(
+    instance: &Arc<Instance>,
+    subscription: &Subscription,
+    delivery: Delivery,
+    reason: DeadReason,
+    error: String,
+) -> Result<(), SettleError> {
+    let attempts = delivery.attempt;
+    match dead_letter::keep(instance, subscription, &delivery.envelope, attempts, reason, &error).await {
+        Ok(()) => {
+            tracing::error!(%subscription, attempts, ?reason, error, "the event is a dead letter now");
+            delivery.settle.ack().await
+        }
+        Err(unkept) => {
+            let wait = subscription.retry.backoff(attempts, fastrand::f64());
+            tracing::error!(%subscription, attempts, ?reason, error, %unkept, "the dead letter could not be kept; the event comes again");
+            delivery.settle.retry(wait).await
+        }
+    }
+}
+
+impl fmt::Display for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(outcome: &Outcome, attempt: u32, reason: Option<DeadReason>) {
+        let policy = RetryPolicy { max_attempts: 3, ..RetryPolicy::DEFAULT };
+        match (decide(outcome, &policy, attempt), reason) {
+            (Decision::Dead(got, _), Some(want)) => assert_eq!(got, want),
+            (Decision::Retry(_), None) => {}
+            (decision, reason) => panic!("{decision:?} where {reason:?} was due"),
+        }
+    }
+
+    #[test]
+    fn errors_timeouts_and_panics_are_retried_until_the_last_attempt() {
+        let outcomes = [
+            Outcome::Failed(Error::msg("x")),
+            Outcome::TimedOut(Duration::from_secs(1)),
+            Outcome::Panicked("x".into()),
+        ];
+        for outcome in &outcomes {
+            check(outcome, 2, None);
+            check(outcome, 3, Some(DeadReason::Exhausted));
+            check(outcome, 9, Some(DeadReason::Exhausted));
+        }
+    }
+
+    #[test]
+    fn what_no_retry_cures_is_dead_at_once() {
+        check(&Outcome::Failed(Error::permanent("x")), 1, Some(DeadReason::Permanent));
+        check(&Outcome::Undecodable(Error::msg("x")), 1, Some(DeadReason::Undecodable));
+    }
+}

@@ -1,0 +1,157 @@
+//! What surrounds the code of a handler or an endpoint: its trace, the event that it handles, its service and its
+//! deadline. It travels with the task, not with the thread; a task that the handler spawns starts without one.
+
+use std::{future::Future, time::SystemTime};
+
+use bis_core::{EventId, TraceContext};
+
+tokio::task_local! {
+    static CURRENT: Scope;
+}
+
+/// A place in a trace, as the header `traceparent` carries it (<https://www.w3.org/TR/trace-context/>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// The trace; never zero.
+    pub(crate) trace: u128,
+    /// The span; never zero.
+    pub(crate) span: u64,
+    /// Whether the producer asks for the trace to be kept.
+    pub(crate) sampled: bool,
+}
+
+impl Span {
+    /// The first span of a new trace.
+    pub(crate) fn root() -> Self {
+        Self { trace: fastrand::u128(1..), span: fastrand::u64(1..), sampled: true }
+    }
+
+    /// A span under this one.
+    pub(crate) fn child(self) -> Self {
+        Self { span: fastrand::u64(1..), ..self }
+    }
+
+    /// The header's text, version `00`.
+    pub(crate) fn traceparent(self) -> String {
+        let mut text = String::with_capacity(55);
+        text.push_str("00-");
+        push_hex(&mut text, self.trace, 32);
+        text.push('-');
+        push_hex(&mut text, self.span.into(), 16);
+        text.push_str(if self.sampled { "-01" } else { "-00" });
+        text
+    }
+
+    /// Reads the header's text; of a version above `00`, the part that every version begins with.
+    pub(crate) fn parse(traceparent: &str) -> Option<Self> {
+        let mut parts = traceparent.split('-');
+        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let sizes_fit = version.len() == 2 && trace.len() == 32 && span.len() == 16 && flags.len() == 2;
+        if !sizes_fit || version == "ff" || (version == "00" && parts.next().is_some()) {
+            return None;
+        }
+        u8::from_str_radix(version, 16).ok()?;
+        let trace = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
+        let span = u64::from_str_radix(span, 16).ok().filter(|id| *id != 0)?;
+        let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
+        Some(Self { trace, span, sampled })
+    }
+}
+
+fn push_hex(text: &mut String, number: u128, digits: u32) {
+    for place in (0..digits).rev() {
+        let digit = (number >> (place * 4)) as u32 & 0xf;
+        text.push(char::from_digit(digit, 16).expect("four bits are one hexadecimal digit"));
+    }
+}
+
+/// What surrounds the running code.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    /// The span of the handler's run or of the request.
+    pub(crate) span: Span,
+    /// The trace state that came along, handed on as it is.
+    pub(crate) tracestate: Option<String>,
+    /// The event that is being handled.
+    pub(crate) cause: Option<EventId>,
+    /// The service that the handler belongs to.
+    pub(crate) service: Option<&'static str>,
+    /// When the caller stops waiting.
+    pub(crate) deadline: Option<SystemTime>,
+    /// The run that virtual time accounts for, when time is virtual.
+    pub(crate) activity: Option<u64>,
+}
+
+impl Scope {
+    /// A scope in the trace that came along, or in a new one.
+    pub(crate) fn continuing(parent: Option<&TraceContext>) -> Self {
+        let span = parent.and_then(|context| Span::parse(&context.traceparent));
+        Self {
+            span: span.map_or_else(Span::root, Span::child),
+            tracestate: span.and_then(|_| parent?.tracestate.clone()),
+            cause: None,
+            service: None,
+            deadline: None,
+            activity: None,
+        }
+    }
+
+    /// The scope of the running task, if it has one.
+    pub(crate) fn current() -> Option<Self> {
+        CURRENT.try_with(Self::clone).ok()
+    }
+
+    /// Looks at the scope of the running task without copying it.
+    pub(crate) fn with<R>(look: impl FnOnce(Option<&Self>) -> R) -> R {
+        let mut look = Some(look);
+        let mut call = |scope: Option<&Self>| look.take().map(|look| look(scope));
+        let seen = CURRENT.try_with(|scope| call(Some(scope))).unwrap_or_else(|_| call(None));
+        seen.expect("the scope is looked at once")
+    }
+
+    /// Runs a future in this scope.
+    pub(crate) async fn run<F: Future>(self, future: F) -> F::Output {
+        CURRENT.scope(self, future).await
+    }
+
+    /// The headers for what this scope sends out.
+    pub(crate) fn trace_context(&self) -> TraceContext {
+        TraceContext { traceparent: self.span.traceparent(), tracestate: self.tracestate.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceparent_is_read_as_it_was_written() {
+        let span = Span::root();
+        assert_eq!(Span::parse(&span.traceparent()), Some(span));
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+        assert_eq!(Span::parse(text).unwrap().traceparent(), text);
+        assert_eq!(span.child().trace, span.trace);
+        assert_ne!(span.child().span, span.span);
+    }
+
+    #[test]
+    fn what_the_standard_forbids_is_no_traceparent() {
+        for bad in [
+            "",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "00-xbf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(Span::parse(bad), None, "{bad}");
+        }
+        assert!(Span::parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-later").is_some());
+    }
+
+    #[test]
+    fn outside_a_handler_there_is_no_scope() {
+        assert!(Scope::current().is_none());
+        assert!(Scope::with(|scope| scope.is_none()));
+    }
+}

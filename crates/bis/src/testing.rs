@@ -1,0 +1,12 @@
+//! Tests of a whole app in one process: its own runtime, its own memory broker, its own time. Tests that run at once do
+//! not meet.
+
+mod app;
+mod keeper;
+mod recorder;
+mod run;
+
+pub use app::{NotSettled, TestApp};
+pub use run::{TestOutcome, run_test};
+
+pub(crate) use recorder::Recorder;

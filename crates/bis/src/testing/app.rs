@@ -1,0 +1,257 @@
+//! What a test does with its app: requests, events, waiting until all is settled, and looking at what came of it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{Method, header},
+    response::Response,
+};
+use bis_core::{DeadLetter, EventId, TopicName};
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Notify;
+
+use super::Recorder;
+use crate::{
+    Context, Delivery, Error, Event, PublishError, Result, Topic,
+    http::{self, Routers},
+    publish,
+    registry::Incoming,
+    time::VirtualClock,
+};
+
+/// The most events that may be published while a test settles: what goes on after so many goes on for ever.
+const MAX_EVENTS: u64 = 100_000;
+
+/// How long settling may take, of real time.
+const MAX_REAL_TIME: Duration = Duration::from_secs(60);
+
+/// The largest answer that a test reads, in bytes.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// A running app that belongs to one test.
+///
+/// Events go through memory and time is virtual: it starts at the present and moves only while the test settles, or while
+/// something waits in [`bis::time::sleep`](crate::time::sleep) and nothing else is left to run.
+#[derive(Debug)]
+pub struct TestApp {
+    routers: Routers,
+    recorder: Arc<Recorder>,
+    time: Arc<VirtualClock>,
+    settled: Arc<Notify>,
+}
+
+/// Why an app does not settle.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotSettled {
+    /// Events cause events without end.
+    #[error(
+        "the app does not settle: {events} events were published and more keep coming, the latest on {}; does a handler publish what leads back to itself?", latest.join(", ")
+    )]
+    Endless {
+        /// How many were published.
+        events: u64,
+        /// The topics and publishers of the latest ones.
+        latest: Vec<String>,
+    },
+    /// Handlers still run.
+    #[error("the app does not settle: after {} s of real time these handlers still run or retry: {}", limit.as_secs(), running.join(", "))]
+    Hanging {
+        /// How long was waited.
+        limit: Duration,
+        /// The subscriptions.
+        running: Vec<String>,
+    },
+}
+
+impl TestApp {
+    pub(super) fn new(
+        routers: Routers,
+        recorder: Arc<Recorder>,
+        time: Arc<VirtualClock>,
+        settled: Arc<Notify>,
+    ) -> Self {
+        Self { routers, recorder, time, settled }
+    }
+
+    /// Sends a GET request to the public router, without a socket, and reads the answer as JSON; an answer that is no JSON
+    /// reads as text, an empty one as `()`.
+    ///
+    /// # Errors
+    /// When the status is not a success, with the status and text of the answer, or the answer is not an `R`.
+    pub async fn get<R: DeserializeOwned>(&self, path: &str) -> Result<R> {
+        self.call(Method::GET, path, Body::empty()).await
+    }
+
+    /// Sends a POST request with a JSON body; the rest as [`TestApp::get`].
+    ///
+    /// # Errors
+    /// As [`TestApp::get`].
+    pub async fn post<R: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<R> {
+        self.call(Method::POST, path, json(body)?).await
+    }
+
+    /// Sends a PUT request with a JSON body; the rest as [`TestApp::get`].
+    ///
+    /// # Errors
+    /// As [`TestApp::get`].
+    pub async fn put<R: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<R> {
+        self.call(Method::PUT, path, json(body)?).await
+    }
+
+    /// Sends a DELETE request; the rest as [`TestApp::get`].
+    ///
+    /// # Errors
+    /// As [`TestApp::get`].
+    pub async fn delete<R: DeserializeOwned>(&self, path: &str) -> Result<R> {
+        self.call(Method::DELETE, path, Body::empty()).await
+    }
+
+    /// Sends any request to the public router, without a socket, and returns its answer as it is.
+    pub async fn request(&self, request: Request) -> Response {
+        http::answer(&self.routers.public, request).await
+    }
+
+    async fn call<R: DeserializeOwned>(&self, method: Method, path: &str, body: Body) -> Result<R> {
+        let request = Request::builder().method(&method).uri(path).header(header::CONTENT_TYPE, "application/json");
+        let response = self.request(request.body(body).context("the path is not valid")?).await;
+        let status = response.status();
+        let bytes = axum::body::to_bytes(response.into_body(), MAX_ANSWER).await.context("read the answer")?;
+        if !status.is_success() {
+            let text = String::from_utf8_lossy(&bytes);
+            return Err(Error::status(status, format!("{method} {path} answered {status}: {text}")));
+        }
+        read(&bytes).with_context_of(&method, path)
+    }
+
+    /// Publishes an event, as the app's own code does.
+    ///
+    /// # Errors
+    /// As publishing in a handler.
+    pub async fn publish<T: Event>(&self, topic: &Topic<T>, event: &T) -> Result<EventId, PublishError> {
+        topic.publish(event).await
+    }
+
+    /// Publishes bytes as they are, as another system would that writes what it likes.
+    ///
+    /// # Errors
+    /// When the broker does not take them.
+    pub async fn publish_bytes<T>(
+        &self,
+        topic: &Topic<T>,
+        data: impl Into<Bytes>,
+    ) -> Result<EventId, PublishError> {
+        publish::bytes(topic.name(), data.into()).await
+    }
+
+    /// Waits until every event is handled or dead, with all that its handlers published, and all retries and delays.
+    /// Time jumps from one to the next.
+    ///
+    /// Tasks that nobody waits for, and their [`sleep`](crate::time::sleep)s, do not hold it up.
+    ///
+    /// # Panics
+    /// When the app does not settle; the text says what keeps it busy. See [`TestApp::try_settle`].
+    #[track_caller]
+    pub fn settle(&self) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            if let Err(error) = self.try_settle().await {
+                panic!("{caller}: {error}");
+            }
+        }
+    }
+
+    /// As [`TestApp::settle`], with an error in place of a panic.
+    ///
+    /// # Errors
+    /// When 100,000 events were published meanwhile and more keep coming, or a minute of real time is over.
+    pub async fn try_settle(&self) -> Result<(), NotSettled> {
+        self.recorder.allow(MAX_EVENTS);
+        let settling = VirtualClock::settle(&self.time);
+        let result = tokio::select! {
+            biased;
+            () = self.recorder.overflow() => {
+                Err(NotSettled::Endless { events: MAX_EVENTS, latest: self.recorder.latest(100) })
+            }
+            () = self.settled.notified() => Ok(()),
+            () = tokio::time::sleep(MAX_REAL_TIME) => {
+                Err(NotSettled::Hanging { limit: MAX_REAL_TIME, running: self.time.running() })
+            }
+        };
+        drop(settling);
+        self.recorder.allow(0);
+        result
+    }
+
+    /// The present of the app's time.
+    pub fn now(&self) -> SystemTime {
+        self.time.now()
+    }
+
+    /// The events that were published on a topic, in order, by the test or by the app.
+    ///
+    /// # Panics
+    /// When one is no `T`; those of [`TestApp::publish_bytes`] may be.
+    #[track_caller]
+    pub fn published<T>(&self, topic: &Topic<T>) -> Vec<T> {
+        self.deliveries(topic).into_iter().map(Delivery::into_event).collect()
+    }
+
+    /// As [`TestApp::published`], with id, key, attributes and what else travels along. The attempt is 0.
+    ///
+    /// # Panics
+    /// As [`TestApp::published`].
+    #[track_caller]
+    pub fn deliveries<T>(&self, topic: &Topic<T>) -> Vec<Delivery<T>> {
+        let decode = |envelope| match topic.decode(Incoming { envelope, attempt: 0 }) {
+            Ok(delivery) => delivery,
+            Err(error) => panic!("an event on `{}` cannot be read: {error:#}", topic.name()),
+        };
+        self.recorder.of(topic.name()).into_iter().map(decode).collect()
+    }
+
+    /// The dead letters of a topic's events, in order.
+    pub fn dead<T>(&self, topic: &Topic<T>) -> Vec<DeadLetter> {
+        let mut letters: Vec<DeadLetter> = self
+            .recorder
+            .of(&TopicName::DEAD)
+            .iter()
+            .map(|envelope| serde_json::from_slice(&envelope.data).expect("the runtime wrote it"))
+            .filter(|letter: &DeadLetter| letter.topic == *topic.name())
+            .collect();
+        letters.dedup_by(|second, first| second.id == first.id);
+        letters
+    }
+}
+
+fn json(body: &impl Serialize) -> Result<Body> {
+    Ok(Body::from(serde_json::to_vec(body).context("the request's body does not serialize")?))
+}
+
+fn read<R: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<R> {
+    if bytes.is_empty() {
+        return serde_json::from_value(serde_json::Value::Null);
+    }
+    serde_json::from_slice(bytes).or_else(|error| match std::str::from_utf8(bytes) {
+        // Text that is no JSON at all; JSON of another type keeps its own error.
+        Ok(text) if serde_json::from_slice::<serde_json::Value>(bytes).is_err() => {
+            serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| error)
+        }
+        _ => Err(error),
+    })
+}
+
+trait WithContextOf<R> {
+    fn with_context_of(self, method: &Method, path: &str) -> Result<R>;
+}
+
+impl<R> WithContextOf<R> for serde_json::Result<R> {
+    fn with_context_of(self, method: &Method, path: &str) -> Result<R> {
+        self.context(format_args!("the answer to {method} {path} is no `{}`", std::any::type_name::<R>()))
+    }
+}

@@ -1,0 +1,356 @@
+//! Delivery through the public surface: what becomes of an event that a handler takes, refuses, or never finishes.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::SystemTime,
+};
+
+use bis::{DeadReason, prelude::*};
+
+bis::service!("orders");
+
+mod this {
+    bis::app!(services: [crate]);
+}
+
+#[derive(Debug, Clone, PartialEq, Event, Serialize, Deserialize)]
+struct Order {
+    #[event(key)]
+    id: u32,
+    #[event(attribute)]
+    region: String,
+}
+
+impl Order {
+    fn new(id: u32) -> Self {
+        Self { id, region: "eu".into() }
+    }
+}
+
+static PLACED: Topic<Order> = Topic::new("order-placed");
+static SHIPPED: Topic<Order> = Topic::new("order-shipped");
+
+#[subscription(PLACED)]
+async fn ship(order: Delivery<Order>) -> Result<()> {
+    SHIPPED.publish(&order).await?;
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn an_event_is_handled_and_causes_another(app: TestApp) -> Result<()> {
+    let id = app.publish(&PLACED, &Order::new(7)).await?;
+    app.settle().await;
+    assert_eq!(app.published(&SHIPPED), [Order::new(7)]);
+    let [placed, shipped] = [&app.deliveries(&PLACED)[0], &app.deliveries(&SHIPPED)[0]];
+    assert_eq!((placed.id(), shipped.cause()), (&id, Some(&id)));
+    assert_eq!((shipped.key(), &*shipped.attributes()["region"]), (Some("7"), "eu"));
+    assert!(app.dead(&PLACED).is_empty());
+    Ok(())
+}
+
+// ---- retries
+
+static FLAKY: Topic<Order> = Topic::new("flaky");
+
+type Runs = Mutex<Vec<(u32, u32, SystemTime)>>;
+
+fn record(runs: &Runs, order: &Delivery<Order>) {
+    runs.lock().unwrap().push((order.event().id, order.attempt(), bis::time::now()));
+}
+
+fn of(runs: &Runs, id: u32) -> Vec<(u32, SystemTime)> {
+    runs.lock().unwrap().iter().filter(|run| run.0 == id).map(|run| (run.1, run.2)).collect()
+}
+
+static FLAKY_RUNS: Runs = Mutex::new(Vec::new());
+
+#[subscription(FLAKY, retry(max = 4, min_backoff = "1s", max_backoff = "5m"))]
+async fn fail_at_first(order: Delivery<Order>) -> Result<()> {
+    record(&FLAKY_RUNS, &order);
+    match order.event().id {
+        1 if order.attempt() < 3 => Err(Error::msg("not yet")),
+        2 => Err(Error::msg("never")),
+        3 => Err(Error::permanent("cannot be")),
+        4 => panic!("by accident"),
+        5 => {
+            bis::time::sleep(Duration::from_secs(3600)).await;
+            Ok(())
+        }
+        6 => std::future::pending().await,
+        _ => Ok(()),
+    }
+}
+
+#[track_caller]
+fn check_backoff(runs: &[(u32, SystemTime)], attempts: u32, floors: &[u64]) {
+    let counted: Vec<u32> = runs.iter().map(|run| run.0).collect();
+    assert_eq!(counted, (1..=attempts).collect::<Vec<_>>());
+    for (pair, floor) in runs.windows(2).zip(floors) {
+        let wait = pair[1].1.duration_since(pair[0].1).unwrap().as_secs_f64();
+        let floor = *floor as f64;
+        assert!((floor..=floor * 1.26).contains(&wait), "waited {wait} s where {floor} s was due");
+    }
+}
+
+#[bis::test(app = this::app)]
+async fn an_error_is_retried_with_doubling_waits_until_it_works(app: TestApp) -> Result<()> {
+    app.publish(&FLAKY, &Order::new(1)).await?;
+    app.settle().await;
+    check_backoff(&of(&FLAKY_RUNS, 1), 3, &[1, 2]);
+    assert!(app.dead(&FLAKY).is_empty());
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn an_event_that_never_works_is_a_dead_letter(app: TestApp) -> Result<()> {
+    let id = app.publish(&FLAKY, &Order::new(2)).await?;
+    app.settle().await;
+    check_backoff(&of(&FLAKY_RUNS, 2), 4, &[1, 2, 4]);
+    let [letter] = &app.dead(&FLAKY)[..] else { panic!("one letter is due") };
+    assert_eq!((letter.reason, letter.attempts, &*letter.error), (DeadReason::Exhausted, 4, "never"));
+    assert_eq!((&letter.event.id, letter.subscription.as_str()), (&id, "fail-at-first"));
+    assert_eq!(&letter.event.data[..], br#"{"id":2,"region":"eu"}"#);
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn a_permanent_error_is_dead_at_once(app: TestApp) -> Result<()> {
+    app.publish(&FLAKY, &Order::new(3)).await?;
+    app.settle().await;
+    let [letter] = &app.dead(&FLAKY)[..] else { panic!("one letter is due") };
+    assert_eq!((letter.reason, letter.attempts, &*letter.error), (DeadReason::Permanent, 1, "cannot be"));
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn a_panic_counts_as_an_error(app: TestApp) -> Result<()> {
+    app.publish(&FLAKY, &Order::new(4)).await?;
+    app.publish(&FLAKY, &Order::new(100)).await?;
+    app.settle().await;
+    let [letter] = &app.dead(&FLAKY)[..] else { panic!("one letter is due") };
+    assert_eq!((letter.reason, letter.attempts), (DeadReason::Exhausted, 4));
+    assert_eq!(letter.error, "the handler panicked: by accident");
+    assert_eq!(of(&FLAKY_RUNS, 100).len(), 1);
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn a_handler_that_outlives_its_timeout_is_cancelled_and_retried(app: TestApp) -> Result<()> {
+    app.publish(&FLAKY, &Order::new(5)).await?;
+    app.settle().await;
+    // Each run lasts the timeout of 30 s, then comes the wait.
+    check_backoff(&of(&FLAKY_RUNS, 5), 4, &[31, 32, 34]);
+    let [letter] = &app.dead(&FLAKY)[..] else { panic!("one letter is due") };
+    assert_eq!(letter.error, "the handler did not finish within 30s and was cancelled");
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn a_handler_that_hangs_on_anything_else_runs_into_its_timeout_too(app: TestApp) -> Result<()> {
+    app.publish(&FLAKY, &Order::new(6)).await?;
+    app.settle().await;
+    assert_eq!(app.dead(&FLAKY).len(), 1);
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn data_that_does_not_decode_is_dead_at_once_bytes_and_all(app: TestApp) -> Result<()> {
+    app.publish_bytes(&FLAKY, &b"\xff\x00 no json"[..]).await?;
+    app.settle().await;
+    let [letter] = &app.dead(&FLAKY)[..] else { panic!("one letter is due") };
+    assert_eq!((letter.reason, letter.attempts), (DeadReason::Undecodable, 1));
+    assert!(letter.error.starts_with("the data is no `Order`: "), "{}", letter.error);
+    assert_eq!(&letter.event.data[..], b"\xff\x00 no json");
+    Ok(())
+}
+
+// ---- publishing
+
+#[bis::test(app = this::app)]
+async fn a_publish_takes_a_delay_a_key_and_attributes(app: TestApp) -> Result<()> {
+    let before = app.now();
+    let order = Order::new(200);
+    let hour = Duration::from_secs(3600);
+    FLAKY.publish(&order).delay(hour).key("k").attribute("region", "us").attribute("more", "1").await?;
+    app.settle().await;
+    let runs = of(&FLAKY_RUNS, 200);
+    assert_eq!(runs.len(), 1);
+    assert_eq!(runs[0].1.duration_since(before).unwrap(), hour);
+    let published = &app.deliveries(&FLAKY)[0];
+    assert_eq!(published.key(), Some("k"));
+    assert_eq!((&*published.attributes()["region"], &*published.attributes()["more"]), ("us", "1"));
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn publish_all_has_a_result_for_each_event(app: TestApp) -> Result<()> {
+    let huge = Order { id: 301, region: "x".repeat(2_000_000) };
+    let results = FLAKY.publish_all(&[Order::new(300), huge, Order::new(302)]).await;
+    let is_ok: Vec<bool> = results.iter().map(|result| result.is_ok()).collect();
+    assert_eq!(is_ok, [true, false, true]);
+    let error = results[1].as_ref().unwrap_err().to_string();
+    assert!(error.contains("takes 1048576"), "{error}");
+    app.settle().await;
+    assert_eq!((of(&FLAKY_RUNS, 300).len(), of(&FLAKY_RUNS, 301).len(), of(&FLAKY_RUNS, 302).len()), (1, 0, 1));
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn a_topic_without_a_subscriber_takes_events(app: TestApp) -> Result<()> {
+    app.publish(&SHIPPED, &Order::new(1)).await?;
+    app.settle().await;
+    assert_eq!(app.published(&SHIPPED).len(), 1);
+    Ok(())
+}
+
+#[test]
+fn a_bare_thread_gets_an_error_with_a_remedy() {
+    let future = std::future::IntoFuture::into_future(PLACED.publish(&Order::new(1)));
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(Err(error)) = future.as_mut().poll(&mut context) else { panic!("an error is due") };
+    assert!(error.to_string().contains("Handle::current()"), "{error}");
+}
+
+// ---- batches
+
+static MANY: Topic<Order> = Topic::new("many");
+static BATCHES: Mutex<Vec<Vec<u32>>> = Mutex::new(Vec::new());
+
+#[subscription(MANY, batch(max = 3, wait = "10s"), retry(max = 2))]
+async fn take_many(orders: Vec<Delivery<Order>>) -> Result<()> {
+    let ids: Vec<u32> = orders.iter().map(|order| order.event().id).collect();
+    let fails = ids.iter().any(|id| id % 1000 == 666);
+    BATCHES.lock().unwrap().push(ids);
+    if fails { Err(Error::msg("one is bad")) } else { Ok(()) }
+}
+
+fn batches(range: std::ops::Range<u32>) -> Vec<Vec<u32>> {
+    let mut batches = BATCHES.lock().unwrap().clone();
+    batches.retain(|batch| range.contains(&batch[0]));
+    batches
+}
+
+#[bis::test(app = this::app)]
+async fn a_batch_is_full_or_has_waited(app: TestApp) -> Result<()> {
+    let before = app.now();
+    let orders: Vec<Order> = (1000..1005).map(Order::new).collect();
+    MANY.publish_all(&orders).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    app.settle().await;
+    assert_eq!(batches(1000..2000), [vec![1000, 1001, 1002], vec![1003, 1004]]);
+    assert_eq!(app.now().duration_since(before).unwrap(), Duration::from_secs(10));
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn a_batch_shares_its_result_and_what_does_not_decode_leaves_it(app: TestApp) -> Result<()> {
+    app.publish(&MANY, &Order::new(2001)).await?;
+    app.publish_bytes(&MANY, "no order").await?;
+    app.publish(&MANY, &Order::new(2666)).await?;
+    app.settle().await;
+    assert_eq!(batches(2000..3000).iter().flatten().count(), 4);
+    let mut reasons: Vec<_> = app.dead(&MANY).iter().map(|letter| (letter.reason, letter.attempts)).collect();
+    reasons.sort_by_key(|(_, attempts)| *attempts);
+    assert_eq!(
+        reasons,
+        [(DeadReason::Undecodable, 1), (DeadReason::Exhausted, 2), (DeadReason::Exhausted, 2)]
+    );
+    Ok(())
+}
+
+// ---- bounds
+
+static BUSY: Topic<Order> = Topic::new("busy");
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+#[subscription(BUSY, concurrency = 3)]
+async fn be_busy(_: Order) -> Result<()> {
+    let running = NOW.fetch_add(1, Ordering::SeqCst) + 1;
+    MOST.fetch_max(running, Ordering::SeqCst);
+    bis::time::sleep(Duration::from_secs(1)).await;
+    NOW.fetch_sub(1, Ordering::SeqCst);
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn no_more_handlers_run_than_the_bound(app: TestApp) -> Result<()> {
+    let before = app.now();
+    for id in 0..20 {
+        app.publish(&BUSY, &Order::new(id)).await?;
+    }
+    app.settle().await;
+    assert_eq!(MOST.load(Ordering::SeqCst), 3);
+    assert_eq!(app.now().duration_since(before).unwrap(), Duration::from_secs(7));
+    Ok(())
+}
+
+static HOPELESS: Topic<Order> = Topic::new("hopeless");
+
+#[subscription(HOPELESS, retry(max = 3))]
+async fn always_fail(_: Order) -> Result<()> {
+    Err(Error::msg("no"))
+}
+
+#[bis::test(app = this::app)]
+async fn ten_thousand_events_to_a_failing_handler_are_ten_thousand_dead_letters(app: TestApp) -> Result<()> {
+    let orders: Vec<Order> = (0..10_000).map(Order::new).collect();
+    HOPELESS.publish_all(&orders).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    app.settle().await;
+    let letters = app.dead(&HOPELESS);
+    assert_eq!(letters.len(), 10_000);
+    assert!(letters.iter().all(|letter| letter.attempts == 3));
+    Ok(())
+}
+
+static PING: Topic<Order> = Topic::new("ping");
+static PONG: Topic<Order> = Topic::new("pong");
+
+#[subscription(PING)]
+async fn ping(order: Order) -> Result<()> {
+    PONG.publish(&order).await?;
+    Ok(())
+}
+
+#[subscription(PONG)]
+async fn pong(order: Order) -> Result<()> {
+    PING.publish(&order).await?;
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn an_endless_cascade_is_named(app: TestApp) -> Result<()> {
+    app.publish(&PING, &Order::new(1)).await?;
+    let error = app.try_settle().await.unwrap_err().to_string();
+    assert!(error.contains("`ping` by `/bis/orders`, `pong` by `/bis/orders`"), "{error}");
+    Ok(())
+}
+
+// ---- order
+
+static IN_ORDER: Topic<Order> = Topic::new("in-order").ordered();
+static ORDER: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+#[subscription(IN_ORDER, retry(max = 3))]
+async fn follow(order: Delivery<Order>) -> Result<()> {
+    if order.event().id == 1 && order.attempt() == 1 {
+        return Err(Error::msg("the first one fails at first"));
+    }
+    ORDER.lock().unwrap().push(order.event().id);
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn events_of_a_key_wait_for_the_one_that_is_retried(app: TestApp) -> Result<()> {
+
+    for id in [1, 2, 3] {
+        IN_ORDER.publish(&Order::new(id)).key("same").await?;
+    }
+    IN_ORDER.publish(&Order::new(9)).key("other").await?;
+    app.settle().await;
+    assert_eq!(*ORDER.lock().unwrap(), [9, 1, 2, 3]);
+    Ok(())
+}
