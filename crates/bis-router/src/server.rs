@@ -69,7 +69,8 @@ pub(crate) async fn listen_tcp(server: Arc<Server>, listener: TcpListener) {
 pub(crate) async fn listen_http(server: Arc<Server>, listener: TcpListener) {
     let stopping = Arc::clone(&server.shared);
     let routes = http::routes(server);
-    let served = axum::serve(listener, routes).with_graceful_shutdown(async move { stopping.stopped().await });
+    let served =
+        axum::serve(listener, routes).with_graceful_shutdown(async move { stopping.stopped().await });
     if let Err(error) = served.await {
         tracing::error!(%error, "the HTTP API stopped");
     }

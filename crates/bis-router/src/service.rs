@@ -62,7 +62,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// The address is open to other machines, and that was not allowed.
-    #[error("`{0}` can be reached from other machines and the router has no authentication; allow it, or listen on 127.0.0.1")]
+    #[error(
+        "`{0}` can be reached from other machines and the router has no authentication; allow it, or listen on 127.0.0.1"
+    )]
     Remote(SocketAddr),
 }
 

@@ -318,9 +318,9 @@ impl State {
     /// together too large.
     pub(crate) fn expired_segments(&self, now: Time, age_ns: u64, bytes: u64) -> Vec<u64> {
         let is_handled = |topics: &HashMap<u32, (u64, u64)>| {
-            topics.iter().all(|(id, (_, end))| {
-                self.topics.get(id).is_none_or(|topic| *end <= topic.handled_below())
-            })
+            topics
+                .iter()
+                .all(|(id, (_, end))| self.topics.get(id).is_none_or(|topic| *end <= topic.handled_below()))
         };
         let handled: Vec<_> = self.log.sealed().filter(|(_, sealed)| is_handled(&sealed.topics)).collect();
         let mut total: u64 = handled.iter().map(|(_, sealed)| sealed.bytes).sum();

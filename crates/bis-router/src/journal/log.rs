@@ -296,7 +296,12 @@ pub(crate) fn read_offsets(file: &dyn DiskFile, segment: u64) -> io::Result<Segm
         }
     });
     for damage in scanned.damage {
-        tracing::error!(segment, offset = damage.offset, bytes = damage.bytes, "damaged bytes in the journal");
+        tracing::error!(
+            segment,
+            offset = damage.offset,
+            bytes = damage.bytes,
+            "damaged bytes in the journal"
+        );
     }
     Ok(offsets)
 }

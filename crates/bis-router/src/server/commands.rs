@@ -23,7 +23,9 @@ impl Connection {
     /// Carries out a command; an error is sent, and ends the connection if it is fatal.
     pub(super) fn execute(&mut self, command: Command, state: &mut State) -> Result<(), ProtocolError> {
         match command {
-            Command::Publish { topic, body } => self.publish(state, &topic, &[body], ProtocolError::publish_failed),
+            Command::Publish { topic, body } => {
+                self.publish(state, &topic, &[body], ProtocolError::publish_failed)
+            }
             Command::MultiPublish { topic, bodies } => {
                 self.publish(state, &topic, &bodies, ProtocolError::multi_publish_failed)
             }
@@ -142,7 +144,8 @@ impl Connection {
             millis => Some(from_millis(millis)),
         };
         if asked.msg_timeout > 0 {
-            self.message_timeout = from_millis(asked.msg_timeout).min(self.server.options.max_message_timeout);
+            self.message_timeout =
+                from_millis(asked.msg_timeout).min(self.server.options.max_message_timeout);
         }
         self.client = Arc::new(ClientInfo {
             client_id: asked.client_id.clone(),

@@ -219,9 +219,7 @@ async fn channel_action(
             }
             Action::Delete => state.delete_channel(topic, &channel),
             Action::Empty => state.empty_channel(topic, &channel),
-            Action::Pause | Action::Unpause => {
-                state.pause_channel(topic, &channel, action == Action::Pause)
-            }
+            Action::Pause | Action::Unpause => state.pause_channel(topic, &channel, action == Action::Pause),
         };
         if !is_there {
             return Err(missing("CHANNEL_NOT_FOUND"));

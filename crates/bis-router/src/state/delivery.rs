@@ -151,9 +151,9 @@ impl State {
 
     /// The consumer takes messages while fewer than this are in flight.
     pub(crate) fn set_ready(&mut self, subscription: &Subscription, ready: u32) {
-        let consumer = self.subscribed(subscription).and_then(|channel| {
-            channel.consumers.get_mut(&subscription.consumer)
-        });
+        let consumer = self
+            .subscribed(subscription)
+            .and_then(|channel| channel.consumers.get_mut(&subscription.consumer));
         if let Some(consumer) = consumer {
             consumer.ready = ready;
         }

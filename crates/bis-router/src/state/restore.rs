@@ -29,7 +29,9 @@ pub(crate) struct Restored {
 pub(crate) fn restore(disk: &Arc<dyn Disk>, segment_bytes: u64, now: Time) -> io::Result<Restored> {
     let (checkpoint, checkpoint_damaged) = Checkpoint::load(disk)?;
     if checkpoint_damaged {
-        tracing::error!("the newest checkpoint is damaged; going on from the one before, or from the journal alone");
+        tracing::error!(
+            "the newest checkpoint is damaged; going on from the one before, or from the journal alone"
+        );
     }
     let checkpoint = checkpoint.unwrap_or_default();
     let mut segments: Vec<u64> = disk.list()?.iter().filter_map(|name| segment_of(name)).collect();

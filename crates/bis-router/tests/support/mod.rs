@@ -1,0 +1,146 @@
+//! A plain NSQ client on blocking sockets, and a router on free ports. It knows nothing of the router's inside.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use bis_nsq::{Command, Frame, Message, Name, decode_frame};
+use bis_router::{Handle, Options, Router};
+use bytes::{Bytes, BytesMut};
+
+/// Options for free ports.
+pub fn options(folder: &Path) -> Options {
+    let mut options = Options::new(folder);
+    options.tcp_address.set_port(0);
+    options.http_address.set_port(0);
+    options
+}
+
+pub async fn start(folder: &Path) -> Handle {
+    Router::start(options(folder)).await.unwrap()
+}
+
+/// One connection.
+pub struct Client {
+    stream: TcpStream,
+    buffer: BytesMut,
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(b"  V2").unwrap();
+        Self { stream, buffer: BytesMut::new() }
+    }
+
+    pub fn subscribe(address: SocketAddr, topic: &str, channel: &str, ready: u32) -> Self {
+        let mut client = Self::connect(address);
+        client.send(&Command::Subscribe { topic: name(topic), channel: name(channel) });
+        assert_eq!(client.response(), "OK");
+        client.send(&Command::Ready(ready));
+        client
+    }
+
+    pub fn send(&mut self, command: &Command) {
+        let mut bytes = BytesMut::new();
+        command.encode(&mut bytes);
+        self.stream.write_all(&bytes).unwrap();
+    }
+
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    pub fn publish(&mut self, topic: &str, body: impl Into<Bytes>) {
+        self.send(&Command::Publish { topic: name(topic), body: body.into() });
+        assert_eq!(self.response(), "OK");
+    }
+
+    /// The next frame; `None` when the connection is closed.
+    pub fn try_frame(&mut self) -> Option<Frame> {
+        loop {
+            match decode_frame(&mut self.buffer, 64 * 1024 * 1024).unwrap() {
+                Some(Frame::Response(data)) if &data[..] == b"_heartbeat_" => {
+                    self.send(&Command::Nop);
+                    continue;
+                }
+                Some(frame) => return Some(frame),
+                None => {}
+            }
+            let mut chunk = [0; 64 * 1024];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return None,
+                Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("no frame came: {error}"),
+            }
+        }
+    }
+
+    pub fn response(&mut self) -> String {
+        match self.try_frame() {
+            Some(Frame::Response(data)) => String::from_utf8(data.to_vec()).unwrap(),
+            other => panic!("not a response: {other:?}"),
+        }
+    }
+
+    pub fn error(&mut self) -> String {
+        match self.try_frame() {
+            Some(Frame::Error(data)) => String::from_utf8(data.to_vec()).unwrap(),
+            other => panic!("not an error: {other:?}"),
+        }
+    }
+
+    pub fn message(&mut self) -> Message {
+        match self.try_frame() {
+            Some(Frame::Message(message)) => message,
+            other => panic!("not a message: {other:?}"),
+        }
+    }
+
+    pub fn finish(&mut self, message: &Message) {
+        self.send(&Command::Finish(message.id));
+    }
+
+    /// Whether nothing comes for so long.
+    pub fn is_quiet(&mut self, time: Duration) -> bool {
+        assert!(self.buffer.is_empty());
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let mut byte = [0; 1];
+        let quiet = matches!(self.stream.peek(&mut byte), Err(error) if matches!(error.kind(),
+            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut));
+        self.stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        quiet
+    }
+
+    pub fn is_closed(&mut self) -> bool {
+        self.try_frame().is_none()
+    }
+}
+
+pub fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// One HTTP request; the status and the body.
+pub fn http(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let status = text[9..12].parse().unwrap();
+    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    (status, body.to_owned())
+}
