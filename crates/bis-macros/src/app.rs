@@ -7,16 +7,14 @@ use quote::quote;
 use crate::support;
 
 /// The function that makes the app. It names each service's marker, which makes the linker keep the service.
-pub(crate) fn app(input: TokenStream) -> TokenStream {
+pub(crate) fn app(package: &str, input: TokenStream) -> TokenStream {
+    let name = bis_syntax::app_name(package);
     let mut errors = Errors::new();
     let services = AppArgs::parse(input, &mut errors).map(|args| args.services).unwrap_or_default();
     let function = quote! {
         /// The app with the services that `bis::app!` lists.
         pub fn app() -> ::bis::App {
-            ::bis::__private::app(
-                ::core::env!("CARGO_PKG_NAME"),
-                &[#(&#services::__BIS_SERVICE),*],
-            )
+            ::bis::__private::app(#name, &[#(&#services::__BIS_SERVICE),*])
         }
     };
     support::with_errors(function, errors)

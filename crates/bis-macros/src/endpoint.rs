@@ -5,7 +5,7 @@
 
 use bis_syntax::{Access, ApiArgs, Endpoint, Errors};
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Attribute, FnArg, ItemFn, Pat, ReturnType, Signature, Type, spanned::Spanned};
 
 use crate::support;
@@ -72,13 +72,16 @@ fn parameters(signature: &Signature) -> Vec<Parameter> {
     });
     let mut parameters: Vec<Parameter> = Vec::new();
     for (index, typed) in typed.enumerate() {
-        let (name, text) = match ident_in(&typed.pat) {
-            Some(name) if parameters.iter().all(|other| other.name != *name) => {
-                (name.clone(), name.to_string())
+        let text = ident_in(&typed.pat).map_or_else(|| (index + 1).to_string(), Ident::to_string);
+        let name = match ident_in(&typed.pat) {
+            // The function of the same name stands in the body, and would hide a parameter called like it.
+            Some(name) if *name != signature.ident && parameters.iter().all(|other| other.name != *name) => {
+                let mut name = name.clone();
+                name.set_span(Span::mixed_site());
+                name
             }
-            _ => (Ident::new(&format!("argument_{index}"), Span::call_site()), format!("{}", index + 1)),
+            _ => format_ident!("argument_{index}", span = Span::mixed_site()),
         };
-        let name = Ident::new(&name.to_string(), Span::mixed_site());
         parameters.push(Parameter { name, text, ty: (*typed.ty).clone() });
     }
     parameters

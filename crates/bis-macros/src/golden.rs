@@ -36,7 +36,7 @@ fn opened(tokens: TokenStream) -> TokenStream {
 
 #[core::prelude::v1::test]
 fn app_of_two_services() {
-    insta::assert_snapshot!(pretty(app::app(quote!(services: [orders, other_crate::shipping]))));
+    insta::assert_snapshot!(pretty(app::app("web_shop", quote!(services: [orders, other_crate::shipping]))));
 }
 
 #[core::prelude::v1::test]

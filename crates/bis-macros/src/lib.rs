@@ -25,7 +25,9 @@ use proc_macro::TokenStream;
 /// Each path is a module or a crate that calls [`service!`]. What is not listed is neither linked nor hosted.
 #[proc_macro]
 pub fn app(input: TokenStream) -> TokenStream {
-    app::app(input.into()).into()
+    // Cargo sets it for whatever it compiles; without cargo an app is called `app`.
+    let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
+    app::app(&package, input.into()).into()
 }
 
 /// Makes the module that it stands in a service: every handler and endpoint in it, and in the modules under it, belongs
