@@ -1,3 +1,36 @@
-//! The `bis` command.
+//! The `bis` command: reads arguments, runs one command, prints one kind of error, and ends with a documented exit code.
+//!
+//! It starts an application as a process and never links the application's runtime.
 
-fn main() {}
+mod arguments;
+mod check;
+mod commands;
+mod event_json;
+mod exit;
+mod failure;
+mod format;
+mod print;
+mod project;
+mod router_client;
+mod run;
+mod start;
+mod state;
+mod table;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::Arguments;
+
+fn main() -> ExitCode {
+    // The parent half of this is in `run::instance`: it comes before clap, because it is no command of the user's.
+    if let Some(code) = start::main() {
+        return code;
+    }
+    match commands::dispatch(Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => failure::report(&error),
+    }
+}

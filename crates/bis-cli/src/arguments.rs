@@ -1,0 +1,254 @@
+//! The command line: every command and flag, with the text that `--help` shows. No behaviour.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::format::{Format, GraphFormat};
+
+/// Event-driven backends in Rust: from source to running app.
+#[derive(Debug, Parser)]
+#[command(name = "bis", version, about, after_help = crate::exit::HELP, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a new application that runs and tests at once
+    New(New),
+    /// Build an application and run it with its event router; rebuild and hand over when a file is saved
+    Run(Run),
+    /// Read an application's source and report what is wrong with it, in milliseconds
+    Check(Check),
+    /// Print an application's services, topics, subscriptions and endpoints
+    Graph(Graph),
+    /// Explain a diagnostic, such as BIS0001
+    Explain(Explain),
+    /// Run the event router alone; the flags are those of nsqd
+    Router(Router),
+    /// List, follow and publish to topics
+    #[command(subcommand)]
+    Topic(Topic),
+    /// Look at dead letters and replay them
+    #[command(subcommand)]
+    Dead(Dead),
+    /// Say what is missing on this machine, and how to get it
+    Doctor(Doctor),
+}
+
+/// Arguments of `bis new`.
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// Name of the package, in kebab-case
+    pub(crate) name: String,
+    /// Folder to make; by default the name, in the current folder
+    #[arg(long)]
+    pub(crate) path: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Arguments of `bis run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Folder of the application
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// Port of the application on 127.0.0.1; a free one is taken when it is in use
+    #[arg(long, default_value_t = 4000)]
+    pub(crate) port: u16,
+    /// Port of the router on 127.0.0.1; its HTTP port is the next one
+    #[arg(long, default_value_t = 4150)]
+    pub(crate) router_port: u16,
+    /// Forget all events first
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Run beside other runs of the same application, with a router and data of its own
+    #[arg(long)]
+    pub(crate) namespace: Option<String>,
+    /// Program to run, when the package has several
+    #[arg(long)]
+    pub(crate) bin: Option<String>,
+    /// Build with optimisations
+    #[arg(long)]
+    pub(crate) release: bool,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Arguments of `bis check`.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Folder of the application
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Arguments of `bis graph`.
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// Folder of the application
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+    #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+    pub(crate) format: GraphFormat,
+}
+
+/// Arguments of `bis explain`.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// Code of a diagnostic; without one, all codes are listed
+    pub(crate) code: Option<String>,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Arguments of `bis router`. Durations are like nsqd's: `250ms`, `60s`, `15m`.
+#[derive(Debug, Args)]
+pub(crate) struct Router {
+    /// Address of the NSQ protocol
+    #[arg(long, default_value = "127.0.0.1:4150")]
+    pub(crate) tcp_address: String,
+    /// Address of the HTTP API
+    #[arg(long, default_value = "127.0.0.1:4151")]
+    pub(crate) http_address: String,
+    /// Folder of the journal
+    #[arg(long, default_value = "bis-router-data")]
+    pub(crate) data_path: PathBuf,
+    /// Largest message, in bytes
+    #[arg(long)]
+    pub(crate) max_msg_size: Option<usize>,
+    /// Largest body of a command, in bytes
+    #[arg(long)]
+    pub(crate) max_body_size: Option<usize>,
+    /// Most messages that a client may ask for at once
+    #[arg(long)]
+    pub(crate) max_rdy_count: Option<u32>,
+    /// Time after which a message that nobody finished is delivered again
+    #[arg(long)]
+    pub(crate) msg_timeout: Option<String>,
+    /// Longest time that a client may ask for with its own message timeout and TOUCH
+    #[arg(long)]
+    pub(crate) max_msg_timeout: Option<String>,
+    /// Longest delay of a deferred publish or a requeue
+    #[arg(long)]
+    pub(crate) max_req_timeout: Option<String>,
+    /// Allow addresses that other machines can reach, although the router has no authentication yet
+    #[arg(long)]
+    pub(crate) allow_remote: bool,
+    /// When a publish is answered: `always` after it is on the disk, `interval=100ms`, or `none`
+    #[arg(long, default_value = "always")]
+    pub(crate) sync: String,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Which router a command talks to.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Where {
+    /// TCP address of the router; by default that of the `bis run` of this folder's application
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) router: Option<String>,
+    /// HTTP address of the router; by default that of the `bis run` of this folder's application
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) router_http: Option<String>,
+    /// Namespace of the `bis run`
+    #[arg(long)]
+    pub(crate) namespace: Option<String>,
+    /// Folder of the application
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) app: PathBuf,
+}
+
+/// Arguments of `bis topic`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Topic {
+    /// List topics with their subscriptions and what waits there
+    Ls {
+        #[command(flatten)]
+        place: Where,
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Follow the events of a topic from now on; takes none away from its subscribers
+    Tail {
+        /// Name of the topic
+        topic: String,
+        /// End after this many events
+        #[arg(long, value_name = "N")]
+        limit: Option<u64>,
+        #[command(flatten)]
+        place: Where,
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Publish one event
+    Publish {
+        /// Name of the topic
+        topic: String,
+        /// The event as JSON; `-` reads it from stdin
+        event: String,
+        /// Send the bytes as they are, without a CloudEvents envelope around them
+        #[arg(long)]
+        raw: bool,
+        /// Ordering key of the event
+        #[arg(long, conflicts_with = "raw")]
+        key: Option<String>,
+        #[command(flatten)]
+        place: Where,
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+}
+
+/// Arguments of `bis dead`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dead {
+    /// List dead letters, grouped by subscription and error
+    Ls {
+        #[command(flatten)]
+        place: Where,
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Show one dead letter with its event
+    Show {
+        /// Id of the letter, or the start of one
+        id: String,
+        #[command(flatten)]
+        place: Where,
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Give dead letters to their subscription again
+    Replay {
+        /// Ids of letters, or the start of ones
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        ids: Vec<String>,
+        /// Every letter
+        #[arg(long)]
+        all: bool,
+        /// Only say what would be replayed
+        #[arg(long)]
+        dry_run: bool,
+        /// Replay this file's bytes in place of the event's data
+        #[arg(long, value_name = "FILE", conflicts_with = "all")]
+        edit: Option<PathBuf>,
+        #[command(flatten)]
+        place: Where,
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+}
+
+/// Arguments of `bis doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}

@@ -1,0 +1,68 @@
+//! Reading an application's source with the analyser, and how its diagnostics look on this terminal.
+
+use std::path::Path;
+
+use anstream::ColorChoice;
+use anyhow::Result;
+use bis_analyzer::Analysis;
+use bis_graph::{Colour, Severity};
+
+use crate::exit;
+use crate::failure::Failure;
+use crate::print::plural;
+
+/// What the analyser found.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    analysis: Analysis,
+}
+
+impl Checked {
+    /// Everything that was found.
+    pub(crate) fn analysis(&self) -> &Analysis {
+        &self.analysis
+    }
+
+    /// The diagnostics as people read them on stderr; empty when there are none.
+    pub(crate) fn text(&self) -> String {
+        let colour = match anstream::AutoStream::choice(&std::io::stderr()) {
+            ColorChoice::Never => Colour::Never,
+            _ => Colour::Always,
+        };
+        bis_graph::render::render_all(&self.analysis.diagnostics, &self.analysis.sources, colour)
+    }
+
+    /// How many errors there are.
+    pub(crate) fn errors(&self) -> usize {
+        self.count(Severity::Error)
+    }
+
+    /// How many warnings there are.
+    pub(crate) fn warnings(&self) -> usize {
+        self.count(Severity::Warning)
+    }
+
+    /// `2 errors, 1 warning`, or nothing when there are none.
+    pub(crate) fn summary(&self) -> Option<String> {
+        let counted =
+            |count: usize, noun: &str| (count > 0).then(|| format!("{count} {}", plural(count, noun)));
+        let parts: Vec<String> =
+            counted(self.errors(), "error").into_iter().chain(counted(self.warnings(), "warning")).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.analysis.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+    }
+}
+
+/// Reads the package in `folder`, or in the nearest folder above it.
+pub(crate) fn check(folder: &Path) -> Result<Checked> {
+    if !folder.is_dir() {
+        return Err(Failure::new(exit::NOT_FOUND, format!("there is no folder `{}`", folder.display()))
+            .help("give the folder of an application, or make one with `bis new NAME`")
+            .into());
+    }
+    let analysis = bis_analyzer::analyze(folder, &bis_analyzer::Options::default());
+    Ok(Checked { analysis })
+}

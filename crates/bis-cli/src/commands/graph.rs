@@ -1,0 +1,57 @@
+//! `bis graph`: what an application declares and how it is wired.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use bis_graph::{Access, Graph};
+
+use crate::arguments;
+use crate::check::check;
+use crate::exit;
+use crate::format::GraphFormat;
+use crate::print::{self, BOLD};
+
+/// Prints the graph; [`exit::APPLICATION`] when the source has errors, since parts may then be missing.
+pub(crate) fn run(arguments: &arguments::Graph) -> Result<ExitCode> {
+    let checked = check(&arguments.folder)?;
+    let graph = &checked.analysis().graph;
+    match arguments.format {
+        GraphFormat::Json => print::text(&(bis_graph::json::graph(graph) + "\n"))?,
+        GraphFormat::Mermaid => print::text(&bis_graph::mermaid::graph(graph))?,
+        GraphFormat::Text => print::text(&overview(graph)?)?,
+    }
+    if checked.errors() > 0 {
+        anstream::eprint!("{}", checked.text());
+        return Ok(exit::APPLICATION.into());
+    }
+    Ok(exit::DONE.into())
+}
+
+/// The application by service: what comes in, what it hears, what it publishes.
+fn overview(graph: &Graph) -> Result<String, std::fmt::Error> {
+    let mut out = String::new();
+    for service in &graph.services {
+        writeln!(out, "{BOLD}{}{BOLD:#}  {}", service.name, service.position)?;
+        for endpoint in graph.endpoints.iter().filter(|endpoint| endpoint.service == service.name) {
+            let access = match endpoint.access {
+                Access::Public => "",
+                Access::Private => " (private)",
+            };
+            writeln!(out, "  serves     {} {}{access}", endpoint.method, endpoint.path)?;
+        }
+        for mount in graph.mounts.iter().filter(|mount| mount.service == service.name) {
+            writeln!(out, "  serves     {}/*", mount.path.trim_end_matches('/'))?;
+        }
+        for subscription in
+            graph.subscriptions.iter().filter(|subscription| subscription.service == service.name)
+        {
+            writeln!(out, "  hears      {} as {}", subscription.topic, subscription.name)?;
+        }
+        for topic in graph.topics.iter().filter(|topic| topic.publishers.contains(&service.name)) {
+            let unheard = graph.subscriptions_of(&topic.name).next().is_none();
+            writeln!(out, "  publishes  {}{}", topic.name, if unheard { " (nobody hears it)" } else { "" })?;
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,34 @@
+//! `bis topic`: topics and what waits there, following events, publishing one.
+
+mod ls;
+mod publish;
+mod tail;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::arguments::Topic;
+use crate::exit;
+use crate::failure::Failure;
+
+/// Runs one of the commands on topics.
+pub(crate) fn run(arguments: Topic) -> Result<ExitCode> {
+    match arguments {
+        Topic::Ls { place, format } => ls::run(&place, format)?,
+        Topic::Tail { topic, limit, place, format } => tail::run(&topic, limit, &place, format)?,
+        Topic::Publish { topic, event, raw, key, place, format } => {
+            publish::run(&publish::Event { topic, text: event, raw, key }, &place, format)?;
+        }
+    }
+    Ok(exit::DONE.into())
+}
+
+/// The failure that a topic's name leads to, with the names that would have worked.
+fn unknown_topic(topic: &str, known: &[&str]) -> Failure {
+    let failure = Failure::new(exit::NOT_FOUND, format!("there is no topic `{topic}`"));
+    if known.is_empty() {
+        return failure.help("there is no topic at all yet; the application makes its topics when it starts");
+    }
+    failure.help(format!("there are: `{}`", known.join("`, `")))
+}

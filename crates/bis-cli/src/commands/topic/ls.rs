@@ -1,0 +1,75 @@
+//! `bis topic ls`: topics with their subscriptions, and what waits there.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::arguments::Where;
+use crate::format::Format;
+use crate::print;
+use crate::router_client::{ChannelStats, TopicStats};
+use crate::table::Table;
+use crate::target;
+
+/// Prints all topics of a router.
+pub(crate) fn run(place: &Where, format: Format) -> Result<()> {
+    let mut topics = target::http(place)?.stats()?.topics;
+    topics.sort_by(|one, other| one.topic_name.cmp(&other.topic_name));
+    match format {
+        Format::Json => print::json_line(&json!({ "topics": topics.iter().map(topic).collect::<Vec<_>>() }))?,
+        Format::Text if topics.is_empty() => {
+            anstream::eprintln!("there is no topic yet; the application makes its topics when it starts");
+        }
+        Format::Text => print::text(&table(&topics).to_string())?,
+    }
+    Ok(())
+}
+
+fn topic(topic: &TopicStats) -> Value {
+    json!({
+        "name": topic.topic_name,
+        "depth": topic.depth,
+        "messages": topic.message_count,
+        "channels": topic.channels.iter().map(channel).collect::<Vec<_>>(),
+    })
+}
+
+fn channel(channel: &ChannelStats) -> Value {
+    json!({
+        "name": channel.channel_name,
+        "depth": channel.depth,
+        "in_flight": channel.in_flight_count,
+        "deferred": channel.deferred_count,
+        "requeued": channel.requeue_count,
+        "consumers": channel.client_count,
+    })
+}
+
+fn table(topics: &[TopicStats]) -> Table {
+    let mut table =
+        Table::new(["TOPIC", "SUBSCRIPTION", "WAITING", "IN FLIGHT", "DEFERRED", "REQUEUED", "CONSUMERS"]);
+    for topic in topics {
+        if topic.channels.is_empty() {
+            table.row([
+                topic.topic_name.clone(),
+                "-".into(),
+                topic.depth.to_string(),
+                "0".into(),
+                "0".into(),
+                "0".into(),
+                "0".into(),
+            ]);
+        }
+        for channel in &topic.channels {
+            table.row([
+                topic.topic_name.clone(),
+                channel.channel_name.clone(),
+                channel.depth.to_string(),
+                channel.in_flight_count.to_string(),
+                channel.deferred_count.to_string(),
+                channel.requeue_count.to_string(),
+                channel.client_count.to_string(),
+            ]);
+        }
+    }
+    table
+}

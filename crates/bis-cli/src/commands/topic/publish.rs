@@ -1,0 +1,110 @@
+//! `bis topic publish`: one event, in the envelope that the application's own publishers use.
+
+use std::io::Read;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use bis_core::{Envelope, EventId, TopicName};
+use bis_graph::Graph;
+use serde_json::{Value, json};
+
+use crate::arguments::Where;
+use crate::check::check;
+use crate::commands::topic::unknown_topic;
+use crate::exit;
+use crate::failure::Failure;
+use crate::format::Format;
+use crate::print::{self, BOLD_GREEN};
+use crate::project::Project;
+use crate::target;
+
+/// Says who published, in the envelope's `source`.
+const SOURCE: &str = "/bis/cli";
+
+/// What to publish.
+#[derive(Debug)]
+pub(crate) struct Event {
+    /// The topic's name.
+    pub(crate) topic: String,
+    /// The event's data, or `-` for stdin.
+    pub(crate) text: String,
+    /// Without an envelope.
+    pub(crate) raw: bool,
+    /// The ordering key, in place of the one that the event's type declares.
+    pub(crate) key: Option<String>,
+}
+
+/// Publishes one event, and returns when the router has it.
+pub(crate) fn run(event: &Event, place: &Where, format: Format) -> Result<()> {
+    let topic = TopicName::parse(event.topic.clone()).map_err(|invalid| {
+        Failure::new(exit::USAGE, format!("`{}` is no topic: {}", event.topic, invalid.reason))
+    })?;
+    let data = data(&event.text)?;
+    let router = target::http(place)?;
+    let envelope = if event.raw { None } else { Some(envelope(event, data.clone(), place)?) };
+    let body = envelope.as_ref().map_or(data, Envelope::to_json);
+    router.publish(topic.as_str(), &body)?;
+    let id = envelope.map(|envelope| envelope.id.to_string());
+    match format {
+        Format::Json => print::json_line(&json!({ "topic": topic.as_str(), "id": id, "bytes": body.len() }))?,
+        Format::Text => {
+            let what = id.unwrap_or_else(|| format!("{} bytes as they are", body.len()));
+            anstream::eprintln!("{BOLD_GREEN}published{BOLD_GREEN:#} {what} on `{topic}`");
+        }
+    }
+    Ok(())
+}
+
+fn data(text: &str) -> Result<Vec<u8>> {
+    if text != "-" {
+        return Ok(text.as_bytes().to_vec());
+    }
+    let mut data = Vec::new();
+    std::io::stdin().read_to_end(&mut data).context("cannot read stdin")?;
+    Ok(data)
+}
+
+fn envelope(event: &Event, data: Vec<u8>, place: &Where) -> Result<Envelope> {
+    let value: Value = serde_json::from_slice(&data).map_err(|error| {
+        Failure::new(exit::USAGE, format!("the event is no JSON: {error}"))
+            .help("quote it as one argument, such as '{\"order_id\":1}', or send other bytes with `--raw`")
+    })?;
+    let mut envelope =
+        Envelope::new(EventId::generate(), SOURCE, event.topic.clone(), SystemTime::now(), data.into());
+    // A router that was named may belong to any application; the one in this folder says nothing about its topics.
+    if place.router_http.is_none() {
+        let checked = check(Project::find(&place.app)?.folder())?;
+        describe(&mut envelope, &event.topic, &value, &checked.analysis().graph)?;
+    }
+    if let Some(key) = &event.key {
+        envelope.key = Some(key.clone());
+    }
+    Ok(envelope)
+}
+
+/// Adds what the application's own publishers would: the type's name, the ordering key and the attributes.
+fn describe(envelope: &mut Envelope, topic: &str, value: &Value, graph: &Graph) -> Result<()> {
+    let Some(declared) = graph.topic(topic) else {
+        let known: Vec<&str> = graph.topics.iter().map(|topic| topic.name.as_str()).collect();
+        return Err(unknown_topic(topic, &known).into());
+    };
+    let Some(event) = graph.event(&declared.event) else { return Ok(()) };
+    envelope.event_type.clone_from(&event.name);
+    envelope.key = event.key.as_ref().and_then(|field| scalar(&value[field.as_str()]));
+    for field in &event.attributes {
+        if let Some(text) = scalar(&value[field.as_str()]) {
+            envelope.attributes.insert(field.clone(), text);
+        }
+    }
+    Ok(())
+}
+
+/// A JSON scalar as text, as keys and attributes are written.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}

@@ -1,0 +1,83 @@
+//! `bis topic tail`: the events of a topic from now on, through a channel of its own that ends with the command.
+
+use anyhow::{Context, Result};
+use bis_core::envelope::format_time;
+use bis_core::{Envelope, EventId};
+use bis_nsq::Name;
+use bis_nsq::client::{Consumer, Delivery, Options};
+use serde_json::Value;
+use std::time::{Duration, SystemTime};
+
+use crate::arguments::Where;
+use crate::commands::topic::unknown_topic;
+use crate::event_json;
+use crate::format::Format;
+use crate::print::{self, BOLD, CYAN};
+use crate::target;
+
+/// How many events the router may send ahead of what was printed.
+const AHEAD: usize = 100;
+
+/// Prints events until Ctrl-C, or until there were `limit`.
+pub(crate) fn run(topic: &str, limit: Option<u64>, place: &Where, format: Format) -> Result<()> {
+    let known = target::http(place)?.stats()?.topics;
+    // Subscribing would make the topic, and the user wait for ever.
+    if !known.iter().any(|known| known.topic_name == topic) {
+        let names: Vec<&str> = known.iter().map(|known| known.topic_name.as_str()).collect();
+        return Err(unknown_topic(topic, &names).into());
+    }
+    let address = target::tcp(place)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(follow(topic, limit, address, format))
+}
+
+async fn follow(topic: &str, limit: Option<u64>, address: String, format: Format) -> Result<()> {
+    let channel = format!("bis-tail-{}#ephemeral", std::process::id());
+    let options = Options { client_id: "bis-tail".to_owned(), ..Options::new(address) };
+    let mut consumer = Consumer::start(options, Name::new(topic)?, Name::new(channel)?);
+    let handle = consumer.handle();
+    tokio::select! {
+        followed = print_all(&mut consumer, limit, format) => followed?,
+        stopped = tokio::signal::ctrl_c() => stopped.context("cannot listen for Ctrl-C")?,
+    }
+    handle.close().await;
+    Ok(())
+}
+
+async fn print_all(consumer: &mut Consumer, limit: Option<u64>, format: Format) -> Result<()> {
+    consumer.subscribed().await?;
+    if format == Format::Text {
+        anstream::eprintln!("{BOLD}following{BOLD:#} from now on; Ctrl-C ends");
+    }
+    let mut left = limit.unwrap_or(u64::MAX);
+    while left > 0 {
+        let wanted = usize::try_from(left).unwrap_or(AHEAD).min(AHEAD);
+        for delivery in consumer.receive(wanted).await? {
+            let envelope = read(&delivery);
+            match format {
+                Format::Json => print::json_line(&event_json::event(&envelope))?,
+                Format::Text => print::text(&line(&envelope))?,
+            }
+            // When the router has gone, the channel has gone too, and with it what there was to finish.
+            let _ = delivery.finish();
+            left -= 1;
+        }
+    }
+    Ok(())
+}
+
+/// A body of a client that knows nothing of CloudEvents is shown as bare data.
+fn read(delivery: &Delivery) -> Envelope {
+    Envelope::from_json(delivery.body().clone()).unwrap_or_else(|_| {
+        let nanos = u64::try_from(delivery.timestamp_ns()).unwrap_or(0);
+        let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos);
+        Envelope::foreign(EventId::from(&*delivery.id().to_string()), time, delivery.body().clone())
+    })
+}
+
+fn line(envelope: &Envelope) -> String {
+    let data: Value = event_json::data(envelope);
+    let key = envelope.key.as_ref().map(|key| format!(" key={key}")).unwrap_or_default();
+    format!("{BOLD}{}{BOLD:#} {CYAN}{}{CYAN:#}{key} {data}\n", format_time(envelope.time), envelope.id)
+}

@@ -1,0 +1,33 @@
+//! The exit codes of the command. This is the one place where they are given and documented.
+
+use std::process::ExitCode;
+
+/// What `bis --help` prints about exit codes; the constants below are the same list.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0  done; for `bis run`, stopped by Ctrl-C or SIGTERM
+  1  the application is at fault: diagnostics with errors, a build that fails, a machine that `doctor` finds wanting
+  2  the command line is wrong
+  3  the surroundings are at fault: no router, no cargo, a file that cannot be written, another `bis run`
+  4  what was asked for does not exist: a topic, a dead letter, a code, a folder";
+
+/// The command did what was asked.
+pub(crate) const DONE: Code = Code(0);
+/// The application is at fault: diagnostics with errors, or a build that fails.
+pub(crate) const APPLICATION: Code = Code(1);
+/// The command line is wrong. clap uses the same number.
+pub(crate) const USAGE: Code = Code(2);
+/// The surroundings are at fault: no router, no cargo, a file that cannot be written.
+pub(crate) const SURROUNDINGS: Code = Code(3);
+/// What was asked for does not exist.
+pub(crate) const NOT_FOUND: Code = Code(4);
+
+/// An exit code out of the list above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Code(u8);
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        ExitCode::from(code.0)
+    }
+}

@@ -1,0 +1,54 @@
+//! The one style of error: `error: ...`, its causes, then `help: ...`. Never a backtrace.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use anyhow::Error;
+
+use crate::exit::{self, Code};
+use crate::print::{BOLD_RED, CYAN};
+
+/// A failure with what the user can do about it, and the exit code that it ends the command with.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: Code,
+    message: String,
+    help: Option<String>,
+}
+
+impl Failure {
+    /// A failure of the given kind.
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), help: None }
+    }
+
+    /// Adds what to do next.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Prints an error and gives the exit code of the first [`Failure`] in its chain (else [`exit::SURROUNDINGS`]).
+pub(crate) fn report(error: &Error) -> ExitCode {
+    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let known = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    anstream::eprintln!("{BOLD_RED}error{BOLD_RED:#}: {}", causes[0]);
+    for cause in &causes[1..] {
+        anstream::eprintln!("  caused by: {cause}");
+    }
+    if let Some(help) = known.and_then(|failure| failure.help.as_deref()) {
+        for line in help.lines() {
+            anstream::eprintln!("{CYAN}help{CYAN:#}: {line}");
+        }
+    }
+    known.map_or(exit::SURROUNDINGS, |failure| failure.code).into()
+}

@@ -1,0 +1,44 @@
+//! Where an application lives: the folder of the package that a command works on.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::exit;
+use crate::failure::Failure;
+
+/// The package that a command works on.
+#[derive(Debug, Clone)]
+pub(crate) struct Project {
+    folder: PathBuf,
+}
+
+impl Project {
+    /// The package in `folder`, or in the nearest folder above it, as cargo looks for it.
+    pub(crate) fn find(folder: &Path) -> Result<Self> {
+        let start = folder.canonicalize().map_err(|error| {
+            Failure::new(exit::NOT_FOUND, format!("cannot open the folder `{}`: {error}", folder.display()))
+                .help("give the folder of an application, or make one with `bis new NAME`")
+        })?;
+        let found = start.ancestors().find(|ancestor| ancestor.join("Cargo.toml").is_file());
+        match found {
+            Some(found) => Ok(Self { folder: found.to_path_buf() }),
+            None => Err(Failure::new(
+                exit::NOT_FOUND,
+                format!("there is no `Cargo.toml` in `{}` or above it", folder.display()),
+            )
+            .help("give the folder of an application, or make one with `bis new NAME`")
+            .into()),
+        }
+    }
+
+    /// The package's folder, absolute.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The package's manifest, absolute.
+    pub(crate) fn manifest(&self) -> PathBuf {
+        self.folder.join("Cargo.toml")
+    }
+}

@@ -1,0 +1,206 @@
+//! The router's HTTP API, as the commands use it: statistics, publishing, looking at waiting messages and finishing them.
+//!
+//! It knows nothing of events: bodies are bytes. A real nsqd answers all but [`RouterClient::peek`] and
+//! [`RouterClient::finish`].
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use ureq::Agent;
+use ureq::http::Response;
+
+use crate::exit;
+use crate::failure::Failure;
+
+/// A router on this machine answers within this time or not at all.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The largest answer that is read: a page of messages may hold [`PAGE`] bodies.
+const MAX_ANSWER_BYTES: u64 = 1 << 30;
+/// How many messages a peek asks for at once.
+const PAGE: usize = 100;
+
+/// Talks to one router.
+#[derive(Debug)]
+pub(crate) struct RouterClient {
+    agent: Agent,
+    address: String,
+}
+
+/// What `/stats` says.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Stats {
+    /// All topics.
+    pub(crate) topics: Vec<TopicStats>,
+}
+
+/// A topic in `/stats`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct TopicStats {
+    pub(crate) topic_name: String,
+    #[serde(default)]
+    pub(crate) depth: i64,
+    #[serde(default)]
+    pub(crate) message_count: u64,
+    #[serde(default)]
+    pub(crate) channels: Vec<ChannelStats>,
+}
+
+/// A channel in `/stats`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ChannelStats {
+    pub(crate) channel_name: String,
+    #[serde(default)]
+    pub(crate) depth: i64,
+    #[serde(default)]
+    pub(crate) in_flight_count: i64,
+    #[serde(default)]
+    pub(crate) deferred_count: i64,
+    #[serde(default)]
+    pub(crate) requeue_count: u64,
+    #[serde(default)]
+    pub(crate) client_count: u64,
+}
+
+/// A message that waits in a channel.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Waiting {
+    pub(crate) sequence: u64,
+    pub(crate) id: String,
+    pub(crate) state: WaitingState,
+    pub(crate) body_base64: String,
+}
+
+/// Where a waiting message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WaitingState {
+    Ready,
+    Deferred,
+    InFlight,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    messages: Vec<Waiting>,
+    more: bool,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    message: String,
+}
+
+impl RouterClient {
+    /// A client of the router whose HTTP API is at `address`, `host:port`.
+    pub(crate) fn new(address: &str) -> Self {
+        let config = Agent::config_builder()
+            .timeout_global(Some(LIMIT))
+            .http_status_as_error(false)
+            .proxy(None)
+            .build();
+        let address = address.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        Self { agent: config.into(), address }
+    }
+
+    /// All topics and channels with their counts.
+    pub(crate) fn stats(&self) -> Result<Stats> {
+        let body =
+            self.answered(self.agent.get(self.url("stats?format=json&include_clients=false")).call())?;
+        serde_json::from_str(&body)
+            .with_context(|| format!("`{}` does not answer as a router does", self.address))
+    }
+
+    /// Publishes one message; returns when the router has it.
+    pub(crate) fn publish(&self, topic: &str, body: &[u8]) -> Result<()> {
+        self.answered(self.agent.post(self.url(&format!("pub?topic={topic}"))).send(body)).map(drop)
+    }
+
+    /// Everything that waits in a channel, oldest first. Consumes nothing. Empty when there is no such channel.
+    pub(crate) fn peek(&self, topic: &str, channel: &str) -> Result<Vec<Waiting>> {
+        let mut messages = Vec::new();
+        let mut after = String::new();
+        loop {
+            let path = format!("channel/peek?topic={topic}&channel={channel}&limit={PAGE}{after}");
+            let response = self.sent(self.agent.get(self.url(&path)).call())?;
+            if response.status() == 404 {
+                return match refusal(response)?.as_str() {
+                    "TOPIC_NOT_FOUND" | "CHANNEL_NOT_FOUND" => Ok(messages),
+                    _ => Err(self.cannot_peek().into()),
+                };
+            }
+            let page: Page = serde_json::from_str(&self.good(response)?)
+                .with_context(|| format!("`{}` does not answer as a router does", self.address))?;
+            messages.extend(page.messages);
+            match messages.last() {
+                Some(last) if page.more => after = format!("&after={}", last.sequence),
+                _ => return Ok(messages),
+            }
+        }
+    }
+
+    /// Takes one message out of a channel for good. `false` when it is not there any more, or someone is handling it.
+    pub(crate) fn finish(&self, topic: &str, channel: &str, id: &str) -> Result<bool> {
+        let path = format!("channel/finish?topic={topic}&channel={channel}&id={id}");
+        let response = self.sent(self.agent.post(self.url(&path)).send_empty())?;
+        if response.status() == 404 {
+            return Ok(false);
+        }
+        self.good(response).map(|_| true)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.address)
+    }
+
+    fn answered(&self, result: Result<Response<ureq::Body>, ureq::Error>) -> Result<String> {
+        let response = self.sent(result)?;
+        self.good(response)
+    }
+
+    fn sent(&self, result: Result<Response<ureq::Body>, ureq::Error>) -> Result<Response<ureq::Body>> {
+        match result {
+            Ok(response) => Ok(response),
+            Err(ureq::Error::ConnectionFailed) => Err(self.not_there().into()),
+            Err(ureq::Error::Io(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+                Err(self.not_there().into())
+            }
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot talk to the router at `{}`", self.address))
+            }
+        }
+    }
+
+    fn good(&self, mut response: Response<ureq::Body>) -> Result<String> {
+        if response.status() == 200 {
+            return Ok(response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_string()?);
+        }
+        let message = refusal(response)?;
+        Err(Failure::new(
+            exit::SURROUNDINGS,
+            format!("the router at `{}` refused: `{message}`", self.address),
+        )
+        .into())
+    }
+
+    fn not_there(&self) -> Failure {
+        Failure::new(exit::SURROUNDINGS, format!("there is no router at `{}`", self.address)).help(
+            "start the application with `bis run`, or name another router with `--router-http HOST:PORT`",
+        )
+    }
+
+    fn cannot_peek(&self) -> Failure {
+        Failure::new(
+            exit::SURROUNDINGS,
+            format!("the broker at `{}` cannot show messages that wait", self.address),
+        )
+        .help("dead letters can be looked at on Bis's router; a bare nsqd has no way to")
+    }
+}
+
+/// What a router says when it refuses.
+fn refusal(mut response: Response<ureq::Body>) -> Result<String> {
+    let text = response.body_mut().read_to_string()?;
+    Ok(serde_json::from_str::<Refusal>(&text).map_or(text, |refusal| refusal.message))
+}

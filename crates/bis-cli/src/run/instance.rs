@@ -1,0 +1,181 @@
+//! One process of the application: started with the public listener and a readiness pipe, stopped by signals.
+//!
+//! One task owns the child: it alone waits for it and signals it, so that no signal reaches a recycled process id.
+
+use std::io::{self, PipeReader};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use command_fds::{CommandFdExt, FdMapping};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use crate::format::Format;
+use crate::run::event::{Event, InstanceId};
+use crate::run::listener::PublicListener;
+
+/// Where the application finds the listening socket and the pipe on which it reports that it is ready.
+const LISTEN_FD: i32 = 3;
+const READY_FD: i32 = 4;
+/// How long a process may take to become ready.
+pub(crate) const READY_LIMIT: Duration = Duration::from_secs(60);
+/// How long a process may take to end after SIGTERM. The application's own limit is 30 s, and it should win.
+pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(35);
+
+/// What a process of the application is started from.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    /// The program.
+    pub(crate) executable: &'a Path,
+    /// Its working directory: the package's folder.
+    pub(crate) folder: &'a Path,
+    /// The configuration file.
+    pub(crate) config: PathBuf,
+    /// The public listener.
+    pub(crate) listener: &'a PublicListener,
+    /// With JSON output the application's stdout goes to stderr, so that stdout carries JSON alone.
+    pub(crate) format: Format,
+}
+
+/// A process of the application.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    id: InstanceId,
+    pid: u32,
+    signals: mpsc::Sender<Signal>,
+}
+
+impl Instance {
+    /// Starts a process. Must be called on the main thread: the kernel ties the process to the thread that started it.
+    pub(crate) fn start(
+        launch: &Launch<'_>,
+        id: InstanceId,
+        events: mpsc::Sender<Event>,
+    ) -> io::Result<Self> {
+        let (ready, ready_writer) = io::pipe()?;
+        let mut command = command(launch);
+        let mappings = vec![
+            FdMapping { parent_fd: launch.listener.share()?, child_fd: LISTEN_FD },
+            FdMapping { parent_fd: OwnedFd::from(ready_writer), child_fd: READY_FD },
+        ];
+        command.fd_mappings(mappings).map_err(io::Error::other)?;
+        let child = command.spawn()?;
+        // The command's copy of the pipe's writing end lives in `command`; the pipe ends only when the process does.
+        drop(command);
+        let pid = child.id().expect("a child that nobody waited for has an id");
+        // First SIGTERM, then SIGKILL: a third would say nothing new.
+        let (signals, receiver) = mpsc::channel(2);
+        tokio::spawn(report_ready(ready, id, events.clone()));
+        tokio::spawn(own(child, pid, id, receiver, events));
+        Ok(Self { id, pid, signals })
+    }
+
+    /// Which process this is.
+    pub(crate) fn id(&self) -> InstanceId {
+        self.id
+    }
+
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Asks the process to drain and end; [`Event::NotDrainedInTime`] follows when it takes longer than [`DRAIN_LIMIT`].
+    pub(crate) fn stop(&self, events: &mpsc::Sender<Event>) {
+        // A full queue means that the same was asked before; a closed one that the process has ended.
+        let _ = self.signals.try_send(Signal::SIGTERM);
+        after(DRAIN_LIMIT, Event::NotDrainedInTime(self.id), events);
+    }
+
+    /// Ends the process and what it started, at once.
+    pub(crate) fn kill(&self) {
+        let _ = self.signals.try_send(Signal::SIGKILL);
+    }
+}
+
+/// Sends an event later.
+fn after(delay: Duration, event: Event, events: &mpsc::Sender<Event>) {
+    let events = events.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        let _ = events.send(event).await;
+    });
+}
+
+fn command(launch: &Launch<'_>) -> Command {
+    let mut command = Command::new(this_program());
+    command
+        .arg(crate::start::ARGUMENT)
+        .arg(std::process::id().to_string())
+        .arg(launch.executable)
+        .current_dir(launch.folder)
+        .env("BIS_CONFIG", &launch.config)
+        .env("BIS_LISTEN_FD", LISTEN_FD.to_string())
+        // systemd's words for the same (sd_listen_fds(3)); `start` adds the process id that belongs to it.
+        .env("LISTEN_FDS", "1")
+        .env("BIS_READY_FD", READY_FD.to_string())
+        .env_remove("BIS_DESCRIBE")
+        .stdin(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true);
+    if launch.format == Format::Json {
+        command.stdout(Stdio::from(io::stderr()));
+    }
+    command
+}
+
+/// This very program, even when its file was replaced since it started.
+pub(crate) fn this_program() -> PathBuf {
+    if cfg!(target_os = "linux") {
+        return PathBuf::from("/proc/self/exe");
+    }
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("bis"))
+}
+
+/// Waits for the one line that says "ready".
+async fn report_ready(ready: PipeReader, id: InstanceId, events: mpsc::Sender<Event>) {
+    let Ok(receiver) = pipe::Receiver::from_owned_fd(OwnedFd::from(ready)) else { return };
+    let mut line = String::new();
+    let read = tokio::time::timeout(READY_LIMIT, BufReader::new(receiver).read_line(&mut line)).await;
+    let event = match read {
+        Ok(Ok(length)) if length > 0 => Event::Ready(id),
+        // The pipe was closed without a word: the process is about to end, and `own` will say how.
+        Ok(_) => return,
+        Err(_) => Event::NotReadyInTime(id),
+    };
+    let _ = events.send(event).await;
+}
+
+/// Owns the child: passes signals on to its process group, and reports its end.
+async fn own(
+    mut child: Child,
+    pid: u32,
+    id: InstanceId,
+    mut signals: mpsc::Receiver<Signal>,
+    events: mpsc::Sender<Event>,
+) {
+    let group = Pid::from_raw(i32::try_from(pid).expect("process ids fit in 31 bits"));
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            signal = signals.recv() => match signal {
+                Some(signal) => _ = killpg(group, signal),
+                // The dispatcher is gone, and nobody else will stop the process.
+                None => {
+                    let _ = killpg(group, Signal::SIGKILL);
+                    break child.wait().await;
+                }
+            },
+        }
+    };
+    // What the process itself started and left behind is in its group.
+    let _ = killpg(group, Signal::SIGKILL);
+    let status = status.unwrap_or_else(|_| ExitStatus::default());
+    let _ = events.send(Event::Exited(id, status)).await;
+}

@@ -1,0 +1,188 @@
+//! What `bis run` tells: one closed list of reports, as lines for people on stderr or as JSON lines on stdout.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use serde::Serialize;
+
+use crate::format::Format;
+use crate::print::{self, BOLD, BOLD_GREEN, BOLD_RED, BOLD_YELLOW, CYAN, plural};
+use crate::state::Running;
+
+/// One thing to tell.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Report {
+    /// The sources have errors, so nothing is built.
+    CheckFailed { errors: usize, warnings: usize },
+    /// Cargo runs.
+    Building { changed: Vec<String> },
+    /// Cargo failed; it has said why on stderr.
+    BuildFailed { code: Option<i32>, still_running: bool },
+    /// Cargo is done.
+    Built { milliseconds: u128 },
+    /// Cargo found nothing to do.
+    Unchanged,
+    /// The first process serves.
+    Ready(Addresses),
+    /// A new process serves, and the old one drains.
+    Restarted(Addresses),
+    /// A new process could not serve; the old one, if there is one, still does.
+    StartFailed { reason: String, still_running: bool },
+    /// The old process has drained and ended.
+    Drained { pid: u32 },
+    /// A process did not drain within the limit, and was killed.
+    Killed { pid: u32 },
+    /// The serving process ended by itself.
+    Exited { pid: u32, code: Option<i32>, signal: Option<i32> },
+    /// Everything is being stopped.
+    Stopping,
+    /// Everything has stopped.
+    Stopped,
+}
+
+impl Report {
+    /// The serving process ended by itself.
+    pub(crate) fn exited(pid: u32, status: ExitStatus) -> Self {
+        Self::Exited { pid, code: status.code(), signal: status.signal() }
+    }
+}
+
+/// Where what runs can be reached.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Addresses {
+    /// The application's base address.
+    pub(crate) app: String,
+    /// The router's TCP address.
+    pub(crate) router: String,
+    /// The router's HTTP address.
+    pub(crate) router_http: String,
+    /// The application's process.
+    pub(crate) process: u32,
+    /// Ports that were asked for and taken: `(asked for, used)`.
+    #[serde(skip)]
+    pub(crate) replaced_ports: Vec<(u16, u16)>,
+    /// The folder of the state, for people.
+    #[serde(skip)]
+    pub(crate) state: String,
+}
+
+impl Addresses {
+    /// The addresses of a process of the application in this run.
+    pub(crate) fn new(
+        running: &Running,
+        process: u32,
+        replaced_ports: Vec<(u16, u16)>,
+        state: String,
+    ) -> Self {
+        Self {
+            app: running.app.clone(),
+            router: running.router.clone(),
+            router_http: running.router_http.clone(),
+            process,
+            replaced_ports,
+            state,
+        }
+    }
+}
+
+/// Writes reports.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reporter {
+    format: Format,
+}
+
+impl Reporter {
+    /// A reporter in the given format.
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// Tells one thing.
+    pub(crate) fn report(&self, report: &Report) -> io::Result<()> {
+        match self.format {
+            Format::Json => print::json_line(report),
+            Format::Text => {
+                anstream::eprint!("{}", text(report));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The report as people read it; the verbs stand right-aligned, as cargo's do.
+fn text(report: &Report) -> String {
+    match report {
+        Report::CheckFailed { errors, .. } => {
+            bad(&format!("{errors} {} in the application; nothing was built", plural(*errors, "error")))
+        }
+        Report::Building { changed } if changed.is_empty() => String::new(),
+        Report::Building { changed } => good("Changed", &changed.join(", ")),
+        Report::BuildFailed { still_running: true, .. } => {
+            bad("the build failed; the old process still runs, save a file to build again")
+        }
+        Report::BuildFailed { still_running: false, .. } => bad("the build failed"),
+        Report::Built { .. } => String::new(),
+        Report::Unchanged => good("Unchanged", "the program is the same"),
+        Report::Ready(addresses) => banner(addresses),
+        Report::Restarted(addresses) => good("Restarted", &format!("process {}", addresses.process)),
+        Report::StartFailed { reason, still_running: true } => {
+            bad(&format!("the new process {reason}; the old one still runs, save a file to build again"))
+        }
+        Report::StartFailed { reason, still_running: false } => {
+            bad(&format!("the application {reason}; save a file to build and start it again"))
+        }
+        Report::Drained { pid } => good("Drained", &format!("process {pid}")),
+        Report::Killed { pid } => warn(&format!("process {pid} did not end in time and was killed")),
+        Report::Exited { code, signal, .. } => bad(&format!(
+            "the application {}; the router still runs, save a file to build and start it again",
+            how(*code, *signal)
+        )),
+        Report::Stopping => good("Stopping", "Ctrl-C again stops at once"),
+        Report::Stopped => good("Stopped", ""),
+    }
+}
+
+/// How a process ended, after "the application".
+pub(crate) fn how_it_ended(status: ExitStatus) -> String {
+    how(status.code(), status.signal())
+}
+
+fn how(code: Option<i32>, signal: Option<i32>) -> String {
+    match (code, signal) {
+        (Some(code), _) => format!("ended with exit status {code}"),
+        (None, Some(signal)) => {
+            let name = nix::sys::signal::Signal::try_from(signal).map_or("unknown", |signal| signal.as_str());
+            format!("was ended by signal {signal} ({name})")
+        }
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+fn banner(addresses: &Addresses) -> String {
+    let mut lines = String::from("\n");
+    let mut row = |name: &str, value: &str| {
+        lines.push_str(&format!("  {BOLD}{name:<8}{BOLD:#}{CYAN}{value}{CYAN:#}\n"));
+    };
+    row("app", &addresses.app);
+    row("router", &format!("{}, http://{}", addresses.router, addresses.router_http));
+    row("state", &addresses.state);
+    for (wanted, used) in &addresses.replaced_ports {
+        lines.push_str(&warn(&format!("port {wanted} is taken, using {used}")));
+    }
+    lines.push_str("\n  Save a file to rebuild and hand over; Ctrl-C stops.\n\n");
+    lines
+}
+
+fn good(verb: &str, what: &str) -> String {
+    format!("{BOLD_GREEN}{verb:>12}{BOLD_GREEN:#} {what}\n")
+}
+
+fn bad(what: &str) -> String {
+    format!("{BOLD_RED}error{BOLD_RED:#}: {what}\n")
+}
+
+fn warn(what: &str) -> String {
+    format!("{BOLD_YELLOW}warning{BOLD_YELLOW:#}: {what}\n")
+}

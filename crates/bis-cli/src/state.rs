@@ -1,0 +1,204 @@
+//! The folder `.bis/<namespace>` of an application: who runs it now, at which addresses, and the router's data.
+//!
+//! It never holds anything that cannot be thrown away with `bis run --fresh`, and nothing outside it is written.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bis_core::name_error;
+use serde::{Deserialize, Serialize};
+
+use crate::exit;
+use crate::failure::Failure;
+
+/// The folder of an application that runs without `--namespace`.
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
+
+/// A reader of the lock holds it for microseconds; a claim that meets one tries again this often.
+const CLAIM_ATTEMPTS: u32 = 5;
+const CLAIM_PAUSE: Duration = Duration::from_millis(20);
+
+/// `.bis/<namespace>` of one application.
+#[derive(Debug, Clone)]
+pub(crate) struct StateFolder {
+    path: PathBuf,
+    namespace: String,
+}
+
+/// The right to run the application in this namespace. Ends with the process, however that ends.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    folder: StateFolder,
+    _lock: File,
+}
+
+/// The addresses of a running application.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Running {
+    /// Process id of the `bis run`.
+    pub(crate) pid: u32,
+    /// Base address of the public endpoints, `http://127.0.0.1:4000`.
+    pub(crate) app: String,
+    /// The router's TCP address, `127.0.0.1:4150`.
+    pub(crate) router: String,
+    /// The router's HTTP address, `127.0.0.1:4151`.
+    pub(crate) router_http: String,
+}
+
+impl StateFolder {
+    /// The state of the application in `folder`. Refuses a namespace that is not kebab-case.
+    pub(crate) fn of(folder: &Path, namespace: Option<&str>) -> Result<Self> {
+        let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
+        if let Some(reason) = name_error(namespace) {
+            return Err(Failure::new(exit::USAGE, format!("`{namespace}` is no namespace: {reason}"))
+                .help("write it like `my-branch`")
+                .into());
+        }
+        Ok(Self { path: folder.join(".bis").join(namespace), namespace: namespace.to_owned() })
+    }
+
+    /// The folder itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the router keeps its journal.
+    pub(crate) fn router_data(&self) -> PathBuf {
+        self.path.join("router")
+    }
+
+    /// The configuration file that the application is given.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path.join("config.json")
+    }
+
+    /// Takes the right to run the application here; refused while another `bis run` has it.
+    pub(crate) fn claim(&self) -> Result<Claim> {
+        self.create()?;
+        let lock =
+            File::create(self.lock()).with_context(|| format!("cannot write `{}`", self.lock().display()))?;
+        for attempt in 1.. {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if attempt < CLAIM_ATTEMPTS => std::thread::sleep(CLAIM_PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(self.taken().into()),
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("cannot lock `{}`", self.lock().display()));
+                }
+            }
+        }
+        remove_file(&self.addresses())?;
+        Ok(Claim { folder: self.clone(), _lock: lock })
+    }
+
+    /// The addresses of the `bis run` that is alive now, if there is one and its router has started.
+    pub(crate) fn running(&self) -> Result<Option<Running>> {
+        let lock = match File::open(self.lock()) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read `{}`", self.lock().display()));
+            }
+        };
+        // Whoever gets the lock sees that nobody runs: what the file says is from a run that ended.
+        if lock.try_lock_shared().is_ok() {
+            return Ok(None);
+        }
+        match fs::read(self.addresses()) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn create(&self) -> Result<()> {
+        fs::create_dir_all(&self.path).with_context(|| format!("cannot make `{}`", self.path.display()))?;
+        if let Some(parent) = self.path.parent() {
+            let ignore = parent.join(".gitignore");
+            if !ignore.exists() {
+                fs::write(&ignore, "*\n").with_context(|| format!("cannot write `{}`", ignore.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn taken(&self) -> Failure {
+        let holder = match fs::read(self.addresses()) {
+            Ok(bytes) => serde_json::from_slice::<Running>(&bytes).ok(),
+            Err(_) => None,
+        };
+        let of_whom = holder.map(|running| format!(" (process {}, {})", running.pid, running.app));
+        Failure::new(
+            exit::SURROUNDINGS,
+            format!(
+                "this application already runs in the namespace `{}`{}",
+                self.namespace,
+                of_whom.unwrap_or_default()
+            ),
+        )
+        .help("stop it first, or run a second one beside it with `--namespace NAME`")
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    fn addresses(&self) -> PathBuf {
+        self.path.join("run.json")
+    }
+}
+
+impl Claim {
+    /// The claimed folder.
+    pub(crate) fn folder(&self) -> &StateFolder {
+        &self.folder
+    }
+
+    /// Forgets all events: the application starts empty.
+    pub(crate) fn clear(&self) -> Result<()> {
+        let data = self.folder.router_data();
+        match fs::remove_dir_all(&data) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove `{}`", data.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the other commands find this run.
+    pub(crate) fn write_addresses(&self, running: &Running) -> Result<()> {
+        self.write(&self.folder.addresses(), running)
+    }
+
+    /// Writes the configuration file of the application.
+    pub(crate) fn write_config(&self, config: &serde_json::Value) -> Result<()> {
+        self.write(&self.folder.config(), config)
+    }
+
+    /// Readers see the old file or the new one, never half of one.
+    fn write(&self, path: &Path, value: &impl Serialize) -> Result<()> {
+        let draft = path.with_extension("json.draft");
+        let bytes = serde_json::to_vec_pretty(value)?;
+        fs::write(&draft, bytes)
+            .and_then(|()| fs::rename(&draft, path))
+            .with_context(|| format!("cannot write `{}`", path.display()))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Nothing to do when it fails: without the lock nobody believes the file.
+        let _ = remove_file(&self.folder.addresses());
+    }
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,5 @@
+//! The `bis` command from outside: real processes, real sockets, real output. Everything is bounded in time.
+
+mod support;
+
+mod supervision;

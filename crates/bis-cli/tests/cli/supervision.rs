@@ -1,0 +1,195 @@
+//! `bis run` with real processes and sockets: handover without a lost request, a failed build, a crash, the end.
+
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{Run, StandIn, address, bis, get, lives, wait_until};
+use nix::sys::signal::Signal;
+
+#[test]
+fn handovers_lose_no_request() {
+    let app = StandIn::new();
+    let run = Run::start(&app, &[]);
+    let ready = run.wait_for("ready");
+    let address = address(&ready, "app");
+    let stop = AtomicBool::new(false);
+    let answered = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|client| {
+                let (stop, answered) = (&stop, &answered);
+                scope.spawn(move || {
+                    while !stop.load(Ordering::SeqCst) {
+                        // One client is in the middle of a slow request nearly all the time.
+                        let path = if client == 0 { "/slow" } else { "/" };
+                        if let Err(error) = get(address, path) {
+                            stop.store(true, Ordering::SeqCst);
+                            panic!("a request was lost: {error}");
+                        }
+                        answered.fetch_add(1, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        let mut process = ready["process"].as_u64().unwrap();
+        for version in ["two", "three", "four"] {
+            if stop.load(Ordering::SeqCst) {
+                break;
+            }
+            app.save_version(version);
+            let restarted = run.wait_for("restarted");
+            assert_eq!(run.wait_for("drained")["pid"].as_u64().unwrap(), process);
+            process = restarted["process"].as_u64().unwrap();
+            assert_eq!(get(address, "/").unwrap(), format!("{version} {process}"));
+        }
+        stop.store(true, Ordering::SeqCst);
+        clients.into_iter().for_each(|client| client.join().unwrap());
+    });
+    assert!(answered.load(Ordering::SeqCst) > 100);
+}
+
+#[test]
+fn a_failing_build_keeps_the_old_process() {
+    let app = StandIn::new();
+    let run = Run::start(&app, &[]);
+    let ready = run.wait_for("ready");
+    app.save(&include_str!("support/stand_in.rs").replace("\"one\"", "1"));
+    let failed = run.wait_for("build-failed");
+    assert_eq!(failed["still_running"], true);
+    run.wait_for_stderr("error[E0308]: mismatched types");
+    assert_eq!(get(address(&ready, "app"), "/").unwrap(), format!("one {}", ready["process"]));
+    app.save_version("two");
+    run.wait_for("restarted");
+    assert!(get(address(&ready, "app"), "/").unwrap().starts_with("two "));
+}
+
+#[test]
+fn a_save_without_effect_starts_nothing() {
+    let app = StandIn::new();
+    let run = Run::start(&app, &[]);
+    let ready = run.wait_for("ready");
+    std::fs::write(app.folder.path().join("src/unused.rs"), "").unwrap();
+    run.wait_for("unchanged");
+    assert_eq!(get(address(&ready, "app"), "/").unwrap(), format!("one {}", ready["process"]));
+}
+
+#[test]
+fn a_crash_is_reported_and_the_next_save_starts_again() {
+    let app = StandIn::new();
+    let run = Run::start(&app, &[]);
+    let address = address(&run.wait_for("ready"), "app");
+    assert!(get(address, "/crash").is_err());
+    assert_eq!(run.wait_for("exited")["code"], 7);
+    app.save_version("two");
+    run.wait_for("restarted");
+    assert!(get(address, "/").unwrap().starts_with("two "));
+}
+
+#[test]
+fn a_new_process_that_cannot_start_leaves_the_old_one() {
+    let app = StandIn::new();
+    let run = Run::start(&app, &[]);
+    let ready = run.wait_for("ready");
+    app.save(
+        &include_str!("support/stand_in.rs").replace("fn main() {", "fn main() { std::process::exit(3);"),
+    );
+    let failed = run.wait_for("start-failed");
+    assert_eq!(failed["reason"], "ended with exit status 3 before it was ready");
+    assert_eq!(get(address(&ready, "app"), "/").unwrap(), format!("one {}", ready["process"]));
+}
+
+#[test]
+fn ctrl_c_stops_everything() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let app = StandIn::new();
+        let mut run = Run::start(&app, &[]);
+        let ready = run.wait_for("ready");
+        let address = address(&ready, "app");
+        let slow = thread::spawn(move || get(address, "/slow"));
+        thread::sleep(Duration::from_millis(100));
+        run.signal(signal);
+        assert!(slow.join().unwrap().is_ok(), "a request in progress is finished");
+        run.wait_for("stopped");
+        assert_eq!(run.wait().code(), Some(0));
+        assert!(!lives(ready["process"].as_u64().unwrap()));
+        assert!(get(address, "/").is_err(), "nobody listens any more");
+        assert!(!app.folder.path().join(".bis/default/run.json").exists());
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_stops_at_once() {
+    let app = StandIn::new();
+    let mut run = Run::start(&app, &[]);
+    let ready = run.wait_for("ready");
+    get(address(&ready, "app"), "/hang").unwrap();
+    run.signal(Signal::SIGINT);
+    run.wait_for("stopping");
+    thread::sleep(Duration::from_millis(200));
+    assert!(lives(ready["process"].as_u64().unwrap()), "it drains");
+    let asked = Instant::now();
+    run.signal(Signal::SIGINT);
+    assert_eq!(run.wait().code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    assert!(!lives(ready["process"].as_u64().unwrap()));
+}
+
+#[test]
+fn the_application_dies_with_the_command() {
+    let app = StandIn::new();
+    let mut run = Run::start(&app, &[]);
+    let process = run.wait_for("ready")["process"].as_u64().unwrap();
+    run.signal(Signal::SIGKILL);
+    run.wait();
+    wait_until("the end of the application", || !lives(process));
+    // What the dead command left behind is recognised, and does not stand in the way.
+    assert!(app.folder.path().join(".bis/default/run.json").exists());
+    Run::start(&app, &[]).wait_for("ready");
+}
+
+#[test]
+fn a_taken_port_is_replaced() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let app = StandIn::new();
+    let run = Run::start(&app, &["--port", &port.to_string()]);
+    let ready = run.wait_for("ready");
+    assert_ne!(address(&ready, "app").port(), port);
+    assert!(get(address(&ready, "app"), "/").is_ok());
+}
+
+#[test]
+fn a_second_run_is_refused_unless_it_has_a_namespace_of_its_own() {
+    let app = StandIn::new();
+    let run = Run::start(&app, &[]);
+    run.wait_for("ready");
+    let second = bis().arg("run").arg(app.folder.path()).output().unwrap();
+    assert_eq!(second.status.code(), Some(3));
+    let stderr = String::from_utf8(second.stderr).unwrap();
+    assert!(stderr.contains("this application already runs in the namespace `default`"), "{stderr}");
+    let other = Run::start(&app, &["--namespace", "other"]);
+    other.wait_for("ready");
+}
+
+#[test]
+fn a_first_build_that_fails_ends_the_command() {
+    let app = StandIn::new();
+    app.save(&include_str!("support/stand_in.rs").replace("\"one\"", "1"));
+    let mut run = Run::start(&app, &[]);
+    run.wait_for("build-failed");
+    assert_eq!(run.wait().code(), Some(1));
+    run.wait_for_stderr("error[E0308]: mismatched types");
+}
+
+#[test]
+fn sources_with_errors_are_not_built() {
+    let app = StandIn::new();
+    let run = Run::start(&app, &[]);
+    let ready = run.wait_for("ready");
+    app.save(&include_str!("support/stand_in.rs").replace("\"stand-in\"", "\"Stand In\""));
+    assert_eq!(run.wait_for("check-failed")["errors"], 1);
+    run.wait_for_stderr("error[BIS0013]");
+    assert_eq!(get(address(&ready, "app"), "/").unwrap(), format!("one {}", ready["process"]));
+}
