@@ -1,0 +1,272 @@
+//! An app as a real process: ready, stop in order, stop at once, and what it says when it cannot start.
+//!
+//! The process is this very test program, told to run one of the ignored tests at the end of the file.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, ChildStdout, Command, ExitCode, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use bis::prelude::*;
+use tempfile::TempDir;
+
+/// The longest that any step of a test may take.
+const LIMIT: Duration = Duration::from_secs(20);
+
+mod work {
+    use super::*;
+
+    bis::service!("work");
+
+    #[derive(Event, Serialize, Deserialize)]
+    pub(crate) struct Job {
+        pub(crate) millis: u64,
+    }
+
+    static JOBS: Topic<Job> = Topic::new("jobs");
+
+    #[api(POST, "/jobs/{millis}", public)]
+    async fn start(Path(millis): Path<u64>) -> Result<()> {
+        JOBS.publish(&Job { millis }).await?;
+        Ok(())
+    }
+
+    #[subscription(JOBS)]
+    async fn run(job: Job) -> Result<()> {
+        println!("started");
+        bis::time::sleep(Duration::from_millis(job.millis)).await;
+        println!("finished");
+        Ok(())
+    }
+}
+
+mod full {
+    use super::work;
+    bis::app!(services: [work]);
+}
+
+/// A child process with a configuration of its own.
+struct Process {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    _folder: TempDir,
+}
+
+impl Process {
+    fn start(app: &str, config: &str, more: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("config.json");
+        fs::write(&path, config).unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([app, "--exact", "--ignored", "--nocapture"])
+            .env("BIS_CONFIG", path)
+            .env("BIS_READY_FD", "1")
+            .env_remove("BIS_LOG")
+            .env_remove("RUST_LOG")
+            .envs(more.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = read_lines(child.stdout.take().unwrap());
+        Self { child, lines, _folder: folder }
+    }
+
+    /// Waits for a line of stdout that holds `part`.
+    #[track_caller]
+    fn expect(&mut self, part: &str) -> String {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(_) => {}
+                Err(error) => panic!("`{part}` did not come: {error}; stderr: {}", self.stderr()),
+            }
+        }
+    }
+
+    /// The public address, once the process is ready.
+    #[track_caller]
+    fn ready(&mut self) -> String {
+        let line = self.expect("\"ready\"");
+        let ready: serde_json::Value = serde_json::from_str(&line[line.find('{').unwrap()..]).unwrap();
+        ready["app"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned()
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits for the end: exit code, and what went to stderr.
+    #[track_caller]
+    fn end(&mut self) -> (Option<i32>, String) {
+        let deadline = Instant::now() + LIMIT;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), self.stderr());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the process did not end: {}", self.stderr());
+    }
+
+    fn stderr(&mut self) -> String {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        let mut text = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut text).ok();
+        }
+        text
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn read_lines(stdout: ChildStdout) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn post(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+const ANY_PORT: &str = r#"{"http":{"address":"127.0.0.1:0"}}"#;
+
+#[test]
+fn a_stop_lets_handlers_finish() {
+    let mut process = Process::start("full_app", ANY_PORT, &[]);
+    let address = process.ready();
+    assert!(post(&address, "/jobs/700").starts_with("HTTP/1.1 200"));
+    process.expect("started");
+    process.signal("TERM");
+    process.expect("finished");
+    assert_eq!(process.end().0, Some(0));
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_handler_that_outlives_the_stop_is_cut_off() {
+    let config = r#"{"http":{"address":"127.0.0.1:0"},"app":{"stop_within":"200ms"}}"#;
+    let mut process = Process::start("full_app", config, &[]);
+    let address = process.ready();
+    post(&address, "/jobs/600000");
+    process.expect("started");
+    let before = Instant::now();
+    process.signal("TERM");
+    let (code, stderr) = process.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("handlers are cut off"), "{stderr}");
+    assert!(before.elapsed() > Duration::from_millis(200));
+}
+
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    let mut process = Process::start("full_app", ANY_PORT, &[]);
+    let address = process.ready();
+    post(&address, "/jobs/600000");
+    process.expect("started");
+    process.signal("TERM");
+    // The first signal must have been taken before the second comes; two at once are one.
+    std::thread::sleep(Duration::from_millis(300));
+    process.signal("INT");
+    assert_eq!(process.end().0, Some(130));
+}
+
+#[test]
+fn describing_prints_what_is_linked_and_starts_nothing() {
+    let mut process = Process::start("full_app", "{}", &[("BIS_DESCRIBE", "1")]);
+    let mut text = String::new();
+    for part in ["\"app\": \"bis\"", "\"topic\": \"jobs\"", "\"handler\": \"process::work::run\"", "\"path\": \"/jobs/{millis}\""] {
+        text.push_str(&process.expect(part));
+    }
+    assert_eq!(process.end().0, Some(0));
+}
+
+#[track_caller]
+fn check_refused(app: &str, config: &str, parts: &[&str]) {
+    let mut process = Process::start(app, config, &[]);
+    let (code, stderr) = process.end();
+    assert_eq!(code, Some(1), "{stderr}");
+    for part in parts {
+        assert!(stderr.contains(part), "`{part}` is not in: {stderr}");
+    }
+}
+
+#[test]
+fn an_app_without_services_does_not_start() {
+    check_refused("empty_app", ANY_PORT, &["the app has no service", "bis::app!(services: ["]);
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key_is_refused() {
+    check_refused("full_app", r#"{"htpp":{}}"#, &["config.json", "`htpp`", "`http`", "line 1"]);
+}
+
+#[test]
+fn a_service_that_does_not_exist_is_refused() {
+    check_refused("full_app", r#"{"app":{"services":["orders"]}}"#, &["`orders`", "it has `work`"]);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_the_key_that_sets_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let config = format!(r#"{{"http":{{"address":"{address}"}}}}"#);
+    check_refused("full_app", &config, &[&address, "another process has the port", "`http.address`"]);
+}
+
+#[test]
+fn a_router_that_is_not_there_is_waited_for_and_does_not_hold_up_a_stop() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let config = format!(r#"{{"http":{{"address":"127.0.0.1:0"}},"broker":{{"nsq":{{"address":"{address}"}}}}}}"#);
+    let mut process = Process::start("full_app", &config, &[]);
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(process.child.try_wait().unwrap().is_none(), "the app must wait for the router");
+    process.signal("TERM");
+    let (code, stderr) = process.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains(&address), "the log must name what is waited for: {stderr}");
+}
+
+fn end_with(code: ExitCode) -> ! {
+    std::process::exit(if format!("{code:?}") == format!("{:?}", ExitCode::SUCCESS) { 0 } else { 1 })
+}
+
+#[test]
+#[ignore = "the process that the other tests start"]
+fn full_app() {
+    end_with(full::app().main());
+}
+
+#[test]
+#[ignore = "the process that the other tests start"]
+fn empty_app() {
+    // `app!` refuses an empty list at compile time; a list that `cfg` emptied would come here.
+    end_with(bis::__private::app("empty", &[]).main());
+}
