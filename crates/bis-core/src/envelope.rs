@@ -113,6 +113,17 @@ impl Envelope {
         Ok(json::decode(body)?)
     }
 
+    /// How many bytes it has as JSON, if those are more than `limit`. Serializes only what is near the limit.
+    pub fn bytes_over(&self, limit: usize) -> Option<usize> {
+        // Base64 adds a third; the rest is small unless someone keeps data in attributes.
+        let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let roughly = self.data.len() + attributes;
+        if roughly.saturating_mul(3) < limit.saturating_sub(4096) {
+            return None;
+        }
+        Some(self.to_json().len()).filter(|bytes| *bytes > limit)
+    }
+
     /// Whether this copy is for `subscription`: unless it is a replay for another one.
     pub fn is_for(&self, subscription: &SubscriptionName) -> bool {
         self.target.as_ref().is_none_or(|target| target == subscription)

@@ -81,8 +81,6 @@ pub async fn a_closed_broker_refuses(context: &Context) {
 /// Where order is claimed, events of one key come one at a time and in order; elsewhere asking for it is refused.
 pub async fn ordering_is_kept_or_refused(context: &Context) {
     let broker = context.client().await;
-    // What a broker can do may be known only once it has answered.
-    ensure(&*broker, &["ship"]).await;
     let ordered = broker.ensure(&topology(&["ship"], true)).await;
     if !broker.capabilities().ordering {
         assert!(matches!(ordered, Err(EnsureError::Unsupported { .. })), "{ordered:?}");

@@ -21,7 +21,8 @@ async fn start() -> Result<Box<dyn Peer>, Missing> {
 
 pub(crate) async fn spawn() -> Result<Spawned, Missing> {
     let path = find().ok_or_else(|| Missing("nsqd".to_owned()))?;
-    Ok(Spawned::start(Program { path, arguments, address_in, slack: SLACK }).await)
+    Ok(Spawned::start(Program { path, arguments, environment: |_, _| Vec::new(), address_in, slack: SLACK })
+        .await)
 }
 
 fn find() -> Option<PathBuf> {

@@ -25,6 +25,8 @@ pub(crate) struct Program {
     pub(crate) path: PathBuf,
     /// The arguments for this TCP address and data folder.
     pub(crate) arguments: fn(&str, &Path) -> Vec<String>,
+    /// The environment for this TCP address and data folder.
+    pub(crate) environment: fn(&str, &Path) -> Vec<(&'static str, String)>,
     /// Finds the TCP address in a line of its log.
     pub(crate) address_in: fn(&str) -> Option<String>,
     /// How much later than its time it may deliver an event.
@@ -47,11 +49,6 @@ impl Spawned {
         Self { program, data, address, child: Mutex::new(Some(child)) }
     }
 
-    /// Where it listens.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-
     fn take_child(&self) -> Option<Child> {
         self.child.lock().expect("no test panics while it holds the lock").take()
     }
@@ -61,6 +58,7 @@ impl Spawned {
 async fn launch(program: &Program, address: &str, data: &Path) -> (Child, String) {
     let mut child = Command::new(&program.path)
         .args((program.arguments)(address, data))
+        .envs((program.environment)(address, data))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
