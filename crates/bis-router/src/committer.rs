@@ -261,3 +261,6 @@ impl Committer {
 fn reason(error: &io::Error) -> Arc<str> {
     format!("the journal could not be written: {error}").into()
 }
+
+#[cfg(test)]
+mod simulation;

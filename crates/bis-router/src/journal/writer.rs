@@ -144,7 +144,8 @@ impl Writer {
         if end <= self.filled {
             return Ok(());
         }
-        let zeros = usize::try_from(end - self.filled + FILL_BYTES).map_err(io::Error::other)?;
+        let ahead = FILL_BYTES.min(self.segment_bytes);
+        let zeros = usize::try_from(end - self.filled + ahead).map_err(io::Error::other)?;
         self.file.write_at(&vec![0; zeros], self.filled)?;
         self.filled += zeros as u64;
         Ok(())
