@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bis::{prelude::*, test::TestApp};
+use bis::{TestApp, prelude::*};
 use flights::{
     delays::{LONG_DELAY_MINUTES, Report, Totals},
     departures::Replay,

@@ -1,6 +1,6 @@
 //! The shop as its customers meet it, on virtual time.
 
-use bis::{prelude::*, test::TestApp};
+use bis::{TestApp, prelude::*};
 use shop::{
     cart::{self, Item},
     email::{self, SignedUp},
