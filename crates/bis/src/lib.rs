@@ -31,7 +31,7 @@ pub mod time;
 mod app;
 mod delivery;
 mod describe;
-mod drivers;
+pub mod drivers;
 mod error;
 mod event;
 pub mod http;

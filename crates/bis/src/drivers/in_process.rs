@@ -166,8 +166,10 @@ impl Shared {
 
     fn check_size(&self, event: &Outgoing) -> Result<(), PublishError> {
         let limit = self.capabilities.max_event_bytes;
-        let bytes = event.envelope.data.len();
-        if bytes > limit { Err(PublishError::TooLarge { bytes, limit }) } else { Ok(()) }
+        match event.envelope.bytes_over(limit) {
+            Some(bytes) => Err(PublishError::TooLarge { bytes, limit }),
+            None => Ok(()),
+        }
     }
 
     fn store(&self, state: &mut TopicState, event: Outgoing, now: Time) -> Result<(), PublishError> {
