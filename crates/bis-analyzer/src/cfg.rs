@@ -1,7 +1,7 @@
 //! `cfg` predicates, evaluated for a build of the app itself on this machine: no test, debug assertions on, the enabled
 //! features. What is not known is off.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use syn::{Attribute, Expr, ExprLit, Lit, Meta, Token, punctuated::Punctuated};
 
@@ -14,7 +14,10 @@ pub(crate) fn is_on(attrs: &[Attribute], features: &BTreeSet<String>) -> bool {
 }
 
 /// The attributes of an item, with those inside of `cfg_attr` where its predicate holds.
-pub(crate) fn flatten(attrs: &[Attribute], features: &BTreeSet<String>) -> Vec<Attribute> {
+pub(crate) fn flatten<'a>(attrs: &'a [Attribute], features: &BTreeSet<String>) -> Cow<'a, [Attribute]> {
+    if !attrs.iter().any(|attr| attr.path().is_ident("cfg_attr")) {
+        return Cow::Borrowed(attrs);
+    }
     let mut flat = Vec::with_capacity(attrs.len());
     for attr in attrs {
         if !attr.path().is_ident("cfg_attr") {
@@ -27,10 +30,10 @@ pub(crate) fn flatten(attrs: &[Attribute], features: &BTreeSet<String>) -> Vec<A
         let mut parts = parts.into_iter();
         if parts.next().is_some_and(|predicate| holds(&predicate, features)) {
             let inner: Vec<Attribute> = parts.map(|meta| Attribute { meta, ..attr.clone() }).collect();
-            flat.extend(flatten(&inner, features));
+            flat.extend(flatten(&inner, features).into_owned());
         }
     }
-    flat
+    Cow::Owned(flat)
 }
 
 fn holds(predicate: &Meta, features: &BTreeSet<String>) -> bool {

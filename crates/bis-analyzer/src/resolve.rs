@@ -1,7 +1,7 @@
 //! Paths to what they lead to: own items, `use` with aliases, globs and re-exports, `crate`, `self` and `super`, other
 //! crates. Visibility is rustc's matter.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::HashMap};
 
 use crate::{
     summary::{AliasItem, ConstItem, PathRef, StaticItem, TypeItem, Use, UseKind},
@@ -59,11 +59,16 @@ pub(crate) struct Resolver<'t, 'a> {
     pub(crate) tree: &'t Tree<'a>,
     /// Names that are being looked up, so that a cycle of imports ends.
     active: RefCell<Vec<(ModuleId, String, Namespace)>>,
+    /// What was resolved outside of functions' own imports; thousands of handlers name the same few paths.
+    known: RefCell<HashMap<ModuleId, Vec<Known<'a>>>>,
 }
+
+/// A path of a module, and what it leads to.
+type Known<'a> = (&'a PathRef, Namespace, Option<Target<'a>>);
 
 impl<'t, 'a> Resolver<'t, 'a> {
     pub(crate) fn new(tree: &'t Tree<'a>) -> Self {
-        Self { tree, active: RefCell::new(Vec::new()) }
+        Self { tree, active: RefCell::new(Vec::new()), known: RefCell::default() }
     }
 
     /// What `path` leads to when written in `module`; `scope` are the imports of the function around it.
@@ -223,17 +228,30 @@ impl<'t, 'a> Resolver<'t, 'a> {
         unknown
     }
 
-    /// Whether a path names Bis's `word`: it leads to Bis, or to nothing that is known.
-    pub(crate) fn is_bis(
+    /// Like [`Self::resolve`] for a path of a summary outside of functions' own imports, remembered.
+    pub(crate) fn remembered(
         &self,
         module: ModuleId,
-        path: &PathRef,
+        path: &'a PathRef,
         namespace: Namespace,
-        scope: &[Use],
-    ) -> bool {
-        matches!(
-            self.resolve(module, path, namespace, scope),
-            None | Some(Target::Bis(_) | Target::Unknown | Target::Generated(_))
-        )
+    ) -> Option<Target<'a>> {
+        let same = |(known, space, _): &&Known<'a>| *space == namespace && *known == path;
+        if let Some(known) = self.known.borrow().get(&module)
+            && let Some((_, _, target)) = known.iter().find(same)
+        {
+            return target.clone();
+        }
+        let target = self.resolve(module, path, namespace, &[]);
+        self.known.borrow_mut().entry(module).or_default().push((path, namespace, target.clone()));
+        target
+    }
+
+    /// Whether a path names Bis's `word`: it leads to Bis, or to nothing that is known.
+    pub(crate) fn is_bis(&self, module: ModuleId, path: &'a PathRef, scope: &[Use]) -> bool {
+        let target = match scope {
+            [] => self.remembered(module, path, Namespace::Macro),
+            scope => self.resolve(module, path, Namespace::Macro, scope),
+        };
+        matches!(target, None | Some(Target::Bis(_) | Target::Unknown | Target::Generated(_)))
     }
 }

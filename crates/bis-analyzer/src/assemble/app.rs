@@ -2,11 +2,7 @@
 
 use bis_graph::{Diagnostic, Position, codes};
 
-use crate::{
-    findings::position,
-    resolve::{Namespace, Resolver},
-    tree::ModuleId,
-};
+use crate::{findings::position, resolve::Resolver, tree::ModuleId};
 
 /// A call of `app!`: its module, its place among the module's calls, and the crate.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +27,7 @@ pub(crate) fn find(resolver: &Resolver<'_, '_>) -> Found {
             continue;
         }
         for (index, call) in node.module.apps.iter().enumerate() {
-            if resolver.is_bis(module, &call.call, Namespace::Macro, &[]) {
+            if resolver.is_bis(module, &call.call, &[]) {
                 calls.push(AppRef { module, index, krate: node.krate });
             }
         }

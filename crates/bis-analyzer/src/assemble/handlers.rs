@@ -15,7 +15,7 @@ impl Assembly<'_, '_, '_> {
         for module in self.modules() {
             let node = &self.resolver.tree.modules[module];
             for item in &node.module.handlers {
-                if self.resolver.is_bis(module, &item.attribute, Namespace::Macro, &[]) {
+                if self.resolver.is_bis(module, &item.attribute, &[]) {
                     self.handler(module, item);
                 }
             }

@@ -55,7 +55,7 @@ impl Assembly<'_, '_, '_> {
         let node = &self.resolver.tree.modules[module];
         let mut first: Option<Position> = None;
         for call in &node.module.services {
-            if !self.resolver.is_bis(module, &call.call, Namespace::Macro, &[]) {
+            if !self.resolver.is_bis(module, &call.call, &[]) {
                 continue;
             }
             self.found.extend(findings::mistakes(&node.file, &call.mistakes));

@@ -180,9 +180,7 @@ impl<'a> Assembly<'_, '_, 'a> {
                 MisplacedKind::Static(name, ty) if self.topic_event(module, ty, scope).is_some() => {
                     self.report_misplaced(module, misplaced.range, name, "it stands inside a function");
                 }
-                MisplacedKind::Handler(name, attribute)
-                    if self.resolver.is_bis(module, attribute, Namespace::Macro, scope) =>
-                {
+                MisplacedKind::Handler(name, attribute) if self.resolver.is_bis(module, attribute, scope) => {
                     let here = position(&node.file, misplaced.range);
                     self.found.push(
                         Diagnostic::error(

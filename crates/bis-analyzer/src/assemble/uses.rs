@@ -15,7 +15,7 @@ use crate::{
 /// The methods that publish.
 const PUBLISH: [&str; 3] = ["publish", "publish_in", "publish_all"];
 
-impl Assembly<'_, '_, '_> {
+impl<'a> Assembly<'_, '_, 'a> {
     pub(super) fn find_uses(&mut self) {
         let names = self.resource_names();
         let macros = self.macros_with_topics(&names);
@@ -90,14 +90,18 @@ impl Assembly<'_, '_, '_> {
         modules.position(|node| node.module.macros.iter().any(|item| &*item.name == name))
     }
 
-    fn mention(&mut self, module: ModuleId, mention: &Mention, names: &HashSet<String>) {
+    fn mention(&mut self, module: ModuleId, mention: &'a Mention, names: &HashSet<String>) {
         let publishes = matches!(&mention.how, How::Method(method) if PUBLISH.contains(&&**method));
         if !names.contains(mention.path.last()) && !publishes {
             return;
         }
         let node = &self.resolver.tree.modules[module];
         let scope = mention.scope.map_or(&[][..], |scope| &node.module.scopes[scope as usize]);
-        match self.resolver.resolve(module, &mention.path, Namespace::Value, scope) {
+        let target = match scope {
+            [] => self.resolver.remembered(module, &mention.path, Namespace::Value),
+            scope => self.resolver.resolve(module, &mention.path, Namespace::Value, scope),
+        };
+        match target {
             Some(Target::Static(home, item)) => {
                 if let Some(topic) = self.topic_at(home, &item.name) {
                     self.used(module, topic, mention);

@@ -175,12 +175,12 @@ impl<'a> Extractor<'a> {
                 });
             }
             Item::Struct(item) if self.on(&item.attrs) => {
-                let input = syn::DeriveInput::from(item.clone());
-                module.types.push(types::type_item(self, &input));
+                let input = || syn::DeriveInput::from(item.clone());
+                module.types.push(types::type_item(self, &item.ident, &item.generics, &item.attrs, input));
             }
             Item::Enum(item) if self.on(&item.attrs) => {
-                let input = syn::DeriveInput::from(item.clone());
-                module.types.push(types::type_item(self, &input));
+                let input = || syn::DeriveInput::from(item.clone());
+                module.types.push(types::type_item(self, &item.ident, &item.generics, &item.attrs, input));
             }
             Item::Union(item) if self.on(&item.attrs) => module.types.push(plain_type(&item.ident)),
             Item::Trait(item) if self.on(&item.attrs) => {
@@ -203,8 +203,8 @@ impl<'a> Extractor<'a> {
     }
 
     fn handlers(&self, function: &ItemFn, module: &mut Module) {
-        for attribute in cfg::flatten(&function.attrs, self.features) {
-            if let Some(handler) = self.handler(&attribute, function) {
+        for attribute in &*cfg::flatten(&function.attrs, self.features) {
+            if let Some(handler) = self.handler(attribute, function) {
                 module.handlers.push(handler);
             }
         }

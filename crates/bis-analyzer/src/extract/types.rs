@@ -10,38 +10,52 @@ use crate::{
     summary::{Container, EventSummary, FieldItem, Range, SerdeType, TypeItem, TypeShape, VariantItem},
 };
 
-/// A struct or enum.
-pub(crate) fn type_item(extractor: &Extractor<'_>, input: &DeriveInput) -> TypeItem {
-    let attrs = cfg::flatten(&input.attrs, extractor.features);
+/// A struct or enum; its whole is asked for only when serde or `Event` is derived.
+pub(crate) fn type_item(
+    extractor: &Extractor<'_>,
+    name: &syn::Ident,
+    generics: &syn::Generics,
+    attrs: &[Attribute],
+    input: impl FnOnce() -> DeriveInput,
+) -> TypeItem {
+    let attrs = cfg::flatten(attrs, extractor.features);
     let derives = derives(&attrs);
     let derived = derives.iter().any(|name| name == "Serialize" || name == "Deserialize");
     let is_event = derives.iter().any(|name| extractor.word(name) == Some("Event"));
-    let serde = (derived || is_event).then(|| {
-        let mut errors = Errors::new();
-        let event = is_event.then(|| EventInput::parse(input, &mut errors));
-        Box::new(SerdeType {
-            derived,
-            shape: match &input.data {
-                Data::Struct(data) => shape(extractor, &data.fields, event.as_ref()),
-                Data::Enum(data) => TypeShape::Enum(
-                    data.variants
-                        .iter()
-                        .filter(|variant| cfg::is_on(&variant.attrs, extractor.features))
-                        .map(|variant| self::variant(extractor, variant))
-                        .collect(),
-                ),
-                Data::Union(_) => TypeShape::Unit,
-            },
-            container: container(&attrs),
-            event: event.map(event_summary),
-            mistakes: mistakes(errors, Range::of(input.ident.span())),
-        })
-    });
     TypeItem {
-        name: word(&input.ident),
-        range: Range::of(input.ident.span()),
-        generics: input.generics.type_params().map(|param| word(&param.ident)).collect(),
-        serde,
+        name: word(name),
+        range: Range::of(name.span()),
+        generics: generics.type_params().map(|param| word(&param.ident)).collect(),
+        serde: (derived || is_event)
+            .then(|| Box::new(serde_type(extractor, &attrs, &input(), derived, is_event))),
+    }
+}
+
+fn serde_type(
+    extractor: &Extractor<'_>,
+    attrs: &[Attribute],
+    input: &DeriveInput,
+    derived: bool,
+    is_event: bool,
+) -> SerdeType {
+    let mut errors = Errors::new();
+    let event = is_event.then(|| EventInput::parse(input, &mut errors));
+    SerdeType {
+        derived,
+        shape: match &input.data {
+            Data::Struct(data) => shape(extractor, &data.fields, event.as_ref()),
+            Data::Enum(data) => TypeShape::Enum(
+                data.variants
+                    .iter()
+                    .filter(|variant| cfg::is_on(&variant.attrs, extractor.features))
+                    .map(|variant| self::variant(extractor, variant))
+                    .collect(),
+            ),
+            Data::Union(_) => TypeShape::Unit,
+        },
+        container: container(attrs),
+        event: event.map(event_summary),
+        mistakes: mistakes(errors, Range::of(input.ident.span())),
     }
 }
 
