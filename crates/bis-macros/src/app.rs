@@ -1,8 +1,9 @@
 //! `app!` and `service!`: which services there are, and which of them an app hosts.
 
 use bis_syntax::{AppArgs, Errors, ServiceArgs};
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 
 use crate::support;
 
@@ -11,10 +12,14 @@ pub(crate) fn app(package: &str, input: TokenStream) -> TokenStream {
     let name = bis_syntax::app_name(package);
     let mut errors = Errors::new();
     let services = AppArgs::parse(input, &mut errors).map(|args| args.services).unwrap_or_default();
+    let markers = services.iter().map(|service| {
+        let here = Span::call_site().located_at(service.span());
+        quote_spanned!(here=> &#service::__BIS_SERVICE)
+    });
     let function = quote! {
         /// The app with the services that `bis::app!` lists.
         pub fn app() -> ::bis::App {
-            ::bis::__private::app(#name, &[#(&#services::__BIS_SERVICE),*])
+            ::bis::__private::app(#name, &[#(#markers),*])
         }
     };
     support::with_errors(function, errors)

@@ -159,12 +159,12 @@ fn route(signature: &Signature, parameters: &[Parameter]) -> TokenStream {
     let taken = if parameters.is_empty() { quote!(_) } else { request.to_token_stream() };
     let names = parameters.iter().map(|parameter| &parameter.name);
     let here = Span::call_site().located_at(output_span(signature));
-    let respond = quote_spanned!(here=> ::bis::__private::respond);
+    let respond = quote_spanned!(here=> ::bis::__private::respond(#name(#(#names),*).await));
     quote! {
         |#taken| async move {
             #split
             #(#extract)*
-            #respond(#name(#(#names),*).await)
+            #respond
         }
     }
 }

@@ -62,6 +62,7 @@ fn entry(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> Token
 /// not fit at the parameter, a result that does not fit at the result.
 fn subscribed(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> TokenStream {
     let topic = &args.topic;
+    let topic = quote_spanned!(Span::call_site().located_at(topic.span())=> &#topic);
     let mut at_parameter = handler.name.clone();
     at_parameter.set_span(handler.name.span().located_at(handler.parameter.span()));
     let output = match &function.sig.output {
@@ -74,10 +75,10 @@ fn subscribed(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> 
         let max = size(batch.and_then(|batch| batch.max.as_ref()).map_or(DEFAULT_BATCH, |max| max.value));
         let wait = batch.and_then(|batch| batch.wait.as_ref()).map_or(DEFAULT_BATCH_WAIT, |wait| wait.value);
         let wait = support::duration(wait);
-        let takes = quote_spanned!(at_output=> ::bis::__private::takes_batch(&#topic, #at_parameter));
+        let takes = quote_spanned!(at_output=> ::bis::__private::takes_batch(#topic, #at_parameter));
         quote!(::bis::__private::batch(#takes, #max, #wait))
     } else {
-        let takes = quote_spanned!(at_output=> ::bis::__private::takes(&#topic, #at_parameter));
+        let takes = quote_spanned!(at_output=> ::bis::__private::takes(#topic, #at_parameter));
         quote!(::bis::__private::one(#takes))
     }
 }

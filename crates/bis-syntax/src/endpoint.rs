@@ -207,7 +207,7 @@ impl MountArgs {
                 ErrorKind::Route,
                 &literal,
                 format!("the mount path `{path}` ends with a slash"),
-                format!("write `\"{}\"`", path.trim_end_matches('/')),
+                format!("write `\"/{}\"`", path.trim_matches('/')),
             );
             return None;
         }

@@ -94,11 +94,11 @@ impl EventInput {
             json_name: json_name(index, field, rename_all),
             ty: field.ty.clone(),
         };
-        if let Some(place) = attrs.key {
+        if let Some(place) = &attrs.key {
             match &self.key {
                 Some(first) => errors.push_help(
                     ErrorKind::Event,
-                    &place,
+                    place,
                     "an event has one key",
                     format!("keep `#[event(key)]` on `{}` or here, not on both", first.json_name),
                 ),
@@ -119,9 +119,33 @@ impl EventInput {
                 "leave one of the two out",
             );
         }
+        for (place, word) in [(&attrs.key, "the key"), (&attrs.attribute, "an attribute")] {
+            if place.is_some() && is_no_scalar(&field.ty) {
+                errors.push_help(
+                    ErrorKind::Event,
+                    &field.ty,
+                    format!("`{}` cannot be {word}: it is no JSON scalar", options::source_like(&field.ty)),
+                    "put it on a text, a number, a boolean or a type that serializes as one",
+                );
+            }
+        }
         if let Some(schema) = attrs.schema {
             self.field_schemas.push((event_field(), schema));
         }
+    }
+}
+
+/// Whether a type is written as one that cannot serialize to a JSON scalar. Of other types only a value tells.
+fn is_no_scalar(ty: &Type) -> bool {
+    const COLLECTIONS: [&str; 8] =
+        ["Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet", "LinkedList", "BinaryHeap"];
+    match ty {
+        Type::Array(_) | Type::Slice(_) => true,
+        Type::Tuple(tuple) => !tuple.elems.is_empty(),
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| {
+            COLLECTIONS.iter().any(|name| last.ident == name) && !last.arguments.is_none()
+        }),
+        _ => false,
     }
 }
 

@@ -117,7 +117,15 @@ impl Known {
 
 /// Tokens as text without the spaces that token streams put around punctuation.
 pub(crate) fn source_like(tokens: &impl ToTokens) -> String {
-    tokens.to_token_stream().to_string().replace(" :: ", "::").replace(" ,", ",").replace(" (", "(")
+    tokens
+        .to_token_stream()
+        .to_string()
+        .replace(" :: ", "::")
+        .replace(" ,", ",")
+        .replace(" (", "(")
+        .replace(" < ", "<")
+        .replace(" >", ">")
+        .replace("& ", "&")
 }
 
 /// `a`, `b` and `c`, each in backticks.

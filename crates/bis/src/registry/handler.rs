@@ -69,43 +69,51 @@ impl<F: Into<Error>> HandlerOutput for std::result::Result<(), F> {
     }
 }
 
-/// A topic with a handler whose parameter fits it.
-pub struct Takes<E: 'static, I, F> {
+/// A topic with a handler whose parameter fits it, and how what was delivered (`D`) becomes the parameter. So the bound is
+/// asked for once, and a mistake is one error.
+pub struct Takes<E: 'static, D, I, F> {
     topic: &'static Topic<E>,
+    convert: fn(D) -> I,
     handler: fn(I) -> F,
 }
 
 /// Checks that a handler takes the topic's events.
-pub fn takes<E, I: HandlerInput<E>, F>(topic: &'static Topic<E>, handler: fn(I) -> F) -> Takes<E, I, F> {
-    Takes { topic, handler }
+pub fn takes<E, I: HandlerInput<E>, F>(
+    topic: &'static Topic<E>,
+    handler: fn(I) -> F,
+) -> Takes<E, Delivery<E>, I, F> {
+    Takes { topic, convert: I::from_delivery, handler }
 }
 
 /// Checks that a handler takes batches of the topic's events.
-pub fn takes_batch<E, I: BatchInput<E>, F>(topic: &'static Topic<E>, handler: fn(I) -> F) -> Takes<E, I, F> {
-    Takes { topic, handler }
+pub fn takes_batch<E, I: BatchInput<E>, F>(
+    topic: &'static Topic<E>,
+    handler: fn(I) -> F,
+) -> Takes<E, Vec<Delivery<E>>, I, F> {
+    Takes { topic, convert: I::from_deliveries, handler }
 }
 
 /// A handler of one delivery at a time.
-pub fn one<E, I, F>(takes: Takes<E, I, F>) -> Subscribed
+pub fn one<E, I, F>(takes: Takes<E, Delivery<E>, I, F>) -> Subscribed
 where
-    I: HandlerInput<E> + 'static,
+    I: 'static,
     F: Future<Output: HandlerOutput> + Send + 'static,
 {
-    let Takes { topic, handler } = takes;
+    let Takes { topic, convert, handler } = takes;
     let call = move |incoming| {
         let delivery = topic.decode(incoming)?;
-        Ok(run(handler(I::from_delivery(delivery))))
+        Ok(run(handler(convert(delivery))))
     };
     Subscribed { topic: topic.info(), handler: ErasedHandler::One(Arc::new(call)) }
 }
 
 /// A handler of batches of at most `max` deliveries, the first of which waits for at most `wait`.
-pub fn batch<E, I, F>(takes: Takes<E, I, F>, max: usize, wait: Duration) -> Subscribed
+pub fn batch<E, I, F>(takes: Takes<E, Vec<Delivery<E>>, I, F>, max: usize, wait: Duration) -> Subscribed
 where
-    I: BatchInput<E> + 'static,
+    I: 'static,
     F: Future<Output: HandlerOutput> + Send + 'static,
 {
-    let Takes { topic, handler } = takes;
+    let Takes { topic, convert, handler } = takes;
     let call = move |batch: Vec<Incoming>| {
         let mut deliveries = Vec::with_capacity(batch.len());
         let mut undecodable = Vec::new();
@@ -115,7 +123,7 @@ where
                 Err(error) => undecodable.push((index, error)),
             }
         }
-        let future = (!deliveries.is_empty()).then(|| run(handler(I::from_deliveries(deliveries))));
+        let future = (!deliveries.is_empty()).then(|| run(handler(convert(deliveries))));
         BatchCall { future, undecodable }
     };
     Subscribed { topic: topic.info(), handler: ErasedHandler::Batch { max, wait, call: Arc::new(call) } }
