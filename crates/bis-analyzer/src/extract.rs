@@ -16,9 +16,19 @@ pub(crate) fn file(text: &str, features: &BTreeSet<String>, hints: &Hints) -> Fi
     match syn::parse_file(text) {
         Ok(file) => items::Extractor::new(features, hints, &file).summary(&file),
         Err(error) => FileSummary {
-            failure: Some((error.to_string(), Range::of(error.span()))),
+            failure: Some((failure(&error), Range::of(error.span()))),
             ..FileSummary::default()
         },
+    }
+}
+
+/// What is wrong with a file, in words that help: the lexer has one text for everything.
+fn failure(error: &syn::Error) -> String {
+    match error.to_string() {
+        text if text == "cannot parse string into token stream" => {
+            "a bracket, quote or comment is not closed, or closes what is not open".to_owned()
+        }
+        text => text,
     }
 }
 

@@ -69,6 +69,11 @@ pub(crate) fn event(resolver: &Resolver<'_, '_>, module: ModuleId, item: &TypeIt
     (Value::Object(schema), builder.gaps)
 }
 
+/// Whether a bare name is a type of the standard library.
+pub(crate) fn is_standard(name: &str) -> bool {
+    known::kind("std", name).is_some()
+}
+
 /// The path of a type as `std::any::type_name` gives it.
 pub(crate) fn type_path(resolver: &Resolver<'_, '_>, module: ModuleId, item: &TypeItem) -> String {
     format!("{}::{}", resolver.tree.modules[module].path, item.name)

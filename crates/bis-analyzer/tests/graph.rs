@@ -53,3 +53,269 @@ mount /files -> orders (shop::orders::files)
 ",
     );
 }
+
+/// The part of a fixture that most tests below share: a topic and who listens.
+const LISTENER: &str = r#"
+//- src/listener.rs
+use bis::prelude::*;
+use crate::orders::{Placed, PLACED};
+bis::service!("listener");
+#[subscription(PLACED)]
+async fn note(event: Placed) -> Result<()> { Ok(()) }
+"#;
+
+const ORDERS: &str = r#"
+//- src/orders.rs
+use bis::prelude::*;
+bis::service!("orders");
+#[derive(Event, Serialize, Deserialize)]
+pub struct Placed { pub id: u64 }
+pub static PLACED: Topic<Placed> = Topic::new("placed");
+"#;
+
+/// Checks who publishes to the topic `placed` when the module `publisher` has this source.
+#[track_caller]
+fn publishes(source: &str) {
+    let fixture = format!("{ORDERS}{LISTENER}//- src/publisher.rs\nbis::service!(\"publisher\");\n{source}");
+    let edges = common::edges(&fixture);
+    assert!(edges.contains("topic placed : shop::orders::Placed <- [publisher]"), "{edges}");
+}
+
+#[test]
+fn an_alias_a_glob_and_a_re_export_lead_to_the_topic() {
+    publishes("use crate::orders::PLACED as OUT; async fn f() { OUT.publish(&x).await; }");
+    publishes("use crate::orders::PLACED as out; async fn f() { out.publish(&x).await; }");
+    publishes("use crate::orders::*; async fn f() { PLACED.publish(&x).await; }");
+    publishes("use crate::orders as o; async fn f() { o::PLACED.publish(&x).await; }");
+    publishes(
+        "mod inner { pub use crate::orders::PLACED as SENT; } async fn f() { inner::SENT.publish(&x).await; }",
+    );
+    publishes("async fn f() { use crate::orders::{self as o, PLACED as P}; P.publish(&x).await; }");
+    publishes("async fn f() { super::orders::PLACED.publish_in(&mut tx, &x).await; }");
+    publishes("mod deep { pub async fn f() { super::super::orders::PLACED.publish_all(&x).await; } }");
+}
+
+#[test]
+fn a_use_in_a_macro_a_closure_or_a_method_counts() {
+    publishes("async fn f() { tokio::join!(crate::orders::PLACED.publish(&x), other()); }");
+    publishes(
+        "async fn f() { tokio::select! { r = crate::orders::PLACED.publish(&x) => r, _ = other() => () } }",
+    );
+    publishes(
+        "async fn f() { let g = || async move { vec![1].iter().map(|_| crate::orders::PLACED.publish(&x)) }; }",
+    );
+    publishes("struct S; impl S { async fn f(&self) { crate::orders::PLACED.publish(&x).await; } }");
+    publishes("async fn f() { send(&crate::orders::PLACED, x).await; }");
+    publishes("async fn f() { let topic = &crate::orders::PLACED; topic.publish(&x).await; }");
+}
+
+#[test]
+fn a_macro_of_the_app_publishes_where_it_is_called() {
+    let fixture = format!(
+        "{ORDERS}{LISTENER}//- src/publisher.rs
+bis::service!(\"publisher\");
+async fn f() {{ crate::announce!(x); }}
+//- src/lib.rs
+#[macro_export]
+macro_rules! announce {{ ($event:expr) => {{ $crate::orders::PLACED.publish(&$event) }}; }}
+pub mod orders;
+pub mod listener;
+pub mod publisher;
+bis::app!(services: [orders, listener, publisher]);
+"
+    );
+    assert!(common::edges(&fixture).contains("<- [publisher]"), "{}", common::edges(&fixture));
+}
+
+#[test]
+fn tests_and_features_that_are_off_are_left_out() {
+    let source = "
+#[cfg(test)] mod tests { fn f() { crate::orders::PLACED.publish(&x); } }
+#[cfg(feature = \"off\")] async fn off() { crate::orders::PLACED.publish(&x).await; }
+#[cfg(not(feature = \"off\"))] pub mod on { pub async fn f() {} }
+";
+    let fixture = format!("{ORDERS}{LISTENER}//- src/publisher.rs\nbis::service!(\"publisher\");\n{source}");
+    let edges = common::edges(&fixture);
+    assert!(edges.contains("topic placed : shop::orders::Placed <- []"), "{edges}");
+}
+
+#[test]
+fn a_default_feature_is_on() {
+    check(
+        r#"
+//- Cargo.toml
+[package]
+name = "shop"
+[features]
+default = ["extra"]
+extra = []
+other = []
+[dependencies]
+bis = "0.1"
+//- src/lib.rs
+#[cfg(feature = "extra")]
+pub mod orders;
+#[cfg(all(feature = "other", unix))]
+pub mod missing;
+bis::app!(services: [orders]);
+//- src/orders.rs
+use bis::prelude::*;
+bis::service!("orders");
+#[cfg_attr(feature = "extra", api(GET, "/a", private))]
+async fn a() -> Result<()> { Ok(()) }
+"#,
+        "
+service orders = shop::orders
+endpoint GET /a -> orders (shop::orders::a)
+",
+    );
+}
+
+#[test]
+fn modules_by_path_attribute_mod_rs_and_inline() {
+    check(
+        r#"
+//- src/lib.rs
+#[path = "odd/place.rs"]
+pub mod orders;
+pub mod outer {
+    pub mod inner;
+}
+pub mod nested;
+bis::app!(services: [orders, outer::inner, nested::deep]);
+//- src/odd/place.rs
+bis::service!("orders");
+pub mod below;
+//- src/odd/below.rs
+use bis::prelude::*;
+#[api(GET, "/below", public)]
+async fn below() -> Result<()> { Ok(()) }
+//- src/outer/inner.rs
+bis::service!("inner");
+//- src/nested/mod.rs
+pub mod deep;
+//- src/nested/deep.rs
+bis::service!("deep");
+"#,
+        "
+service deep = shop::nested::deep
+service inner = shop::outer::inner
+service orders = shop::orders
+endpoint GET /below -> orders (shop::orders::below::below)
+",
+    );
+}
+
+#[test]
+fn a_workspace_with_renamed_dependencies_and_a_service_crate() {
+    check(
+        r#"
+//- Cargo.toml
+[workspace]
+members = ["crates/*"]
+[workspace.dependencies]
+bis = "0.1"
+shop-events = { path = "crates/events" }
+//- crates/app/Cargo.toml
+[package]
+name = "shop-app"
+[dependencies]
+bus = { package = "bis", version = "0.1" }
+billing = { path = "../billing" }
+shop-events.workspace = true
+//- crates/app/src/lib.rs
+pub mod orders;
+bus::app!(services: [orders, billing]);
+//- crates/app/src/orders.rs
+use bus::prelude::*;
+bus::service!("orders");
+#[bus::api(POST, "/orders", public)]
+async fn place() -> Result<()> { shop_events::PLACED.publish(&x).await }
+//- crates/billing/Cargo.toml
+[package]
+name = "billing"
+[dependencies]
+bis.workspace = true
+events = { package = "shop-events", path = "../events" }
+//- crates/billing/src/lib.rs
+bis::service!("billing");
+mod invoices;
+//- crates/billing/src/invoices.rs
+use bis::subscription as on;
+use events::prelude::*;
+#[on(events::PLACED, name = "invoice")]
+async fn invoice(event: Vec<OrderPlaced>) -> bis::Result<()> { Ok(()) }
+//- crates/events/Cargo.toml
+[package]
+name = "shop-events"
+[dependencies]
+bis = { workspace = true }
+//- crates/events/src/lib.rs
+mod order;
+pub use order::PLACED;
+pub mod prelude { pub use crate::order::*; }
+//- crates/events/src/order.rs
+use bis::{Event, Topic};
+#[derive(Event, serde::Serialize, serde::Deserialize)]
+pub struct OrderPlaced { pub id: u64 }
+type Orders = Topic<OrderPlaced>;
+const NAME: &str = concat!("order", "-placed");
+pub static PLACED: Orders = Topic::new(NAME);
+//- crates/unrelated/Cargo.toml
+[package]
+name = "unrelated"
+//- crates/unrelated/src/lib.rs
+this does not parse
+"#,
+        "
+service billing = billing
+service orders = shop_app::orders
+topic order-placed : shop_events::order::OrderPlaced <- [orders]
+subscription order-placed/invoice -> billing (billing::invoices::invoice : shop_events::order::OrderPlaced)
+endpoint POST /orders -> orders (shop_app::orders::place)
+",
+    );
+}
+
+#[test]
+fn a_binary_without_a_library_is_an_app() {
+    check(
+        r#"
+//- Cargo.toml
+[package]
+name = "hello-bis"
+[dependencies]
+bis = "0.1"
+//- src/main.rs
+mod hello { bis::service!("hello"); }
+bis::app!(services: [hello]);
+fn main() -> std::process::ExitCode { app().main() }
+"#,
+        "service hello = hello_bis::hello",
+    );
+}
+
+#[test]
+fn what_is_harmless_raises_nothing() {
+    let source = r#"
+use crate::orders::PLACED;
+pub use crate::orders::PLACED as EXPORTED;
+struct Client;
+impl Client { const NAME: &'static str = "x"; fn publish(&self) {} }
+static CLIENT: Client = Client;
+static CACHE: std::sync::LazyLock<u8> = std::sync::LazyLock::new(|| 1);
+lazy_static::lazy_static! { static ref LAZY: Client = Client; }
+#[tracing::instrument]
+async fn f(publisher: &Client) {
+    CLIENT.publish();
+    LAZY.publish();
+    publisher.publish();
+    money::BUS.publish();
+    Client::NAME.publish();
+    PLACED.publish(&x).await;
+}
+fn unused_generic<const N: usize>() -> usize { N }
+"#;
+    let fixture = format!("{ORDERS}{LISTENER}//- src/publisher.rs\nbis::service!(\"publisher\");\n{source}");
+    assert_eq!(common::diagnostics(&fixture), "");
+}

@@ -162,7 +162,9 @@ fn silent_topics(graph: &Graph, found: &mut Vec<Diagnostic>) {
                 .help(format!("add a handler under `#[subscription({})]`", last_two(&topic.static_path))),
             );
         }
-        if topic.publishers.is_empty() {
+        // Of two statics with one name, which is an error of its own, either may publish.
+        let mut same = graph.topics.iter().filter(|other| other.name == topic.name);
+        if same.all(|other| other.publishers.is_empty()) {
             found.push(
                 Diagnostic::warning(
                     codes::UNPUBLISHED_TOPIC,

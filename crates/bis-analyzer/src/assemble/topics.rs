@@ -9,6 +9,7 @@ use crate::{
     constant,
     findings::{self, position},
     resolve::{Namespace, Target},
+    schema,
     summary::{MisplacedKind, PathRef, StaticItem, TopicSummary, Ty, Use, Value},
     tree::ModuleId,
 };
@@ -153,9 +154,20 @@ impl<'a> Assembly<'_, '_, 'a> {
         match self.event_type(module, ty) {
             Some((home, item)) => (item.name.to_string(), self.event(home, item)),
             None => match ty {
-                Ty::Path(path, _) => (path.last().to_owned(), String::new()),
+                Ty::Path(path, _) => (path.last().to_owned(), self.foreign_path(module, path)),
                 _ => (String::new(), String::new()),
             },
+        }
+    }
+
+    /// The path of a type whose source is not read; empty when it leads nowhere.
+    fn foreign_path(&self, module: ModuleId, path: &PathRef) -> String {
+        match self.resolver.resolve(module, path, Namespace::Type, &[]) {
+            Some(Target::Foreign(segments)) => segments.join("::"),
+            None if path.segments.len() == 1 && schema::is_standard(path.last()) => {
+                format!("std::{}", path.last())
+            }
+            _ => String::new(),
         }
     }
 

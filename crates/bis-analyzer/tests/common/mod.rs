@@ -25,7 +25,10 @@ pub fn folder(fixture: &str) -> TempDir {
         let manifest = "[package]\nname = \"shop\"\nedition = \"2024\"\n\n[dependencies]\nbis = \"0.1\"\nmoney = \"1\"\nserde = \"1\"\nuuid = \"1\"\nchrono = \"0.4\"\njiff = \"0.2\"\nrust_decimal = \"1\"\nserde_json = \"1\"\n";
         files.push(("Cargo.toml".to_owned(), manifest.to_owned()));
     }
-    if !has(&files, "src/lib.rs") && files.iter().any(|(file, _)| file.starts_with("src/")) {
+    if !has(&files, "src/lib.rs")
+        && !has(&files, "src/main.rs")
+        && files.iter().any(|(file, _)| file.starts_with("src/"))
+    {
         let modules: Vec<String> = files
             .iter()
             .filter_map(|(file, _)| file.strip_prefix("src/")?.strip_suffix(".rs").map(str::to_owned))

@@ -1,0 +1,148 @@
+//! What is said about wrong programs, whole texts, and about bad days: files that do not parse, manifests that do not
+//! read, apps without services.
+
+mod common;
+
+use common::diagnostics;
+
+const EVENT: &str = r#"
+//- src/orders.rs
+use bis::prelude::*;
+bis::service!("orders");
+#[derive(Event, Serialize, Deserialize)]
+pub struct Placed { pub id: u64 }
+"#;
+
+/// A service module with this source, beside the event type `Placed`.
+fn orders(source: &str) -> String {
+    diagnostics(&format!("{EVENT}{source}"))
+}
+
+#[test]
+fn every_mistake_of_a_file_is_reported_at_once() {
+    insta::assert_snapshot!(orders(
+        r#"
+pub static PLACED: Topic<Placed> = Topic::new("OrderPlaced").orderd();
+pub static AGAIN: Topic<Placed> = Topic::new("again");
+pub static TWICE: Topic<Placed> = Topic::new("again");
+
+#[subscription(PLACED, name = "Ship It", timeout = "10 minutes", retries = 3)]
+async fn ship(order: &Placed) -> Result<()> { Ok(()) }
+
+#[subscription(AGAIN, retry(max = 0, min_backof = "1s"))]
+fn note(order: Placed) {}
+
+#[subscription(AGIN)]
+async fn lost(order: Placed) -> Result<()> { Ok(()) }
+
+#[subscription(AGAIN)]
+async fn wrong(order: Delivery<String>) -> Result<()> { Ok(()) }
+
+#[api(post, "orders/:id", everyone)]
+async fn place() -> Result<()> { AGAIN.publish(&x).await }
+"#
+    ));
+}
+
+#[test]
+fn a_wrong_handler_type_names_both_places() {
+    insta::assert_snapshot!(orders(
+        r#"
+#[derive(Event, Serialize, Deserialize)]
+pub struct Shipped { pub id: u64 }
+pub static PLACED: Topic<Placed> = Topic::new("placed");
+
+#[subscription(PLACED)]
+async fn ship(order: Delivery<Shipped>) -> Result<()> { PLACED.publish(&x).await }
+"#
+    ));
+}
+
+#[test]
+fn two_files_with_one_topic_name() {
+    insta::assert_snapshot!(diagnostics(&format!(
+        "{EVENT}
+pub static PLACED: Topic<Placed> = Topic::new(\"placed\");
+#[subscription(PLACED)]
+async fn ship(order: Placed) -> Result<()> {{ PLACED.publish(&x).await }}
+//- src/returns.rs
+use bis::prelude::*;
+bis::service!(\"returns\");
+pub static RETURNED: Topic<crate::orders::Placed> = Topic::new(\"placed\");
+"
+    )));
+}
+
+#[test]
+fn a_file_that_does_not_parse_leaves_the_rest() {
+    let fixture = format!(
+        "{EVENT}
+pub static PLACED: Topic<Placed> = Topic::new(\"placed\");
+#[subscription(crate::shipping::SHIPPED)]
+async fn done(event: crate::shipping::Shipped) -> Result<()> {{ Ok(()) }}
+//- src/shipping.rs
+bis::service!(\"shipping\");
+pub fn broken( {{
+//- src/email.rs
+use bis::prelude::*;
+bis::service!(\"email\");
+#[subscription(crate::orders::PLACED)]
+async fn mail(event: crate::orders::Placed) -> Result<()> {{ Ok(()) }}
+"
+    );
+    insta::assert_snapshot!(diagnostics(&fixture));
+    let graph = common::analyze(&fixture).graph;
+    assert_eq!(graph.services.len(), 2);
+    assert_eq!(graph.subscriptions[0].handler, "shop::email::mail");
+}
+
+#[test]
+fn a_manifest_that_does_not_read() {
+    insta::assert_snapshot!(diagnostics("//- Cargo.toml\n[package]\nname = \"shop\nedition = \"2024\"\n"));
+    insta::assert_snapshot!(diagnostics("//- Cargo.toml\n[dependencies]\nbis = \"0.1\"\n"));
+}
+
+#[test]
+fn a_path_dependency_that_does_not_read_leaves_the_rest() {
+    let fixture = "
+//- Cargo.toml
+[package]
+name = \"shop\"
+[dependencies]
+bis = \"0.1\"
+events = { path = \"events\" }
+//- src/lib.rs
+pub mod orders;
+bis::app!(services: [orders]);
+//- src/orders.rs
+bis::service!(\"orders\");
+//- events/Cargo.toml
+[package
+";
+    insta::assert_snapshot!(diagnostics(fixture));
+    assert_eq!(common::analyze(fixture).graph.services.len(), 1);
+}
+
+#[test]
+fn no_manifest_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let analysis = bis_analyzer::analyze(folder.path(), &bis_analyzer::Options::default());
+    assert_eq!(analysis.diagnostics[0].code, "BIS0002");
+    assert!(analysis.has_errors());
+}
+
+#[test]
+fn an_app_without_a_service() {
+    insta::assert_snapshot!(diagnostics("//- src/lib.rs\nbis::app!(services: []);\n"));
+}
+
+#[test]
+fn a_topic_that_a_macro_makes() {
+    insta::assert_snapshot!(orders(
+        r#"
+make_topic! { pub static PLACED: Topic<Placed> = "placed"; }
+#[subscription(PLACED)]
+async fn ship(order: Placed) -> Result<()> { PLACED.publish(&x).await }
+"#
+    ));
+}

@@ -1,0 +1,88 @@
+//! A graph's rules and exports, without the analyser.
+
+use bis_graph::{
+    Access, Colour, Diagnostic, Endpoint, Graph, Position, Service, Sources, Topic, codes, json, mermaid,
+    render, rules,
+};
+
+fn graph() -> Graph {
+    let position = |line| Position::point("src/orders.rs", line, 1);
+    let endpoint = |name: &str, path: &str, line| Endpoint {
+        service: "orders".to_owned(),
+        name: name.to_owned(),
+        method: "GET".to_owned(),
+        path: path.to_owned(),
+        access: Access::Public,
+        handler: format!("shop::orders::{name}"),
+        position: position(line),
+    };
+    let mut graph = Graph::empty("shop");
+    graph.services.push(Service {
+        name: "orders".to_owned(),
+        module: "shop::orders".to_owned(),
+        position: position(1),
+    });
+    graph.topics.push(Topic {
+        name: "order-placed".to_owned(),
+        event: "OrderPlaced".to_owned(),
+        event_path: "shop::orders::OrderPlaced".to_owned(),
+        ordered: false,
+        retention: None,
+        publishers: vec!["orders".to_owned()],
+        users: vec!["orders".to_owned()],
+        service: Some("orders".to_owned()),
+        static_path: "shop::orders::PLACED".to_owned(),
+        position: position(2),
+    });
+    graph.endpoints = vec![endpoint("show", "/orders/{id}", 3), endpoint("find", "/orders/{order}", 4)];
+    graph
+}
+
+#[test]
+fn the_rules_see_what_is_doubled_and_what_is_silent() {
+    let found: Vec<&str> = rules::check(&graph()).iter().map(|diagnostic| diagnostic.code).collect();
+    assert_eq!(found, [codes::DUPLICATE_ENDPOINT, codes::UNHEARD_TOPIC]);
+}
+
+#[test]
+fn the_graph_is_read_back_from_its_json() {
+    let text = json::graph(&graph());
+    assert_eq!(serde_json::from_str::<Graph>(&text).unwrap(), graph());
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["version"], 1);
+    assert_eq!(value["topics"][0]["static"], "shop::orders::PLACED");
+    assert_eq!(value["endpoints"][0]["access"], "public");
+}
+
+#[test]
+fn mermaid_has_every_edge() {
+    insta::assert_snapshot!(mermaid::graph(&graph()));
+}
+
+#[test]
+fn a_diagnostic_has_the_documented_json() {
+    let diagnostic = Diagnostic::error(codes::DUPLICATE_TOPIC, Position::point("src/a.rs", 2, 3), "twice")
+        .and(Position::point("src/b.rs", 4, 5), "first")
+        .help("rename");
+    let value = json::diagnostics(&[diagnostic]);
+    let first = &value["diagnostics"][0];
+    for (key, expected) in
+        [("code", "BIS0022"), ("severity", "error"), ("message", "twice"), ("file", "src/a.rs")]
+    {
+        assert_eq!(first[key], expected);
+    }
+    assert_eq!((&first["line"], &first["column"]), (&2.into(), &3.into()));
+    assert_eq!(first["labels"][0]["file"], "src/b.rs");
+}
+
+#[test]
+fn carets_stand_under_their_text_with_tabs_wide_letters_and_colours() {
+    let mut sources = Sources::default();
+    sources.insert("src/a.rs", "fn é() {\n\tlet x = 1;\n}\n");
+    let position = Position { end_column: 7, ..Position::point("src/a.rs", 2, 6) };
+    let diagnostic = Diagnostic::warning(codes::UNHEARD_TOPIC, position, "an example").labelled("here");
+    insta::assert_snapshot!(render(&diagnostic, &sources, Colour::Never));
+    assert!(render(&diagnostic, &sources, Colour::Always).contains("\x1b[1;33mwarning[BIS0025]\x1b[0m"));
+    let without_source = render(&diagnostic, &Sources::default(), Colour::Never);
+    assert!(without_source.contains("src/a.rs:2:6"), "{without_source}");
+}
