@@ -53,6 +53,8 @@ fn start(folder: &Path) -> (Child, SocketAddr) {
             return (child, address.parse().unwrap());
         }
     }
+    child.kill().unwrap();
+    child.wait().unwrap();
     panic!("the router did not start");
 }
 
