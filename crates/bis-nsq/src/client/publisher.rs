@@ -124,7 +124,7 @@ enum End {
     Lost(LostError),
     Unanswered,
     Refused,
-    Close(Option<oneshot::Sender<()>>),
+    Close,
 }
 
 struct Task {
@@ -134,7 +134,9 @@ struct Task {
     waiting: VecDeque<Publish>,
     in_flight: VecDeque<(Instant, Publish)>,
     backoff: Backoff,
-    closing: Option<oneshot::Sender<()>>,
+    /// Whether no more publishes are taken on; the task ends when those it has are answered.
+    closing: bool,
+    close_waiters: Vec<oneshot::Sender<()>>,
 }
 
 impl Task {
@@ -150,7 +152,8 @@ impl Task {
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             backoff: Backoff::default(),
-            closing: None,
+            closing: false,
+            close_waiters: Vec::new(),
         }
     }
 
@@ -171,20 +174,18 @@ impl Task {
                         self.waiting.push_front(publish);
                     }
                 }
-                End::Close(done) => {
-                    self.closing = done;
-                    break;
-                }
+                End::Close => break,
             }
         }
         self.requests.close();
         while let Ok(request) = self.requests.try_recv() {
-            if let Request::Publish(publish) = request {
-                let _ = publish.answer.send(Err(PublishError::Closed));
+            match request {
+                Request::Publish(publish) => drop(publish.answer.send(Err(PublishError::Closed))),
+                Request::Close(waiter) => self.close_waiters.push(waiter),
             }
         }
-        if let Some(done) = self.closing.take() {
-            let _ = done.send(());
+        for waiter in self.close_waiters {
+            let _ = waiter.send(());
         }
     }
 
@@ -230,21 +231,31 @@ impl Task {
                 let unreachable = PublishError::Unreachable { reason: reason.to_owned() };
                 let _ = publish.answer.send(Err(unreachable));
             }
+            if self.closing && self.waiting.is_empty() {
+                return None;
+            }
             let next_deadline = self.waiting.front().map_or(now + self.options.publish_wait, |p| p.deadline);
             tokio::select! {
                 done = &mut work => return Some(done),
                 () = sleep_until(next_deadline) => {}
-                request = self.requests.recv(), if self.waiting.len() < WAITING => match request {
-                    Some(Request::Publish(publish)) => self.waiting.push_back(publish),
-                    Some(Request::Close(done)) => {
-                        self.closing = Some(done);
-                        self.fail_waiting(reason);
-                        return None;
+                request = self.requests.recv(), if !self.closing && self.waiting.len() < WAITING => {
+                    if let Some(publish) = self.take_on(request) {
+                        self.waiting.push_back(publish);
                     }
-                    None => return None,
-                },
+                }
             }
         }
+    }
+
+    /// The publish in a request, if it is one; after any other, no more is taken on.
+    fn take_on(&mut self, request: Option<Request>) -> Option<Publish> {
+        match request {
+            Some(Request::Publish(publish)) => return Some(publish),
+            Some(Request::Close(waiter)) => self.close_waiters.push(waiter),
+            None => {}
+        }
+        self.closing = true;
+        None
     }
 
     fn fail_waiting(&mut self, reason: &str) {
@@ -255,31 +266,28 @@ impl Task {
 
     /// Publishes over `connection` until it ends.
     async fn serve(&mut self, mut connection: Connection) -> End {
-        let mut closing = None;
         loop {
             while self.in_flight.len() < IN_FLIGHT && connection.has_room() {
                 let Some(publish) = self.waiting.pop_front() else { break };
                 self.send(&mut connection, publish);
             }
-            if closing.is_some() && self.in_flight.is_empty() && self.waiting.is_empty() {
+            if self.closing && self.in_flight.is_empty() && self.waiting.is_empty() {
                 connection.finish(self.options.connect_timeout).await;
-                return End::Close(closing.flatten());
+                return End::Close;
             }
             let answer_due = self.in_flight.front().map(|(sent, _)| *sent + self.options.answer_wait);
-            let taking = closing.is_none() && self.in_flight.len() < IN_FLIGHT && connection.has_room();
+            let taking = !self.closing && self.in_flight.len() < IN_FLIGHT && connection.has_room();
             tokio::select! {
                 frame = connection.next() => match frame {
                     Ok(frame) => if let Some(end) = self.answer(frame) { return end },
                     Err(error) => return End::Lost(error),
                 },
-                request = self.requests.recv(), if taking => match request {
-                    Some(Request::Publish(publish)) => {
+                request = self.requests.recv(), if taking => {
+                    if let Some(publish) = self.take_on(request) {
                         self.send(&mut connection, publish);
-                        self.send_more(&mut connection, &mut closing);
+                        self.send_more(&mut connection);
                     }
-                    Some(Request::Close(done)) => closing = Some(Some(done)),
-                    None => closing = Some(None),
-                },
+                }
                 () = sleep_until(answer_due.unwrap_or_else(Instant::now)), if answer_due.is_some() => {
                     return End::Unanswered;
                 }
@@ -288,16 +296,11 @@ impl Task {
     }
 
     /// Takes on what else waits already, so that one write carries it all.
-    fn send_more(&mut self, connection: &mut Connection, closing: &mut Option<Option<oneshot::Sender<()>>>) {
+    fn send_more(&mut self, connection: &mut Connection) {
         while self.in_flight.len() < IN_FLIGHT && connection.has_room() {
-            match self.requests.try_recv() {
-                Ok(Request::Publish(publish)) => self.send(connection, publish),
-                Ok(Request::Close(done)) => {
-                    *closing = Some(Some(done));
-                    return;
-                }
-                Err(_) => return,
-            }
+            let Ok(request) = self.requests.try_recv() else { return };
+            let Some(publish) = self.take_on(Some(request)) else { return };
+            self.send(connection, publish);
         }
     }
 
@@ -319,7 +322,7 @@ impl Task {
             }
         };
         let Some((_, publish)) = self.in_flight.pop_front() else {
-            return result.is_err().then(|| End::Lost(LostError::Closed));
+            return result.is_err().then_some(End::Lost(LostError::Closed));
         };
         match result {
             Ok(()) => {

@@ -1,0 +1,284 @@
+//! The clients against a scripted server: what no real server can be made to do on demand.
+
+#![cfg(feature = "client")]
+
+use std::time::Duration;
+
+use bis_nsq::client::{Consumer, Options, PublishError, Publisher};
+use bis_nsq::{
+    Command, ErrorCode, Extension, FEATURE_RELEASE, IdentifyReply, Limits, MessageId, Name, OK,
+    decode_command, encode_error, encode_message, encode_response,
+};
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server that does what the test says.
+struct Server(TcpListener);
+
+impl Server {
+    async fn start() -> Self {
+        Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    fn options(&self) -> Options {
+        let mut options = Options::new(self.0.local_addr().unwrap().to_string());
+        options.publish_wait = Duration::from_millis(500);
+        options
+    }
+
+    /// The next connection, after its `IDENTIFY`.
+    async fn accept(&self, features: &[&str]) -> Peer {
+        let (mut stream, _) = timeout(PATIENCE, self.0.accept()).await.unwrap().unwrap();
+        let mut magic = [0; 4];
+        stream.read_exact(&mut magic).await.unwrap();
+        assert_eq!(&magic, b"  V2");
+        let mut peer = Peer { stream, input: BytesMut::new(), output: BytesMut::new() };
+        assert!(matches!(peer.command().await, Command::Identify(_)));
+        let bis = (!features.is_empty()).then(|| Extension::offer(features));
+        let reply =
+            IdentifyReply { max_rdy_count: 2500, msg_timeout: 60_000, bis, ..IdentifyReply::default() };
+        encode_response(&mut peer.output, &reply.to_json());
+        peer.flush().await;
+        peer
+    }
+}
+
+struct Peer {
+    stream: TcpStream,
+    input: BytesMut,
+    output: BytesMut,
+}
+
+impl Peer {
+    async fn command(&mut self) -> Command {
+        self.next().await.expect("the client sends a command")
+    }
+
+    /// The next command; `None` when the client has closed.
+    async fn next(&mut self) -> Option<Command> {
+        let limits = Limits { extensions: true, ..Limits::default() };
+        loop {
+            if let Some(command) = decode_command(&mut self.input, &limits).unwrap() {
+                return Some(command);
+            }
+            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.input)).await.unwrap().unwrap();
+            if read == 0 {
+                return None;
+            }
+        }
+    }
+
+    async fn ok(&mut self) {
+        encode_response(&mut self.output, OK);
+        self.flush().await;
+    }
+
+    async fn deliver(&mut self, number: u64) {
+        encode_message(&mut self.output, 0, 1, MessageId::from_number(number), b"x");
+        self.flush().await;
+    }
+
+    async fn flush(&mut self) {
+        self.stream.write_all_buf(&mut self.output).await.unwrap();
+    }
+}
+
+fn publish(body: &'static [u8]) -> Command {
+    Command::Publish { topic: Name::new("t").unwrap(), body: body.into() }
+}
+
+fn body_of(command: &Command) -> &[u8] {
+    let Command::Publish { body, .. } = command else { panic!("{command:?} is no publish") };
+    body
+}
+
+fn consume(server: &Server) -> Consumer {
+    Consumer::start(server.options(), Name::new("t").unwrap(), Name::new("c").unwrap())
+}
+
+#[tokio::test]
+async fn publishes_are_answered_in_their_order() {
+    let server = Server::start().await;
+    let publisher = Publisher::start(server.options());
+    let mut peer = server.accept(&[]).await;
+    let first = publisher.send(publish(b"1")).await.unwrap();
+    let mut second = tokio::spawn(publisher.send(publish(b"2")).await.unwrap().answer());
+    assert_eq!(body_of(&peer.command().await), b"1");
+    assert_eq!(body_of(&peer.command().await), b"2");
+    peer.ok().await;
+    assert_eq!(first.answer().await, Ok(()));
+    let early = timeout(Duration::from_millis(100), &mut second).await;
+    assert!(early.is_err(), "the second has no answer of its own yet");
+    peer.ok().await;
+    assert_eq!(second.await.unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn what_was_sent_and_not_answered_fails_with_the_connection() {
+    let server = Server::start().await;
+    let publisher = Publisher::start(server.options());
+    let mut peer = server.accept(&[]).await;
+    let first = publisher.send(publish(b"1")).await.unwrap();
+    let second = publisher.send(publish(b"2")).await.unwrap();
+    peer.command().await;
+    peer.command().await;
+    peer.ok().await;
+    drop(peer);
+    assert_eq!(first.answer().await, Ok(()));
+    assert_eq!(second.answer().await, Err(PublishError::Unanswered));
+
+    let mut peer = server.accept(&[]).await;
+    let third = publisher.send(publish(b"3")).await.unwrap();
+    assert_eq!(body_of(&peer.command().await), b"3", "nothing is sent twice");
+    peer.ok().await;
+    assert_eq!(third.answer().await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_refusal_fails_one_publish_and_those_behind_it_are_sent_again() {
+    let server = Server::start().await;
+    let publisher = Publisher::start(server.options());
+    let mut peer = server.accept(&[]).await;
+    let bad = publisher.send(publish(b"bad")).await.unwrap();
+    let good = publisher.send(publish(b"good")).await.unwrap();
+    peer.command().await;
+    encode_error(&mut peer.output, "E_BAD_MESSAGE PUB message too big 105 > 100");
+    peer.flush().await;
+    drop(peer);
+    let Err(PublishError::Refused(refusal)) = bad.answer().await else { panic!("it was refused") };
+    assert_eq!(refusal.code, ErrorCode::BadMessage);
+
+    let mut peer = server.accept(&[]).await;
+    assert_eq!(body_of(&peer.command().await), b"good");
+    peer.ok().await;
+    assert_eq!(good.answer().await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_publish_waits_for_a_connection_for_a_bounded_time() {
+    let server = Server::start().await;
+    let options = server.options();
+    drop(server);
+    let publisher = Publisher::start(options);
+    let error = timeout(PATIENCE, publisher.publish(publish(b"1"))).await.unwrap().unwrap_err();
+    assert!(matches!(error, PublishError::Unreachable { .. }), "{error:?}");
+    publisher.close().await;
+    assert_eq!(publisher.publish(publish(b"2")).await, Err(PublishError::Closed));
+}
+
+#[tokio::test]
+async fn closing_waits_for_the_answers() {
+    let server = Server::start().await;
+    let publisher = Publisher::start(server.options());
+    let mut peer = server.accept(&[]).await;
+    let receipt = publisher.send(publish(b"1")).await.unwrap();
+    let closing = tokio::spawn(async move { publisher.close().await });
+    peer.command().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!closing.is_finished());
+    peer.ok().await;
+    assert_eq!(receipt.answer().await, Ok(()));
+    assert_eq!(peer.next().await, None, "the client closes its side");
+    drop(peer);
+    closing.await.unwrap();
+}
+
+#[tokio::test]
+async fn heartbeats_are_answered_and_silence_is_a_lost_connection() {
+    let server = Server::start().await;
+    let mut options = server.options();
+    options.heartbeat = Duration::from_millis(200);
+    let publisher = Publisher::start(options);
+    let mut peer = server.accept(&[]).await;
+    encode_response(&mut peer.output, b"_heartbeat_");
+    peer.flush().await;
+    assert_eq!(peer.command().await, Command::Nop);
+    assert_eq!(peer.next().await, None, "after 400 ms of silence the client gives up");
+    let mut again = server.accept(&[]).await;
+    let receipt = publisher.send(publish(b"1")).await.unwrap();
+    again.command().await;
+    again.ok().await;
+    assert_eq!(receipt.answer().await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_consumer_asks_for_what_it_handles_plus_what_it_has_room_for() {
+    let server = Server::start().await;
+    let mut consumer = consume(&server);
+    let mut peer = server.accept(&[]).await;
+    assert!(matches!(peer.command().await, Command::Subscribe { .. }));
+    peer.ok().await;
+    let (received, ()) = tokio::join!(consumer.receive(3), async {
+        assert_eq!(peer.command().await, Command::Ready(3));
+        peer.deliver(1).await;
+    });
+    let mut held = received.unwrap();
+    assert_eq!(held.len(), 1);
+    // Two are free and one is held: still three, so there is nothing to say.
+    let (received, ()) = tokio::join!(consumer.receive(2), peer.deliver(2));
+    held.extend(received.unwrap());
+    held.remove(0).finish().unwrap();
+    assert_eq!(peer.command().await, Command::Finish(MessageId::from_number(1)));
+    let (received, ()) = tokio::join!(consumer.receive(1), async {
+        assert_eq!(peer.command().await, Command::Ready(2));
+        peer.deliver(3).await;
+    });
+    assert_eq!(received.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_delivery_of_a_lost_connection_cannot_be_settled() {
+    let server = Server::start().await;
+    let mut consumer = consume(&server);
+    let mut peer = server.accept(&[]).await;
+    peer.command().await;
+    peer.ok().await;
+    let (received, ()) = tokio::join!(consumer.receive(5), peer.deliver(1));
+    let old = received.unwrap().remove(0);
+    drop(peer);
+    let mut peer = server.accept(&[]).await;
+    assert!(matches!(peer.command().await, Command::Subscribe { .. }));
+    peer.ok().await;
+    // Four handlers are free: the one that still runs is not asked for again.
+    assert_eq!(peer.command().await, Command::Ready(4));
+    assert!(old.finish().is_err());
+    let (received, ()) = tokio::join!(consumer.receive(5), peer.deliver(1));
+    received.unwrap().remove(0).finish().unwrap();
+    assert_eq!(peer.command().await, Command::Ready(5));
+    assert_eq!(peer.command().await, Command::Finish(MessageId::from_number(1)));
+}
+
+#[tokio::test]
+async fn release_is_used_where_it_is_offered_only() {
+    let id = MessageId::from_number(1);
+    for (features, expected) in [
+        (&[FEATURE_RELEASE][..], Command::Release(id)),
+        (&[], Command::Requeue { id, delay: Duration::ZERO }),
+    ] {
+        let server = Server::start().await;
+        let mut consumer = consume(&server);
+        let mut peer = server.accept(features).await;
+        peer.command().await;
+        peer.ok().await;
+        let (received, ()) = tokio::join!(consumer.receive(1), peer.deliver(1));
+        received.unwrap().remove(0).release().unwrap();
+        assert_eq!(peer.command().await, Command::Ready(1));
+        assert_eq!(peer.command().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_subscription_is_final() {
+    let server = Server::start().await;
+    let mut consumer = consume(&server);
+    let mut peer = server.accept(&[]).await;
+    peer.command().await;
+    encode_error(&mut peer.output, "E_BAD_TOPIC SUB topic name \"t\" is not valid");
+    peer.flush().await;
+    assert!(consumer.subscribed().await.is_err());
+    assert!(consumer.receive(1).await.is_err());
+}
