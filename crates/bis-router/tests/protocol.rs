@@ -1,7 +1,5 @@
 //! What NSQ clients and tools see of the router.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 mod support;
 
 use std::time::Duration;
