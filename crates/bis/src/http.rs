@@ -16,6 +16,8 @@ pub mod probe;
 mod request;
 mod router;
 mod server;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use call::{Call, call_elsewhere};

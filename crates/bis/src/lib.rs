@@ -24,6 +24,10 @@
 //! configuration events go through memory; with [`config`] through a real broker. Delivery is at least once; an error has
 //! the event retried with back-off, and what cannot be handled is kept as a dead letter.
 
+// So that tests inside the crate can use the macros, which name `::bis`.
+#[cfg(test)]
+extern crate self as bis;
+
 pub mod config;
 pub mod prelude;
 pub mod time;

@@ -86,9 +86,14 @@ pub mod shop {
 
     #[mount("/files")]
     fn files() -> Router {
-        Router::new()
-            .route("/readme", get(|| async { "read me" }))
-            .route("/broken", get(|| async { if true { panic!("broken") } }))
+        Router::new().route("/readme", get(|| async { "read me" })).route(
+            "/broken",
+            get(|| async {
+                if true {
+                    panic!("broken")
+                }
+            }),
+        )
     }
 
     /// A function like any other.
@@ -128,7 +133,12 @@ async fn send(app: &TestApp, request: Request<Body>) -> (StatusCode, String) {
 }
 
 fn request(method: &str, path: &str, content_type: &str, body: impl Into<Body>) -> Request<Body> {
-    Request::builder().method(method).uri(path).header("content-type", content_type).body(body.into()).unwrap()
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", content_type)
+        .body(body.into())
+        .unwrap()
 }
 
 /// Sends a request and compares status, code and a part of the message of the JSON error.
@@ -151,7 +161,10 @@ async fn extractors_take_what_they_name(app: TestApp) -> Result<()> {
     everything.headers_mut().insert("user-agent", "test".parse()?);
     let (status, body) = send(&app, everything).await;
     assert_eq!((status.as_u16(), body), (200, json!(["x", 7, {"a": "b"}, "test", 3]).to_string()));
-    assert_eq!(send(&app, request("PUT", "/bytes", "x/y", vec![0; 5])).await, (StatusCode::CREATED, "5".into()));
+    assert_eq!(
+        send(&app, request("PUT", "/bytes", "x/y", vec![0; 5])).await,
+        (StatusCode::CREATED, "5".into())
+    );
     let text = app.request(request("DELETE", "/text", "text/plain", "four")).await;
     assert_eq!(text.headers()["x-length"], "4");
     let form = request("PATCH", "/form", "application/x-www-form-urlencoded", "quantity=9");

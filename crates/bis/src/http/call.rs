@@ -113,7 +113,8 @@ impl Call {
             Ok(Ok((status, body))) if status.is_success() => Ok(body),
             Ok(Ok((status, body))) => Err(self.failed(status, &body)),
             Ok(Err(error)) => {
-                Err(Error::new(error).context(format!("service `{}` at `{base}` did not answer", self.service)))
+                Err(Error::new(error)
+                    .context(format!("service `{}` at `{base}` did not answer", self.service)))
             }
             Err(elapsed) => {
                 let what = format!("call `{}` within {} ms", self.endpoint, limit.as_millis());
@@ -136,7 +137,9 @@ impl Call {
     ) -> Result<Request<Body>> {
         let secret = self.instance.config.internal.secret.as_ref().map_or("", |secret| secret.reveal());
         let mut secret = HeaderValue::from_str(secret).map_err(|_| {
-            Error::permanent("`internal.secret` holds what an HTTP header cannot carry; use letters and digits")
+            Error::permanent(
+                "`internal.secret` holds what an HTTP header cannot carry; use letters and digits",
+            )
         })?;
         secret.set_sensitive(true);
         let host = base.trim_start_matches("http://").trim_end_matches('/');
@@ -167,8 +170,13 @@ impl Call {
         match (status, error.permanent) {
             (StatusCode::INTERNAL_SERVER_ERROR, true) => Error::permanent(message),
             (StatusCode::INTERNAL_SERVER_ERROR, false) => Error::msg(message),
-            (StatusCode::UNAUTHORIZED, _) if error.code == "unauthorized" && message.contains("internal secret") => {
-                Error::msg(format!("service `{}`: {message}; set the same `internal.secret` on both sides", self.service))
+            (StatusCode::UNAUTHORIZED, _)
+                if error.code == "unauthorized" && message.contains("internal secret") =>
+            {
+                Error::msg(format!(
+                    "service `{}`: {message}; set the same `internal.secret` on both sides",
+                    self.service
+                ))
             }
             (_, true) => Error::permanent(StatusError { status, message }),
             (_, false) => Error::new(StatusError { status, message }),

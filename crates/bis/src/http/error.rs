@@ -100,7 +100,11 @@ impl IntoResponse for Error {
         match self.find::<StatusError>() {
             Some(error) => {
                 if error.status.is_server_error() {
-                    tracing::error!(status = error.status.as_u16(), error = format_args!("{self:#}"), "request failed");
+                    tracing::error!(
+                        status = error.status.as_u16(),
+                        error = format_args!("{self:#}"),
+                        "request failed"
+                    );
                 }
                 answer(error.status, &error.message, false)
             }

@@ -22,8 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{
-    error,
-    request,
+    error, request,
     router::fallbacks,
     wire::{CALL_PREFIX, CALLER, DEADLINE_MS, MAX_CALL_BYTES, SECRET},
 };
@@ -75,7 +74,9 @@ impl IncomingArgument {
     pub(super) fn read<T: DeserializeOwned>(self) -> Result<T> {
         serde_json::from_str(self.value.get()).map_err(|error| {
             let (endpoint, name) = (self.endpoint, self.name);
-            Error::bad_request(format!("the argument `{name}` of the call of `{endpoint}` is not valid: {error}"))
+            Error::bad_request(format!(
+                "the argument `{name}` of the call of `{endpoint}` is not valid: {error}"
+            ))
         })
     }
 
@@ -129,10 +130,9 @@ async fn check_secret(State(calls): State<Arc<Calls>>, request: Request, next: N
 /// Whether two texts are the same, in a time that tells nothing about where they differ.
 fn is_same(given: &[u8], secret: &[u8]) -> bool {
     let length = u8::from(given.len() != secret.len());
-    let difference = secret
-        .iter()
-        .enumerate()
-        .fold(length, |difference, (index, byte)| difference | (byte ^ given.get(index).copied().unwrap_or(0)));
+    let difference = secret.iter().enumerate().fold(length, |difference, (index, byte)| {
+        difference | (byte ^ given.get(index).copied().unwrap_or(0))
+    });
     !secret.is_empty() && std::hint::black_box(difference) == 0
 }
 
@@ -166,7 +166,8 @@ async fn within(remaining: Option<Duration>, answer: impl Future<Output = Respon
 
 async fn run(entry: &'static EndpointEntry, endpoint: String, body: Body) -> Response {
     let Ok(body) = axum::body::to_bytes(body, MAX_CALL_BYTES).await else {
-        let message = format!("the arguments are larger than {MAX_CALL_BYTES} bytes, or were not sent to their end");
+        let message =
+            format!("the arguments are larger than {MAX_CALL_BYTES} bytes, or were not sent to their end");
         return error::answer(StatusCode::PAYLOAD_TOO_LARGE, &message, false);
     };
     let values: Vec<Box<RawValue>> = match serde_json::from_slice(&body) {

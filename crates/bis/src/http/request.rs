@@ -25,13 +25,7 @@ pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 ///
 /// Span and fields are named as OpenTelemetry's semantic conventions for HTTP servers name them
 /// (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
-pub(crate) async fn run<F>(
-    scope: Scope,
-    method: &str,
-    route: &'static str,
-    path: &str,
-    handle: F,
-) -> Response
+pub(crate) async fn run<F>(scope: Scope, method: &str, route: &'static str, path: &str, handle: F) -> Response
 where
     F: Future<Output = Response> + Send,
 {

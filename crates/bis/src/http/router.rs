@@ -46,12 +46,11 @@ impl Routers {
     /// The routers for the services that this process hosts.
     pub(crate) fn new(hosted: &[&ServiceEntry], secret: Option<&Secret>) -> Result<Self, RouteError> {
         let is_hosted = |module: &str| {
-            service_of(module).is_some_and(|service| hosted.iter().any(|other| other.module == service.module))
+            service_of(module)
+                .is_some_and(|service| hosted.iter().any(|other| other.module == service.module))
         };
-        let mut endpoints: Vec<&'static EndpointEntry> = inventory::iter::<EndpointEntry>
-            .into_iter()
-            .filter(|entry| is_hosted(entry.module))
-            .collect();
+        let mut endpoints: Vec<&'static EndpointEntry> =
+            inventory::iter::<EndpointEntry>.into_iter().filter(|entry| is_hosted(entry.module)).collect();
         endpoints.sort_by_key(|entry| (entry.path, entry.method, entry.position));
         let mut mounts: Vec<&'static MountEntry> =
             inventory::iter::<MountEntry>.into_iter().filter(|entry| is_hosted(entry.module)).collect();
@@ -67,7 +66,10 @@ impl Routers {
     }
 }
 
-fn router(endpoints: &[&'static EndpointEntry], mounts: &[&'static MountEntry]) -> Result<Router, RouteError> {
+fn router(
+    endpoints: &[&'static EndpointEntry],
+    mounts: &[&'static MountEntry],
+) -> Result<Router, RouteError> {
     let mut claims = Claims::default();
     let mut router = Router::new();
     for entry in endpoints {

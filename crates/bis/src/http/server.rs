@@ -20,8 +20,7 @@ pub(crate) async fn serve(
         // The receiver is gone only when serving has ended by itself.
         let _ = stopping.send(());
     };
-    let mut serving =
-        tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stop).into_future());
+    let mut serving = tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stop).into_future());
     let too_late = async {
         match stopped.await {
             Ok(()) => tokio::time::sleep(limit).await,

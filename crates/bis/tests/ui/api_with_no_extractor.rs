@@ -1,0 +1,20 @@
+//! A mistake and its error.
+
+use bis::prelude::*;
+
+bis::service!("orders");
+
+#[derive(Event, Serialize, Deserialize)]
+pub struct OrderPlaced {
+    #[event(key)]
+    pub order_id: u64,
+}
+
+pub static PLACED: Topic<OrderPlaced> = Topic::new("order-placed");
+
+#[api(POST, "/orders", public)]
+async fn place(_order: u64) -> Result<()> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,20 @@
+//! A mistake and its error.
+
+use bis::prelude::*;
+
+bis::service!("orders");
+
+#[derive(Event, Serialize, Deserialize)]
+pub struct OrderPlaced {
+    #[event(key)]
+    pub order_id: u64,
+}
+
+pub static PLACED: Topic<OrderPlaced> = Topic::new("order-placed");
+
+#[subscription(PLACED)]
+async fn text(_order: String) -> Result<()> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,23 @@
+//! A mistake and its error.
+
+use bis::prelude::*;
+
+bis::service!("orders");
+
+#[derive(Event, Serialize, Deserialize)]
+pub struct OrderPlaced {
+    #[event(key)]
+    pub order_id: u64,
+}
+
+pub static PLACED: Topic<OrderPlaced> = Topic::new("order-placed");
+
+#[mount("files/")]
+fn path() -> axum::Router {
+    axum::Router::new()
+}
+
+#[mount("/files")]
+async fn signature(_path: String) {}
+
+fn main() {}

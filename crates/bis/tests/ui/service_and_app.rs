@@ -1,0 +1,23 @@
+//! A mistake and its error.
+
+mod orders {
+    bis::service!("Orders");
+}
+
+mod helpers {}
+
+mod twice {
+    bis::app!(services: [super::orders, super::orders]);
+}
+
+mod empty {
+    bis::app!(services: []);
+}
+
+mod unknown {
+    bis::app!(service: [super::orders]);
+}
+
+bis::app!(services: [orders, helpers]);
+
+fn main() {}

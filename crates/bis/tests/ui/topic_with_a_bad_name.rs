@@ -1,0 +1,17 @@
+//! A mistake and its error.
+
+use bis::prelude::*;
+
+bis::service!("orders");
+
+#[derive(Event, Serialize, Deserialize)]
+pub struct OrderPlaced {
+    #[event(key)]
+    pub order_id: u64,
+}
+
+pub static PLACED: Topic<OrderPlaced> = Topic::new("order-placed");
+
+pub static SHIPPED: Topic<OrderPlaced> = Topic::new("OrderShipped");
+
+fn main() {}
