@@ -6,9 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::format::{Format, GraphFormat};
 
-/// Event-driven backends in Rust: from source to running app.
+/// Event-driven backends in Rust, from source to running application
 #[derive(Debug, Parser)]
-#[command(name = "bis", version, about, after_help = crate::exit::HELP, max_term_width = 110)]
+#[command(name = "bis", version, after_help = crate::exit::HELP, max_term_width = 110)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -1,46 +1,90 @@
 //! Events as the commands' JSON output shows them.
 
-use bis_core::Envelope;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bis_core::envelope::format_time;
-use serde_json::{Value, json};
+use bis_core::{Attributes, Envelope};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// An event with all that travels along; what is not there is left out.
-pub(crate) fn event(envelope: &Envelope) -> Value {
-    let mut value = json!({
-        "id": envelope.id.as_str(),
-        "time": format_time(envelope.time),
-        "source": envelope.source,
-        "type": envelope.event_type,
-        "data": data(envelope),
-    });
-    let mut add = |name: &str, text: Option<&str>| {
-        if let Some(text) = text {
-            value[name] = json!(text);
-        }
-    };
-    add("key", envelope.key.as_deref());
-    add("content_type", envelope.content_type.as_deref());
-    add("traceparent", envelope.trace.as_ref().map(|trace| trace.traceparent.as_str()));
-    add("cause", envelope.cause.as_ref().map(bis_core::EventId::as_str));
-    add("target", envelope.target.as_ref().map(bis_core::SubscriptionName::as_str));
-    if !envelope.attributes.is_empty() {
-        value["attributes"] = json!(envelope.attributes);
-    }
-    if envelope.replay > 0 {
-        value["replay"] = json!(envelope.replay);
-    }
-    value
+#[derive(Debug, Serialize)]
+pub(crate) struct EventJson<'a> {
+    id: &'a str,
+    time: String,
+    source: &'a str,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Attributes::is_empty")]
+    attributes: &'a Attributes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_zero")]
+    replay: u32,
+    data: Data<'a>,
 }
 
-/// An event's data: JSON as it is, other text as a JSON string, and bytes that are no text as `{"base64": ".."}`.
-pub(crate) fn data(envelope: &Envelope) -> Value {
-    if let Ok(value) = serde_json::from_slice(&envelope.data) {
-        return value;
-    }
-    match std::str::from_utf8(&envelope.data) {
-        Ok(text) => json!(text),
-        Err(_) => {
-            json!({ "base64": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &envelope.data) })
+/// An event's data: JSON as it is, other text as a JSON string, and bytes that are no text as `{"base64":".."}`.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Data<'a> {
+    Json(&'a RawValue),
+    Text(&'a str),
+    Bytes { base64: String },
+}
+
+impl<'a> EventJson<'a> {
+    /// The event as JSON shows it.
+    pub(crate) fn new(envelope: &'a Envelope) -> Self {
+        Self {
+            id: envelope.id.as_str(),
+            time: format_time(envelope.time),
+            source: &envelope.source,
+            event_type: &envelope.event_type,
+            key: envelope.key.as_deref(),
+            attributes: &envelope.attributes,
+            content_type: envelope.content_type.as_deref(),
+            traceparent: envelope.trace.as_ref().map(|trace| trace.traceparent.as_str()),
+            cause: envelope.cause.as_ref().map(bis_core::EventId::as_str),
+            target: envelope.target.as_ref().map(bis_core::SubscriptionName::as_str),
+            replay: envelope.replay,
+            data: Data::of(envelope),
         }
     }
+}
+
+impl<'a> Data<'a> {
+    /// The data of an event.
+    pub(crate) fn of(envelope: &'a Envelope) -> Self {
+        if let Ok(raw) = serde_json::from_slice(&envelope.data) {
+            return Self::Json(raw);
+        }
+        match std::str::from_utf8(&envelope.data) {
+            Ok(text) => Self::Text(text),
+            Err(_) => Self::Bytes { base64: STANDARD.encode(&envelope.data) },
+        }
+    }
+
+    /// The data on one line, as it was published.
+    pub(crate) fn line(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// The data over several lines.
+    pub(crate) fn lines(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(&serde_json::to_value(self)?)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

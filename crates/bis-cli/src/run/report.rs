@@ -140,7 +140,7 @@ fn text(report: &Report) -> String {
             how(*code, *signal)
         )),
         Report::Stopping => good("Stopping", "Ctrl-C again stops at once"),
-        Report::Stopped => good("Stopped", ""),
+        Report::Stopped => good("Stopped", "the router's journal is closed"),
     }
 }
 
@@ -176,7 +176,8 @@ fn banner(addresses: &Addresses) -> String {
 }
 
 fn good(verb: &str, what: &str) -> String {
-    format!("{BOLD_GREEN}{verb:>12}{BOLD_GREEN:#} {what}\n")
+    let line = format!("{BOLD_GREEN}{verb:>12}{BOLD_GREEN:#} {what}");
+    format!("{}\n", line.trim_end())
 }
 
 fn bad(what: &str) -> String {

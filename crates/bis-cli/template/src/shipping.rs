@@ -1,7 +1,6 @@
 //! Ships what was ordered.
 
 use bis::prelude::*;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::orders;

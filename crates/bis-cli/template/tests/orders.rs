@@ -1,7 +1,6 @@
 //! Both services together: the test waits until every event is handled, on a clock that does not make it wait.
 
 use bis::prelude::*;
-use bis::testing::TestApp;
 use {{crate}}::orders::{Order, PLACED, PlaceOrder};
 use {{crate}}::shipping::SHIPPED;
 

@@ -2,4 +2,6 @@
 
 mod support;
 
+mod end_to_end;
+mod output;
 mod supervision;

@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// Everything that is waited for ends within this time, or the test fails.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A stand-in application in a temporary folder.
 pub(crate) struct StandIn {
@@ -71,10 +71,17 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Runs a stand-in, which brings its own target folder.
     pub(crate) fn start(app: &StandIn, arguments: &[&str]) -> Self {
+        Self::start_in(app.folder.path(), &app.folder.path().join("target"), arguments)
+    }
+
+    /// Runs the application in `folder`, built in `target`.
+    pub(crate) fn start_in(folder: &Path, target: &Path, arguments: &[&str]) -> Self {
         let mut child = bis()
+            .env("CARGO_TARGET_DIR", target)
             .arg("run")
-            .arg(app.folder.path())
+            .arg(folder)
             .args(["--router-port", "0", "--format", "json"])
             .args(if arguments.contains(&"--port") { &[] } else { &["--port", "0"][..] })
             .args(arguments)
@@ -170,9 +177,25 @@ pub(crate) fn address(event: &Value, field: &str) -> SocketAddr {
 
 /// The body of one answer, on a connection of its own.
 pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    request(address, &format!("GET {path} HTTP/1.1\r\nhost: bis\r\nconnection: close\r\n\r\n"))
+}
+
+/// The body of the answer to a JSON body.
+pub(crate) fn post(address: SocketAddr, path: &str, body: &str) -> std::io::Result<String> {
+    let length = body.len();
+    request(
+        address,
+        &format!(
+            "POST {path} HTTP/1.1\r\nhost: bis\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n\r\n{body}"
+        ),
+    )
+}
+
+fn request(address: SocketAddr, request: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(LIMIT))?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: bis\r\nconnection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     match answer.split_once("\r\n\r\n") {

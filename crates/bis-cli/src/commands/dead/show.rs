@@ -3,24 +3,51 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use bis_core::DeadReason;
 use bis_core::envelope::format_time;
+use bis_core::{DeadLetter, DeadReason};
+use serde::Serialize;
 
 use crate::arguments::Where;
 use crate::commands::dead::store;
-use crate::event_json;
+use crate::event_json::{Data, EventJson};
 use crate::format::Format;
 use crate::print::{self, BOLD, BOLD_RED};
 use crate::target;
+
+/// A dead letter as JSON shows it.
+#[derive(Debug, Serialize)]
+struct LetterJson<'a> {
+    id: &'a str,
+    topic: &'a str,
+    subscription: &'a str,
+    reason: DeadReason,
+    error: &'a str,
+    attempts: u32,
+    at: String,
+    event: EventJson<'a>,
+}
+
+impl<'a> LetterJson<'a> {
+    fn new(letter: &'a DeadLetter) -> Self {
+        Self {
+            id: &letter.id,
+            topic: letter.topic.as_str(),
+            subscription: letter.subscription.as_str(),
+            reason: letter.reason,
+            error: &letter.error,
+            attempts: letter.attempts,
+            at: format_time(letter.at),
+            event: EventJson::new(&letter.event),
+        }
+    }
+}
 
 /// Prints one dead letter.
 pub(crate) fn run(id: &str, place: &Where, format: Format) -> Result<()> {
     let letters = store::read(&target::http(place)?)?;
     let letter = &store::find(&letters.letters, id)?.letter;
     if format == Format::Json {
-        let mut value = serde_json::to_value(letter)?;
-        value["event"] = event_json::event(&letter.event);
-        return Ok(print::json_line(&value)?);
+        return Ok(print::json_line(&LetterJson::new(letter))?);
     }
     let reason = match letter.reason {
         DeadReason::Permanent => "the handler said that no retry can help",
@@ -28,7 +55,7 @@ pub(crate) fn run(id: &str, place: &Where, format: Format) -> Result<()> {
         DeadReason::Exhausted => "the last attempt that the retry policy allows has failed",
     };
     let mut out = String::new();
-    let mut row = |name: &str, value: &str| writeln!(out, "{BOLD}{name:<13}{BOLD:#}{value}");
+    let mut row = |name: &str, value: &str| writeln!(out, "{BOLD}{name:<14}{BOLD:#}{value}");
     row("letter", &letter.id)?;
     row("topic", letter.topic.as_str())?;
     row("subscription", letter.subscription.as_str())?;
@@ -41,7 +68,7 @@ pub(crate) fn run(id: &str, place: &Where, format: Format) -> Result<()> {
         row("key", key)?;
     }
     writeln!(out, "\n{BOLD_RED}{}{BOLD_RED:#}\n", letter.error)?;
-    writeln!(out, "{}", serde_json::to_string_pretty(&event_json::data(&letter.event))?)?;
+    writeln!(out, "{}", Data::of(&letter.event).lines()?)?;
     print::text(&out)?;
     Ok(())
 }

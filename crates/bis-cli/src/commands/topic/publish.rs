@@ -88,8 +88,10 @@ fn describe(envelope: &mut Envelope, topic: &str, value: &Value, graph: &Graph) 
         let known: Vec<&str> = graph.topics.iter().map(|topic| topic.name.as_str()).collect();
         return Err(unknown_topic(topic, &known).into());
     };
-    let Some(event) = graph.event(&declared.event) else { return Ok(()) };
-    envelope.event_type.clone_from(&event.name);
+    envelope.event_type.clone_from(&declared.event);
+    // The topic says its type's name; when several types share it, none of them is guessed.
+    let mut events = graph.events.iter().filter(|event| event.name == declared.event);
+    let (Some(event), None) = (events.next(), events.next()) else { return Ok(()) };
     envelope.key = event.key.as_ref().and_then(|field| scalar(&value[field.as_str()]));
     for field in &event.attributes {
         if let Some(text) = scalar(&value[field.as_str()]) {

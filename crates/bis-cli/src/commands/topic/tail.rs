@@ -5,12 +5,11 @@ use bis_core::envelope::format_time;
 use bis_core::{Envelope, EventId};
 use bis_nsq::Name;
 use bis_nsq::client::{Consumer, Delivery, Options};
-use serde_json::Value;
 use std::time::{Duration, SystemTime};
 
 use crate::arguments::Where;
 use crate::commands::topic::unknown_topic;
-use crate::event_json;
+use crate::event_json::{Data, EventJson};
 use crate::format::Format;
 use crate::print::{self, BOLD, CYAN};
 use crate::target;
@@ -56,8 +55,8 @@ async fn print_all(consumer: &mut Consumer, limit: Option<u64>, format: Format) 
         for delivery in consumer.receive(wanted).await? {
             let envelope = read(&delivery);
             match format {
-                Format::Json => print::json_line(&event_json::event(&envelope))?,
-                Format::Text => print::text(&line(&envelope))?,
+                Format::Json => print::json_line(&EventJson::new(&envelope))?,
+                Format::Text => print::text(&line(&envelope)?)?,
             }
             // When the router has gone, the channel has gone too, and with it what there was to finish.
             let _ = delivery.finish();
@@ -76,8 +75,8 @@ fn read(delivery: &Delivery) -> Envelope {
     })
 }
 
-fn line(envelope: &Envelope) -> String {
-    let data: Value = event_json::data(envelope);
+fn line(envelope: &Envelope) -> Result<String, serde_json::Error> {
+    let data = Data::of(envelope).line()?;
     let key = envelope.key.as_ref().map(|key| format!(" key={key}")).unwrap_or_default();
-    format!("{BOLD}{}{BOLD:#} {CYAN}{}{CYAN:#}{key} {data}\n", format_time(envelope.time), envelope.id)
+    Ok(format!("{BOLD}{}{BOLD:#} {CYAN}{}{CYAN:#}{key} {data}\n", format_time(envelope.time), envelope.id))
 }

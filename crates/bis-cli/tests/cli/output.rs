@@ -1,0 +1,153 @@
+//! What the command prints, as snapshots: help, errors with their remedies, diagnostics, and the exit codes with them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::support::bis;
+
+/// Runs the command in an empty folder and gives exit code, stdout and stderr as one text.
+#[track_caller]
+fn transcript(folder: &Path, arguments: &[&str]) -> String {
+    let output =
+        bis().args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap_or_else(|error| {
+            panic!("cannot run `bis`: {error}");
+        });
+    let mut text = format!("$ bis {}\nexit {}\n", arguments.join(" "), output.status.code().unwrap_or(-1));
+    for (name, bytes) in [("stdout", output.stdout), ("stderr", output.stderr)] {
+        if !bytes.is_empty() {
+            text.push_str(&format!("-- {name}\n{}", String::from_utf8_lossy(&bytes)));
+        }
+    }
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    text.replace(&*real.to_string_lossy(), "[folder]").replace(&*folder.to_string_lossy(), "[folder]")
+}
+
+#[test]
+fn help_lists_commands_and_exit_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(transcript(folder.path(), &["--help"]));
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(transcript(folder.path(), &["runn"]));
+}
+
+#[test]
+fn a_folder_without_an_application_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(
+        [
+            transcript(folder.path(), &["run", "nowhere"]),
+            transcript(folder.path(), &["check", "nowhere"]),
+            transcript(folder.path(), &["topic", "ls"]),
+        ]
+        .join("\n")
+    );
+}
+
+#[test]
+fn a_new_application_is_refused_where_it_cannot_be() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("used")).unwrap();
+    fs::write(folder.path().join("used/notes.txt"), "keep me").unwrap();
+    insta::assert_snapshot!(
+        [
+            transcript(folder.path(), &["new", "My_App"]),
+            transcript(folder.path(), &["new", "async"]),
+            transcript(folder.path(), &["new", "used"]),
+        ]
+        .join("\n")
+    );
+    assert_eq!(fs::read_to_string(folder.path().join("used/notes.txt")).unwrap(), "keep me");
+}
+
+#[test]
+fn codes_are_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = transcript(folder.path(), &["explain", "bis0022"]);
+    assert!(page.starts_with("$ bis explain bis0022\nexit 0\n") && page.contains("BIS0022"), "{page}");
+    insta::assert_snapshot!(transcript(folder.path(), &["explain", "BIS9999"]));
+}
+
+/// A new application with one mistake in it.
+fn broken_application(folder: &Path) {
+    transcript(folder, &["new", "shop"]);
+    let file = folder.join("shop/src/shipping.rs");
+    let source = fs::read_to_string(&file).unwrap();
+    assert!(source.contains("\"order-shipped\""));
+    fs::write(&file, source.replace("\"order-shipped\"", "\"order-placed\"")).unwrap();
+}
+
+#[test]
+fn check_shows_both_places_and_exits_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    broken_application(folder.path());
+    insta::assert_snapshot!(transcript(folder.path(), &["check", "shop"]));
+}
+
+#[test]
+fn check_prints_diagnostics_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    broken_application(folder.path());
+    let output =
+        bis().args(["check", "shop", "--format", "json"]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let duplicate = &printed["diagnostics"][1];
+    let place = [
+        &duplicate["code"],
+        &duplicate["severity"],
+        &duplicate["file"],
+        &duplicate["line"],
+        &duplicate["column"],
+    ];
+    assert_eq!(serde_json::json!(place), serde_json::json!(["BIS0022", "error", "src/shipping.rs", 19, 12]));
+}
+
+#[test]
+fn run_stops_before_the_build_when_the_source_has_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    broken_application(folder.path());
+    let text =
+        transcript(folder.path(), &["run", "shop", "--port", "0", "--router-port", "0", "--format", "json"]);
+    assert!(text.contains("exit 1\n"), "{text}");
+    assert!(text.contains(r#"{"event":"check-failed","errors":2,"warnings":0}"#), "{text}");
+    assert!(text.contains("error[BIS0022]") && !folder.path().join("shop/target").exists(), "{text}");
+}
+
+#[test]
+fn a_broken_manifest_is_a_diagnostic() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("Cargo.toml"), "[package\nname = \"shop\"\n").unwrap();
+    insta::assert_snapshot!(transcript(folder.path(), &["run"]));
+}
+
+#[test]
+fn the_graph_of_a_new_application() {
+    let folder = tempfile::tempdir().unwrap();
+    transcript(folder.path(), &["new", "shop"]);
+    insta::assert_snapshot!(
+        [transcript(folder.path(), &["check", "shop"]), transcript(folder.path(), &["graph", "shop"]),]
+            .join("\n")
+    );
+    let json = bis().args(["graph", "--format", "json"]).arg(folder.path().join("shop")).output().unwrap();
+    let graph: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(graph["subscriptions"][0]["handler"], "shop::shipping::ship");
+}
+
+#[test]
+fn commands_on_an_application_that_does_not_run_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    transcript(folder.path(), &["new", "shop"]);
+    insta::assert_snapshot!(
+        [
+            transcript(&folder.path().join("shop"), &["topic", "ls"]),
+            transcript(&folder.path().join("shop"), &["dead", "ls", "--router-http", "127.0.0.1:1"]),
+            transcript(&folder.path().join("shop"), &["topic", "ls", "--namespace", "No Name"]),
+        ]
+        .join("\n")
+    );
+}
