@@ -11,7 +11,7 @@ mod run;
 
 pub use context::{Context, Inbox};
 pub use peer::{Missing, Peer, Process};
-pub use run::run;
+pub use run::{run, skip_missing};
 
 /// Makes one `#[test]` a case, each with a broker of its own from `$start`: a path to
 /// `async fn() -> Result<Box<dyn Peer>, Missing>`.

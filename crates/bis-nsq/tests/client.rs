@@ -1,6 +1,7 @@
 //! The clients against a scripted server: what no real server can be made to do on demand.
 
 #![cfg(feature = "client")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 

@@ -15,11 +15,17 @@ const SLACK: Duration = Duration::from_millis(6500);
 
 bis_conformance::suite!(super::nsqd::start);
 
+crate::app_suite! { super::nsqd::spawn;
+    what_cannot_be_handled_is_kept_as_a_dead_letter
+    a_stop_finishes_what_was_started_and_no_more
+    other_clients_read_what_we_publish
+}
+
 async fn start() -> Result<Box<dyn Peer>, Missing> {
     Ok(Box::new(spawn().await?))
 }
 
-pub(crate) async fn spawn() -> Result<Spawned, Missing> {
+async fn spawn() -> Result<Spawned, Missing> {
     let path = find().ok_or_else(|| Missing("nsqd".to_owned()))?;
     Ok(Spawned::start(Program { path, arguments, environment: |_, _| Vec::new(), address_in, slack: SLACK })
         .await)

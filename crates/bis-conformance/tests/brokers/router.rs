@@ -17,10 +17,20 @@ const READY: &str = "router listens on ";
 
 bis_conformance::suite!(super::router::start);
 
+crate::app_suite! { super::router::spawn;
+    what_cannot_be_handled_is_kept_as_a_dead_letter
+    a_stop_finishes_what_was_started_and_no_more
+    other_clients_read_what_we_publish
+}
+
 async fn start() -> Result<Box<dyn Peer>, Missing> {
-    let path = env::current_exe().expect("a running program has a path");
+    Ok(Box::new(spawn().await?))
+}
+
+async fn spawn() -> Result<Spawned, Missing> {
+    let path = env::current_exe().map_err(|error| Missing(format!("this test program ({error})")))?;
     let program = Program { path, arguments, environment, address_in, slack: Duration::from_millis(1500) };
-    Ok(Box::new(Spawned::start(program).await))
+    Ok(Spawned::start(program).await)
 }
 
 fn arguments(_: &str, _: &Path) -> Vec<String> {

@@ -49,6 +49,11 @@ impl Spawned {
         Self { program, data, address, child: Mutex::new(Some(child)) }
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     fn take_child(&self) -> Option<Child> {
         self.child.lock().expect("no test panics while it holds the lock").take()
     }
