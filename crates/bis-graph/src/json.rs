@@ -44,3 +44,31 @@ fn place(value: &mut Value, position: &Position) {
     value["end_line"] = json!(position.end_line);
     value["end_column"] = json!(position.end_column);
 }
+
+/// What the graph shares with the running app: the same object that `BIS_DESCRIBE=1` prints, for comparing the two.
+pub fn description(graph: &Graph) -> Value {
+    let mut endpoints: Vec<_> = graph.endpoints.iter().collect();
+    endpoints.sort_by_key(|endpoint| (&endpoint.service, &endpoint.path, &endpoint.method));
+    json!({
+        "app": graph.app,
+        "services": graph.services.iter().map(|service| json!({ "name": service.name })).collect::<Vec<_>>(),
+        "subscriptions": graph.subscriptions.iter().map(|subscription| json!({
+            "topic": subscription.topic,
+            "name": subscription.name,
+            "service": subscription.service,
+            "handler": subscription.handler,
+            "event": subscription.event,
+        })).collect::<Vec<_>>(),
+        "endpoints": endpoints.iter().map(|endpoint| json!({
+            "service": endpoint.service,
+            "name": endpoint.name,
+            "method": endpoint.method,
+            "path": endpoint.path,
+            "access": endpoint.access,
+        })).collect::<Vec<_>>(),
+        "mounts": graph.mounts.iter().map(|mount| json!({
+            "service": mount.service,
+            "path": mount.path,
+        })).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,207 @@
+//! What the grammar takes, what it refuses, and that it refuses everything at once.
+
+use bis_syntax::{
+    ApiArgs, AppArgs, Errors, EventInput, Handler, MountArgs, ServiceArgs, Shape, SubscriptionArgs, TestArgs,
+    TopicChain, app_name, closest, kebab_case, rename,
+};
+use proc_macro2::TokenStream;
+
+fn tokens(text: &str) -> TokenStream {
+    text.parse().expect("a test writes tokens")
+}
+
+/// The mistakes that a parser finds, each with its remedy.
+fn mistakes<T>(text: &str, parse: impl Fn(TokenStream, &mut Errors) -> T) -> Vec<String> {
+    let mut errors = Errors::new();
+    parse(tokens(text), &mut errors);
+    errors
+        .into_vec()
+        .into_iter()
+        .map(|error| match error.help {
+            Some(help) => format!("{}: {help}", error.message),
+            None => error.message,
+        })
+        .collect()
+}
+
+#[test]
+fn subscriptions_that_are_right() {
+    for right in [
+        "PLACED",
+        "orders::PLACED",
+        "crate::orders::PLACED, name = \"ship\"",
+        "::shop::PLACED, retry(max = 1, min_backoff = \"1s\", max_backoff = \"1s\"), timeout = \"1h30m\",",
+        "PLACED, concurrency = 1, batch(max = 10, wait = \"5ms\")",
+    ] {
+        assert_eq!(mistakes(right, SubscriptionArgs::parse), [""; 0], "{right}");
+    }
+}
+
+#[test]
+fn subscriptions_report_every_mistake() {
+    assert_eq!(
+        mistakes(
+            "PLACED, nam = \"x\", timeout = 5, timeout = \"5 sec\", retry = 3, batch(size = 1), concurrency = 0, junk",
+            SubscriptionArgs::parse
+        ),
+        [
+            "`#[subscription]` has no option `nam`: did you mean `name`?",
+            "`timeout` must be a text literal, not `5`: write `\"30s\"`",
+            "`timeout` is given twice: keep one of them",
+            "`retry` of `#[subscription]` has another form: write `retry(max = 5)`",
+            "`batch(..)` has no option `size`: it has `max` and `wait`",
+            "`concurrency` must be a whole number from 1 to 65535, not `0`: write `concurrency = 100`",
+            "unexpected `junk`: `#[subscription]` has `name`, `retry`, `timeout`, `concurrency` and `batch`",
+        ]
+    );
+    let none = mistakes("", SubscriptionArgs::parse);
+    assert!(none[0].starts_with("`#[subscription]` names no topic"), "{none:?}");
+    let longer = mistakes("P, retry(min_backoff = \"2m\", max_backoff = \"1m\")", SubscriptionArgs::parse);
+    assert!(longer[0].starts_with("`min_backoff` (2m) is longer than `max_backoff` (1m)"), "{longer:?}");
+}
+
+#[test]
+fn bad_durations_are_answered_with_good_ones() {
+    for (bad, good) in
+        [("10 minutes", "10m"), ("5 sec", "5s"), ("30", "30s"), ("2 Hours", "2h"), ("7days", "7d")]
+    {
+        let found = mistakes(&format!("P, timeout = {bad:?}"), SubscriptionArgs::parse);
+        assert_eq!(found, [format!("`{bad}` is not a duration: write `\"{good}\"`")]);
+    }
+    let found = mistakes("P, timeout = \"soon\"", SubscriptionArgs::parse);
+    assert!(found[0].contains("a whole number and a unit"), "{found:?}");
+}
+
+#[test]
+fn endpoints_and_mounts() {
+    assert_eq!(mistakes("GET, \"/orders/{id}/{*rest}\", private", ApiArgs::parse), [""; 0]);
+    assert_eq!(mistakes("\"/files\"", MountArgs::parse), [""; 0]);
+    for (wrong, part) in [
+        ("GTE, \"/a\", public", "write `GET`"),
+        ("GET, \"/a/<id>\", public", "write `{id}`"),
+        ("GET, \"/{id}/{id}\", public", "stands twice"),
+        ("GET, \"/a?b\", public", "`Query`"),
+        ("GET, \"/a\", auth", "write `public`"),
+        ("GET, \"/a\"", "who may call it"),
+        ("GET, \"/a\", public, more", "unexpected `more`"),
+        ("GET, \"/v{n}\", public", "a whole segment"),
+    ] {
+        let found = mistakes(wrong, ApiArgs::parse).join("\n");
+        assert!(found.contains(part), "{wrong}: {found}");
+    }
+    for wrong in ["\"files\"", "\"/files/\"", "\"/{id}\"", "files"] {
+        assert_eq!(mistakes(wrong, MountArgs::parse).len(), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn apps_services_and_tests() {
+    assert_eq!(mistakes("services: [a, b::c, other_crate]", AppArgs::parse), [""; 0]);
+    for wrong in ["services: []", "service: [a]", "[a]", "services: [a, a]", "services: [a] more"] {
+        assert_eq!(mistakes(wrong, AppArgs::parse).len(), 1, "{wrong}");
+    }
+    let found = mistakes("\"My Orders\"", ServiceArgs::parse);
+    assert!(found[0].ends_with("write `\"my-orders\"`"), "{found:?}");
+    assert_eq!(mistakes("orders", ServiceArgs::parse).len(), 1);
+    assert_eq!(mistakes("app = shop::app", TestArgs::parse), [""; 0]);
+    for wrong in ["", "shop::app", "app(shop)", "apps = shop::app"] {
+        assert_eq!(mistakes(wrong, TestArgs::parse).len(), 1, "{wrong}");
+    }
+    assert_eq!((app_name("my_shop").as_str(), app_name("9").as_str()), ("my-shop", "app"));
+}
+
+#[test]
+fn handlers_by_what_they_take() {
+    for (parameter, shape, event) in [
+        ("OrderPlaced", Shape::Event, "OrderPlaced"),
+        ("bis::Delivery<a::OrderPlaced>", Shape::Delivery, "a :: OrderPlaced"),
+        ("Vec<OrderPlaced>", Shape::Batch, "OrderPlaced"),
+        ("Vec<Delivery<OrderPlaced>>", Shape::DeliveryBatch, "OrderPlaced"),
+    ] {
+        let mut errors = Errors::new();
+        let function = format!("async fn f(e: {parameter}) -> Result<()> {{ Ok(()) }}");
+        let handler = Handler::parse(&syn::parse_str(&function).unwrap(), None, &mut errors).unwrap();
+        let written = &handler.event;
+        assert_eq!((handler.shape, quote::quote!(#written).to_string().as_str()), (shape, event));
+        assert!(errors.is_empty(), "{parameter}");
+    }
+    for wrong in [
+        "fn f(e: E) -> Result<()> {}",
+        "async fn f() -> Result<()> {}",
+        "async fn f(a: A, b: B) -> Result<()> {}",
+        "async fn f(&self) -> Result<()> {}",
+        "async fn f(e: &E) -> Result<()> {}",
+        "async fn f(e: E) {}",
+        "async fn f<T>(e: T) -> Result<()> {}",
+    ] {
+        let parse = |tokens, errors: &mut Errors| {
+            Handler::parse(&syn::parse2(tokens).unwrap(), None, errors);
+        };
+        assert_eq!(mistakes(wrong, parse).len(), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn events_with_their_fields() {
+    let mut errors = Errors::new();
+    let input = "#[serde(rename_all = \"camelCase\")] struct E {
+        #[event(key)] order_id: u64,
+        #[event(attribute)] #[serde(rename = \"zone\")] region: String,
+        #[event(sensitive)] r#type: String,
+        #[event(schema = \"{}\")] odd: Odd,
+    }";
+    let event = EventInput::parse(&syn::parse_str(input).unwrap(), &mut errors);
+    assert!(errors.is_empty());
+    assert_eq!(event.key.unwrap().json_name, "orderId");
+    assert_eq!(event.attributes[0].json_name, "zone");
+    assert_eq!(event.sensitive[0].json_name, "type");
+    assert_eq!(event.field_schemas[0].1.value(), "{}");
+
+    for wrong in [
+        "struct E { #[event(key)] a: A, #[event(key)] b: B }",
+        "struct E { #[event(kee)] a: A }",
+        "struct E { #[event] a: A }",
+        "struct E { #[event(attribute, sensitive)] a: A }",
+        "#[event(key)] struct E { a: A }",
+        "enum E { A { #[event(key)] a: A } }",
+        "struct E<'a> { a: &'a str }",
+        "struct E { #[event(schema)] a: A }",
+    ] {
+        let parse = |tokens, errors: &mut Errors| EventInput::parse(&syn::parse2(tokens).unwrap(), errors);
+        assert_eq!(mistakes(wrong, parse).len(), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn topics_are_built_in_place() {
+    let parse =
+        |tokens, errors: &mut Errors| TopicChain::parse(&syn::parse2(tokens).unwrap(), errors).is_some();
+    assert_eq!(mistakes("Topic::new(\"a\").ordered().retention(KEEP)", parse), [""; 0]);
+    assert_eq!(mistakes("bis::Topic::<E>::new(NAME)", parse), [""; 0]);
+    assert_eq!(mistakes("make()", parse).len(), 1);
+    assert_eq!(
+        mistakes("Topic::new(\"a\").order()", parse),
+        ["a topic has no option `order`: did you mean `ordered`?"]
+    );
+}
+
+#[test]
+fn names_and_rules_of_serde() {
+    assert_eq!(kebab_case("HTTPServer2Go"), "httpserver2-go");
+    assert_eq!(kebab_case("__a__b__"), "a-b");
+    assert_eq!(closest("retyr", ["retry", "timeout"]), Some("retry"));
+    assert_eq!(closest("colour", ["retry", "timeout"]), None);
+    for (rule, field, variant) in [
+        ("lowercase", "order_id", "orderplaced"),
+        ("UPPERCASE", "ORDER_ID", "ORDERPLACED"),
+        ("PascalCase", "OrderId", "OrderPlaced"),
+        ("camelCase", "orderId", "orderPlaced"),
+        ("snake_case", "order_id", "order_placed"),
+        ("SCREAMING_SNAKE_CASE", "ORDER_ID", "ORDER_PLACED"),
+        ("kebab-case", "order-id", "order-placed"),
+        ("SCREAMING-KEBAB-CASE", "ORDER-ID", "ORDER-PLACED"),
+    ] {
+        assert_eq!(rename::field("order_id", Some(rule)), field, "{rule}");
+        assert_eq!(rename::variant("OrderPlaced", Some(rule)), variant, "{rule}");
+    }
+}
