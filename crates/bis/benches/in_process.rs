@@ -64,7 +64,12 @@ async fn measure(_: Sample) -> Result<()> {
     let change = region.change();
     latencies.sort_unstable();
     let at = |share: f64| latencies[(latencies.len() as f64 * share) as usize].as_nanos() as f64 / 1000.0;
-    println!("publish to handler, one at a time: p50 {:.2} us, p99 {:.2} us, p99.9 {:.2} us", at(0.5), at(0.99), at(0.999));
+    println!(
+        "publish to handler, one at a time: p50 {:.2} us, p99 {:.2} us, p99.9 {:.2} us",
+        at(0.5),
+        at(0.99),
+        at(0.999)
+    );
     println!(
         "an event: {:.1} allocations, {:.0} bytes",
         change.allocations as f64 / EVENTS as f64,
@@ -78,7 +83,10 @@ fn sample(number: u64) -> Sample {
     Sample { number, text: "a text of some forty bytes, as events have".into() }
 }
 
-async fn one_at_a_time(count: usize, arrivals: &mut mpsc::UnboundedReceiver<Instant>) -> Result<Vec<Duration>> {
+async fn one_at_a_time(
+    count: usize,
+    arrivals: &mut mpsc::UnboundedReceiver<Instant>,
+) -> Result<Vec<Duration>> {
     let mut latencies = Vec::with_capacity(count);
     for number in 0..count {
         let event = sample(number as u64);

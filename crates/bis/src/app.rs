@@ -66,7 +66,12 @@ impl App {
             let service = self.services.iter().find(|service| service.name == name.as_str());
             service.copied().ok_or_else(|| StartError::UnknownService {
                 name: name.clone(),
-                known: self.services.iter().map(|service| format!("`{}`", service.name)).collect::<Vec<_>>().join(", "),
+                known: self
+                    .services
+                    .iter()
+                    .map(|service| format!("`{}`", service.name))
+                    .collect::<Vec<_>>()
+                    .join(", "),
             })
         };
         names.iter().map(find).collect()

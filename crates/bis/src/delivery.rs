@@ -1,10 +1,6 @@
 //! An event as a handler can take it when it wants more than the event: with id, attempt and what else travelled along.
 
-use std::{
-    ops::Deref,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{ops::Deref, sync::Arc, time::SystemTime};
 
 use bis_core::{Attributes, Envelope, EventId};
 

@@ -63,8 +63,10 @@ impl Description {
             path: entry.path,
             access: entry.access.as_str(),
         });
-        let mounts =
-            app.mounts().into_iter().map(|(entry, service)| Mount { service: service.name, path: entry.path });
+        let mounts = app
+            .mounts()
+            .into_iter()
+            .map(|(entry, service)| Mount { service: service.name, path: entry.path });
         Self {
             app: app.name(),
             services,

@@ -35,7 +35,9 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
 
 /// A key or an attribute that is no JSON scalar.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{field}` is a key or an attribute and serializes to `{json}`; only text, numbers and booleans travel as such")]
+#[error(
+    "`{field}` is a key or an attribute and serializes to `{json}`; only text, numbers and booleans travel as such"
+)]
 pub struct NotScalar {
     /// The field.
     pub field: &'static str,

@@ -12,7 +12,8 @@ const VARIABLES: [&str; 2] = ["BIS_LOG", "RUST_LOG"];
 /// `NO_COLOR`.
 pub(crate) fn init() {
     let (filter, refused) = filter(LevelFilter::INFO);
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let colours =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let layer = fmt::layer().compact().with_writer(std::io::stderr).with_ansi(colours).with_filter(filter);
     // Somebody else's subscriber stays.
     tracing_subscriber::registry().with(layer).try_init().ok();
@@ -30,12 +31,16 @@ pub(crate) fn init_for_tests() {
 
 fn filter(default: LevelFilter) -> (Targets, Option<String>) {
     let default = Targets::new().with_default(default);
-    let set = VARIABLES.iter().find_map(|name| Some((*name, std::env::var(name).ok().filter(|text| !text.is_empty())?)));
+    let set = VARIABLES
+        .iter()
+        .find_map(|name| Some((*name, std::env::var(name).ok().filter(|text| !text.is_empty())?)));
     let Some((name, text)) = set else { return (default, None) };
     match text.parse() {
         Ok(filter) => (filter, None),
         Err(error) => {
-            let text = format!("`{name}` is `{text}`, which is no filter ({error}); write as in `warn,shop::orders=debug`");
+            let text = format!(
+                "`{name}` is `{text}`, which is no filter ({error}); write as in `warn,shop::orders=debug`"
+            );
             (default, Some(text))
         }
     }

@@ -112,12 +112,17 @@ pub(crate) fn prepare<'a, T>(topic: &'a TopicName, codec: &Codec<T>, event: &T) 
 }
 
 /// Publishes several events in their order.
-pub(crate) async fn all<T>(topic: &TopicName, codec: &Codec<T>, events: &[T]) -> Vec<Result<EventId, PublishError>> {
+pub(crate) async fn all<T>(
+    topic: &TopicName,
+    codec: &Codec<T>,
+    events: &[T],
+) -> Vec<Result<EventId, PublishError>> {
     let instance = match instance::current() {
         Ok(instance) => instance,
         Err(error) => return events.iter().map(|_| Err(error.clone().into())).collect(),
     };
-    let envelopes: Vec<_> = events.iter().map(|event| envelope_of(&instance, codec, event).map(Arc::new)).collect();
+    let envelopes: Vec<_> =
+        events.iter().map(|event| envelope_of(&instance, codec, event).map(Arc::new)).collect();
     let outgoing: Vec<Outgoing> = envelopes
         .iter()
         .flatten()
@@ -150,7 +155,8 @@ pub(crate) async fn send(
         "messaging.destination.name" = topic.as_str(),
         "messaging.message.id" = events.first().map(|event| event.envelope.id.as_str()),
         "messaging.batch.message_count" = (events.len() > 1).then_some(events.len()),
-        "bis.traceparent" = events.first().and_then(|event| event.envelope.trace.as_ref()).map(|trace| &*trace.traceparent),
+        "bis.traceparent" =
+            events.first().and_then(|event| event.envelope.trace.as_ref()).map(|trace| &*trace.traceparent),
     );
     instance.send(topic, events).instrument(span).await
 }

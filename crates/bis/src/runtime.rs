@@ -37,7 +37,10 @@ pub(crate) struct Subscription {
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("topic", &self.topic).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Subscription")
+            .field("topic", &self.topic)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

@@ -49,7 +49,6 @@ impl<T: Event> Topic<T> {
             codec: Codec::new(),
         }
     }
-
 }
 
 impl<T> Topic<T> {

@@ -1,5 +1,7 @@
 //! Delivery through the public surface: what becomes of an event that a handler takes, refuses, or never finishes.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     sync::{
         Mutex,
@@ -194,7 +196,10 @@ async fn publish_all_has_a_result_for_each_event(app: TestApp) -> Result<()> {
     let error = results[1].as_ref().unwrap_err().to_string();
     assert!(error.contains("takes 1048576"), "{error}");
     app.settle().await;
-    assert_eq!((of(&FLAKY_RUNS, 300).len(), of(&FLAKY_RUNS, 301).len(), of(&FLAKY_RUNS, 302).len()), (1, 0, 1));
+    assert_eq!(
+        (of(&FLAKY_RUNS, 300).len(), of(&FLAKY_RUNS, 301).len(), of(&FLAKY_RUNS, 302).len()),
+        (1, 0, 1)
+    );
     Ok(())
 }
 
@@ -211,7 +216,9 @@ fn a_bare_thread_gets_an_error_with_a_remedy() {
     let future = std::future::IntoFuture::into_future(PLACED.publish(&Order::new(1)));
     let mut future = std::pin::pin!(future);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let std::task::Poll::Ready(Err(error)) = future.as_mut().poll(&mut context) else { panic!("an error is due") };
+    let std::task::Poll::Ready(Err(error)) = future.as_mut().poll(&mut context) else {
+        panic!("an error is due")
+    };
     assert!(error.to_string().contains("Handle::current()"), "{error}");
 }
 
@@ -345,7 +352,6 @@ async fn follow(order: Delivery<Order>) -> Result<()> {
 
 #[bis::test(app = this::app)]
 async fn events_of_a_key_wait_for_the_one_that_is_retried(app: TestApp) -> Result<()> {
-
     for id in [1, 2, 3] {
         IN_ORDER.publish(&Order::new(id)).key("same").await?;
     }
@@ -353,4 +359,45 @@ async fn events_of_a_key_wait_for_the_one_that_is_retried(app: TestApp) -> Resul
     app.settle().await;
     assert_eq!(*ORDER.lock().unwrap(), [9, 1, 2, 3]);
     Ok(())
+}
+
+// ---- instances
+
+static SEEN: Mutex<Vec<(std::thread::ThreadId, u32)>> = Mutex::new(Vec::new());
+static OWN: Topic<Order> = Topic::new("own");
+
+#[subscription(OWN)]
+async fn see(order: Order) -> Result<()> {
+    // A spawned task finds the same app; its span of control is the runtime.
+    let seen = tokio::spawn(async move {
+        SEEN.lock().unwrap().push((std::thread::current().id(), order.id));
+        SHIPPED.publish(&order).await
+    });
+    seen.await??;
+    Ok(())
+}
+
+#[test]
+fn two_apps_in_one_process_do_not_meet() {
+    let run = |ids: std::ops::Range<u32>| {
+        bis::__private::run_test(this::app, async move |app: TestApp| {
+            for id in ids.clone() {
+                app.publish(&OWN, &Order::new(id)).await?;
+                tokio::task::yield_now().await;
+            }
+            app.settle().await;
+            let shipped: Vec<u32> = app.published(&SHIPPED).iter().map(|order| order.id).collect();
+            assert_eq!(shipped, ids.collect::<Vec<_>>());
+            Result::<()>::Ok(())
+        });
+        std::thread::current().id()
+    };
+    let (first, second) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| run(0..500));
+        let second = scope.spawn(|| run(500..1000));
+        (first.join().unwrap(), second.join().unwrap())
+    });
+    for (thread, id) in &*SEEN.lock().unwrap() {
+        assert_eq!(*thread, if *id < 500 { first } else { second });
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! The process is this very test program, told to run one of the ignored tests at the end of the file.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -148,7 +150,8 @@ fn read_lines(stdout: ChildStdout) -> mpsc::Receiver<String> {
 fn post(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
-    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -200,7 +203,12 @@ fn a_second_signal_ends_the_process_at_once() {
 fn describing_prints_what_is_linked_and_starts_nothing() {
     let mut process = Process::start("full_app", "{}", &[("BIS_DESCRIBE", "1")]);
     let mut text = String::new();
-    for part in ["\"app\": \"bis\"", "\"topic\": \"jobs\"", "\"handler\": \"process::work::run\"", "\"path\": \"/jobs/{millis}\""] {
+    for part in [
+        "\"app\": \"bis\"",
+        "\"topic\": \"jobs\"",
+        "\"handler\": \"process::work::run\"",
+        "\"path\": \"/jobs/{millis}\"",
+    ] {
         text.push_str(&process.expect(part));
     }
     assert_eq!(process.end().0, Some(0));
@@ -244,7 +252,8 @@ fn a_router_that_is_not_there_is_waited_for_and_does_not_hold_up_a_stop() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap().to_string();
     drop(free);
-    let config = format!(r#"{{"http":{{"address":"127.0.0.1:0"}},"broker":{{"nsq":{{"address":"{address}"}}}}}}"#);
+    let config =
+        format!(r#"{{"http":{{"address":"127.0.0.1:0"}},"broker":{{"nsq":{{"address":"{address}"}}}}}}"#);
     let mut process = Process::start("full_app", &config, &[]);
     std::thread::sleep(Duration::from_millis(700));
     assert!(process.child.try_wait().unwrap().is_none(), "the app must wait for the router");

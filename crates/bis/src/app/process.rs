@@ -1,6 +1,6 @@
 //! An app as a process: configuration, listeners, signals, and the stop in order.
 
-use std::{future::Future, io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use bis_broker::Broker;
 use tokio::{
@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// Where the public listener is unless the configuration says otherwise.
-const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4000);
+const DEFAULT_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4000);
 
 /// How long the broker's driver may take to flush, after handlers are done.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -61,7 +62,8 @@ fn inherited_listener() -> Result<Option<std::net::TcpListener>> {
     if inherited.len() == 0 {
         return Ok(None);
     }
-    let listener = inherited.take_tcp_listener(0).context("take over the listener that `LISTEN_FDS` announces")?;
+    let listener =
+        inherited.take_tcp_listener(0).context("take over the listener that `LISTEN_FDS` announces")?;
     Ok(listener)
 }
 
@@ -163,7 +165,8 @@ impl Listeners {
     }
 
     fn addresses(&self) -> io::Result<(Option<SocketAddr>, Option<SocketAddr>)> {
-        let address = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
+        let address =
+            |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
         Ok((address(&self.public)?, address(&self.internal)?))
     }
 
@@ -184,11 +187,9 @@ impl Listeners {
     }
 }
 
-fn is_true(mut watched: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
-    async move {
-        // A sender that is gone means the same.
-        watched.wait_for(|stopped| *stopped).await.ok();
-    }
+async fn is_true(mut watched: watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    watched.wait_for(|stopped| *stopped).await.ok();
 }
 
 async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {

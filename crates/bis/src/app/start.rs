@@ -57,7 +57,8 @@ impl Parts {
             all.push(declared.into_subscription()?);
         }
         let is_hosted = |name: &str| hosted.iter().any(|service| service.name == name);
-        let own: Vec<_> = all.iter().filter(|subscription| is_hosted(subscription.service)).cloned().collect();
+        let own: Vec<_> =
+            all.iter().filter(|subscription| is_hosted(subscription.service)).cloned().collect();
         let workers = runtime::start(instance, &all, &own).await?;
         Ok(Self { routers, workers })
     }

@@ -175,7 +175,8 @@ impl Shared {
     fn store(&self, state: &mut TopicState, event: Outgoing, now: Time) -> Result<(), PublishError> {
         self.check_size(&event)?;
         if state.log.events.len() >= MAX_BACKLOG {
-            let text = format!("the topic holds {MAX_BACKLOG} events that are not handled yet; publish later");
+            let text =
+                format!("the topic holds {MAX_BACKLOG} events that are not handled yet; publish later");
             return Err(PublishError::Refused(text));
         }
         let due = if event.delay.is_zero() { Time::ZERO } else { now.plus(event.delay) };
@@ -264,8 +265,14 @@ impl Broker for InProcess {
     fn close(&self) -> BoxFuture<'_, ()> {
         self.shared.closed.store(true, Ordering::Release);
         let topics = self.shared.topics.read().unwrap_or_else(PoisonError::into_inner);
-        for topic in topics.values() {
-            topic.lock().channels.iter().for_each(|subscribed| subscribed.arrived.notify_waiters());
+        for (name, topic) in &*topics {
+            for subscribed in &topic.lock().channels {
+                subscribed.arrived.notify_waiters();
+                let forgotten = subscribed.channel.unfinished();
+                if forgotten > 0 {
+                    tracing::warn!(topic = %name, subscription = %subscribed.name, forgotten, "events are forgotten with the process; a router keeps them");
+                }
+            }
         }
         Box::pin(std::future::ready(()))
     }
@@ -318,7 +325,11 @@ impl InProcessConsumer {
                 envelope: stored.envelope.clone(),
                 attempt: handout.attempt,
                 lease: None,
-                settle: Box::new(InProcessSettle { held: self.held.clone(), sequence: handout.sequence, settled: false }),
+                settle: Box::new(InProcessSettle {
+                    held: self.held.clone(),
+                    sequence: handout.sequence,
+                    settled: false,
+                }),
             });
         }
         if deliveries.is_empty() {

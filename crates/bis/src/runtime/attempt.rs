@@ -119,7 +119,9 @@ async fn keep_leases(clock: &Clock, deliveries: &mut [Delivery]) -> std::convert
     loop {
         clock.sleep(lease / 2, Purpose::Guard).await;
         for (delivery, lost) in deliveries.iter_mut().zip(&mut lost) {
-            if !*lost && let Err(error @ (SettleError::Lost | SettleError::Closed)) = delivery.settle.extend().await {
+            if !*lost
+                && let Err(error @ (SettleError::Lost | SettleError::Closed)) = delivery.settle.extend().await
+            {
                 tracing::warn!(event = %delivery.envelope.id, %error, "the lease could not be extended");
                 *lost = true;
             }

@@ -93,7 +93,8 @@ async fn handle(shared: &Shared, deliveries: Vec<Delivery>) {
         return;
     }
     let mut undecodable = Vec::new();
-    let incoming = |delivery: &Delivery| Incoming { envelope: delivery.envelope.clone(), attempt: delivery.attempt };
+    let incoming =
+        |delivery: &Delivery| Incoming { envelope: delivery.envelope.clone(), attempt: delivery.attempt };
     let batch = mine.iter().map(incoming).collect();
     let call = || {
         let ErasedHandler::Batch { call, .. } = &subscription.handler else {

@@ -49,7 +49,8 @@ fn decide(outcome: &Outcome, policy: &RetryPolicy, attempt: u32) -> Decision {
             return Decision::Dead(DeadReason::Permanent, format!("{error:#}"));
         }
         Outcome::Overdue => {
-            let text = "the last attempt left no outcome: the process ended, or the dead letter could not be kept";
+            let text =
+                "the last attempt left no outcome: the process ended, or the dead letter could not be kept";
             return Decision::Dead(DeadReason::Exhausted, text.to_owned());
         }
         Outcome::Failed(error) => format!("{error:#}"),
@@ -78,7 +79,10 @@ pub(super) async fn settle(
             tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler failed");
             delivery.settle.retry(wait).await
         }
-        Decision::Dead(reason, error) => bury(instance, subscription, delivery, reason, error).await,
+        // Boxed, since it is rare and would make every run's task larger.
+        Decision::Dead(reason, error) => {
+            Box::pin(bury(instance, subscription, delivery, reason, error)).await
+        }
     };
     if let Err(SettleError::Lost | SettleError::Closed) = result {
         tracing::debug!(%subscription, attempt, "the delivery was no longer held here and comes again");

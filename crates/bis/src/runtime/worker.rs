@@ -52,7 +52,8 @@ impl Worker {
         let error = match &self.shared.subscription.handler {
             ErasedHandler::One(_) => self.deliver_each(consumer).await,
             ErasedHandler::Batch { max, wait, .. } => {
-                let size = batch::Size { max: NonZeroUsize::new(*max).unwrap_or(NonZeroUsize::MIN), wait: *wait };
+                let size =
+                    batch::Size { max: NonZeroUsize::new(*max).unwrap_or(NonZeroUsize::MIN), wait: *wait };
                 self.deliver_batches(consumer, size).await
             }
         };
@@ -78,7 +79,11 @@ impl Worker {
         tokio::spawn(attempt::run(self.shared.clone(), delivery, slot));
     }
 
-    async fn deliver_batches(&self, consumer: &mut dyn Consumer, size: batch::Size) -> Result<(), ConsumeError> {
+    async fn deliver_batches(
+        &self,
+        consumer: &mut dyn Consumer,
+        size: batch::Size,
+    ) -> Result<(), ConsumeError> {
         loop {
             let slot = self.free_slot().await?;
             let deliveries = batch::collect(consumer, size, &self.shared.instance.clock).await?;

@@ -118,10 +118,12 @@ impl TestApp {
     }
 
     async fn call<R: DeserializeOwned>(&self, method: Method, path: &str, body: Body) -> Result<R> {
-        let request = Request::builder().method(&method).uri(path).header(header::CONTENT_TYPE, "application/json");
+        let request =
+            Request::builder().method(&method).uri(path).header(header::CONTENT_TYPE, "application/json");
         let response = self.request(request.body(body).context("the path is not valid")?).await;
         let status = response.status();
-        let bytes = axum::body::to_bytes(response.into_body(), MAX_ANSWER).await.context("read the answer")?;
+        let bytes =
+            axum::body::to_bytes(response.into_body(), MAX_ANSWER).await.context("read the answer")?;
         if !status.is_success() {
             let text = String::from_utf8_lossy(&bytes);
             return Err(Error::status(status, format!("{method} {path} answered {status}: {text}")));
