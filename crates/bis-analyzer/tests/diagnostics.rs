@@ -146,3 +146,66 @@ async fn ship(order: Placed) -> Result<()> { PLACED.publish(&x).await }
 "#
     ));
 }
+
+/// The codes of a service module beside the event type `Placed`.
+fn codes(source: &str) -> Vec<&'static str> {
+    common::codes(&format!("{EVENT}{source}"))
+}
+
+#[test]
+fn arguments_that_are_missing_are_reported_at_the_attribute() {
+    let text = orders(
+        "
+pub static PLACED: Topic<Placed> = Topic::new(\"placed\");
+#[subscription]
+async fn first(order: Placed) -> Result<()> { PLACED.publish(&x).await }
+#[subscription(PLACED)]
+async fn second(order: Placed) -> Result<()> { Ok(()) }
+#[api]
+async fn third() -> Result<()> { Ok(()) }
+",
+    );
+    assert!(text.contains("src/orders.rs:7:3"), "{text}");
+    assert!(text.contains("src/orders.rs:11:3"), "{text}");
+    assert_eq!(text.matches("error[").count(), 2, "{text}");
+}
+
+#[test]
+fn settings_of_a_topic_must_be_constant() {
+    let topic = |chain: &str| {
+        let listener = "#[subscription(P)] async fn on(e: Placed) -> Result<()> { P.publish(&e).await }";
+        codes(&format!(
+            "const DAY: u64 = 24 * 60 * 60;\npub static P: Topic<Placed> = {chain};\n{listener}\n"
+        ))
+    };
+    let kept = "Retention { max_age: Duration::from_secs(7 * DAY), ..Retention::DEFAULT }";
+    assert_eq!(topic(&format!("Topic::new(\"p\").retention({kept}).ordered()")), [""; 0]);
+    assert_eq!(topic("Topic::new(\"p\").retention(KEPT)"), ["BIS0028"]);
+    assert_eq!(topic("make_topic()"), ["BIS0028"]);
+    assert_eq!(topic("Topic::new(concat!(\"p\", \"-\", 2))"), [""; 0]);
+}
+
+#[test]
+fn references_that_escape_are_errors_and_local_ones_are_not() {
+    let with = |source: &str| {
+        codes(&format!(
+            "pub static P: Topic<Placed> = Topic::new(\"p\");
+#[subscription(P)] async fn on(e: Placed) -> Result<()> {{ P.publish(&e).await }}
+{source}\n"
+        ))
+    };
+    for escapes in [
+        "fn f() -> &'static Topic<Placed> { return &P; }",
+        "fn f(b: bool) -> Option<&'static Topic<Placed>> { if b { Some(&P) } else { None } }",
+        "fn f() { let holder = Holder { topic: &P }; }",
+        "static OTHER: &Topic<Placed> = &P;",
+        "fn f(holder: &mut Holder) { holder.topic = &P; }",
+    ] {
+        assert_eq!(with(escapes), ["BIS0031"], "{escapes}");
+    }
+    for stays in
+        ["fn f() { let topic = &P; }", "fn f() { send(&P) }", "fn f() { for t in [&P] { t.name(); } }"]
+    {
+        assert_eq!(with(stays), [""; 0], "{stays}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Diagnostic, Graph, Position, codes};
+use crate::{Diagnostic, Endpoint, Graph, Position, codes};
 
 /// Applies every rule.
 pub fn check(graph: &Graph) -> Vec<Diagnostic> {
@@ -100,9 +100,12 @@ fn duplicate_subscriptions(graph: &Graph, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// Public and private endpoints have listeners of their own.
 fn duplicate_endpoints(graph: &Graph, found: &mut Vec<Diagnostic>) {
-    let key = |endpoint: &crate::Endpoint| format!("{} {}", endpoint.method, without_names(&endpoint.path));
-    for (_, endpoints) in duplicates(&graph.endpoints, key) {
+    let same_request = |endpoint: &Endpoint| {
+        format!("{:?} {} {}", endpoint.access, endpoint.method, without_names(&endpoint.path))
+    };
+    for (_, endpoints) in duplicates(&graph.endpoints, same_request) {
         report(
             found,
             endpoints,
@@ -119,6 +122,23 @@ fn duplicate_endpoints(graph: &Graph, found: &mut Vec<Diagnostic>) {
                 )
             },
         );
+    }
+    let same_path = |endpoint: &Endpoint| format!("{:?} {}", endpoint.access, without_names(&endpoint.path));
+    for (_, mut endpoints) in duplicates(&graph.endpoints, same_path) {
+        endpoints.sort_by_key(|endpoint| endpoint.position.clone());
+        let first = endpoints[0];
+        let differs = |endpoint: &&Endpoint| endpoint.path != first.path && endpoint.method != first.method;
+        for endpoint in endpoints.iter().copied().filter(differs) {
+            found.push(
+                Diagnostic::error(
+                    codes::DUPLICATE_ENDPOINT,
+                    endpoint.position.clone(),
+                    format!("the path `{}` cannot stand beside `{}`", endpoint.path, first.path),
+                )
+                .and(first.position.clone(), "the other path")
+                .help("give their parameters the same names, as the router cannot tell the paths apart"),
+            );
+        }
     }
     for (path, mounts) in duplicates(&graph.mounts, |mount| mount.path.clone()) {
         report(

@@ -45,6 +45,17 @@ fn the_rules_see_what_is_doubled_and_what_is_silent() {
 }
 
 #[test]
+fn endpoints_of_one_path_name_its_parameters_alike() {
+    let mut graph = graph();
+    graph.topics.clear();
+    graph.endpoints[1].method = "POST".to_owned();
+    let found = rules::check(&graph);
+    assert_eq!(found[0].message, "the path `/orders/{order}` cannot stand beside `/orders/{id}`");
+    graph.endpoints[1].access = Access::Private;
+    assert_eq!(rules::check(&graph), []);
+}
+
+#[test]
 fn the_graph_is_read_back_from_its_json() {
     let text = json::graph(&graph());
     assert_eq!(serde_json::from_str::<Graph>(&text).unwrap(), graph());
