@@ -23,129 +23,18 @@
 mod ranges;
 mod snapshot;
 mod time;
+mod words;
 
 pub use snapshot::{Recalled, Snapshot};
 pub use time::Time;
+pub use words::{
+    ConsumerId, Counters, Facts, FinishIdleError, Handout, Lease, Limits, NotInFlight, Peeked, Source,
+    Standing,
+};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry as MapEntry};
 
 use ranges::Ranges;
-
-/// Who holds a message in flight: a connection, or a subscription's worker. Unique within the channel's owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConsumerId(pub u64);
-
-/// What a channel must know of a message to place it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// The earliest time of the first delivery; [`Time::ZERO`] for at once.
-    pub due: Time,
-    /// The hash of the ordering key, where there is one: of equal keys one is in flight at a time, in order.
-    pub key: Option<u64>,
-}
-
-/// The topic's store, as far as a channel looks into it.
-pub trait Source {
-    /// The facts of a stored message, or `None` when it is gone (expired, or set aside as damaged): the channel then
-    /// counts it as finished.
-    fn facts(&mut self, sequence: u64) -> Option<Facts>;
-}
-
-/// Bounds on what a channel holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The most unfinished messages behind the cursor. At the bound the cursor waits, and only held messages are
-    /// handed out. About 150 bytes each; 1,000,000 unless set.
-    pub held: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { held: 1_000_000 }
-    }
-}
-
-/// A message handed to a consumer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handout {
-    /// Which message of the topic.
-    pub sequence: u64,
-    /// The how-manieth delivery this is, from 1.
-    pub attempt: u32,
-}
-
-/// A message in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// Who holds it.
-    pub consumer: ConsumerId,
-    /// When it was handed out.
-    pub delivered: Time,
-    /// When it is taken back unless the consumer answers or extends.
-    pub until: Time,
-    /// The how-manieth delivery this is.
-    pub attempt: u32,
-}
-
-/// Where an unfinished message stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Waits for a consumer, or for an earlier message with its key.
-    Ready,
-    /// Waits for its time.
-    Deferred {
-        /// When that is.
-        due: Time,
-    },
-    /// With a consumer.
-    InFlight {
-        /// Which one.
-        consumer: ConsumerId,
-    },
-}
-
-/// One unfinished message, as [`Channel::peek`] shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peeked {
-    /// Which message of the topic.
-    pub sequence: u64,
-    /// How often it was handed out.
-    pub attempts: u32,
-    /// Where it stands.
-    pub standing: Standing,
-}
-
-/// What happened on a channel since it was made or restored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Deliveries handed out.
-    pub handed_out: u64,
-    /// Messages finished.
-    pub finished: u64,
-    /// Deliveries that came back through `retry` or a disconnect.
-    pub requeued: u64,
-    /// Deliveries whose lease ran out.
-    pub expired: u64,
-}
-
-/// The message is not in flight with this consumer: it was finished, given back, or its lease ran out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("message `{sequence}` is not in flight with this consumer")]
-pub struct NotInFlight {
-    /// Which message.
-    pub sequence: u64,
-}
-
-/// Why [`Channel::finish_idle`] did not finish a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FinishIdleError {
-    /// There is no such unfinished message.
-    #[error("message `{0}` is not in this channel")]
-    NotFound(u64),
-    /// A consumer has it; only that consumer may finish it.
-    #[error("message `{0}` is in flight")]
-    InFlight(u64),
-}
 
 /// One held message: behind the cursor and not finished.
 #[derive(Debug)]

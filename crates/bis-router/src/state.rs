@@ -300,7 +300,8 @@ impl State {
                 .channels
                 .iter()
                 .map(|(name, channel)| {
-                    ChannelPoint::new(channel.id, name.as_str(), &channel.machine.snapshot())
+                    let snapshot = channel.machine.snapshot();
+                    ChannelPoint::new(channel.id, name.as_str(), channel.reached, &snapshot)
                 })
                 .collect(),
         });

@@ -214,3 +214,31 @@ async fn one_router_a_folder_and_no_strangers() {
     open.tcp_address = "0.0.0.0:0".parse().unwrap();
     assert!(matches!(Router::start(open).await.unwrap_err(), StartError::Remote(_)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = start(folder.path()).await;
+    let ask = |address, path: &str| assert_eq!(http(address, "POST", path, b"x").0, 200, "{path}");
+    ask(router.http_address(), "/topic/create?topic=orders");
+    ask(router.http_address(), "/channel/create?topic=orders&channel=ship");
+    ask(router.http_address(), "/topic/pause?topic=orders");
+    ask(router.http_address(), "/pub?topic=orders");
+    // A copy as a crash would leave it: the journal alone must know it.
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    router.shutdown().await.unwrap();
+    let folder = copy;
+    for _ in 0..2 {
+        let router = start(folder.path()).await;
+        let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 1);
+        assert!(consumer.is_quiet(Duration::from_millis(50)));
+        router.shutdown().await.unwrap();
+    }
+    let router = start(folder.path()).await;
+    let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 1);
+    ask(router.http_address(), "/topic/unpause?topic=orders");
+    assert_eq!(&consumer.message().body[..], b"x");
+}

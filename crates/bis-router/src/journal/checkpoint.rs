@@ -49,6 +49,8 @@ pub(crate) struct ChannelPoint {
     pub(crate) id: u32,
     pub(crate) name: String,
     pub(crate) paused: bool,
+    /// How much of the topic it was shown: less than there is when the topic is paused.
+    pub(crate) reached: u64,
     pub(crate) floor: u64,
     pub(crate) finished: Vec<(u64, u64)>,
     /// Sequence, attempts, due time.
@@ -56,11 +58,12 @@ pub(crate) struct ChannelPoint {
 }
 
 impl ChannelPoint {
-    pub(crate) fn new(id: u32, name: &str, snapshot: &Snapshot) -> Self {
+    pub(crate) fn new(id: u32, name: &str, reached: u64, snapshot: &Snapshot) -> Self {
         Self {
             id,
             name: name.to_owned(),
             paused: snapshot.paused,
+            reached,
             floor: snapshot.floor,
             finished: snapshot.finished.clone(),
             recalled: snapshot.recalled.iter().map(|at| (at.sequence, at.attempts, at.due.0)).collect(),

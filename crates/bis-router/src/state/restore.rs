@@ -129,7 +129,7 @@ fn restore_topic(point: &TopicPoint) -> Result<Topic, bis_nsq::NameError> {
             paused: at.paused,
         };
         let mut channel = ChannelState::new(at.id, &snapshot);
-        channel.machine.extend(topic.end);
+        channel.reach(at.reached);
         topic.channels.insert(Name::new(&at.name)?, channel);
     }
     Ok(topic)
@@ -165,13 +165,14 @@ impl State {
             Kind::Message => {
                 topic.end = topic.end.max(header.sequence + 1);
                 topic.next_sequence = topic.end;
-                for channel in topic.channels.values_mut() {
-                    channel.machine.extend(topic.end);
+                if !topic.paused {
+                    topic.channels.values_mut().for_each(|channel| channel.reach(topic.end));
                 }
             }
             Kind::TopicState => {
                 topic.base = header.sequence;
                 topic.paused = body.first() == Some(&1);
+                topic.extend();
             }
             Kind::Channel | Kind::ChannelDeleted | Kind::Operations if body.len() < 4 => {}
             Kind::Channel => {
@@ -182,7 +183,9 @@ impl State {
                     if !known {
                         let snapshot = Snapshot { floor: header.sequence, ..Snapshot::default() };
                         let mut channel = ChannelState::new(id, &snapshot);
-                        channel.machine.extend(topic.end);
+                        if !topic.paused {
+                            channel.reach(topic.end);
+                        }
                         topic.channels.insert(name, channel);
                     }
                 }
@@ -206,11 +209,8 @@ impl State {
     /// Puts counters where a fresh process has them.
     fn finish_restore(&mut self) {
         self.log.keep_topics(|topic| self.topics.contains_key(&topic));
-        for topic in self.topics.values_mut() {
-            let end = topic.end;
-            for channel in topic.channels.values_mut() {
-                channel.reached = end;
-            }
+        for channel in self.topics.values_mut().flat_map(|topic| topic.channels.values_mut()) {
+            channel.message_count = 0;
         }
     }
 }
