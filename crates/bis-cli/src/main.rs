@@ -9,6 +9,7 @@ mod event_json;
 mod exit;
 mod failure;
 mod format;
+mod log;
 mod print;
 mod project;
 mod router_client;
@@ -29,7 +30,9 @@ fn main() -> ExitCode {
     if let Some(code) = start::main() {
         return code;
     }
-    match commands::dispatch(Arguments::parse()) {
+    let arguments = Arguments::parse();
+    log::start(&arguments);
+    match commands::dispatch(arguments) {
         Ok(code) => code,
         Err(error) => failure::report(&error),
     }

@@ -14,7 +14,8 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// The package in `folder`, or in the nearest folder above it, as cargo looks for it.
+    /// The package in `folder`, or in the nearest folder above it, as cargo looks for it. For a workspace without a package
+    /// of its own it is the member that is an application, when there is one.
     pub(crate) fn find(folder: &Path) -> Result<Self> {
         let start = folder.canonicalize().map_err(|error| {
             Failure::new(exit::NOT_FOUND, format!("cannot open the folder `{}`: {error}", folder.display()))
@@ -22,6 +23,7 @@ impl Project {
         })?;
         let found = start.ancestors().find(|ancestor| ancestor.join("Cargo.toml").is_file());
         match found {
+            Some(found) if is_workspace_alone(found) => Ok(Self { folder: application_of(found) }),
             Some(found) => Ok(Self { folder: found.to_path_buf() }),
             None => Err(Failure::new(
                 exit::NOT_FOUND,
@@ -41,4 +43,15 @@ impl Project {
     pub(crate) fn manifest(&self) -> PathBuf {
         self.folder.join("Cargo.toml")
     }
+}
+
+fn is_workspace_alone(folder: &Path) -> bool {
+    // A manifest that cannot be read is reported by the analyser, with its place.
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    let has = |table: &str| manifest.lines().any(|line| line.trim().starts_with(table));
+    has("[workspace") && !has("[package]")
+}
+
+fn application_of(workspace: &Path) -> PathBuf {
+    bis_analyzer::analyze(workspace, &bis_analyzer::Options::default()).package_dir
 }

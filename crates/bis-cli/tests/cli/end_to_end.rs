@@ -1,5 +1,6 @@
 //! The whole way, with the real SDK and the real router: `bis new`, its tests, `bis run`, events, a handover under load, dead
 //! letters and their replay.
+#![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::path::Path;
 use std::process::Command;

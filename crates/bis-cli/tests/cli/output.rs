@@ -1,4 +1,5 @@
 //! What the command prints, as snapshots: help, errors with their remedies, diagnostics, and the exit codes with them.
+#![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::fs;
 use std::path::Path;
@@ -150,4 +151,17 @@ fn commands_on_an_application_that_does_not_run_say_so() {
         ]
         .join("\n")
     );
+}
+
+#[test]
+fn a_workspace_with_one_application_is_as_good_as_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    transcript(folder.path(), &["new", "shop"]);
+    fs::write(folder.path().join("Cargo.toml"), "[workspace]\nmembers = [\"shop\"]\nresolver = \"3\"\n")
+        .unwrap();
+    let manifest = folder.path().join("shop/Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("[workspace]\n", "")).unwrap();
+    let text = transcript(folder.path(), &["topic", "ls"]);
+    assert!(text.contains("the application in `[folder]/shop` does not run"), "{text}");
 }

@@ -193,3 +193,25 @@ fn sources_with_errors_are_not_built() {
     run.wait_for_stderr("error[BIS0013]");
     assert_eq!(get(address(&ready, "app"), "/").unwrap(), format!("one {}", ready["process"]));
 }
+
+#[test]
+fn ctrl_c_stops_a_build_and_all_that_it_started() {
+    let app = StandIn::new();
+    let script = "fn main() { std::thread::sleep(std::time::Duration::from_secs(300)) }";
+    std::fs::write(app.folder.path().join("build.rs"), script).unwrap();
+    let mut run = Run::start(&app, &[]);
+    let marker = app.folder.path().join("target").to_string_lossy().into_owned();
+    wait_until("the build script to run", || {
+        commands_with(&marker).iter().any(|line| line.contains("build-script"))
+    });
+    run.signal(Signal::SIGINT);
+    assert_eq!(run.wait().code(), Some(0));
+    wait_until("the end of the build", || commands_with(&marker).is_empty());
+}
+
+/// The command lines of all processes that name `text`.
+fn commands_with(text: &str) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).into_owned()).filter(|line| line.contains(text)).collect()
+}
