@@ -10,7 +10,7 @@
 //! println!("{}", bis_graph::json::graph(&analysis.graph));
 //! ```
 //!
-//! How: manifests give packages and features ([`manifest`](self), `project`); files are parsed in parallel and each is
+//! How: manifests give packages and features (`manifest`, `project`); files are parsed in parallel and each is
 //! boiled down to a summary without syntax trees (`extract`); the summaries form a module tree (`tree`) on which paths
 //! are resolved (`resolve`); what the services declare and use becomes the graph (`assemble`), its types JSON Schema
 //! (`schema`). Nothing here runs a program, writes a file, or changes what it reads.

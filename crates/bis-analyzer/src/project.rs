@@ -252,15 +252,8 @@ impl Reader {
             if !folder.join("Cargo.toml").is_file() {
                 continue;
             }
-            // A broken manifest above is not this package's matter unless it is its workspace, which cannot be known.
-            let Ok(text) = std::fs::read_to_string(folder.join("Cargo.toml")) else { continue };
-            let Ok(Manifest { workspace: Some(workspace), .. }) = Manifest::parse(folder, &text) else {
-                continue;
-            };
-            let path = folder.join("Cargo.toml");
-            if !self.project.manifests.contains(&path) {
-                self.project.manifests.push(path);
-            }
+            // Cargo reads it as well while it looks for the workspace: a broken one above breaks the build.
+            let Some(Manifest { workspace: Some(workspace), .. }) = self.manifest(folder) else { continue };
             self.workspaces.insert(folder.to_owned(), workspace.dependencies.clone());
             return workspace.dependencies;
         }

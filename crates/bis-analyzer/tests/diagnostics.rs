@@ -124,6 +124,30 @@ bis::service!(\"orders\");
 }
 
 #[test]
+fn a_workspace_above_that_does_not_read_is_reported() {
+    let folder = common::folder(
+        "
+//- Cargo.toml
+[workspace
+//- app/Cargo.toml
+[package]
+name = \"shop\"
+[dependencies]
+bis.workspace = true
+//- app/src/lib.rs
+mod orders { bis::service!(\"orders\"); }
+bis::app!(services: [orders]);
+",
+    );
+    let analysis = bis_analyzer::analyze(&folder.path().join("app"), &bis_analyzer::Options::default());
+    let found: Vec<_> =
+        analysis.diagnostics.iter().map(|found| (found.code, found.position.clone())).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].0, &*found[0].1.as_ref().unwrap().file), ("BIS0002", "../Cargo.toml"));
+    assert_eq!(analysis.graph.services.len(), 1);
+}
+
+#[test]
 fn no_manifest_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let analysis = bis_analyzer::analyze(folder.path(), &bis_analyzer::Options::default());

@@ -1,4 +1,4 @@
-//! What is wrong, where, and what to write instead. How it is shown is [`crate::render`]'s and [`crate::json`]'s.
+//! What is wrong, where, and what to write instead. How it is shown is [`mod@crate::render`]'s and [`crate::json`]'s.
 
 use crate::Position;
 
