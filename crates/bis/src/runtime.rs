@@ -9,6 +9,9 @@ mod dead_letter;
 mod settle;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use bis_broker::{ConsumeError, EnsureError, SubscriptionSpec, TopicSpec, Topology};

@@ -1,0 +1,200 @@
+//! What the runtime tells a broker, seen from a broker that answers as each test needs.
+
+use std::{
+    future::pending,
+    num::NonZeroUsize,
+    panic::Location,
+    sync::{Mutex, MutexGuard},
+    time::SystemTime,
+};
+
+use bis_broker::{BoxFuture, Broker, Consumer, Delivery, Outgoing, PublishError, Settle, SettleError};
+use bis_core::{BrokerKind, Capabilities, DeadLetter, Envelope, EventId};
+use bytes::Bytes;
+
+use super::*;
+use crate::{Error, config::Config, time::Clock};
+
+/// Everything that the runtime did to the broker, in order.
+#[derive(Default)]
+struct Log {
+    calls: Mutex<Vec<String>>,
+    refuse: bool,
+    deliveries: Mutex<Vec<Delivery>>,
+}
+
+impl Log {
+    fn calls(&self) -> MutexGuard<'_, Vec<String>> {
+        self.calls.lock().unwrap()
+    }
+}
+
+struct Scripted(Arc<Log>);
+struct ScriptedConsumer(Arc<Log>);
+struct ScriptedSettle(Arc<Log>);
+
+impl Broker for Scripted {
+    fn capabilities(&self) -> &Capabilities {
+        static ROUTER: Capabilities = Capabilities::of(BrokerKind::Router);
+        &ROUTER
+    }
+
+    fn ensure<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<(), EnsureError>> {
+        let names: Vec<_> =
+            topology.subscriptions.iter().map(|spec| format!("{}/{}", spec.topic, spec.name)).collect();
+        self.0.calls().push(format!("ensure {}", names.join(" ")));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn publish<'a>(
+        &'a self,
+        topic: &'a TopicName,
+        events: Vec<Outgoing>,
+    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+        let letter: DeadLetter = serde_json::from_slice(&events[0].envelope.data).unwrap();
+        self.0.calls().push(format!("publish {topic} {} {:?}", letter.id, letter.reason));
+        let result = if self.0.refuse { Err(PublishError::Refused("full".into())) } else { Ok(()) };
+        Box::pin(async { vec![result] })
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        _: &'a SubscriptionSpec,
+    ) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>> {
+        let consumer = ScriptedConsumer(self.0.clone());
+        Box::pin(async { Ok(Box::new(consumer) as Box<dyn Consumer>) })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+impl Consumer for ScriptedConsumer {
+    fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>> {
+        let mut deliveries = self.0.deliveries.lock().unwrap();
+        let count = deliveries.len().min(max.get());
+        let now: Vec<Delivery> = deliveries.drain(..count).collect();
+        if now.is_empty() { Box::pin(pending()) } else { Box::pin(async { Ok(now) }) }
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        self.0.calls().push("stop".into());
+        Box::pin(async {})
+    }
+}
+
+impl ScriptedSettle {
+    fn log(&self, call: &str) -> BoxFuture<'static, Result<(), SettleError>> {
+        self.0.calls().push(call.into());
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl Settle for ScriptedSettle {
+    fn ack(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
+        self.log("ack")
+    }
+
+    fn retry(self: Box<Self>, _: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
+        self.log("retry")
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
+        self.log("release")
+    }
+
+    fn extend(&mut self) -> BoxFuture<'_, Result<(), SettleError>> {
+        self.log("extend")
+    }
+}
+
+type Handler = fn(u32) -> crate::Result<()>;
+
+/// Delivers one event, stops, and returns what the broker was told after it was subscribed to.
+async fn check(
+    refuse: bool,
+    attempt: u32,
+    target: Option<&'static str>,
+    run_for: Duration,
+    handler: Handler,
+) -> Vec<String> {
+    let log = Arc::new(Log { refuse, ..Log::default() });
+    let mut envelope = Envelope::new(EventId::from("e1"), "/shop", "T", SystemTime::now(), Bytes::new());
+    envelope.target = target.map(SubscriptionName::from_static);
+    log.deliveries.lock().unwrap().push(Delivery {
+        envelope: Arc::new(envelope),
+        attempt,
+        lease: Some(Duration::from_millis(200)),
+        settle: Box::new(ScriptedSettle(log.clone())),
+    });
+    let broker = Arc::new(Scripted(log.clone()));
+    let instance = Arc::new(Instance::new("shop", Config::default(), Clock::System, broker, None));
+    let call = move |incoming: crate::registry::Incoming| -> crate::Result<crate::registry::HandlerFuture> {
+        Ok(Box::pin(async move {
+            tokio::time::sleep(run_for).await;
+            handler(incoming.attempt)
+        }))
+    };
+    let subscription = Arc::new(Subscription {
+        topic: TopicName::from_static("orders"),
+        name: SubscriptionName::from_static("ship"),
+        service: "shipping",
+        retry: RetryPolicy { max_attempts: 2, ..RetryPolicy::DEFAULT },
+        timeout: Duration::from_secs(10),
+        concurrency: 1,
+        declared: TopicInfo {
+            name: "orders",
+            event: "T",
+            ordered: false,
+            retention: Retention::DEFAULT,
+            position: Location::caller(),
+        },
+        handler: ErasedHandler::One(Arc::new(call)),
+    });
+    let all = [subscription];
+    let workers = start(&instance, &all, &all).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(workers.stop(Duration::from_secs(5)).await, Stopped::Drained);
+    let mut calls = log.calls().clone();
+    assert_eq!(calls.remove(0), "ensure bis.dead/store orders/ship");
+    calls.retain(|call| call != "stop");
+    calls
+}
+
+#[tokio::test]
+async fn what_is_handled_is_acked() {
+    assert_eq!(check(false, 1, None, Duration::ZERO, |_| Ok(())).await, ["ack"]);
+}
+
+#[tokio::test]
+async fn a_letter_is_kept_before_the_event_is_acked() {
+    let calls = check(false, 2, None, Duration::ZERO, |_| Err(Error::msg("no"))).await;
+    assert_eq!(calls, ["publish bis.dead e1/ship/0 Exhausted", "ack"]);
+}
+
+#[tokio::test]
+async fn where_no_letter_can_be_kept_the_event_comes_again() {
+    let calls = check(true, 1, None, Duration::ZERO, |_| Err(Error::permanent("no"))).await;
+    assert_eq!(calls, ["publish bis.dead e1/ship/0 Permanent", "retry"]);
+}
+
+#[tokio::test]
+async fn an_event_whose_attempts_ended_without_an_outcome_is_not_run_again() {
+    let calls = check(false, 3, None, Duration::ZERO, |_| panic!("it must not run")).await;
+    assert_eq!(calls, ["publish bis.dead e1/ship/0 Exhausted", "ack"]);
+}
+
+#[tokio::test]
+async fn a_copy_for_another_subscription_is_acked_unhandled() {
+    let calls = check(false, 1, Some("bill"), Duration::ZERO, |_| panic!("it must not run")).await;
+    assert_eq!(calls, ["ack"]);
+    let calls = check(false, 1, Some("ship"), Duration::ZERO, |_| Err(Error::msg("no"))).await;
+    assert_eq!(calls, ["retry"]);
+}
+
+#[tokio::test]
+async fn the_lease_is_extended_at_half_its_time_while_the_handler_runs_through_a_stop_too() {
+    let calls = check(false, 1, None, Duration::from_millis(350), |_| Ok(())).await;
+    assert_eq!(calls, ["extend", "extend", "extend", "ack"]);
+}
