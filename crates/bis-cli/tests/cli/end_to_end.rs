@@ -67,10 +67,14 @@ fn a_new_application_runs_hands_over_and_replays() {
     dead_letters(&app, http);
     tail_and_publish(&app);
 
+    place(http, 0);
+    wait_until("a dead letter", || letters(&app) == 1);
     run.signal(Signal::SIGINT);
     run.wait_for("stopped");
     assert_eq!(run.wait().code(), Some(0));
-    state_survives(&app);
+    for (arguments, kept) in [(&[][..], 1), (&["--namespace", "other"], 0), (&["--fresh"], 0)] {
+        started_again(&app, arguments, kept);
+    }
 }
 
 fn shipped(http: std::net::SocketAddr, order: &str) {
@@ -156,12 +160,17 @@ fn tail_and_publish(app: &Path) {
     wait_until("the subscriber to have handled it too", || backlog(app, "order-placed") == 0);
 }
 
-/// What was published while nobody listened is handled after the next start: the journal outlives the command.
-fn state_survives(app: &Path) {
-    assert!(app.join(".bis/default/router").is_dir());
-    let mut run = Run::start_in(app, Path::new(TARGET), &["--fresh"]);
-    run.wait_for("ready");
-    assert_eq!(ask(app, &["dead", "ls"])["letters"], json!([]));
+/// The router's journal outlives the command, belongs to a namespace, and is forgotten when asked.
+fn started_again(app: &Path, arguments: &[&str], kept: usize) {
+    let mut run = Run::start_in(app, Path::new(TARGET), arguments);
+    let router = address(&run.wait_for("ready"), "router_http").to_string();
+    let listed = ask(app, &["dead", "ls", "--router-http", &router]);
+    assert_eq!(listed["letters"].as_array().map(Vec::len), Some(kept), "{arguments:?}");
     run.signal(Signal::SIGTERM);
     assert_eq!(run.wait().code(), Some(0));
+}
+
+/// How many dead letters there are.
+fn letters(app: &Path) -> usize {
+    ask(app, &["dead", "ls"])["letters"].as_array().map_or(0, Vec::len)
 }

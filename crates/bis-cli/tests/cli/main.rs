@@ -4,4 +4,5 @@ mod support;
 
 mod end_to_end;
 mod output;
+mod router;
 mod supervision;

@@ -1,0 +1,141 @@
+//! `bis router` in nsqd's place: flags, addresses, foreign events, a restart, a taken port.
+#![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+use crate::support::{bis, wait_until};
+
+/// A router that ends with the test.
+struct Router {
+    child: Child,
+    tcp: String,
+    http: String,
+}
+
+impl Router {
+    fn start(data: &Path) -> Self {
+        let mut child = bis()
+            .args([
+                "router",
+                "--tcp-address",
+                "127.0.0.1:0",
+                "--http-address",
+                "127.0.0.1:0",
+                "--format",
+                "json",
+            ])
+            .args([
+                "--msg-timeout",
+                "30s",
+                "--max-msg-size",
+                "1000",
+                "--sync",
+                "interval=100ms",
+                "--data-path",
+            ])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(ready["event"], "ready");
+        let text = |field: &str| ready[field].as_str().unwrap().trim_start_matches("http://").to_owned();
+        Self { child, tcp: text("router"), http: text("router_http") }
+    }
+
+    fn run(&self, arguments: &[&str], stdin: &[u8]) -> Output {
+        let mut child = bis()
+            .args(arguments)
+            .args(["--router", &self.tcp, "--router-http", &self.http, "--format", "json"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(stdin).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    fn topics(&self) -> Value {
+        serde_json::from_slice(&self.run(&["topic", "ls"], b"").stdout).unwrap()
+    }
+
+    fn stop(mut self) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn raw_events_go_through_and_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = Router::start(folder.path());
+    let published = router.run(&["topic", "publish", "raw-events", "-", "--raw"], b"\xff\x00 no text");
+    assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
+    router.stop();
+
+    let router = Router::start(folder.path());
+    let kept = &router.topics()["topics"][0];
+    assert_eq!((&kept["name"], &kept["depth"]), (&json!("raw-events"), &json!(1)));
+    let refused = router.run(&["topic", "publish", "raw-events", "-", "--raw"], &[b'x'; 2000]);
+    assert_eq!(refused.status.code(), Some(3));
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(stderr.starts_with("error: the router at `"), "{stderr}");
+}
+
+#[test]
+fn a_foreign_event_is_shown_as_bare_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = Router::start(folder.path());
+    router.run(&["topic", "publish", "raw-events", "first", "--raw"], b"");
+    let tail = bis()
+        .args(["topic", "tail", "raw-events", "--limit", "2", "--format", "json"])
+        .args(["--router", &router.tcp, "--router-http", &router.http])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until("the follower's channel", || router.topics().to_string().contains("bis-tail-"));
+    router.run(&["topic", "publish", "raw-events", "-", "--raw"], b"\xff\x00");
+    let output = tail.wait_with_output().unwrap();
+    let lines: Vec<Value> =
+        output.stdout.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    assert_eq!(lines[0]["data"], "first");
+    assert_eq!(lines[1]["data"], json!({ "base64": "/wA=" }));
+    assert_eq!(lines[1]["id"].as_str().map(str::len), Some(16));
+}
+
+#[test]
+fn a_taken_port_and_a_used_folder_are_errors() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let start = |arguments: &[&str]| {
+        bis().arg("router").args(arguments).arg("--data-path").arg(folder.path()).output().unwrap()
+    };
+    let output = start(&["--tcp-address", &address, "--http-address", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("cannot listen on `{address}`")));
+    let _router = Router::start(folder.path());
+    let output = start(&["--tcp-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is in use by another router"));
+    let output = start(&["--sync", "sometimes"]);
+    assert_eq!(output.status.code(), Some(2));
+}
