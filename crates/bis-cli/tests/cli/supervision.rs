@@ -61,7 +61,7 @@ fn a_failing_build_keeps_the_old_process() {
     run.wait_for_stderr("error[E0308]: mismatched types");
     assert_eq!(get(address(&ready, "app"), "/").unwrap(), format!("one {}", ready["process"]));
     app.save_version("two");
-    run.wait_for("restarted");
+    run.wait_for("drained");
     assert!(get(address(&ready, "app"), "/").unwrap().starts_with("two "));
 }
 
