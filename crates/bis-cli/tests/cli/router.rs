@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use crate::support::{bis, wait_until};
+use crate::support::{bis, post, wait_until};
 
 /// A router that ends with the test.
 struct Router {
@@ -104,7 +104,11 @@ fn raw_events_go_through_and_survive_a_restart() {
 fn a_foreign_event_is_shown_as_bare_data() {
     let folder = tempfile::tempdir().unwrap();
     let router = Router::start(folder.path());
-    router.run(&["topic", "publish", "raw-events", "first", "--raw"], b"");
+    router.run(&["topic", "publish", "raw-events", "kept", "--raw"], b"");
+    let refused = router.run(&["topic", "tail", "raw-events"], b"");
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("keeps 1 event for its first subscription"));
+    post(router.http.parse().unwrap(), "/channel/create?topic=raw-events&channel=first", "").unwrap();
     let tail = bis()
         .args(["topic", "tail", "raw-events", "--limit", "2", "--format", "json"])
         .args(["--router", &router.tcp, "--router-http", &router.http])
@@ -112,13 +116,23 @@ fn a_foreign_event_is_shown_as_bare_data() {
         .spawn()
         .unwrap();
     wait_until("the follower's channel", || router.topics().to_string().contains("bis-tail-"));
-    router.run(&["topic", "publish", "raw-events", "-", "--raw"], b"\xff\x00");
+    for body in [&b"text"[..], b"\xff\x00"] {
+        router.run(&["topic", "publish", "raw-events", "-", "--raw"], body);
+    }
     let output = tail.wait_with_output().unwrap();
     let lines: Vec<Value> =
         output.stdout.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
-    assert_eq!(lines[0]["data"], "first");
+    assert_eq!(lines[0]["data"], "text");
     assert_eq!(lines[1]["data"], json!({ "base64": "/wA=" }));
     assert_eq!(lines[1]["id"].as_str().map(str::len), Some(16));
+    let topics = router.topics();
+    let first = topics["topics"][0]["channels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["name"] == "first")
+        .unwrap();
+    assert_eq!(first["depth"], 3, "following takes nothing away");
 }
 
 #[test]

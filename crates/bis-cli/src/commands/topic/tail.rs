@@ -10,8 +10,11 @@ use std::time::{Duration, SystemTime};
 use crate::arguments::Where;
 use crate::commands::topic::unknown_topic;
 use crate::event_json::{Data, EventJson};
+use crate::exit;
+use crate::failure::Failure;
 use crate::format::Format;
-use crate::print::{self, BOLD, CYAN};
+use crate::print::{self, BOLD, CYAN, plural};
+use crate::router_client::TopicStats;
 use crate::target;
 
 /// How many events the router may send ahead of what was printed.
@@ -19,16 +22,29 @@ const AHEAD: usize = 100;
 
 /// Prints events until Ctrl-C, or until there were `limit`.
 pub(crate) fn run(topic: &str, limit: Option<u64>, place: &Where, format: Format) -> Result<()> {
-    let known = target::http(place)?.stats()?.topics;
-    // Subscribing would make the topic, and the user wait for ever.
-    if !known.iter().any(|known| known.topic_name == topic) {
-        let names: Vec<&str> = known.iter().map(|known| known.topic_name.as_str()).collect();
-        return Err(unknown_topic(topic, &names).into());
-    }
+    refuse_to_take(topic, &target::http(place)?.stats()?.topics)?;
     let address = target::tcp(place)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(follow(topic, limit, address, format))
+}
+
+/// Subscribing to a topic that is not there would make it, and the user wait for ever. One that nobody subscribes to keeps
+/// its events for the first who does, which must not be this command.
+fn refuse_to_take(topic: &str, known: &[TopicStats]) -> Result<(), Failure> {
+    let Some(found) = known.iter().find(|known| known.topic_name == topic) else {
+        let names: Vec<&str> = known.iter().map(|known| known.topic_name.as_str()).collect();
+        return Err(unknown_topic(topic, &names));
+    };
+    if !found.channels.is_empty() || found.depth == 0 {
+        return Ok(());
+    }
+    let waiting = format!("{} {}", found.depth, plural(usize::try_from(found.depth).unwrap_or(0), "event"));
+    Err(Failure::new(
+        exit::SURROUNDINGS,
+        format!("`{topic}` keeps {waiting} for its first subscription, and following would take them"),
+    )
+    .help("subscribe to it in the application first"))
 }
 
 async fn follow(topic: &str, limit: Option<u64>, address: String, format: Format) -> Result<()> {
