@@ -41,15 +41,9 @@ where
     let filter = method.and_then(|method| MethodFilter::try_from(method).ok());
     let filter = filter.expect("the grammar of `#[api]` takes no other method");
     axum::routing::on(filter, move |request: Request| {
-        let handle = handle.clone();
-        async move {
-            let (parts, body) = request.into_parts();
-            let scope = request::scope(&parts, Some(context.service));
-            let method = parts.method.clone();
-            let path = parts.uri.clone();
-            let request = Request::from_parts(parts, body);
-            request::run(scope, method.as_str(), context.path, path.path(), handle(request)).await
-        }
+        let scope = request::scope(request.headers(), Some(context.service));
+        let span = request::span(&scope, request.method(), context.path, request.uri());
+        request::run(scope, span, handle(request))
     })
 }
 

@@ -9,11 +9,11 @@ use std::{
 };
 
 use axum::{
-    http::{HeaderMap, StatusCode, request::Parts},
+    http::{HeaderMap, Method, StatusCode, Uri},
     response::Response,
 };
 use bis_core::TraceContext;
-use tracing::{Instrument, field::Empty};
+use tracing::{Instrument, Span, field::Empty};
 
 use super::error;
 use crate::scope::Scope;
@@ -21,39 +21,9 @@ use crate::scope::Scope;
 /// The largest body that an extractor reads: 1 MiB.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// Answers one request with `handle`, within its span and scope. A panic becomes status 500 and a line in the log.
-///
-/// Span and fields are named as OpenTelemetry's semantic conventions for HTTP servers name them
-/// (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
-pub(crate) async fn run<F>(scope: Scope, method: &str, route: &'static str, path: &str, handle: F) -> Response
-where
-    F: Future<Output = Response> + Send,
-{
-    let span = tracing::info_span!(
-        "request",
-        http.request.method = method,
-        http.route = route,
-        url.path = path,
-        http.response.status_code = Empty,
-        trace_id = Empty,
-        service = scope.service,
-    );
-    if !span.is_disabled() {
-        span.record("trace_id", format_args!("{:032x}", scope.span.trace));
-    }
-    let answer = async {
-        let response = unless_it_panics(handle).await;
-        tracing::debug!(status = response.status().as_u16(), "answered");
-        response
-    };
-    let response = scope.run(answer).instrument(span.clone()).await;
-    span.record("http.response.status_code", response.status().as_u16());
-    response
-}
-
 /// The scope of a request, in the trace that its headers name.
-pub(crate) fn scope(parts: &Parts, service: Option<&'static str>) -> Scope {
-    let context = trace_context(&parts.headers);
+pub(crate) fn scope(headers: &HeaderMap, service: Option<&'static str>) -> Scope {
+    let context = trace_context(headers);
     let mut scope = Scope::continuing(context.as_ref());
     scope.service = service;
     scope
@@ -62,6 +32,30 @@ pub(crate) fn scope(parts: &Parts, service: Option<&'static str>) -> Scope {
 fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     Some(TraceContext { traceparent: text("traceparent")?, tracestate: text("tracestate") })
+}
+
+/// The span of a request.
+///
+/// Its fields are named as OpenTelemetry's semantic conventions for HTTP servers name them
+/// (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
+pub(crate) fn span(scope: &Scope, method: &Method, route: &'static str, uri: &Uri) -> Span {
+    tracing::info_span!(
+        "request",
+        http.request.method = method.as_str(),
+        http.route = route,
+        url.path = uri.path(),
+        http.response.status_code = Empty,
+        trace_id = format_args!("{:032x}", scope.span.trace),
+        service = scope.service,
+    )
+}
+
+/// Answers one request with `handle`, within its span and scope. A panic becomes status 500 and a line in the log.
+pub(crate) async fn run(scope: Scope, span: Span, handle: impl Future<Output = Response>) -> Response {
+    let mut answer = pin!(scope.run(unless_it_panics(handle)).instrument(span));
+    let response = answer.as_mut().await;
+    answer.span().record("http.response.status_code", response.status().as_u16());
+    response
 }
 
 async fn unless_it_panics(handle: impl Future<Output = Response>) -> Response {

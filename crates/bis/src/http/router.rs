@@ -92,12 +92,10 @@ fn router(
 /// A mounted router within the span and scope of its service.
 fn mounted(entry: &'static MountEntry) -> Router {
     let service = service_of(entry.module).map(|service| service.name);
-    (entry.router)().layer(middleware::from_fn(move |request: Request, next: Next| async move {
-        let (parts, body) = request.into_parts();
-        let scope = request::scope(&parts, service);
-        let (method, uri) = (parts.method.clone(), parts.uri.clone());
-        let answer = next.run(Request::from_parts(parts, body));
-        request::run(scope, method.as_str(), entry.path, uri.path(), answer).await
+    (entry.router)().layer(middleware::from_fn(move |request: Request, next: Next| {
+        let scope = request::scope(request.headers(), service);
+        let span = request::span(&scope, request.method(), entry.path, request.uri());
+        request::run(scope, span, next.run(request))
     }))
 }
 
