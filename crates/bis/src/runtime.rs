@@ -15,7 +15,7 @@ mod tests;
 use std::{fmt, sync::Arc, time::Duration};
 
 use bis_broker::{ConsumeError, EnsureError, SubscriptionSpec, TopicSpec, Topology};
-use bis_core::{InvalidName, Retention, RetryPolicy, SubscriptionName, TopicName};
+use bis_core::{InvalidName, Retention, RetryPolicy, SubscriptionName, TopicName, format_duration};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -124,6 +124,12 @@ pub(crate) async fn start(
     let (stop, stopped) = watch::channel(false);
     let mut workers = Vec::with_capacity(hosted.len());
     for subscription in hosted {
+        if let Some(longest) = instance.broker.capabilities().max_lease
+            && subscription.timeout > longest
+        {
+            let (timeout, longest) = (format_duration(subscription.timeout), format_duration(longest));
+            tracing::warn!(%subscription, timeout, longest, "the broker takes an event back before the handler's timeout; such a run happens twice");
+        }
         let consumer = instance.broker.subscribe(&subscription.spec()).await.map_err(|source| {
             StartError::Consume { topic: subscription.topic.clone(), name: subscription.name.clone(), source }
         })?;
