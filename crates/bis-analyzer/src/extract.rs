@@ -37,6 +37,30 @@ pub(crate) fn is_capital(name: &str) -> bool {
     name.bytes().any(|byte| byte.is_ascii_uppercase()) && !name.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
+/// [`is_capital`] of an identifier, without making a text of it: most of a file's identifiers are asked.
+pub(crate) fn is_capital_ident(ident: &proc_macro2::Ident) -> bool {
+    use std::fmt::Write;
+
+    #[derive(Default)]
+    struct Letters {
+        upper: bool,
+        lower: bool,
+    }
+
+    impl Write for Letters {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            // The mark of a raw identifier is no letter of its name.
+            let text = text.strip_prefix("r#").unwrap_or(text);
+            self.upper |= text.bytes().any(|byte| byte.is_ascii_uppercase());
+            self.lower |= text.bytes().any(|byte| byte.is_ascii_lowercase());
+            Ok(())
+        }
+    }
+
+    let mut letters = Letters::default();
+    write!(letters, "{ident}").is_ok() && letters.upper && !letters.lower
+}
+
 pub(crate) fn path_ref(path: &syn::Path) -> PathRef {
     PathRef {
         global: path.leading_colon.is_some(),

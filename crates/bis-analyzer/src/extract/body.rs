@@ -9,7 +9,7 @@ use syn::{
 };
 
 use super::{
-    is_capital,
+    is_capital, is_capital_ident,
     items::{self, Extractor},
     path_range, path_ref, ty, word,
 };
@@ -84,10 +84,14 @@ impl<'a, 'm> Body<'a, 'm> {
         is_capital(name) || self.extractor.statics.contains(name)
     }
 
+    fn ident_may_be_resource(&self, ident: &proc_macro2::Ident) -> bool {
+        is_capital_ident(ident)
+            || (!self.extractor.statics.is_empty() && self.extractor.statics.contains(&*word(ident)))
+    }
+
     fn mention(&mut self, path: &syn::Path, how: How) {
         let Some(last) = path.segments.last() else { return };
-        let name = last.ident.to_string();
-        if self.may_be_resource(name.strip_prefix("r#").unwrap_or(&name)) {
+        if self.ident_may_be_resource(&last.ident) {
             let range = path_range(path);
             self.module.mentions.push(Mention { path: path_ref(path), range, how, scope: self.scope });
         }
@@ -97,8 +101,8 @@ impl<'a, 'm> Body<'a, 'm> {
     fn mark(&mut self, expr: &Expr, how: &How) {
         match expr {
             Expr::Path(path) if path.qself.is_none() => {
-                let capital = path.path.segments.last().map(|last| last.ident.to_string());
-                if capital.is_some_and(|name| self.may_be_resource(&name)) {
+                let last = path.path.segments.last();
+                if last.is_some_and(|last| self.ident_may_be_resource(&last.ident)) {
                     self.escaping.push((path_range(&path.path), how.clone()));
                 }
             }
@@ -337,5 +341,5 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
 /// The region of a path that may be a resource's; computing it for every path would be slow.
 fn path_range_if(body: &Body<'_, '_>, path: &syn::Path) -> Option<Range> {
     let last = path.segments.last()?;
-    (!body.escaping.is_empty() && body.may_be_resource(&last.ident.to_string())).then(|| path_range(path))
+    (!body.escaping.is_empty() && body.ident_may_be_resource(&last.ident)).then(|| path_range(path))
 }

@@ -175,12 +175,28 @@ impl<'a> Extractor<'a> {
                 });
             }
             Item::Struct(item) if self.on(&item.attrs) => {
+                let body = types::Body::Struct(&item.fields);
                 let input = || syn::DeriveInput::from(item.clone());
-                module.types.push(types::type_item(self, &item.ident, &item.generics, &item.attrs, input));
+                module.types.push(types::type_item(
+                    self,
+                    &item.ident,
+                    &item.generics,
+                    &item.attrs,
+                    &body,
+                    input,
+                ));
             }
             Item::Enum(item) if self.on(&item.attrs) => {
+                let body = types::Body::Enum(&item.variants);
                 let input = || syn::DeriveInput::from(item.clone());
-                module.types.push(types::type_item(self, &item.ident, &item.generics, &item.attrs, input));
+                module.types.push(types::type_item(
+                    self,
+                    &item.ident,
+                    &item.generics,
+                    &item.attrs,
+                    &body,
+                    input,
+                ));
             }
             Item::Union(item) if self.on(&item.attrs) => module.types.push(plain_type(&item.ident)),
             Item::Trait(item) if self.on(&item.attrs) => {

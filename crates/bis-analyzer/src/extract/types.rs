@@ -1,21 +1,24 @@
 //! Structs and enums: what serde's attributes and `#[derive(Event)]` make of them.
 
 use bis_syntax::{Errors, EventInput};
-use syn::{Attribute, Data, DeriveInput, Fields, Token, punctuated::Punctuated};
+use syn::{Attribute, DeriveInput, Fields, Token, punctuated::Punctuated};
 
 use super::{items::Extractor, mistakes, ty, word};
 use crate::{
     cfg,
     serde_attrs::{self, SerdeOption},
-    summary::{Container, EventSummary, FieldItem, Range, SerdeType, TypeItem, TypeShape, VariantItem},
+    summary::{
+        Container, EventSummary, FieldItem, Mistake, Range, SerdeType, TypeItem, TypeShape, VariantItem,
+    },
 };
 
-/// A struct or enum; its whole is asked for only when serde or `Event` is derived.
+/// A struct or enum; its whole is asked for only when `Event` is derived.
 pub(crate) fn type_item(
     extractor: &Extractor<'_>,
     name: &syn::Ident,
     generics: &syn::Generics,
     attrs: &[Attribute],
+    body: &Body<'_>,
     input: impl FnOnce() -> DeriveInput,
 ) -> TypeItem {
     let attrs = cfg::flatten(attrs, extractor.features);
@@ -26,36 +29,44 @@ pub(crate) fn type_item(
         name: word(name),
         range: Range::of(name.span()),
         generics: generics.type_params().map(|param| word(&param.ident)).collect(),
-        serde: (derived || is_event)
-            .then(|| Box::new(serde_type(extractor, &attrs, &input(), derived, is_event))),
+        serde: (derived || is_event).then(|| {
+            let mut errors = Errors::new();
+            let event = is_event.then(|| EventInput::parse(&input(), &mut errors));
+            let mistakes = mistakes(errors, Range::of(name.span()));
+            Box::new(serde_type(extractor, &attrs, body, derived, event, mistakes))
+        }),
     }
+}
+
+/// What a type is made of.
+pub(crate) enum Body<'a> {
+    Struct(&'a Fields),
+    Enum(&'a Punctuated<syn::Variant, Token![,]>),
 }
 
 fn serde_type(
     extractor: &Extractor<'_>,
     attrs: &[Attribute],
-    input: &DeriveInput,
+    body: &Body<'_>,
     derived: bool,
-    is_event: bool,
+    event: Option<EventInput>,
+    mistakes: Vec<Mistake>,
 ) -> SerdeType {
-    let mut errors = Errors::new();
-    let event = is_event.then(|| EventInput::parse(input, &mut errors));
     SerdeType {
         derived,
-        shape: match &input.data {
-            Data::Struct(data) => shape(extractor, &data.fields, event.as_ref()),
-            Data::Enum(data) => TypeShape::Enum(
-                data.variants
+        shape: match body {
+            Body::Struct(fields) => shape(extractor, fields, event.as_ref()),
+            Body::Enum(variants) => TypeShape::Enum(
+                variants
                     .iter()
                     .filter(|variant| cfg::is_on(&variant.attrs, extractor.features))
                     .map(|variant| self::variant(extractor, variant))
                     .collect(),
             ),
-            Data::Union(_) => TypeShape::Unit,
         },
         container: container(attrs),
         event: event.map(event_summary),
-        mistakes: mistakes(errors, Range::of(input.ident.span())),
+        mistakes,
     }
 }
 
