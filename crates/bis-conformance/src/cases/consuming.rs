@@ -1,9 +1,9 @@
 //! How much a consumer takes, and what becomes of it when the consumer goes.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use crate::{
-    Context, Inbox,
+    Context, Inbox, Peer,
     context::{ack, publish_numbers, skip},
 };
 
@@ -51,7 +51,7 @@ pub async fn a_stopped_consumer_gives_back_what_it_did_not_return(context: &Cont
         assert!(!held.contains(&delivery.envelope.data), "acked after stopping, and came again");
         ack(delivery).await;
     }
-    inbox.expect_nothing(Duration::from_millis(1500)).await;
+    inbox.expect_nothing(<dyn Peer>::LEASE + context.slack()).await;
 }
 
 /// A dropped consumer holds nothing back.

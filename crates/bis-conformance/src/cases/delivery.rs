@@ -17,7 +17,7 @@ pub async fn an_acked_event_does_not_come_again(context: &Context) {
     let delivery = inbox.one().await;
     assert_eq!((&delivery.envelope.id, delivery.attempt), (&id, 1));
     ack(delivery).await;
-    inbox.expect_nothing(<dyn Peer>::LEASE * 2).await;
+    inbox.expect_nothing(<dyn Peer>::LEASE + context.slack()).await;
 }
 
 /// What was published is what is delivered, to the byte.
