@@ -128,8 +128,8 @@ const MIB: usize = 1024 * 1024;
 async fn send(app: &TestApp, request: Request<Body>) -> (StatusCode, String) {
     let response = app.request(request).await;
     let status = response.status();
-    let body = axum::body::to_bytes(response.into_body(), 64 * MIB).await.unwrap();
-    (status, String::from_utf8(body.to_vec()).unwrap())
+    let body = axum::body::to_bytes(response.into_body(), 64 * MIB).await.expect("a short answer");
+    (status, String::from_utf8(body.to_vec()).expect("text"))
 }
 
 fn request(method: &str, path: &str, content_type: &str, body: impl Into<Body>) -> Request<Body> {
@@ -138,7 +138,7 @@ fn request(method: &str, path: &str, content_type: &str, body: impl Into<Body>) 
         .uri(path)
         .header("content-type", content_type)
         .body(body.into())
-        .unwrap()
+        .expect("a request")
 }
 
 /// Sends a request and compares status, code and a part of the message of the JSON error.
@@ -148,10 +148,10 @@ async fn check_refused(app: &TestApp, request: Request<Body>, status: u16, code:
     assert_eq!(actual.as_u16(), status, "{what}: {body}");
     let body: Value = serde_json::from_str(&body).expect(&body);
     assert_eq!(body["error"]["code"], code, "{what}");
-    let message = body["error"]["message"].as_str().unwrap();
+    let message = body["error"]["message"].as_str().expect("a text");
     assert!(message.contains(part), "{what}: `{message}` lacks `{part}`");
     assert!(!message.contains("1234"), "a client sees what is not meant for it");
-    assert_eq!(body["error"].as_object().unwrap().len(), 2);
+    assert_eq!(body["error"].as_object().expect("an object").len(), 2);
 }
 
 #[bis::test(app = app)]
