@@ -30,13 +30,15 @@ pub(crate) struct Shared {
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) clock: Arc<dyn Clock>,
     stopping: watch::Sender<bool>,
+    failure: watch::Sender<Option<Arc<str>>>,
 }
 
 impl Shared {
     pub(crate) fn new(state: State, clock: Arc<dyn Clock>) -> Self {
         let (progress, _) = watch::channel(Progress::default());
         let (stopping, _) = watch::channel(false);
-        Self { state: Mutex::new(state), work: Condvar::new(), progress, clock, stopping }
+        let (failure, _) = watch::channel(None);
+        Self { state: Mutex::new(state), work: Condvar::new(), progress, clock, stopping, failure }
     }
 
     /// The state. Never held across an await.
@@ -61,6 +63,20 @@ impl Shared {
         let mut stopping = self.stopping.subscribe();
         // An error means that the router is gone, which is a stop too.
         let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+
+    /// Nothing is accepted from now on, and whoever waits for [`Shared::failed`] is told why.
+    fn fail(&self, reason: &Arc<str>) {
+        self.lock().failure = Some(Arc::clone(reason));
+        self.failure.send_replace(Some(Arc::clone(reason)));
+    }
+
+    /// Resolves when the router has failed for good, with the reason.
+    pub(crate) async fn failed(&self) -> Arc<str> {
+        let mut failure = self.failure.subscribe();
+        let failed = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        // The sender is in `self`, so that it is there as long as anybody waits.
+        failed.unwrap_or_else(|| "the router is gone".into())
     }
 
     /// Waits until the ticket is decided.
@@ -96,9 +112,25 @@ pub(crate) struct Committer {
     pub(crate) checkpoint_due: bool,
 }
 
+/// Tells everybody when the committer's thread ends by a panic: without it, they would wait for ever.
+struct Watch(Arc<Shared>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reason: Arc<str> =
+                "the thread that writes the journal has panicked; restart the router to recover".into();
+            tracing::error!(%reason, "nothing is accepted any more");
+            self.0.fail(&reason);
+            self.0.progress.send_modify(|progress| progress.ended = Some(reason));
+        }
+    }
+}
+
 impl Committer {
     /// Commits until the router stops, then writes everything and a checkpoint.
     pub(crate) fn run(mut self) -> io::Result<()> {
+        let _watch = Watch(Arc::clone(&self.shared));
         loop {
             let (batch, drained) = self.next_batch();
             if let Some(batch) = batch {
@@ -193,7 +225,7 @@ impl Committer {
             let reason: Arc<str> =
                 format!("the journal could not be synced ({error}); restart the router to recover").into();
             tracing::error!(%reason, "nothing is accepted any more");
-            self.shared.lock().failure = Some(Arc::clone(&reason));
+            self.shared.fail(&reason);
             reason
         })
     }

@@ -31,4 +31,4 @@ mod state;
 pub use clock::{Clock, SystemClock};
 pub use journal::scan::Damage;
 pub use options::{Options, SyncMode, SyncModeError};
-pub use service::{Handle, Router, ShutdownError, StartError};
+pub use service::{Failure, Handle, Router, ShutdownError, StartError};

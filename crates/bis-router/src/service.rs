@@ -76,6 +76,11 @@ pub enum ShutdownError {
     Journal(#[source] io::Error),
 }
 
+/// Why a running router accepts nothing any more. A restart recovers what the disk has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(String);
+
 /// A running router. Dropping it stops the router without draining; [`Handle::shutdown`] is the clean way.
 pub struct Handle {
     tcp_address: SocketAddr,
@@ -107,9 +112,14 @@ impl Router {
                 return Err(StartError::Remote(address));
             }
         }
+        let disk = Arc::new(Folder::new(&options.data_folder));
+        Self::start_on(disk, options).await
+    }
+
+    /// Starts on any disk; the folder is locked nevertheless.
+    async fn start_on(disk: Arc<dyn Disk>, options: Options) -> Result<Handle, StartError> {
         let path = options.data_folder.clone();
         let lock = lock_folder(&path)?;
-        let disk: Arc<dyn Disk> = Arc::new(Folder::new(&path));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let segment_bytes = options.segment_bytes.min(MAX_SEGMENT_BYTES);
         let (recovery_disk, now) = (Arc::clone(&disk), clock.now());
@@ -178,6 +188,14 @@ impl Handle {
         &self.damage
     }
 
+    /// Resolves when the router has failed for good: a sync failed, or the thread that writes the journal died. From then
+    /// on every publish is refused with the reason, and what is finished is not written. Nothing that was answered is
+    /// lost. Whoever runs the router should say so, shut it down, and start another one, which recovers from the disk.
+    /// Never resolves otherwise; cancelling it changes nothing.
+    pub async fn failed(&self) -> Failure {
+        Failure(self.shared.failed().await.to_string())
+    }
+
     /// Stops: no new publishes, connections are closed after what they were promised is answered, settlements are
     /// written, a checkpoint makes the next start short. Takes a few seconds at most.
     ///
@@ -231,3 +249,6 @@ fn lock_folder(path: &PathBuf) -> Result<File, StartError> {
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,13 +32,15 @@ pub(crate) struct Progress {
     pub(crate) decided: Ticket,
     /// Those of them that failed, and why; the last few.
     pub(crate) failed: Vec<(Ticket, Arc<str>)>,
+    /// Why no further ticket will be decided: the committer is gone.
+    pub(crate) ended: Option<Arc<str>>,
 }
 
 impl Progress {
     /// The outcome of a ticket, once it is decided.
     pub(crate) fn outcome(&self, ticket: Ticket) -> Option<Result<(), Arc<str>>> {
         if ticket > self.decided {
-            return None;
+            return self.ended.clone().map(Err);
         }
         let failure = self.failed.iter().find(|(failed, _)| *failed == ticket);
         Some(failure.map_or(Ok(()), |(_, reason)| Err(Arc::clone(reason))))

@@ -1,0 +1,120 @@
+//! A whole router on a disk that fails: clients are answered, the holder of the handle learns why, a restart recovers.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use bis_nsq::client::{Options as ClientOptions, Publisher};
+use bis_nsq::{Command, Name};
+
+use super::*;
+use crate::journal::disk::DiskFile;
+
+/// Longer than anything here takes.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// What a sync does.
+const WORKS: u8 = 0;
+const FAILS: u8 = 1;
+const PANICS: u8 = 2;
+
+struct Failing {
+    folder: Folder,
+    sync: Arc<AtomicU8>,
+}
+
+struct FailingFile {
+    file: Arc<dyn DiskFile>,
+    sync: Arc<AtomicU8>,
+}
+
+impl Disk for Failing {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.folder.list()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(FailingFile { file: self.folder.open(name)?, sync: Arc::clone(&self.sync) }))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.folder.remove(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.folder.rename(from, to)
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        self.folder.sync_names()
+    }
+}
+
+impl DiskFile for FailingFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        match self.sync.load(Ordering::SeqCst) {
+            FAILS => Err(io::Error::other("input/output error")),
+            PANICS => panic!("a defect in the committer"),
+            _ => self.file.sync(),
+        }
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.file.set_length(length)
+    }
+}
+
+fn options(folder: &tempfile::TempDir) -> Options {
+    let mut options = Options::new(folder.path());
+    options.tcp_address.set_port(0);
+    options.http_address.set_port(0);
+    options
+}
+
+/// Breaks the disk under a router with one client; what is said is `expected`.
+async fn check(what: u8, expected: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let sync = Arc::new(AtomicU8::new(WORKS));
+    let disk = Failing { folder: Folder::new(folder.path()), sync: Arc::clone(&sync) };
+    let router = Router::start_on(Arc::new(disk), options(&folder)).await.unwrap();
+    let publisher = Publisher::start(ClientOptions::new(router.tcp_address().to_string()));
+    let event =
+        |body: &'static str| Command::Publish { topic: Name::new("orders").unwrap(), body: body.into() };
+    publisher.publish(event("before")).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(50), router.failed()).await;
+    assert!(early.is_err(), "nothing has failed yet: {early:?}");
+
+    sync.store(what, Ordering::SeqCst);
+    for body in ["in the middle", "after"] {
+        let refused = tokio::time::timeout(LIMIT, publisher.publish(event(body))).await;
+        refused.expect("every publish is answered").expect_err("and refused");
+    }
+    let failure = tokio::time::timeout(LIMIT, router.failed()).await.unwrap();
+    assert!(failure.to_string().contains(expected), "{failure}");
+    tokio::time::timeout(LIMIT, router.shutdown()).await.unwrap().unwrap_err();
+
+    let again = Router::start(options(&folder)).await.unwrap();
+    let kept = again.shared.lock().topics.values().next().unwrap().next_sequence;
+    assert!(kept > 1, "what was answered is there");
+    again.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_sync_is_told() {
+    check(FAILS, "the journal could not be synced (input/output error); restart the router to recover").await;
+}
+
+#[tokio::test]
+async fn a_committer_that_died_is_told() {
+    check(PANICS, "the thread that writes the journal has panicked; restart the router to recover").await;
+}
