@@ -1,20 +1,15 @@
 //! Where `tracing` goes in a running app: readable lines on stderr. Programs log with `tracing` and never see this.
 
 mod fields;
+mod line;
 
 use std::io::IsTerminal;
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{
-    filter::Targets,
-    fmt::{
-        self,
-        format::{Compact, Format},
-    },
-    prelude::*,
-};
+use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
 use fields::ShortFields;
+use line::Line;
 
 /// The variables that hold the filter, the first one that is set counts: `info`, or `warn,shop::orders=debug`.
 const VARIABLES: [&str; 2] = ["BIS_LOG", "RUST_LOG"];
@@ -27,7 +22,7 @@ pub(crate) fn init() {
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let layer = fmt::layer()
         .fmt_fields(ShortFields)
-        .event_format(format())
+        .event_format(Line)
         .with_writer(std::io::stderr)
         .with_ansi(colours)
         .with_filter(filter);
@@ -43,16 +38,11 @@ pub(crate) fn init_for_tests() {
     let (filter, _) = filter(LevelFilter::WARN);
     let layer = fmt::layer()
         .fmt_fields(ShortFields)
-        .event_format(format())
+        .event_format(Line)
         .with_test_writer()
         .with_ansi(false)
         .with_filter(filter);
     tracing_subscriber::registry().with(layer).try_init().ok();
-}
-
-/// One line an event: time, level, spans, text, fields.
-fn format() -> Format<Compact> {
-    Format::default().compact()
 }
 
 fn filter(default: LevelFilter) -> (Targets, Option<String>) {

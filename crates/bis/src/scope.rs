@@ -76,6 +76,8 @@ pub(crate) struct Scope {
     pub(crate) cause: Option<EventId>,
     /// The service that the handler belongs to.
     pub(crate) service: Option<&'static str>,
+    /// The path, as declared, of the endpoint that answers a request.
+    pub(crate) route: Option<&'static str>,
     /// When the caller stops waiting.
     pub(crate) deadline: Option<SystemTime>,
     /// The run that virtual time accounts for, when time is virtual.
@@ -91,6 +93,7 @@ impl Scope {
             tracestate: span.and_then(|_| parent?.tracestate.clone()),
             cause: None,
             service: None,
+            route: None,
             deadline: None,
             activity: None,
         }

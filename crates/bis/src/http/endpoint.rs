@@ -41,8 +41,8 @@ where
     let filter = method.and_then(|method| MethodFilter::try_from(method).ok());
     let filter = filter.expect("the grammar of `#[api]` takes no other method");
     axum::routing::on(filter, move |request: Request| {
-        let scope = request::scope(request.headers(), Some(context.service));
-        let span = request::span(&scope, request.method(), context.path, request.uri());
+        let scope = request::scope(request.headers(), Some(context.service), context.path);
+        let span = request::span(&scope, request.method(), request.uri());
         request::run(scope, span, handle(request))
     })
 }

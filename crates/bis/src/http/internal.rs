@@ -143,13 +143,14 @@ async fn call(State(calls): State<Arc<Calls>>, request: Request) -> Response {
         let message = format!("this process hosts no endpoint `{function}`");
         return error::answer(StatusCode::NOT_FOUND, &message, false);
     };
-    let mut scope = request::scope(&parts.headers, service_of(entry.module).map(|service| service.name));
+    let mut scope =
+        request::scope(&parts.headers, service_of(entry.module).map(|service| service.name), entry.path);
     let remaining = deadline(&parts.headers);
     scope.deadline = remaining.and_then(|remaining| time::now().checked_add(remaining));
     let caller = parts.headers.get(CALLER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     tracing::debug!(caller, function, "called by another process");
     let answer = within(remaining, run(entry, function.to_owned(), body));
-    let span = request::span(&scope, &parts.method, entry.path, &parts.uri);
+    let span = request::span(&scope, &parts.method, &parts.uri);
     request::run(scope, span, answer).await
 }
 

@@ -21,11 +21,12 @@ use crate::scope::Scope;
 /// The largest body that an extractor reads: 1 MiB.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// The scope of a request, in the trace that its headers name.
-pub(crate) fn scope(headers: &HeaderMap, service: Option<&'static str>) -> Scope {
+/// The scope of a request to the endpoint or mount at `route`, in the trace that its headers name.
+pub(crate) fn scope(headers: &HeaderMap, service: Option<&'static str>, route: &'static str) -> Scope {
     let context = trace_context(headers);
     let mut scope = Scope::continuing(context.as_ref());
     scope.service = service;
+    scope.route = Some(route);
     scope
 }
 
@@ -38,11 +39,11 @@ fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
 ///
 /// Its fields are named as OpenTelemetry's semantic conventions for HTTP servers name them
 /// (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
-pub(crate) fn span(scope: &Scope, method: &Method, route: &'static str, uri: &Uri) -> Span {
-    tracing::info_span!(
+pub(crate) fn span(scope: &Scope, method: &Method, uri: &Uri) -> Span {
+    tracing::debug_span!(
         "request",
         http.request.method = method.as_str(),
-        http.route = route,
+        http.route = scope.route,
         url.path = uri.path(),
         http.response.status_code = Empty,
         trace_id = format_args!("{:032x}", scope.span.trace),

@@ -93,8 +93,8 @@ fn router(
 fn mounted(entry: &'static MountEntry) -> Router {
     let service = service_of(entry.module).map(|service| service.name);
     (entry.router)().layer(middleware::from_fn(move |request: Request, next: Next| {
-        let scope = request::scope(request.headers(), service);
-        let span = request::span(&scope, request.method(), entry.path, request.uri());
+        let scope = request::scope(request.headers(), service, entry.path);
+        let span = request::span(&scope, request.method(), request.uri());
         request::run(scope, span, next.run(request))
     }))
 }

@@ -1,29 +1,52 @@
-//! Serves a router on a listener until it is told to stop, then lets the running requests finish.
+//! Serves a router on a listener until it is told to stop, then lets clients and running requests finish.
 
-use std::{future::Future, io, time::Duration};
+use std::{
+    future::{Future, IntoFuture},
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use axum::{Router, extract::Request, response::Response};
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderValue, header::CONNECTION},
+    response::Response,
+};
 use tokio::{net::TcpListener, sync::oneshot};
 use tower::ServiceExt;
 
-/// Serves until `stop` completes. Then no connection is accepted and no request taken; those that run have `limit` to
-/// finish, after which their connections are cut when the runtime ends.
+/// How long a client with a kept connection may still send a request after the stop. A connection that is closed at once
+/// could meet a request under way to it, and lose it.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Serves until `stop` completes. Then answers ask their clients to close the connection; a moment later nothing is
+/// accepted any more, and what runs has the rest of `limit` to finish, after which it is cut when the runtime ends.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
     limit: Duration,
 ) -> io::Result<()> {
-    let (stopping, stopped) = oneshot::channel();
+    let is_stopping = Arc::new(AtomicBool::new(false));
+    let service = ServiceExt::<Request>::map_response(router, close_when(is_stopping.clone()));
+    let linger = LINGER.min(limit);
+    let (lingered, too_late) = oneshot::channel();
     let stop = async move {
         stop.await;
+        is_stopping.store(true, Ordering::Relaxed);
+        tokio::time::sleep(linger).await;
         // The receiver is gone only when serving has ended by itself.
-        let _ = stopping.send(());
+        let _ = lingered.send(());
     };
-    let mut serving = tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stop).into_future());
+    let service = axum::ServiceExt::<Request>::into_make_service(service);
+    let mut serving = tokio::spawn(axum::serve(listener, service).with_graceful_shutdown(stop).into_future());
     let too_late = async {
-        match stopped.await {
-            Ok(()) => tokio::time::sleep(limit).await,
+        match too_late.await {
+            Ok(()) => tokio::time::sleep(limit - linger).await,
             Err(_) => std::future::pending().await,
         }
     };
@@ -38,10 +61,73 @@ pub(crate) async fn serve(
     }
 }
 
+/// Has a client close its connection after the answer, once the flag is set.
+fn close_when(is_stopping: Arc<AtomicBool>) -> impl FnOnce(Response) -> Response + Clone {
+    move |mut response| {
+        if is_stopping.load(Ordering::Relaxed) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
 /// Answers one request without a socket.
 pub(crate) async fn answer(router: &Router, request: Request) -> Response {
     match router.clone().oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    use super::*;
+
+    const ANSWER: &str = "hello";
+
+    /// Sends a request now and then on one connection, until an answer asks to close it; returns how many were answered.
+    async fn requests(address: std::net::SocketAddr) -> io::Result<u32> {
+        let mut stream = TcpStream::connect(address).await?;
+        let mut answered = 0;
+        loop {
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
+            let mut answer = String::new();
+            while !answer.ends_with(ANSWER) {
+                let mut buffer = [0; 1024];
+                let read = stream.read(&mut buffer).await?;
+                if read == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                answer.push_str(&String::from_utf8_lossy(&buffer[..read]));
+            }
+            answered += 1;
+            if answer.contains("connection: close") {
+                return Ok(answered);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_loses_no_request_on_a_kept_connection() {
+        let router = Router::new().route("/", axum::routing::get(async || ANSWER));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async { drop(stopped.await) };
+        let serving = tokio::spawn(serve(listener, router, stopped, Duration::from_secs(10)));
+        let clients: Vec<_> = (0..8).map(|_| tokio::spawn(requests(address))).collect();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stop.send(()).unwrap();
+        for client in clients {
+            assert!(client.await.unwrap().unwrap() > 1);
+        }
+        serving.await.unwrap().unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
     }
 }

@@ -79,9 +79,10 @@ mod tests {
         sync::{Arc, Mutex},
     };
 
-    use tracing_subscriber::fmt::MakeWriter;
+    use tracing_subscriber::{fmt::MakeWriter, prelude::*};
 
-    use super::*;
+    use super::{super::line::Line, *};
+    use crate::scope::Scope;
 
     #[derive(Clone, Default)]
     struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -108,25 +109,32 @@ mod tests {
     #[test]
     fn a_line_is_short_and_says_what_people_look_for() {
         let buffer = Buffer::default();
-        let subscriber = tracing_subscriber::fmt()
-            .event_format(super::super::format())
+        let layer = tracing_subscriber::fmt::layer()
+            .event_format(Line)
             .fmt_fields(ShortFields)
-            .without_time()
             .with_ansi(false)
-            .with_writer(buffer.clone())
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
-            let span = tracing::info_span!(
-                "deliver",
-                "otel.kind" = "consumer",
-                "messaging.destination.name" = "orders",
-                attempt = 2
-            );
+            .with_writer(buffer.clone());
+        let subscriber = tracing_subscriber::registry().with(layer);
+        let mut scope = Scope::continuing(None);
+        scope.service = Some("shipping");
+        scope.cause = Some("e1".into());
+        let trace = format!("{:032x}", scope.span.trace);
+        let logging = scope.run(async {
+            let span =
+                tracing::info_span!("deliver", otel.kind = "consumer", messaging.destination.name = "orders");
             span.in_scope(|| tracing::warn!(error = "no such order", retry_in = "10s", "the handler failed"));
         });
+        tracing::subscriber::with_default(subscriber, || {
+            tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(logging);
+        });
         let line = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
-        assert!(line.contains("the handler failed error=\"no such order\" retry_in=10s"), "{line}");
-        assert!(line.contains("topic=orders attempt=2"), "{line}");
-        assert!(!line.contains("otel"), "{line}");
+        let (_, text) = line.split_once(" WARN ").unwrap();
+        assert_eq!(
+            text,
+            format!(
+                "{}: the handler failed error=\"no such order\" retry_in=10s deliver{{topic=orders}} service=shipping event=e1 trace_id={trace}\n",
+                module_path!()
+            )
+        );
     }
 }

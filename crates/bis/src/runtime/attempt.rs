@@ -69,7 +69,7 @@ fn call(handler: &ErasedHandler, incoming: Incoming) -> Result<HandlerFuture, Er
 /// The span of a delivery, with the names of OpenTelemetry's messaging conventions
 /// (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>).
 fn span(subscription: &Subscription, delivery: &Delivery, scope: &Scope) -> Span {
-    let span = tracing::info_span!(
+    let span = tracing::debug_span!(
         "deliver",
         "otel.kind" = "consumer",
         "messaging.system" = "bis",

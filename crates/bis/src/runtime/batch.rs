@@ -60,7 +60,7 @@ pub(super) async fn run(shared: Arc<Shared>, deliveries: Vec<Delivery>, slot: Ow
     scope.cause = first.map(|envelope| envelope.id.clone());
     scope.service = Some(subscription.service);
     scope.activity = activity.as_ref().map(|activity| activity.id());
-    let span = tracing::info_span!(
+    let span = tracing::debug_span!(
         "deliver",
         "otel.kind" = "consumer",
         "messaging.system" = "bis",
