@@ -2,6 +2,7 @@
 
 pub mod consuming;
 pub mod delivery;
+pub mod ordering;
 pub mod outages;
 pub mod publishing;
 pub mod settling;

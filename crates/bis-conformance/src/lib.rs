@@ -41,8 +41,14 @@ macro_rules! suite {
                 a_delay_beyond_the_limit_is_refused
                 an_event_that_is_too_large_is_refused_alone
                 a_closed_broker_refuses
-                ordering_is_kept_or_refused
                 ensuring_twice_changes_nothing
+            }
+            ordering {
+                an_ordered_topic_is_kept_or_refused
+                other_keys_are_not_held_up
+                consumers_share_the_order
+                a_key_without_order_holds_nobody_up
+                order_survives_a_kill
             }
             consuming {
                 no_more_is_taken_than_asked_for

@@ -71,7 +71,7 @@ const ROUTER: Capabilities = Capabilities {
     broker: BrokerKind::Router,
     durable: true,
     multi_process: true,
-    ordering: false,
+    ordering: true,
     uncounted_release: true,
     peek: true,
     max_delay: Some(Duration::from_secs(30 * 24 * 60 * 60)),

@@ -17,6 +17,11 @@ impl EventId {
         Self(Arc::from(&*uuid::Uuid::now_v7().hyphenated().encode_lower(&mut buffer)))
     }
 
+    /// The id's 16 bytes when it is a UUID, as ours are.
+    pub fn uuid_bytes(&self) -> Option<[u8; 16]> {
+        uuid::Uuid::try_parse(&self.0).ok().map(uuid::Uuid::into_bytes)
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -32,5 +37,18 @@ impl From<&str> for EventId {
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_uuid_has_bytes() {
+        let id = EventId::from("00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(id.uuid_bytes().map(|bytes| (bytes[0], bytes[1], bytes[15])), Some((0x00, 0x11, 0xff)));
+        assert!(EventId::generate().uuid_bytes().is_some());
+        assert_eq!(EventId::from("order-7").uuid_bytes(), None);
     }
 }

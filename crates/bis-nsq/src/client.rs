@@ -15,7 +15,7 @@ mod session;
 use std::time::Duration;
 
 pub use connection::{ConnectError, Connection, LostError};
-pub use consumer::{ConsumeError, Consumer, ConsumerHandle};
+pub use consumer::{ConsumeError, Consumer, ConsumerHandle, Order};
 pub use delivery::{Delivery, SettleError};
 pub use publisher::{PublishError, Publisher, Receipt};
 
@@ -65,7 +65,7 @@ pub async fn create_channel(
     channel: &Name,
 ) -> Result<IdentifyReply, ConnectError> {
     let mut connection = Connection::open(options).await?;
-    connection.subscribe(topic, channel, options.connect_timeout).await?;
+    connection.subscribe(topic, channel, Order::Any, options.connect_timeout).await?;
     let reply = connection.server().clone();
     connection.finish(options.connect_timeout).await;
     Ok(reply)

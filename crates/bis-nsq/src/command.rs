@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{MessageId, Name};
+use crate::{Headers, MessageId, Name};
 
 /// A command of a client. Bodies share the buffer that they were read into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub enum Command {
         topic: Name,
         /// The channel, made with its topic if it is not there.
         channel: Name,
+        /// Whether messages of one key come one at a time and in order: the word `ordered` after the
+        /// channel (Bis's extension). Only after the server offered
+        /// [`FEATURE_ORDERED`](crate::FEATURE_ORDERED); nsqd overlooks the word.
+        ordered: bool,
     },
     /// `RDY`: deliver while fewer than this many messages are in flight.
     Ready(u32),
@@ -59,6 +63,17 @@ pub enum Command {
         /// The message.
         body: Bytes,
     },
+    /// `HPUB` (Bis's extension): take one message with facts that stand beside its body; see [`Headers`] for
+    /// the bytes. Only after the server offered [`FEATURE_HEADERS`](crate::FEATURE_HEADERS);
+    /// [`Command::without_headers`] is for the others.
+    HeadedPublish {
+        /// Where to.
+        topic: Name,
+        /// What to know of the message.
+        headers: Headers,
+        /// The message.
+        body: Bytes,
+    },
     /// `CLS`: no more messages, please; answered with `CLOSE_WAIT`.
     Close,
     /// `NOP`: the sign of life that a heartbeat asks for.
@@ -81,8 +96,24 @@ impl Command {
             Self::Publish { .. } => "PUB",
             Self::MultiPublish { .. } => "MPUB",
             Self::DeferredPublish { .. } => "DPUB",
+            Self::HeadedPublish { .. } => "HPUB",
             Self::Close => "CLS",
             Self::Nop => "NOP",
+        }
+    }
+
+    /// The same publish for a server that knows no headers: the key and the event's id stay behind. Every
+    /// other command is unchanged.
+    #[must_use]
+    pub fn without_headers(self) -> Self {
+        match self {
+            Self::HeadedPublish { topic, headers, body } if headers.delay.is_zero() => {
+                Self::Publish { topic, body }
+            }
+            Self::HeadedPublish { topic, headers, body } => {
+                Self::DeferredPublish { topic, delay: headers.delay, body }
+            }
+            other => other,
         }
     }
 
@@ -103,9 +134,12 @@ impl Command {
                 end_with_number(buffer, whole_millis(*delay));
             }
             Self::Ready(count) => end_with_number(buffer, u64::from(*count)),
-            Self::Subscribe { topic, channel } => {
+            Self::Subscribe { topic, channel, ordered } => {
                 put_name(buffer, topic);
                 put_name(buffer, channel);
+                if *ordered {
+                    buffer.put_slice(b" ordered");
+                }
                 buffer.put_u8(b'\n');
             }
             Self::Identify(body) | Self::Auth(body) => {
@@ -121,6 +155,15 @@ impl Command {
                 put_name(buffer, topic);
                 end_with_number(buffer, whole_millis(*delay));
                 put_sized(buffer, body);
+            }
+            Self::HeadedPublish { topic, headers, body } => {
+                put_name(buffer, topic);
+                buffer.put_u8(b'\n');
+                let size = headers.len() + body.len();
+                buffer.reserve(4 + size);
+                put_length(buffer, size);
+                headers.encode(buffer);
+                buffer.put_slice(body);
             }
             Self::MultiPublish { topic, bodies } => {
                 put_name(buffer, topic);
@@ -156,6 +199,6 @@ fn put_length(buffer: &mut BytesMut, length: usize) {
     buffer.put_i32(i32::try_from(length).expect("bodies are bounded far below 2 GiB"));
 }
 
-fn whole_millis(delay: Duration) -> u64 {
+pub(crate) fn whole_millis(delay: Duration) -> u64 {
     u64::try_from(delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::{Command, ErrorCode, Limits, MessageId, Name, ProtocolError};
+use crate::{Command, ErrorCode, Headers, Limits, MessageId, Name, ProtocolError};
 
 /// Takes one command off the front of `buffer`; `None` when more bytes are needed (room for them is reserved).
 ///
@@ -54,6 +54,10 @@ fn body_bytes(line: &[u8], rest: &[u8], limits: &Limits) -> Result<Option<Option
             check_topic("DPUB", words.next().unwrap_or_default())?;
             deferral(words.next().unwrap_or_default(), limits)?;
         }
+        b"HPUB" if limits.extensions => {
+            need(parameters, 1, "HPUB", "parameters")?;
+            check_topic("HPUB", words.next().unwrap_or_default())?;
+        }
         b"AUTH" if parameters > 0 => return Err(invalid("AUTH invalid number of parameters")),
         b"IDENTIFY" | b"AUTH" => {}
         _ => return Ok(Some(None)),
@@ -67,6 +71,8 @@ fn checked_length(word: &[u8], length: i32, limits: &Limits) -> Result<usize, Pr
     let (code, noun, what, most) = match word {
         b"PUB" => (ErrorCode::BadMessage, "PUB", "message", limits.max_message_bytes),
         b"DPUB" => (ErrorCode::BadMessage, "DPUB", "message", limits.max_message_bytes),
+        // With its headers, which have no bound of their own.
+        b"HPUB" => (ErrorCode::BadBody, "HPUB", "body", limits.max_body_bytes),
         b"MPUB" => (ErrorCode::BadBody, "MPUB", "body", limits.max_body_bytes),
         b"AUTH" => (ErrorCode::BadBody, "AUTH", "body", limits.max_body_bytes),
         _ => (ErrorCode::BadBody, "IDENTIFY", "body", limits.max_body_bytes),
@@ -81,7 +87,7 @@ fn checked_length(word: &[u8], length: i32, limits: &Limits) -> Result<usize, Pr
     }
 }
 
-fn command(line: &Bytes, body: Bytes, limits: &Limits) -> Result<Command, ProtocolError> {
+fn command(line: &Bytes, mut body: Bytes, limits: &Limits) -> Result<Command, ProtocolError> {
     let mut words = line.split(|byte| *byte == b' ');
     let word = words.next().unwrap_or_default();
     let parameters = words.clone().count();
@@ -95,6 +101,11 @@ fn command(line: &Bytes, body: Bytes, limits: &Limits) -> Result<Command, Protoc
         b"DPUB" => {
             let topic = topic("DPUB", line, next())?;
             Ok(Command::DeferredPublish { topic, delay: deferral(next(), limits)?, body })
+        }
+        b"HPUB" if limits.extensions => {
+            let topic = topic("HPUB", line, next())?;
+            let headers = Headers::decode(&mut body, limits)?;
+            Ok(Command::HeadedPublish { topic, headers, body })
         }
         b"FIN" => message_id("FIN", parameters, 1, next()).map(Command::Finish),
         b"TOUCH" => message_id("TOUCH", parameters, 1, next()).map(Command::Touch),
@@ -115,7 +126,8 @@ fn command(line: &Bytes, body: Bytes, limits: &Limits) -> Result<Command, Protoc
                 let text = format!("SUB channel name {} is not valid", quoted(channel));
                 ProtocolError::new(ErrorCode::BadChannel, text)
             })?;
-            Ok(Command::Subscribe { topic, channel })
+            let ordered = limits.extensions && next() == b"ordered";
+            Ok(Command::Subscribe { topic, channel, ordered })
         }
         b"CLS" => Ok(Command::Close),
         b"NOP" => Ok(Command::Nop),

@@ -33,7 +33,9 @@ fn check(command: &Command, bytes: &[u8]) {
 fn commands_have_these_bytes() {
     check(&Command::Identify(Bytes::from_static(b"{}")), b"IDENTIFY\n\0\0\0\x02{}");
     check(&Command::Auth(Bytes::from_static(b"s")), b"AUTH\n\0\0\0\x01s");
-    check(&Command::Subscribe { topic: name("t"), channel: name("c#ephemeral") }, b"SUB t c#ephemeral\n");
+    let subscribe = |ordered| Command::Subscribe { topic: name("t"), channel: name("c#ephemeral"), ordered };
+    check(&subscribe(false), b"SUB t c#ephemeral\n");
+    check(&subscribe(true), b"SUB t c#ephemeral ordered\n");
     check(&Command::Ready(2500), b"RDY 2500\n");
     check(&Command::Finish(ID), b"FIN 0123456789abcdef\n");
     check(&Command::Touch(ID), b"TOUCH 0123456789abcdef\n");
@@ -58,6 +60,16 @@ fn commands_have_these_bytes() {
         },
         b"DPUB t 7\n\0\0\0\x01x",
     );
+    let headed =
+        |headers| Command::HeadedPublish { topic: name("t"), headers, body: Bytes::from_static(b"x") };
+    check(&headed(Headers::default()), b"HPUB t\n\0\0\0\x02\0x");
+    let (event, key) = (Some(*b"0123456789abcdef"), Some(Bytes::from_static(b"k\n")));
+    check(
+        &headed(Headers { event, key, delay: Duration::from_millis(258) }),
+        b"HPUB t\n\0\0\0\x20\x070123456789abcdef\0\0\0\x02k\n\0\0\0\0\0\0\x01\x02x",
+    );
+    let empty_key = Headers { key: Some(Bytes::new()), ..Headers::default() };
+    check(&headed(empty_key), b"HPUB t\n\0\0\0\x06\x02\0\0\0\0x");
     check(&Command::Close, b"CLS\n");
     check(&Command::Nop, b"NOP\n");
 }
@@ -129,6 +141,40 @@ fn mistakes_are_answered_in_nsqds_words() {
     check(b"MPUB t\n\0\0\0\x09\0\0\0\x01\0\0\0\x02x", "E_BAD_MESSAGE MPUB failed to read message body");
     check(b"MPUB t\n\0\0\0\x0a\0\0\0\x01\0\0\0\x01xy", "E_BAD_BODY MPUB invalid body size 10");
     check(&[b'x'; Limits::MAX_LINE_BYTES], "E_INVALID line over 16384 bytes");
+}
+
+#[test]
+fn extensions_are_unknown_to_clients_that_did_not_ask() {
+    let limits = Limits::default();
+    let headed = decode_command(&mut BytesMut::from(&b"HPUB t\n\0\0\0\x02\0x"[..]), &limits).unwrap_err();
+    assert_eq!(headed.to_string(), "E_INVALID invalid command HPUB");
+    let subscribe = decode_command(&mut BytesMut::from(&b"SUB t c ordered\n"[..]), &limits);
+    let unordered = Command::Subscribe { topic: name("t"), channel: name("c"), ordered: false };
+    assert_eq!(subscribe, Ok(Some(unordered)), "nsqd overlooks what follows the channel");
+}
+
+#[test]
+fn mistakes_in_headers_are_refused() {
+    let limits = Limits { max_message_bytes: 2, max_body_bytes: 100, extensions: true, ..Limits::default() };
+    let check = |bytes: &[u8], text: &str| {
+        let error = decode_command(&mut BytesMut::from(bytes), &limits).unwrap_err();
+        assert_eq!(error.to_string(), text);
+        assert!(error.is_fatal());
+    };
+    check(b"HPUB\n", "E_INVALID HPUB insufficient number of parameters");
+    check(b"HPUB a/b\n", "E_BAD_TOPIC HPUB topic name \"a/b\" is not valid");
+    check(b"HPUB t\n\0\0\0\0", "E_BAD_BODY HPUB invalid body size 0");
+    check(b"HPUB t\n\0\0\0\x65", "E_BAD_BODY HPUB body too big 101 > 100");
+    check(b"HPUB t\n\0\0\0\x02\x08x", "E_BAD_MESSAGE HPUB unknown headers 0x08");
+    check(b"HPUB t\n\0\0\0\x02\x01x", "E_BAD_MESSAGE HPUB headers are cut off");
+    check(b"HPUB t\n\0\0\0\x02\x02x", "E_BAD_MESSAGE HPUB headers are cut off");
+    check(b"HPUB t\n\0\0\0\x06\x02\0\0\0\x02x", "E_BAD_MESSAGE HPUB headers are cut off");
+    check(b"HPUB t\n\0\0\0\x06\x02\xff\xff\xff\xffx", "E_BAD_MESSAGE HPUB headers are cut off");
+    check(b"HPUB t\n\0\0\0\x02\x04x", "E_BAD_MESSAGE HPUB headers are cut off");
+    let too_late = b"HPUB t\n\0\0\0\x0a\x04\0\0\0\0\0\x36\xee\x81x";
+    check(too_late, "E_INVALID HPUB timeout 3600001 out of range 0-3600000");
+    check(b"HPUB t\n\0\0\0\x01\0", "E_BAD_MESSAGE HPUB invalid message body size 0");
+    check(b"HPUB t\n\0\0\0\x04\0xyz", "E_BAD_MESSAGE HPUB message too big 3 > 2");
 }
 
 #[test]

@@ -148,6 +148,12 @@ impl ProtocolError {
         Self::new(ErrorCode::DeferredPublishFailed, format!("DPUB failed {reason}"))
     }
 
+    /// `HPUB` that could not be stored.
+    #[must_use]
+    pub fn headed_publish_failed(reason: &str) -> Self {
+        Self::new(ErrorCode::PublishFailed, format!("HPUB failed {reason}"))
+    }
+
     /// `FIN` of a message that this connection does not hold; `reason` is such as `ID not in flight`.
     #[must_use]
     pub fn finish_failed(id: MessageId, reason: &str) -> Self {

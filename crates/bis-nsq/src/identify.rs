@@ -10,6 +10,13 @@ pub const EXTENSION_VERSION: u32 = 1;
 /// The feature whose server understands [`Command::Release`](crate::Command::Release).
 pub const FEATURE_RELEASE: &str = "release";
 
+/// The feature whose server understands [`Command::HeadedPublish`](crate::Command::HeadedPublish).
+pub const FEATURE_HEADERS: &str = "headers";
+
+/// The feature whose server understands a `SUB` that asks for order by key; see
+/// [`Command::Subscribe`](crate::Command::Subscribe).
+pub const FEATURE_ORDERED: &str = "ordered";
+
 /// The body of `IDENTIFY`. Numbers that are nought or absent mean the server's default; all times are in
 /// milliseconds. Fields that are not known here are ignored, as nsqd does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

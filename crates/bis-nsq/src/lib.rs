@@ -26,6 +26,7 @@ mod command;
 mod decode;
 mod error;
 mod frame;
+mod headers;
 mod identify;
 mod limits;
 mod message;
@@ -40,7 +41,10 @@ pub use error::{ErrorCode, ProtocolError};
 pub use frame::{
     Frame, FrameError, decode_frame, encode_error, encode_message, encode_response, message_header,
 };
-pub use identify::{EXTENSION_VERSION, Extension, FEATURE_RELEASE, Identify, IdentifyReply};
+pub use headers::Headers;
+pub use identify::{
+    EXTENSION_VERSION, Extension, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_RELEASE, Identify, IdentifyReply,
+};
 pub use limits::Limits;
 pub use message::{Message, MessageId};
 pub use name::{MAX_NAME_BYTES, Name, NameError};

@@ -37,7 +37,7 @@
 //! | 16 | sequence, u64, dense in its topic |
 //! | 24 | publish time, u64 |
 //! | 32 | due time, u64 |
-//! | 40 | hash of the ordering key, u64 |
+//! | 40 | hash of the ordering key (FNV-1a of its bytes), u64 |
 //! | 48 | event id, 16 bytes, zeros when unknown |
 //! | 64 | body |
 //!

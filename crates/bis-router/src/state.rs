@@ -47,6 +47,17 @@ impl Progress {
     }
 }
 
+/// What a publisher says of a message beside its body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct MessageFacts {
+    /// Not delivered before; zero is at once.
+    pub(crate) due: Time,
+    /// The hash of its ordering key; see [`record::key_hash`].
+    pub(crate) key: Option<u64>,
+    /// The event's id; zeros when unknown.
+    pub(crate) event: [u8; 16],
+}
+
 /// What the committer takes at once.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -98,12 +109,13 @@ impl State {
         }
     }
 
-    /// Takes messages for a topic, which is made if it is not there. They are stored once the ticket is decided.
+    /// Takes messages for a topic, which is made if it is not there; each is stored with these facts. They are stored
+    /// once the ticket is decided.
     pub(crate) fn publish<'a>(
         &mut self,
         topic: &Name,
         bodies: impl IntoIterator<Item = &'a [u8]>,
-        due: Time,
+        facts: &MessageFacts,
         now: Time,
     ) -> Result<Ticket, Arc<str>> {
         self.check_open()?;
@@ -112,7 +124,9 @@ impl State {
         for body in bodies {
             let mut header = Header::new(Kind::Message, id, topic.next_sequence);
             header.published = now.0;
-            header.due = due.0;
+            header.due = facts.due.0;
+            header.key = facts.key;
+            header.event = facts.event;
             self.messages.push((id, topic.next_sequence, self.buffer.len()));
             record::append(&mut self.buffer, &header, body);
             topic.next_sequence += 1;

@@ -5,57 +5,22 @@
 mod support;
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command as Process, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bis_nsq::Command;
+use support::process::start;
 use support::{Client, name};
 
-const FOLDER: &str = "BIS_ROUTER_TEST_FOLDER";
 const ROUNDS: u32 = 6;
 const PRODUCERS: u32 = 3;
 
 /// Not a test by itself: the process that the test below starts and kills.
 #[test]
 fn router_process() {
-    let Ok(folder) = std::env::var(FOLDER) else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut options = support::options(Path::new(&folder));
-        options.segment_bytes = 256 * 1024;
-        options.retention_bytes = 1024 * 1024;
-        let router = bis_router::Router::start(options).await.unwrap();
-        println!("\nlistens on {} with {} damaged", router.tcp_address(), router.damage().len());
-        // Bounded, in case that nobody kills it.
-        tokio::time::sleep(Duration::from_secs(60)).await;
-    });
-}
-
-fn start(folder: &Path) -> (Child, SocketAddr) {
-    let mut child = Process::new(std::env::current_exe().unwrap())
-        .args(["router_process", "--exact", "--nocapture"])
-        .env(FOLDER, folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    for line in lines.map_while(Result::ok) {
-        if let Some((address, damaged)) =
-            line.strip_prefix("listens on ").and_then(|line| line.split_once(" with "))
-        {
-            assert_eq!(damaged, "0 damaged", "a kill tears, it does not damage");
-            return (child, address.parse().unwrap());
-        }
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    panic!("the router did not start");
+    support::process::run();
 }
 
 /// Publishes until the router is gone; adds what was answered to `answered`.

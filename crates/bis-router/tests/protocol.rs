@@ -77,7 +77,7 @@ async fn an_unanswered_message_comes_again_after_its_timeout() {
         (1000, 2500, false, false)
     );
     assert!(reply.offers(bis_nsq::FEATURE_RELEASE));
-    consumer.send(&Command::Subscribe { topic: name("orders"), channel: name("ship") });
+    consumer.send(&Command::Subscribe { topic: name("orders"), channel: name("ship"), ordered: false });
     assert_eq!(consumer.response(), "OK");
     consumer.send(&Command::Ready(1));
     Client::connect(router.tcp_address()).publish("orders", "one");

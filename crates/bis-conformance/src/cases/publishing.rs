@@ -78,36 +78,6 @@ pub async fn a_closed_broker_refuses(context: &Context) {
     assert_eq!(again.err(), Some(ConsumeError::Closed));
 }
 
-/// Where order is claimed, events of one key come one at a time and in order; elsewhere asking for it is refused.
-pub async fn ordering_is_kept_or_refused(context: &Context) {
-    let broker = context.client().await;
-    let ordered = broker.ensure(&topology(&["ship"], true)).await;
-    if !broker.capabilities().ordering {
-        assert!(matches!(ordered, Err(EnsureError::Unsupported { .. })), "{ordered:?}");
-        return;
-    }
-    assert_eq!(ordered, Ok(()));
-    let mut inbox = Inbox::open_ordered(&*broker, "ship").await;
-    let events = (0..20).map(|number| {
-        let mut event = event(number.to_string());
-        event.key = Some("one".into());
-        at_once(event)
-    });
-    for result in broker.publish(&TOPIC, events.collect()).await {
-        result.expect("published");
-    }
-    for number in 0..20 {
-        let mut delivery = inbox.one().await;
-        inbox.expect_nothing(Duration::from_millis(20)).await;
-        if number % 5 == 0 {
-            delivery.settle.retry(Duration::from_millis(50)).await.expect("retried");
-            delivery = inbox.one().await;
-        }
-        assert_eq!(delivery.envelope.data, number.to_string());
-        ack(delivery).await;
-    }
-}
-
 /// What is there stays as it is.
 pub async fn ensuring_twice_changes_nothing(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;

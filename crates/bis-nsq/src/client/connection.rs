@@ -8,9 +8,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::{MAX_FRAME_BYTES, OUTPUT_BYTES, Options, hello};
+use super::{MAX_FRAME_BYTES, OUTPUT_BYTES, Options, Order, hello};
 use crate::{
-    Command, Frame, FrameError, HEARTBEAT, IdentifyReply, MAGIC_V2, Name, OK, ProtocolError, decode_frame,
+    Command, FEATURE_ORDERED, Frame, FrameError, HEARTBEAT, IdentifyReply, MAGIC_V2, Name, OK, ProtocolError,
+    decode_frame,
 };
 
 const READ_BYTES: usize = 64 * 1024;
@@ -33,6 +34,9 @@ pub enum ConnectError {
     /// The server asks for a secret, which this client does not have.
     #[error("the server asks for `AUTH`, which is not supported yet; run it without `--auth-http-address`")]
     AuthRequired,
+    /// The server does not offer order by key, which the subscription asks for.
+    #[error("the server keeps no order by key; Bis's own router does (`bis router`)")]
+    NoOrder,
     /// The server answered something that no NSQ server answers.
     #[error("unexpected answer `{0}`; is this the TCP address of an NSQ server (by default port 4150)?")]
     Unexpected(String),
@@ -112,14 +116,20 @@ impl Connection {
         self.output.len() < OUTPUT_BYTES
     }
 
-    /// Subscribes this connection; no message comes before a `RDY`.
+    /// Subscribes this connection; no message comes before a `RDY`. [`ConnectError::NoOrder`] when the server
+    /// cannot keep the order that is asked for.
     pub async fn subscribe(
         &mut self,
         topic: &Name,
         channel: &Name,
+        order: Order,
         patience: Duration,
     ) -> Result<(), ConnectError> {
-        self.queue(&Command::Subscribe { topic: topic.clone(), channel: channel.clone() });
+        let ordered = order == Order::ByKey;
+        if ordered && !self.server.offers(FEATURE_ORDERED) {
+            return Err(ConnectError::NoOrder);
+        }
+        self.queue(&Command::Subscribe { topic: topic.clone(), channel: channel.clone(), ordered });
         let answer =
             timeout(patience, self.response()).await.map_err(|_| ConnectError::Timeout(patience))??;
         if answer == OK { Ok(()) } else { Err(unexpected(&answer)) }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 use super::backoff::Backoff;
-use super::consumer::State;
+use super::consumer::{Order, State};
 use super::delivery::{Delivery, Request, release};
 use super::session::{Session, warn_unreachable};
 use super::{ConnectError, Connection, LostError, Options, is_final};
@@ -23,6 +23,7 @@ pub(super) struct Task {
     pub(super) options: Options,
     pub(super) topic: Name,
     pub(super) channel: Name,
+    pub(super) order: Order,
     pub(super) deliver: mpsc::Sender<Delivery>,
     pub(super) announce: watch::Sender<State>,
     pub(super) requests: mpsc::UnboundedReceiver<Request>,
@@ -60,7 +61,7 @@ impl Task {
     async fn keep_connected(&mut self) -> Option<Waiter> {
         let mut backoff = Backoff::default();
         loop {
-            let opening = open(self.options.clone(), self.topic.clone(), self.channel.clone());
+            let opening = open(self.options.clone(), self.topic.clone(), self.channel.clone(), self.order);
             match self.unless_closed(opening).await {
                 Err(waiter) => return waiter,
                 Ok(Ok(connection)) => {
@@ -218,9 +219,14 @@ impl Task {
     }
 }
 
-async fn open(options: Options, topic: Name, channel: Name) -> Result<Connection, ConnectError> {
+async fn open(
+    options: Options,
+    topic: Name,
+    channel: Name,
+    order: Order,
+) -> Result<Connection, ConnectError> {
     let mut connection = Connection::open(&options).await?;
-    connection.subscribe(&topic, &channel, options.connect_timeout).await?;
+    connection.subscribe(&topic, &channel, order, options.connect_timeout).await?;
     Ok(connection)
 }
 

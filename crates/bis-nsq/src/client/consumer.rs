@@ -40,6 +40,17 @@ pub(super) enum State {
     Closed,
 }
 
+/// In which order a subscriber wants its messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// As they come.
+    #[default]
+    Any,
+    /// Messages of one key one at a time, in the order of their publishing. A server that does not offer
+    /// [`FEATURE_ORDERED`](crate::FEATURE_ORDERED) is not subscribed to.
+    ByKey,
+}
+
 /// One subscriber to one channel. Dropping it puts back what it holds, handled or not, and disconnects.
 #[derive(Debug)]
 pub struct Consumer {
@@ -76,6 +87,12 @@ impl Consumer {
     /// Starts to connect in the background. Must be called within a tokio runtime.
     #[must_use]
     pub fn start(options: Options, topic: Name, channel: Name) -> Self {
+        Self::start_in_order(options, topic, channel, Order::Any)
+    }
+
+    /// Like [`Consumer::start`], with the order that it wants.
+    #[must_use]
+    pub fn start_in_order(options: Options, topic: Name, channel: Name, order: Order) -> Self {
         let (deliver, deliveries) = mpsc::channel(Limits::DEFAULT_MAX_RDY_COUNT as usize);
         let (announce, state) = watch::channel(State::Connecting);
         let (requests, received) = mpsc::unbounded_channel();
@@ -84,6 +101,7 @@ impl Consumer {
             options,
             topic,
             channel,
+            order,
             deliver,
             announce,
             requests: received,

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
 use super::{ConnectError, Connection, LostError, Options, is_final};
-use crate::{Command, Frame, IdentifyReply, OK, ProtocolError};
+use crate::{Command, FEATURE_HEADERS, Frame, IdentifyReply, OK, ProtocolError};
 
 /// Publishes sent and not answered.
 const IN_FLIGHT: usize = 4096;
@@ -95,7 +95,8 @@ impl Publisher {
         server.wait_for(Option::is_some).await.map(drop).map_err(|_| PublishError::Closed)
     }
 
-    /// Sends a publishing command (`PUB`, `MPUB` or `DPUB`) and waits for its answer.
+    /// Sends a publishing command (`PUB`, `MPUB`, `DPUB`, or `HPUB`, which goes without its headers to a server
+    /// that does not offer them) and waits for its answer.
     pub async fn publish(&self, command: Command) -> Result<(), PublishError> {
         self.send(command).await?.answer().await
     }
@@ -306,7 +307,13 @@ impl Task {
 
     fn send(&mut self, connection: &mut Connection, publish: Publish) {
         if !publish.answer.is_closed() {
-            connection.queue(&publish.command);
+            // Whoever publishes need not know whom it reaches: the next server may be another kind.
+            let offered = connection.server().offers(FEATURE_HEADERS);
+            if !offered && matches!(publish.command, Command::HeadedPublish { .. }) {
+                connection.queue(&publish.command.clone().without_headers());
+            } else {
+                connection.queue(&publish.command);
+            }
             self.in_flight.push_back((Instant::now(), publish));
         }
     }

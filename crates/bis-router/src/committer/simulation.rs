@@ -14,9 +14,10 @@ use tokio::sync::Notify;
 use super::*;
 use crate::clock::SystemClock;
 use crate::journal::disk::DiskFile;
+use crate::state::MessageFacts;
 use crate::state::delivery::{Round, Subscription};
 use crate::state::restore;
-use crate::state::topic::ClientInfo;
+use crate::state::topic::{ClientInfo, DeliveryOrder};
 
 const SEGMENT_BYTES: u64 = 4096;
 const SECTOR: usize = 512;
@@ -246,14 +247,16 @@ impl Router {
     }
 
     fn publish(&mut self, body: &str) -> bool {
-        let taken = self.state().publish(&name("orders"), [body.as_bytes()], Time::ZERO, Time(1));
+        let taken =
+            self.state().publish(&name("orders"), [body.as_bytes()], &MessageFacts::default(), Time(1));
         taken.is_ok() && self.flush()
     }
 
     fn subscribe(&mut self) -> bool {
         let (client, wake) = (Arc::new(ClientInfo::default()), Arc::new(Notify::new()));
         let minute = Duration::from_secs(60);
-        let subscription = self.state().subscribe(&name("orders"), &name("ship"), client, wake, minute);
+        let subscription =
+            self.state().subscribe(&name("orders"), &name("ship"), DeliveryOrder::Any, client, wake, minute);
         self.state().set_ready(&subscription, 3);
         self.subscription = Some(subscription);
         self.flush()

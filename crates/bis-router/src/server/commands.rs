@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use bis_broker::channel::Time;
 use bis_nsq::{
-    CLOSE_WAIT, Command, ErrorCode, Extension, FEATURE_RELEASE, Identify, IdentifyReply, Limits, MessageId,
-    Name, OK, ProtocolError,
+    CLOSE_WAIT, Command, ErrorCode, Extension, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_RELEASE, Identify,
+    IdentifyReply, Limits, MessageId, Name, OK, ProtocolError,
 };
 use bytes::Bytes;
 
 use super::VERSION;
 use super::connection::{Answer, Connection, Stage};
-use crate::state::State;
+use crate::journal::record;
 use crate::state::delivery::Subscription;
-use crate::state::topic::ClientInfo;
+use crate::state::topic::{ClientInfo, DeliveryOrder};
+use crate::state::{MessageFacts, State};
+
+/// What is offered to clients that ask for Bis's extension.
+const FEATURES: &[&str] = &[FEATURE_RELEASE, FEATURE_HEADERS, FEATURE_ORDERED];
 
 /// nsqd's words for a message that the client does not hold.
 const NOT_IN_FLIGHT: &str = "ID not in flight";
@@ -24,14 +28,25 @@ impl Connection {
     pub(super) fn execute(&mut self, command: Command, state: &mut State) -> Result<(), ProtocolError> {
         match command {
             Command::Publish { topic, body } => {
-                self.publish(state, &topic, &[body], ProtocolError::publish_failed)
+                self.store(state, &topic, &[body], &MessageFacts::default(), ProtocolError::publish_failed)
             }
             Command::MultiPublish { topic, bodies } => {
-                self.publish(state, &topic, &bodies, ProtocolError::multi_publish_failed)
+                let facts = MessageFacts::default();
+                self.store(state, &topic, &bodies, &facts, ProtocolError::multi_publish_failed)
             }
             Command::DeferredPublish { topic, delay, body } => {
                 let due = self.server.shared.clock.now().plus(delay);
-                self.store(state, &topic, &[body], due, ProtocolError::deferred_publish_failed)
+                let facts = MessageFacts { due, ..MessageFacts::default() };
+                self.store(state, &topic, &[body], &facts, ProtocolError::deferred_publish_failed)
+            }
+            Command::HeadedPublish { topic, headers, body } => {
+                let due = match headers.delay {
+                    Duration::ZERO => Time::ZERO,
+                    delay => self.server.shared.clock.now().plus(delay),
+                };
+                let key = headers.key.as_deref().map(record::key_hash);
+                let facts = MessageFacts { due, key, event: headers.event.unwrap_or_default() };
+                self.store(state, &topic, &[body], &facts, ProtocolError::headed_publish_failed)
             }
             Command::Finish(id) => {
                 let subscription = self.subscribed("FIN")?;
@@ -70,7 +85,10 @@ impl Connection {
                     Ok(())
                 }
             },
-            Command::Subscribe { topic, channel } => self.subscribe(state, &topic, &channel),
+            Command::Subscribe { topic, channel, ordered } => {
+                let order = if ordered { DeliveryOrder::ByKey } else { DeliveryOrder::Any };
+                self.subscribe(state, &topic, &channel, order)
+            }
             Command::Identify(body) => self.identify(&body),
             Command::Auth(_) if self.stage != Stage::Fresh => Err(ProtocolError::out_of_place("AUTH")),
             Command::Auth(_) => Err(ProtocolError::new(ErrorCode::AuthDisabled, "AUTH disabled")),
@@ -86,34 +104,30 @@ impl Connection {
         }
     }
 
-    fn publish(
-        &mut self,
-        state: &mut State,
-        topic: &Name,
-        bodies: &[Bytes],
-        refusal: fn(&str) -> ProtocolError,
-    ) -> Result<(), ProtocolError> {
-        self.store(state, topic, bodies, Time::ZERO, refusal)
-    }
-
     fn store(
         &mut self,
         state: &mut State,
         topic: &Name,
         bodies: &[Bytes],
-        due: Time,
+        facts: &MessageFacts,
         refusal: fn(&str) -> ProtocolError,
     ) -> Result<(), ProtocolError> {
         let now = self.server.shared.clock.now();
         let ticket = state
-            .publish(topic, bodies.iter().map(|body| &body[..]), due, now)
+            .publish(topic, bodies.iter().map(|body| &body[..]), facts, now)
             .map_err(|reason| refusal(&reason))?;
         let bytes = bodies.iter().map(Bytes::len).sum();
         self.answer(Answer::Stored { ticket, bytes, refusal });
         Ok(())
     }
 
-    fn subscribe(&mut self, state: &mut State, topic: &Name, channel: &Name) -> Result<(), ProtocolError> {
+    fn subscribe(
+        &mut self,
+        state: &mut State,
+        topic: &Name,
+        channel: &Name,
+        order: DeliveryOrder,
+    ) -> Result<(), ProtocolError> {
         if self.stage != Stage::Fresh {
             return Err(ProtocolError::out_of_place("SUB"));
         }
@@ -124,7 +138,7 @@ impl Connection {
             ProtocolError::new(ErrorCode::SubscribeFailed, format!("SUB failed {reason}"))
         })?;
         let (client, wake) = (Arc::clone(&self.client), Arc::clone(&self.wake));
-        let subscription = state.subscribe(topic, channel, client, wake, self.message_timeout);
+        let subscription = state.subscribe(topic, channel, order, client, wake, self.message_timeout);
         self.subscription = Some(subscription);
         self.stage = Stage::Subscribed;
         // What was made for it must be durable before it is promised; otherwise nothing is to be waited for.
@@ -176,7 +190,7 @@ impl Connection {
             output_buffer_timeout: granted(asked.output_buffer_timeout, default_timeout),
             topology_region: asked.topology_region.clone(),
             topology_zone: asked.topology_zone.clone(),
-            bis: asked.bis.as_ref().map(|_| Extension::offer(&[FEATURE_RELEASE])),
+            bis: asked.bis.as_ref().map(|_| Extension::offer(FEATURES)),
             ..IdentifyReply::default()
         }
     }

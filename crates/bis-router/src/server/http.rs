@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::stats::{self, Filter};
 use super::{Server, VERSION};
-use crate::state::{State, Ticket};
+use crate::state::{MessageFacts, State, Ticket};
 
 /// The most messages that one peek shows, and what it shows unless asked.
 const MAX_PEEK: usize = 1000;
@@ -168,7 +168,8 @@ async fn multi_publish(
 
 async fn store(server: &Server, topic: &Name, messages: &[&[u8]], due: Time) -> Reply {
     let now = server.shared.clock.now();
-    let ticket = server.shared.lock().publish(topic, messages.iter().copied(), due, now);
+    let facts = MessageFacts { due, ..MessageFacts::default() };
+    let ticket = server.shared.lock().publish(topic, messages.iter().copied(), &facts, now);
     let ticket = ticket.map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, reason.to_string()))?;
     decided(server, ticket).await?;
     Ok("OK".into_response())

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 
 use super::State;
-use super::topic::{ChannelState, ClientInfo, Consumer};
+use super::topic::{ChannelState, ClientInfo, Consumer, DeliveryOrder};
 use crate::journal::log::Log;
 use crate::journal::record::{self, RECORD_HEADER};
 
@@ -41,16 +41,17 @@ pub(crate) enum Round {
     More,
 }
 
-/// The messages of one topic in the log.
+/// The messages of one topic in the log, as one channel sees them: without keys when nobody asked for order.
 struct TopicSource<'a> {
     log: &'a mut Log,
     topic: u32,
+    order: DeliveryOrder,
 }
 
 impl Source for TopicSource<'_> {
     fn facts(&mut self, sequence: u64) -> Option<Facts> {
         let header = record::header(&self.log.record(self.topic, sequence)?)?;
-        Some(Facts { due: Time(header.due), key: header.key })
+        Some(Facts { due: Time(header.due), key: header.key.filter(|_| self.order == DeliveryOrder::ByKey) })
     }
 }
 
@@ -67,6 +68,7 @@ impl State {
         &mut self,
         topic: &Name,
         channel: &Name,
+        order: DeliveryOrder,
         client: Arc<ClientInfo>,
         wake: Arc<Notify>,
         timeout: Duration,
@@ -77,7 +79,7 @@ impl State {
         self.next_consumer += 1;
         let state = self.channel(topic, channel).expect("the channel was just made");
         let entry = Consumer { wake, client, ready: 0, delivered: 0, finished: 0, requeued: 0 };
-        state.consumers.insert(consumer, entry);
+        state.add(consumer, entry, order);
         let channel_id = state.id;
         Subscription { topic, channel: channel.clone(), channel_id, consumer, timeout }
     }
@@ -108,13 +110,13 @@ impl State {
             return Round::Gone;
         };
         let id = subscription.consumer;
-        let ChannelState { machine, operations, consumers, .. } = channel;
+        let ChannelState { machine, operations, consumers, order, .. } = channel;
         let Some(consumer) = consumers.get_mut(&id) else { return Round::Gone };
         let until = now.plus(subscription.timeout);
         let start = out.len();
         let mut handed_out = false;
         machine.tick(now);
-        let mut source = TopicSource { log, topic: subscription.topic };
+        let mut source = TopicSource { log, topic: subscription.topic, order: *order };
         let round = loop {
             if machine.in_flight_with(id) >= consumer.ready as usize {
                 break Round::Done { deadline: machine.next_deadline() };
@@ -232,7 +234,7 @@ impl State {
         let State { topics, log, .. } = self;
         let channel = topics.get_mut(&topic)?.channels.get_mut(channel.as_str())?;
         channel.machine.tick(now);
-        let mut source = TopicSource { log, topic };
+        let mut source = TopicSource { log, topic, order: channel.order };
         let mut peeked = channel.machine.peek(&mut source, after, limit.saturating_add(1), now);
         let more = peeked.len() > limit;
         peeked.truncate(limit);

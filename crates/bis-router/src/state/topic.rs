@@ -75,6 +75,8 @@ pub(crate) struct ChannelState {
     pub(crate) machine: Channel,
     pub(crate) operations: Operations,
     pub(crate) consumers: BTreeMap<ConsumerId, Consumer>,
+    /// What the consumers that are here asked for. It is not stored: without a consumer nothing is handed out.
+    pub(crate) order: DeliveryOrder,
     /// How much of the topic it has been shown.
     pub(crate) reached: u64,
     /// Messages it was shown since the start of the process.
@@ -88,9 +90,18 @@ impl ChannelState {
             machine: Channel::restore(snapshot, Limits::default()),
             operations: Operations::default(),
             consumers: BTreeMap::new(),
+            order: DeliveryOrder::Any,
             reached: snapshot.floor,
             message_count: 0,
         }
+    }
+
+    /// A consumer comes with its wish: the first one's holds, and order by key holds as soon as one wants it.
+    pub(crate) fn add(&mut self, id: ConsumerId, consumer: Consumer, order: DeliveryOrder) {
+        if self.consumers.is_empty() || order == DeliveryOrder::ByKey {
+            self.order = order;
+        }
+        self.consumers.insert(id, consumer);
     }
 
     /// Wakes every consumer, to look for messages.
@@ -107,6 +118,15 @@ impl ChannelState {
             self.machine.extend(end);
         }
     }
+}
+
+/// In which order a channel hands out its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeliveryOrder {
+    /// As many at once as there are takers; keys do not matter.
+    Any,
+    /// Messages of one key one at a time, in the order of their sequences.
+    ByKey,
 }
 
 /// A subscribed connection.

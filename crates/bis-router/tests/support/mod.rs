@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
+pub mod process;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use bis_nsq::{Command, Frame, Message, Name, decode_frame};
+use bis_nsq::{Command, Extension, Frame, Headers, Identify, Message, Name, decode_frame};
 use bis_router::{Handle, Options, Router};
 use bytes::{Bytes, BytesMut};
 
@@ -41,10 +43,36 @@ impl Client {
 
     pub fn subscribe(address: SocketAddr, topic: &str, channel: &str, ready: u32) -> Self {
         let mut client = Self::connect(address);
-        client.send(&Command::Subscribe { topic: name(topic), channel: name(channel) });
+        client.send(&Command::Subscribe { topic: name(topic), channel: name(channel), ordered: false });
         assert_eq!(client.response(), "OK");
         client.send(&Command::Ready(ready));
         client
+    }
+
+    /// A connection on which Bis's own commands may be used.
+    pub fn connect_extended(address: SocketAddr) -> Self {
+        let mut client = Self::connect(address);
+        let ask = Identify { feature_negotiation: true, bis: Some(Extension::ask()), ..Identify::default() };
+        client.send(&Command::Identify(ask.to_json().into()));
+        let reply = client.response();
+        assert!(reply.contains(r#""features":["release","headers","ordered"]"#), "{reply}");
+        client
+    }
+
+    /// Like [`Client::subscribe`], with order by key.
+    pub fn subscribe_ordered(address: SocketAddr, topic: &str, channel: &str, ready: u32) -> Self {
+        let mut client = Self::connect_extended(address);
+        client.send(&Command::Subscribe { topic: name(topic), channel: name(channel), ordered: true });
+        assert_eq!(client.response(), "OK");
+        client.send(&Command::Ready(ready));
+        client
+    }
+
+    /// Publishes with an ordering key.
+    pub fn publish_keyed(&mut self, topic: &str, key: &str, body: impl Into<Bytes>) {
+        let headers = Headers { key: Some(key.to_owned().into()), ..Headers::default() };
+        self.send(&Command::HeadedPublish { topic: name(topic), headers, body: body.into() });
+        assert_eq!(self.response(), "OK");
     }
 
     pub fn send(&mut self, command: &Command) {

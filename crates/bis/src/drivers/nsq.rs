@@ -1,11 +1,15 @@
 //! The NSQ driver: Bis's router or a real nsqd, over protocol V2.
 //!
 //! Owns the mapping between the broker contract and NSQ: names, envelopes as message bodies, leases as message
-//! timeouts, waits as `REQ`, delays as `DPUB`. It must never decide about retries, timeouts of handlers or dead
+//! timeouts, waits as `REQ`, keys, ids and delays as the headers of `HPUB`. It must never decide about retries, timeouts of handlers or dead
 //! letters, and never report a publish as done before the broker's own answer to it.
 //!
 //! What the broker can do is learned from its first answer: the router says what it offers, and whoever offers
 //! nothing is an nsqd.
+//!
+//! Order by key is the subscription's: every event carries its key, and the router keeps order for those who subscribe
+//! to an ordered topic. So a process that only publishes, or replays, needs not know how a topic was declared, and a
+//! key on an unordered topic holds nobody up.
 
 mod consumer;
 mod delivery;
@@ -21,8 +25,8 @@ use bis_broker::{
 };
 use bis_core::{BrokerKind, Capabilities, Namespace, SubscriptionName, TopicName, physical_name};
 use bis_nsq::{
-    Command, IdentifyReply, MAX_NAME_BYTES, Name,
-    client::{self, ConsumerHandle, Publisher},
+    Command, FEATURE_HEADERS, FEATURE_ORDERED, Headers, IdentifyReply, MAX_NAME_BYTES, Name,
+    client::{self, ConsumerHandle, Order, Publisher},
 };
 
 use consumer::NsqConsumer;
@@ -116,12 +120,13 @@ impl Nsq {
         if let Some(limit) = can.max_delay.filter(|limit| event.delay > *limit) {
             return Err(PublishError::DelayTooLong { delay: event.delay, limit });
         }
-        let (topic, body) = (topic.clone(), body.into());
-        Ok(if event.delay.is_zero() {
-            Command::Publish { topic, body }
-        } else {
-            Command::DeferredPublish { topic, delay: event.delay, body }
-        })
+        let headers = Headers {
+            event: event.envelope.id.uuid_bytes(),
+            key: event.envelope.key.as_ref().map(|key| key.clone().into()),
+            delay: event.delay,
+        };
+        // To a server that offers no headers, the publisher sends it without.
+        Ok(Command::HeadedPublish { topic: topic.clone(), headers, body: body.into() })
     }
 
     fn publish_error(&self, error: client::PublishError) -> PublishError {
@@ -140,7 +145,12 @@ const RETRY_WAIT: Duration = Duration::from_secs(2);
 
 /// What a server can do, from what it said of itself.
 fn capabilities(server: &IdentifyReply) -> Capabilities {
-    Capabilities::of(if server.bis.is_some() { BrokerKind::Router } else { BrokerKind::Nsqd })
+    if server.bis.is_none() {
+        return Capabilities::of(BrokerKind::Nsqd);
+    }
+    let router = Capabilities::of(BrokerKind::Router);
+    // A router of before has less to offer.
+    Capabilities { ordering: server.offers(FEATURE_HEADERS) && server.offers(FEATURE_ORDERED), ..router }
 }
 
 impl Broker for Nsq {
@@ -208,10 +218,11 @@ impl Broker for Nsq {
         subscription: &'a SubscriptionSpec,
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>> {
         Box::pin(async move {
-            let mut consumer = client::Consumer::start(
+            let mut consumer = client::Consumer::start_in_order(
                 self.options.client.clone(),
                 self.topic(&subscription.topic),
                 Self::channel(&subscription.name),
+                if subscription.ordered { Order::ByKey } else { Order::Any },
             );
             match &mut *self.consumers.lock().unwrap_or_else(PoisonError::into_inner) {
                 Some(consumers) => {

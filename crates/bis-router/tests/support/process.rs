@@ -1,0 +1,48 @@
+//! A router as a process of its own, to be killed. The test file that uses it has a test `router_process`, which calls
+//! [`run`].
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command as Process, Stdio};
+use std::time::Duration;
+
+const FOLDER: &str = "BIS_ROUTER_TEST_FOLDER";
+
+/// Is the router, when [`start`] started this process, and else nothing.
+pub fn run() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut options = super::options(Path::new(&folder));
+        options.segment_bytes = 256 * 1024;
+        options.retention_bytes = 1024 * 1024;
+        let router = bis_router::Router::start(options).await.unwrap();
+        println!("\nlistens on {} with {} damaged", router.tcp_address(), router.damage().len());
+        // Bounded, in case that nobody kills it.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    });
+}
+
+/// Starts this very program again, as a router on that folder.
+pub fn start(folder: &Path) -> (Child, SocketAddr) {
+    let mut child = Process::new(std::env::current_exe().unwrap())
+        .args(["router_process", "--exact", "--nocapture"])
+        .env(FOLDER, folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for line in lines.map_while(Result::ok) {
+        if let Some((address, damaged)) =
+            line.strip_prefix("listens on ").and_then(|line| line.split_once(" with "))
+        {
+            assert_eq!(damaged, "0 damaged", "a kill tears, it does not damage");
+            return (child, address.parse().unwrap());
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    panic!("the router did not start");
+}
