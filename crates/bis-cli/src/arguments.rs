@@ -182,6 +182,10 @@ pub(crate) enum Topic {
         /// End after this many events
         #[arg(long, value_name = "N")]
         limit: Option<u64>,
+        /// Show the fields under `#[event(sensitive)]` too. Which these are is read from the application's source;
+        /// outside its folder, and of events that it does not declare, all data and keys are hidden without this
+        #[arg(long)]
+        reveal: bool,
         #[command(flatten)]
         place: Where,
         #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -220,6 +224,10 @@ pub(crate) enum Dead {
     Show {
         /// Id of the letter, or the start of one
         id: String,
+        /// Show the fields under `#[event(sensitive)]` too. Which these are is read from the application's source;
+        /// outside its folder, and of events that it does not declare, all data and keys are hidden without this
+        #[arg(long)]
+        reveal: bool,
         #[command(flatten)]
         place: Where,
         #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -236,7 +244,7 @@ pub(crate) enum Dead {
         /// Only say what would be replayed
         #[arg(long)]
         dry_run: bool,
-        /// Replay this file's bytes in place of the event's data
+        /// Replay this file's bytes in place of the event's data; `bis dead show ID --reveal` shows what to start from
         #[arg(long, value_name = "FILE", conflicts_with = "all")]
         edit: Option<PathBuf>,
         #[command(flatten)]

@@ -12,6 +12,7 @@ mod format;
 mod log;
 mod print;
 mod project;
+mod redaction;
 mod router_client;
 mod run;
 mod start;

@@ -1,6 +1,7 @@
 //! Writing to the terminal: the few colours that there are, and lines on stdout that survive a closed pipe.
 
 use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -28,6 +29,26 @@ pub(crate) fn json_line(value: &impl Serialize) -> io::Result<()> {
     text(&line)
 }
 
+/// A path as it is shown: from the current folder, where that is shorter.
+pub(crate) fn path(path: &Path) -> String {
+    let whole = path.display().to_string();
+    match std::env::current_dir().and_then(|current| current.canonicalize()) {
+        Ok(current) => {
+            let short = relative(path, &current).display().to_string();
+            if short.chars().count() < whole.chars().count() { short } else { whole }
+        }
+        Err(_) => whole,
+    }
+}
+
+/// The way from one folder to a path; both are absolute.
+fn relative(path: &Path, from: &Path) -> PathBuf {
+    let common = path.components().zip(from.components()).take_while(|(one, other)| one == other).count();
+    let up = from.components().skip(common).map(|_| Component::ParentDir);
+    let way: PathBuf = up.chain(path.components().skip(common)).collect();
+    if way.as_os_str().is_empty() { PathBuf::from(".") } else { way }
+}
+
 /// `noun`, with an `s` unless there is one of it.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     if count == 1 { noun.to_owned() } else { format!("{noun}s") }
@@ -43,5 +64,21 @@ fn forgive_closed_pipe(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lead_from_the_current_folder() {
+        let check = |path: &str, expected: &str| {
+            assert_eq!(relative(Path::new(path), Path::new("/home/me/shop")), Path::new(expected));
+        };
+        check("/home/me/shop/.bis/default", ".bis/default");
+        check("/home/me/shop", ".");
+        check("/home/me/cart", "../cart");
+        check("/tmp/x", "../../../tmp/x");
     }
 }

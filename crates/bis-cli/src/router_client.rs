@@ -112,9 +112,14 @@ impl RouterClient {
             .with_context(|| format!("`{}` does not answer as a router does", self.address))
     }
 
-    /// Publishes one message; returns when the router has it.
-    pub(crate) fn publish(&self, topic: &str, body: &[u8]) -> Result<()> {
-        self.answered(self.agent.post(self.url(&format!("pub?topic={topic}"))).send(body)).map(drop)
+    /// Publishes one message, with the ordering key that its envelope has; returns when the router has it.
+    pub(crate) fn publish(&self, topic: &str, key: Option<&str>, body: &[u8]) -> Result<()> {
+        let request = self.agent.post(self.url(&format!("pub?topic={topic}")));
+        let request = match key {
+            Some(key) => request.query("key", key),
+            None => request,
+        };
+        self.answered(request.send(body)).map(drop)
     }
 
     /// Everything that waits in a channel, oldest first. Consumes nothing. Empty when there is no such channel.

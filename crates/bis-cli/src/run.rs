@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::arguments;
+use crate::exit;
 use crate::project::Project;
 use crate::run::build::BuildOptions;
 use crate::run::dispatcher::{Dispatcher, PENDING_EVENTS, Parts};
@@ -69,6 +70,7 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
         .chain(router.replaced_ports())
         .collect();
     let reporter = Reporter::new(arguments.format);
+    let failing = sender.clone();
     let parts = Parts {
         project,
         options: BuildOptions { binary: arguments.bin, release: arguments.release },
@@ -80,10 +82,22 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
         watch,
         sender,
     };
-    let ended = Dispatcher::new(parts).run(events).await;
+    let tell_of_failure = async {
+        // A closed queue means that the loop has ended.
+        let _ = failing.send(Event::RouterFailed(router.failed().await)).await;
+        std::future::pending().await
+    };
+    let ended = tokio::select! {
+        ended = Dispatcher::new(parts).run(events) => ended,
+        never = tell_of_failure => never,
+    };
     // The application is gone by now, so that nobody misses the router.
-    router.stop().await?;
+    let stopped = router.stop().await;
     let code = ended?;
+    if code != exit::SURROUNDINGS {
+        // What became of a router that has failed was told.
+        stopped?;
+    }
     reporter.report(&Report::Stopped).context("cannot write to stdout")?;
     Ok(code.into())
 }

@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::arguments::Where;
 use crate::exit;
 use crate::failure::Failure;
+use crate::print;
 use crate::project::Project;
 use crate::router_client::RouterClient;
 use crate::state::{Running, StateFolder};
@@ -31,7 +32,7 @@ fn running(place: &Where) -> Result<Running> {
     state.running()?.ok_or_else(|| {
         Failure::new(
             exit::SURROUNDINGS,
-            format!("the application in `{}` does not run", project.folder().display()),
+            format!("the application in `{}` does not run", print::path(project.folder())),
         )
         .help("start it with `bis run`, or name a router with `--router HOST:PORT --router-http HOST:PORT`")
         .into()

@@ -17,7 +17,7 @@ use crate::exit;
 pub(crate) fn run(arguments: Dead) -> Result<ExitCode> {
     match arguments {
         Dead::Ls { place, format } => ls::run(&place, format)?,
-        Dead::Show { id, place, format } => show::run(&id, &place, format)?,
+        Dead::Show { id, reveal, place, format } => show::run(&id, reveal, &place, format)?,
         Dead::Replay { ids, all, dry_run, edit, place, format } => {
             let selection = if all { Selection::All } else { Selection::Ids(ids) };
             return replay::run(&replay::Replay { selection, dry_run, edit }, &place, format);

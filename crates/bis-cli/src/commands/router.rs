@@ -17,7 +17,7 @@ use crate::format::Format;
 use crate::print::{self, BOLD, CYAN};
 use crate::run::warn_of_damage;
 
-/// Runs a router until Ctrl-C or SIGTERM.
+/// Runs a router until Ctrl-C or SIGTERM, or until it fails: whoever supervises it should start it again.
 pub(crate) fn run(arguments: &arguments::Router) -> Result<ExitCode> {
     let options = options(arguments)?;
     let runtime =
@@ -33,11 +33,22 @@ async fn serve(options: Options, format: Format) -> Result<()> {
     let handle = Router::start(options).await.context("cannot start the router")?;
     warn_of_damage(&handle);
     announce(&handle, &data, format)?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let failure = tokio::select! {
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+        failure = handle.failed() => Some(failure.to_string()),
+    };
+    let stopped = handle.shutdown().await;
+    if let Some(reason) = failure {
+        if format == Format::Json {
+            print::json_line(&json!({ "event": "failed", "reason": reason }))?;
+        }
+        // That the journal was not closed says nothing new.
+        return Err(Failure::new(exit::SURROUNDINGS, format!("the router has failed: {reason}"))
+            .help("look at the disk; everything that was answered is there, and the next start recovers it")
+            .into());
     }
-    handle.shutdown().await.context("cannot stop the router")?;
+    stopped.context("cannot stop the router")?;
     if format == Format::Json {
         print::json_line(&json!({ "event": "stopped" }))?;
     }

@@ -11,12 +11,16 @@ use anyhow::Result;
 use crate::arguments::Topic;
 use crate::exit;
 use crate::failure::Failure;
+use crate::redaction::Redaction;
 
 /// Runs one of the commands on topics.
 pub(crate) fn run(arguments: Topic) -> Result<ExitCode> {
     match arguments {
         Topic::Ls { place, format } => ls::run(&place, format)?,
-        Topic::Tail { topic, limit, place, format } => tail::run(&topic, limit, &place, format)?,
+        Topic::Tail { topic, limit, reveal, place, format } => {
+            let redaction = Redaction::new(&place, reveal)?;
+            tail::run(tail::Tail { topic, limit, redaction, format }, &place)?;
+        }
         Topic::Publish { topic, event, raw, key, place, format } => {
             publish::run(&publish::Event { topic, text: event, raw, key }, &place, format)?;
         }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use tokio::sync::mpsc;
@@ -13,6 +14,7 @@ use crate::check::{self, Checked};
 use crate::exit::{self, Code};
 use crate::failure::Failure;
 use crate::format::Format;
+use crate::print;
 use crate::project::Project;
 use crate::run::build::{Build, BuildOptions, Built, Outcome, Stamp};
 use crate::run::event::{BuildId, Event, InstanceId};
@@ -58,7 +60,10 @@ pub(crate) struct Dispatcher {
     /// Start the program again even when cargo did not change it.
     restart_anyway: bool,
     stop: Stop,
+    /// What the command ends with once everything has stopped.
+    code: Code,
     served_once: bool,
+    began: Instant,
 }
 
 /// What is between a saved file and a program.
@@ -98,7 +103,9 @@ impl Dispatcher {
             draining: Vec::new(),
             restart_anyway: false,
             stop: Stop::No,
+            code: exit::DONE,
             served_once: false,
+            began: Instant::now(),
         }
     }
 
@@ -123,11 +130,12 @@ impl Dispatcher {
             Event::NotReadyInTime(id) => self.not_ready_in_time(id)?,
             Event::NotDrainedInTime(id) => self.not_drained_in_time(id)?,
             Event::Exited(id, status) => self.exited(id, status)?,
+            Event::RouterFailed(reason) => self.router_failed(reason)?,
             Event::StopRequested => self.stop_requested()?,
         }
         let nothing_lives = self.serving.is_none() && self.starting.is_none() && self.draining.is_empty();
         if self.stop != Stop::No && nothing_lives {
-            return Ok(Next::End(exit::DONE));
+            return Ok(Next::End(self.code));
         }
         Ok(Next::Wait)
     }
@@ -235,12 +243,15 @@ impl Dispatcher {
         let Some((instance, stamp)) = self.starting.take_if(|(instance, _)| instance.id() == id) else {
             return Ok(());
         };
-        let addresses = Addresses::new(
-            &self.parts.running,
-            instance.pid(),
-            self.parts.replaced_ports.clone(),
-            self.parts.claim.folder().path().display().to_string(),
-        );
+        let addresses = Addresses {
+            app: self.parts.running.app.clone(),
+            router: self.parts.running.router.clone(),
+            router_http: self.parts.running.router_http.clone(),
+            process: instance.pid(),
+            replaced_ports: self.parts.replaced_ports.clone(),
+            state: print::path(self.parts.claim.folder().path()),
+            after: self.began.elapsed(),
+        };
         let old = self.serving.replace((instance, stamp));
         let first = !std::mem::replace(&mut self.served_once, true);
         self.tell(if first { Report::Ready(addresses) } else { Report::Restarted(addresses) })?;
@@ -287,6 +298,13 @@ impl Dispatcher {
         }
     }
 
+    /// Without its router the application can do nothing; a new start recovers from the disk.
+    fn router_failed(&mut self, reason: String) -> Result<()> {
+        self.code = exit::SURROUNDINGS;
+        self.tell(Report::RouterFailed { reason })?;
+        if self.stop == Stop::No { self.stop_requested() } else { Ok(()) }
+    }
+
     fn stop_requested(&mut self) -> Result<()> {
         self.work = Work::Nothing;
         match self.stop {
@@ -328,7 +346,7 @@ impl Dispatcher {
 }
 
 fn no_single_program(project: &Project, names: &[String]) -> Failure {
-    let folder = project.folder().display();
+    let folder = print::path(project.folder());
     if names.is_empty() {
         return Failure::new(exit::APPLICATION, format!("the package in `{folder}` has no program to run"))
             .help("give the folder of an application, or add a `src/main.rs`: `fn main() -> std::process::ExitCode { my_app::app().main() }`");

@@ -29,6 +29,8 @@ pub(crate) enum Event {
     NotDrainedInTime(InstanceId),
     /// A process of the application ended.
     Exited(InstanceId, ExitStatus),
+    /// The router accepts nothing any more, for this reason.
+    RouterFailed(String),
     /// Ctrl-C, SIGTERM or SIGHUP.
     StopRequested,
 }

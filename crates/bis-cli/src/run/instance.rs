@@ -116,8 +116,7 @@ fn command(launch: &Launch<'_>) -> Command {
         .arg(launch.executable)
         .current_dir(launch.folder)
         .env("BIS_CONFIG", &launch.config)
-        .env("BIS_LISTEN_FD", LISTEN_FD.to_string())
-        // systemd's words for the same (sd_listen_fds(3)); `start` adds the process id that belongs to it.
+        // systemd's words for a socket at fd 3 (sd_listen_fds(3)); `start` adds the process id that belongs to it.
         .env("LISTEN_FDS", "1")
         .env("BIS_READY_FD", READY_FD.to_string())
         .env_remove("BIS_DESCRIBE")

@@ -3,12 +3,12 @@
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::format::Format;
 use crate::print::{self, BOLD, BOLD_GREEN, BOLD_RED, BOLD_YELLOW, CYAN, plural};
-use crate::state::Running;
 
 /// One thing to tell.
 #[derive(Debug, Clone, Serialize)]
@@ -36,6 +36,8 @@ pub(crate) enum Report {
     Killed { pid: u32 },
     /// The serving process ended by itself.
     Exited { pid: u32, code: Option<i32>, signal: Option<i32> },
+    /// The router accepts nothing any more.
+    RouterFailed { reason: String },
     /// Everything is being stopped.
     Stopping,
     /// Everything has stopped.
@@ -66,25 +68,9 @@ pub(crate) struct Addresses {
     /// The folder of the state, for people.
     #[serde(skip)]
     pub(crate) state: String,
-}
-
-impl Addresses {
-    /// The addresses of a process of the application in this run.
-    pub(crate) fn new(
-        running: &Running,
-        process: u32,
-        replaced_ports: Vec<(u16, u16)>,
-        state: String,
-    ) -> Self {
-        Self {
-            app: running.app.clone(),
-            router: running.router.clone(),
-            router_http: running.router_http.clone(),
-            process,
-            replaced_ports,
-            state,
-        }
-    }
+    /// How long after the command's start it serves.
+    #[serde(skip)]
+    pub(crate) after: Duration,
 }
 
 /// Writes reports.
@@ -139,8 +125,11 @@ fn text(report: &Report) -> String {
             "the application {}; the router still runs, save a file to build and start it again",
             how(*code, *signal)
         )),
-        Report::Stopping => good("Stopping", "Ctrl-C again stops at once"),
-        Report::Stopped => good("Stopped", "the router's journal is closed"),
+        Report::RouterFailed { reason } => {
+            bad(&format!("the router has failed: {reason}; `bis run` again recovers what was answered"))
+        }
+        Report::Stopping => good("Stopping", "(Ctrl-C again stops at once)"),
+        Report::Stopped => good("Stopped", ""),
     }
 }
 
@@ -171,7 +160,10 @@ fn banner(addresses: &Addresses) -> String {
     for (wanted, used) in &addresses.replaced_ports {
         lines.push_str(&warn(&format!("port {wanted} is taken, using {used}")));
     }
-    lines.push_str("\n  Save a file to rebuild and hand over; Ctrl-C stops.\n\n");
+    let seconds = addresses.after.as_secs_f64();
+    lines.push_str(&format!(
+        "\n  Ready after {seconds:.1} s. Save a file to rebuild and hand over; Ctrl-C stops.\n\n"
+    ));
     lines
 }
 

@@ -46,6 +46,11 @@ impl LocalRouter {
         pairs.filter(|(wanted, used)| *wanted != 0 && wanted != used).collect()
     }
 
+    /// Resolves when the router accepts nothing any more, with the reason.
+    pub(crate) async fn failed(&self) -> String {
+        self.handle.failed().await.to_string()
+    }
+
     /// Closes connections and journal.
     pub(crate) async fn stop(self) -> Result<()> {
         self.handle.shutdown().await.context("cannot stop the router")

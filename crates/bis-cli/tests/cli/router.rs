@@ -110,7 +110,7 @@ fn a_foreign_event_is_shown_as_bare_data() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("keeps 1 event for its first subscription"));
     post(router.http.parse().unwrap(), "/channel/create?topic=raw-events&channel=first", "").unwrap();
     let tail = bis()
-        .args(["topic", "tail", "raw-events", "--limit", "2", "--format", "json"])
+        .args(["topic", "tail", "raw-events", "--limit", "2", "--reveal", "--format", "json"])
         .args(["--router", &router.tcp, "--router-http", &router.http])
         .stdout(Stdio::piped())
         .spawn()

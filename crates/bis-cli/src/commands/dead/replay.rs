@@ -52,7 +52,7 @@ pub(crate) fn run(replay: &Replay, place: &Where, format: Format) -> Result<Exit
     for stored in &selected {
         if !replay.dry_run {
             let event = again(&stored.letter, data.clone());
-            router.publish(stored.letter.topic.as_str(), &event.to_json())?;
+            router.publish(stored.letter.topic.as_str(), event.key.as_deref(), &event.to_json())?;
             store::remove(&router, stored)?;
         }
         if format == Format::Text {

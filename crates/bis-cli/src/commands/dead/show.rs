@@ -12,6 +12,7 @@ use crate::commands::dead::store;
 use crate::event_json::{Data, EventJson};
 use crate::format::Format;
 use crate::print::{self, BOLD, BOLD_RED};
+use crate::redaction::Redaction;
 use crate::target;
 
 /// A dead letter as JSON shows it.
@@ -43,9 +44,11 @@ impl<'a> LetterJson<'a> {
 }
 
 /// Prints one dead letter.
-pub(crate) fn run(id: &str, place: &Where, format: Format) -> Result<()> {
+pub(crate) fn run(id: &str, reveal: bool, place: &Where, format: Format) -> Result<()> {
     let letters = store::read(&target::http(place)?)?;
-    let letter = &store::find(&letters.letters, id)?.letter;
+    let mut letter = store::find(&letters.letters, id)?.letter.clone();
+    letter.event = Redaction::new(place, reveal)?.apply(letter.topic.as_str(), letter.event);
+    let letter = &letter;
     if format == Format::Json {
         return Ok(print::json_line(&LetterJson::new(letter))?);
     }

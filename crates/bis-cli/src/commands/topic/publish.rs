@@ -43,7 +43,8 @@ pub(crate) fn run(event: &Event, place: &Where, format: Format) -> Result<()> {
     let router = target::http(place)?;
     let envelope = if event.raw { None } else { Some(envelope(event, data.clone(), place)?) };
     let body = envelope.as_ref().map_or(data, Envelope::to_json);
-    router.publish(topic.as_str(), &body)?;
+    let key = envelope.as_ref().and_then(|envelope| envelope.key.as_deref());
+    router.publish(topic.as_str(), key, &body)?;
     let id = envelope.map(|envelope| envelope.id.to_string());
     match format {
         Format::Json => print::json_line(&json!({ "topic": topic.as_str(), "id": id, "bytes": body.len() }))?,

@@ -14,19 +14,32 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::format::Format;
 use crate::print::{self, BOLD, CYAN, plural};
+use crate::redaction::Redaction;
 use crate::router_client::TopicStats;
 use crate::target;
 
 /// How many events the router may send ahead of what was printed.
 const AHEAD: usize = 100;
 
-/// Prints events until Ctrl-C, or until there were `limit`.
-pub(crate) fn run(topic: &str, limit: Option<u64>, place: &Where, format: Format) -> Result<()> {
-    refuse_to_take(topic, &target::http(place)?.stats()?.topics)?;
+/// What to follow, and how to print it.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    /// The topic's name.
+    pub(crate) topic: String,
+    /// End after this many events.
+    pub(crate) limit: Option<u64>,
+    /// What to hide.
+    pub(crate) redaction: Redaction,
+    pub(crate) format: Format,
+}
+
+/// Prints events until Ctrl-C, or until there were as many as asked for.
+pub(crate) fn run(tail: Tail, place: &Where) -> Result<()> {
+    refuse_to_take(&tail.topic, &target::http(place)?.stats()?.topics)?;
     let address = target::tcp(place)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(follow(topic, limit, address, format))
+    runtime.block_on(follow(tail, address))
 }
 
 /// Subscribing to a topic that is not there would make it, and the user wait for ever. One that nobody subscribes to keeps
@@ -47,30 +60,30 @@ fn refuse_to_take(topic: &str, known: &[TopicStats]) -> Result<(), Failure> {
     .help("subscribe to it in the application first"))
 }
 
-async fn follow(topic: &str, limit: Option<u64>, address: String, format: Format) -> Result<()> {
+async fn follow(mut tail: Tail, address: String) -> Result<()> {
     let channel = format!("bis-tail-{}#ephemeral", std::process::id());
     let options = Options { client_id: "bis-tail".to_owned(), ..Options::new(address) };
-    let mut consumer = Consumer::start(options, Name::new(topic)?, Name::new(channel)?);
+    let mut consumer = Consumer::start(options, Name::new(tail.topic.as_str())?, Name::new(channel)?);
     let handle = consumer.handle();
     tokio::select! {
-        followed = print_all(&mut consumer, limit, format) => followed?,
+        followed = print_all(&mut consumer, &mut tail) => followed?,
         stopped = tokio::signal::ctrl_c() => stopped.context("cannot listen for Ctrl-C")?,
     }
     handle.close().await;
     Ok(())
 }
 
-async fn print_all(consumer: &mut Consumer, limit: Option<u64>, format: Format) -> Result<()> {
+async fn print_all(consumer: &mut Consumer, tail: &mut Tail) -> Result<()> {
     consumer.subscribed().await?;
-    if format == Format::Text {
+    if tail.format == Format::Text {
         anstream::eprintln!("{BOLD}following{BOLD:#} from now on; Ctrl-C ends");
     }
-    let mut left = limit.unwrap_or(u64::MAX);
+    let mut left = tail.limit.unwrap_or(u64::MAX);
     while left > 0 {
         let wanted = usize::try_from(left).unwrap_or(AHEAD).min(AHEAD);
         for delivery in consumer.receive(wanted).await? {
-            let envelope = read(&delivery);
-            match format {
+            let envelope = tail.redaction.apply(&tail.topic, read(&delivery));
+            match tail.format {
                 Format::Json => print::json_line(&EventJson::new(&envelope))?,
                 Format::Text => print::text(&line(&envelope)?)?,
             }

@@ -27,7 +27,8 @@ extern "C" fn stop(_number: i32) {
 
 fn main() {
     unsafe { signal(15, stop) };
-    assert_eq!(std::env::var("BIS_LISTEN_FD").as_deref(), Ok("3"));
+    assert_eq!(std::env::var("LISTEN_FDS").as_deref(), Ok("1"));
+    assert_eq!(std::env::var("LISTEN_PID"), Ok(std::process::id().to_string()));
     assert_eq!(std::env::var("BIS_READY_FD").as_deref(), Ok("4"));
     let config = fs::read_to_string(std::env::var("BIS_CONFIG").unwrap()).unwrap();
     assert!(config.contains("\"nsq\""), "{config}");

@@ -1,0 +1,265 @@
+//! Keeping sensitive fields off the terminal: which fields are sensitive stands in the application's source
+//! (`#[event(sensitive)]`), so the graph of the application in the folder decides.
+//!
+//! What nothing is known about is hidden as a whole. Only what is printed changes, never what is stored or replayed.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use anyhow::Result;
+use bis_core::Envelope;
+use bis_graph::{EventType, Graph};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::arguments::Where;
+use crate::check::check;
+use crate::print::BOLD_YELLOW;
+use crate::project::Project;
+
+/// What stands where something is hidden.
+const REDACTED: &str = "[redacted]";
+/// Data that nests deeper is hidden where it does.
+const MAX_DEPTH: usize = 64;
+
+/// What to hide of events before they are printed.
+#[derive(Debug)]
+pub(crate) struct Redaction {
+    rule: Rule,
+    /// Whether the user was told why everything of an event is hidden.
+    told: bool,
+}
+
+#[derive(Debug)]
+enum Rule {
+    /// The user asked for all of it.
+    Reveal,
+    /// What the application in the folder declares.
+    Application(Box<Graph>),
+    /// There is no application in the folder.
+    Unknown,
+}
+
+/// What is known of one event's type.
+enum Sensitive<'a> {
+    /// These fields, at any depth.
+    Fields(BTreeSet<&'a str>),
+    /// Nothing is known, or the fields have no names.
+    Everything,
+}
+
+impl Redaction {
+    /// Reads the application's source, unless everything is to be revealed.
+    pub(crate) fn new(place: &Where, reveal: bool) -> Result<Self> {
+        let rule = if reveal {
+            Rule::Reveal
+        } else if let Ok(project) = Project::find(&place.app) {
+            let graph = check(project.folder())?.analysis().graph.clone();
+            if graph.topics.is_empty() { Rule::Unknown } else { Rule::Application(Box::new(graph)) }
+        } else {
+            Rule::Unknown
+        };
+        Ok(Self { rule, told: false })
+    }
+
+    /// The event as it may be shown. The first one that is hidden as a whole is explained on stderr.
+    pub(crate) fn apply(&mut self, topic: &str, event: Envelope) -> Envelope {
+        let (shown, reason) = self.rule.shown(topic, event);
+        if let Some(reason) = reason
+            && !std::mem::replace(&mut self.told, true)
+        {
+            anstream::eprintln!(
+                "{BOLD_YELLOW}warning{BOLD_YELLOW:#}: {reason}, so data and keys are hidden; `--reveal` shows them"
+            );
+        }
+        shown
+    }
+}
+
+impl Rule {
+    fn shown(&self, topic: &str, mut event: Envelope) -> (Envelope, Option<String>) {
+        let graph = match self {
+            Self::Reveal => return (event, None),
+            Self::Application(graph) => graph,
+            Self::Unknown => {
+                hide(&mut event);
+                let reason =
+                    "which fields are sensitive is known only in the application's folder (`--app DIR`)";
+                return (event, Some(reason.to_owned()));
+            }
+        };
+        let types = types_of(graph, topic, &event.event_type);
+        if types.is_empty() {
+            hide(&mut event);
+            let reason = format!("the application here does not declare the events of `{topic}`");
+            return (event, Some(reason));
+        }
+        if let Some(key) = &mut event.key
+            && types.iter().any(|one| one.key.as_ref().is_some_and(|key| one.sensitive.contains(key)))
+        {
+            REDACTED.clone_into(key);
+        }
+        match Sensitive::of(&types) {
+            Sensitive::Fields(names) if names.is_empty() => {}
+            Sensitive::Fields(names) => {
+                let text = serde_json::from_slice::<&RawValue>(&event.data)
+                    .ok()
+                    .filter(|data| data.get().starts_with('{'))
+                    .map_or_else(hidden, |data| redacted(data, &names, MAX_DEPTH));
+                event.data = text.into_bytes().into();
+            }
+            Sensitive::Everything => event.data = hidden().into_bytes().into(),
+        }
+        (event, None)
+    }
+}
+
+impl<'a> Sensitive<'a> {
+    fn of(types: &[&'a EventType]) -> Self {
+        let names: BTreeSet<&str> = types.iter().flat_map(|one| &one.sensitive).map(String::as_str).collect();
+        // A tuple's field is named by its index, and stands in an array.
+        let is_index = |name: &&str| name.parse::<usize>().is_ok();
+        if names.iter().any(is_index) { Self::Everything } else { Self::Fields(names) }
+    }
+}
+
+/// The types that the event may be of: what its topic carries, and what has the name that its envelope says.
+fn types_of<'a>(graph: &'a Graph, topic: &str, name: &str) -> Vec<&'a EventType> {
+    let carried = graph.topic(topic).map_or("", |topic| &topic.event_path);
+    graph.events.iter().filter(|event| event.path == carried || event.name == name).collect()
+}
+
+fn hide(event: &mut Envelope) {
+    event.data = hidden().into_bytes().into();
+    if let Some(key) = &mut event.key {
+        REDACTED.clone_into(key);
+    }
+}
+
+/// What is hidden, as JSON.
+fn hidden() -> String {
+    format!("\"{REDACTED}\"")
+}
+
+/// The JSON with the values of these fields hidden; everything else stays byte for byte, but for white space.
+fn redacted(json: &RawValue, names: &BTreeSet<&str>, depth: usize) -> String {
+    let text = json.get();
+    if !text.starts_with(['{', '[']) {
+        return text.to_owned();
+    }
+    if depth == 0 {
+        return hidden();
+    }
+    let items: Option<Vec<String>> = if text.starts_with('[') {
+        let values: Option<Vec<&RawValue>> = serde_json::from_str(text).ok();
+        values.map(|values| values.iter().map(|value| redacted(value, names, depth - 1)).collect())
+    } else {
+        let fields: Option<Fields<'_>> = serde_json::from_str(text).ok();
+        fields.map(|Fields(fields)| {
+            let field = |(name, value): (String, &RawValue)| {
+                let is_sensitive = names.contains(name.as_str());
+                let value = if is_sensitive { hidden() } else { redacted(value, names, depth - 1) };
+                format!("{}:{value}", serde_json::Value::from(name))
+            };
+            fields.into_iter().map(field).collect()
+        })
+    };
+    let (open, close) = if text.starts_with('[') { ('[', ']') } else { ('{', '}') };
+    items.map_or_else(hidden, |items| format!("{open}{}{close}", items.join(",")))
+}
+
+/// An object's fields in their order, repeated ones included.
+struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> serde::Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use bis_core::EventId;
+
+    use super::*;
+
+    const TYPE: &str = r#"{"name":"OrderPlaced","path":"shop::OrderPlaced","key":"email","attributes":[],
+        "sensitive":["email"],"schema":true,"position":{"file":"src/lib.rs","line":1,"column":1,"end_line":1,"end_column":2}}"#;
+
+    fn rule(sensitive: &str) -> Rule {
+        let mut graph = Graph::empty("shop");
+        graph.events.push(serde_json::from_str(&TYPE.replace("[\"email\"]", sensitive)).unwrap());
+        Rule::Application(Box::new(graph))
+    }
+
+    /// What is shown of the data of an `OrderPlaced`.
+    #[track_caller]
+    fn check(rule: &Rule, event_type: &str, data: &str, expected: &str) -> Option<String> {
+        let data = data.as_bytes().to_vec().into();
+        let mut event = Envelope::new(EventId::generate(), "/t", event_type, SystemTime::now(), data);
+        event.key = Some("a@b.example".to_owned());
+        let (shown, reason) = rule.shown("orders", event);
+        assert_eq!(std::str::from_utf8(&shown.data).unwrap(), expected);
+        assert_eq!(shown.key.as_deref() == Some("a@b.example"), !expected.contains(REDACTED));
+        reason
+    }
+
+    #[test]
+    fn sensitive_fields_are_hidden_wherever_they_stand() {
+        let rule = rule(r#"["email"]"#);
+        let check =
+            |data: &str, expected: &str| assert!(self::check(&rule, "OrderPlaced", data, expected).is_none());
+        check(
+            r#"{"z":1.10, "\u0065mail":{"x":"y"},"email":2}"#,
+            r#"{"z":1.10,"email":"[redacted]","email":"[redacted]"}"#,
+        );
+        check(r#"{"Placed":[{"email":"a@b.example"},7]}"#, r#"{"Placed":[{"email":"[redacted]"},7]}"#);
+        for hidden in ["not json a@b.example", "[\"a@b.example\"]", "\"a@b.example\"", ""] {
+            check(hidden, "\"[redacted]\"");
+        }
+        let deep = format!("{{\"d\":{}1{}}}", "[".repeat(100), "]".repeat(100));
+        let expected = format!("{{\"d\":{}\"[redacted]\"{}}}", "[".repeat(63), "]".repeat(63));
+        check(&deep, &expected);
+    }
+
+    #[test]
+    fn fields_without_names_hide_the_whole() {
+        let rule = rule(r#"["0", "email"]"#);
+        check(&rule, "OrderPlaced", r#"{"Placed":["a@b.example"]}"#, "\"[redacted]\"");
+    }
+
+    #[test]
+    fn what_nothing_is_known_about_is_hidden_and_explained() {
+        let reason = check(&rule("[]"), "Other", "{}", "\"[redacted]\"").unwrap();
+        assert!(reason.contains("does not declare the events of `orders`"), "{reason}");
+        assert!(
+            check(&Rule::Unknown, "OrderPlaced", "{}", "\"[redacted]\"").unwrap().contains("`--app DIR`")
+        );
+    }
+
+    #[test]
+    fn the_rest_is_shown_as_it_is() {
+        assert!(check(&rule("[]"), "OrderPlaced", "{ \"a\": 1 }", "{ \"a\": 1 }").is_none());
+        assert!(check(&Rule::Reveal, "OrderPlaced", "bytes", "bytes").is_none());
+    }
+}
