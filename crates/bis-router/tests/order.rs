@@ -38,6 +38,22 @@ async fn messages_of_one_key_come_one_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_counts_over_http_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = support::start(folder.path()).await;
+    let mut consumer = Client::subscribe_ordered(router.tcp_address(), "orders", "ship", 10);
+    Client::connect_extended(router.tcp_address()).publish_keyed("orders", "a b", "1");
+    let answer = support::http(router.http_address(), "POST", "/pub?topic=orders&key=a%20b", b"2");
+    assert_eq!(answer, (200, "OK".into()));
+    let first = consumer.message();
+    assert_eq!(first.body, "1");
+    assert!(consumer.is_quiet(QUIET));
+    consumer.finish(&first);
+    assert_eq!(consumer.message().body, "2");
+    router.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_hold_nobody_up_who_did_not_ask_for_order() {
     let folder = tempfile::tempdir().unwrap();
     let router = support::start(folder.path()).await;

@@ -19,6 +19,7 @@ use serde_json::json;
 
 use super::stats::{self, Filter};
 use super::{Server, VERSION};
+use crate::journal::record;
 use crate::state::{MessageFacts, State, Ticket};
 
 /// The most messages that one peek shows, and what it shows unless asked.
@@ -141,7 +142,8 @@ async fn publish(
             now.plus(delay)
         }
     };
-    store(&server, &topic, &[&body], due).await
+    let key = arguments.get("key").map(|key| record::key_hash(key.as_bytes()));
+    store(&server, &topic, &[&body], &MessageFacts { due, key, ..MessageFacts::default() }).await
 }
 
 async fn multi_publish(
@@ -163,13 +165,12 @@ async fn multi_publish(
     if messages.iter().any(|message| message.len() > server.options.max_message_bytes) {
         return Err(ApiError(StatusCode::PAYLOAD_TOO_LARGE, "MSG_TOO_BIG".to_owned()));
     }
-    store(&server, &topic, &messages, Time::ZERO).await
+    store(&server, &topic, &messages, &MessageFacts::default()).await
 }
 
-async fn store(server: &Server, topic: &Name, messages: &[&[u8]], due: Time) -> Reply {
+async fn store(server: &Server, topic: &Name, messages: &[&[u8]], facts: &MessageFacts) -> Reply {
     let now = server.shared.clock.now();
-    let facts = MessageFacts { due, ..MessageFacts::default() };
-    let ticket = server.shared.lock().publish(topic, messages.iter().copied(), &facts, now);
+    let ticket = server.shared.lock().publish(topic, messages.iter().copied(), facts, now);
     let ticket = ticket.map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, reason.to_string()))?;
     decided(server, ticket).await?;
     Ok("OK".into_response())
