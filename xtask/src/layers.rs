@@ -40,7 +40,8 @@ fn compare(listed: &Arrows, actual: &Arrows) -> Vec<String> {
 
 /// Reads the page's block that is fenced as `arrows`: `from -> to, to` on each line.
 fn listed(page: &str) -> Result<Arrows> {
-    let (_, rest) = page.split_once("```arrows\n").context("ARCHITECTURE.md has no block fenced as `arrows`")?;
+    let (_, rest) =
+        page.split_once("```arrows\n").context("ARCHITECTURE.md has no block fenced as `arrows`")?;
     let (block, _) = rest.split_once("```").context("the block of arrows in ARCHITECTURE.md does not end")?;
     block
         .lines()
@@ -98,7 +99,10 @@ mod tests {
         arrows.get_mut("b").unwrap().insert("a".into());
         assert_eq!(
             compare(&listed(page).unwrap(), &arrows),
-            ["b depends on a, which ARCHITECTURE.md does not allow", "ARCHITECTURE.md lists b -> c, which is gone"]
+            [
+                "b depends on a, which ARCHITECTURE.md does not allow",
+                "ARCHITECTURE.md lists b -> c, which is gone"
+            ]
         );
     }
 }

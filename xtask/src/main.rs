@@ -2,6 +2,7 @@
 
 mod headers;
 mod layers;
+mod snippets;
 
 use std::{
     path::{Path, PathBuf},
@@ -13,7 +14,8 @@ use anyhow::{Context, Result, ensure};
 /// A check: what it is called, and what it finds wrong, one line each.
 type Check = (&'static str, fn(&Path) -> Result<Vec<String>>);
 
-const CHECKS: [Check; 2] = [("layers", layers::check), ("headers", headers::check)];
+const CHECKS: [Check; 3] =
+    [("layers", layers::check), ("headers", headers::check), ("snippets", snippets::check)];
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() != Some("tidy") {
@@ -50,8 +52,11 @@ fn root() -> PathBuf {
 
 /// What `program` prints when run in `root`.
 fn output(root: &Path, program: &str, args: &[&str]) -> Result<String> {
-    let output =
-        Command::new(program).args(args).current_dir(root).output().with_context(|| format!("run {program}"))?;
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(root)
+        .output()
+        .with_context(|| format!("run {program}"))?;
     ensure!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
 }
@@ -68,5 +73,10 @@ mod tests {
     #[test]
     fn every_file_says_what_it_owns() {
         assert_eq!(headers::check(&root()).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_the_readme_shows_is_compiled() {
+        assert_eq!(snippets::check(&root()).unwrap(), Vec::<String>::new());
     }
 }

@@ -28,6 +28,11 @@
 #[cfg(test)]
 extern crate self as bis;
 
+/// The README, so that its code is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
+
 pub mod config;
 pub mod prelude;
 pub mod time;

@@ -6,13 +6,14 @@ pub use inventory;
 pub use crate::{
     event::{NotScalar, scalar},
     http::{
-        EndpointContext, call_elsewhere, from_parts, from_request, probe, respond, route, split, unnamed_result,
+        EndpointContext, call_elsewhere, from_parts, from_request, probe, respond, route, split,
+        unnamed_result,
+    },
+    registry::{
+        Access, EndpointEntry, MountEntry, Position, ServiceEntry, SubscriptionEntry, batch, one, takes,
+        takes_batch,
     },
     testing::{TestOutcome, run_test},
-    registry::{
-        Access, EndpointEntry, MountEntry, Position, ServiceEntry, SubscriptionEntry, batch, one,
-        takes, takes_batch,
-    },
 };
 
 /// The app that `app!` makes.

@@ -4,13 +4,7 @@
 
 mod handler;
 
-use std::{
-    future::Future,
-    panic::Location,
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, panic::Location, pin::Pin, sync::Arc, time::Duration};
 
 use axum::routing::MethodRouter;
 use bis_core::{Envelope, Retention, RetryPolicy};

@@ -30,7 +30,7 @@ pub struct OrderPlaced {
 }
 
 /// Orders that were placed.
-pub static PLACED: Topic<OrderPlaced> = Topic::new("order-placed");
+pub static PLACED: Topic<OrderPlaced> = Topic::new("order-placed").ordered();
 
 /// What a customer sends to order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
