@@ -118,7 +118,13 @@ static PROGRESS: Mutex<Option<Progress>> = Mutex::new(None);
 
 impl Progress {
     fn new(first: &FlightDeparted) -> Self {
-        Self { replay: first.replay, seen: HashSet::new(), of: first.of, last: UNIX_EPOCH, totals: Totals::default() }
+        Self {
+            replay: first.replay,
+            seen: HashSet::new(),
+            of: first.of,
+            last: UNIX_EPOCH,
+            totals: Totals::default(),
+        }
     }
 
     /// Counts a departure; one that was counted before changes nothing.
@@ -149,7 +155,8 @@ impl Progress {
 #[api(GET, "/report", public)]
 async fn report() -> Result<Json<Report>> {
     let progress = progress();
-    let progress = progress.as_ref().ok_or_else(|| Error::not_found("nothing was replayed yet: POST /replay"))?;
+    let progress =
+        progress.as_ref().ok_or_else(|| Error::not_found("nothing was replayed yet: POST /replay"))?;
     Ok(Json(progress.report()))
 }
 
@@ -186,7 +193,13 @@ async fn add_up(departed: Vec<FlightDeparted>) -> Result<()> {
 /// Says how a replay went.
 fn announce(report: &Report) {
     let Totals { flights, cancelled, long_delays, .. } = report.totals;
-    tracing::info!(flights, cancelled, long_delays, events_per_second = report.events_per_second, "replay complete");
+    tracing::info!(
+        flights,
+        cancelled,
+        long_delays,
+        events_per_second = report.events_per_second,
+        "replay complete"
+    );
     for (airport, minutes) in &report.worst {
         tracing::info!("flights to {airport} arrive {minutes:.1} minutes late on average");
     }

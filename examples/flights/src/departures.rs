@@ -43,10 +43,8 @@ async fn replay() -> Result<Json<Replay>> {
     let flights = flight::read(&flight::path())?;
     let of = u32::try_from(flights.len())?;
     let replay = u64::try_from(bis::time::now().duration_since(UNIX_EPOCH)?.as_millis())?;
-    let events: Vec<FlightDeparted> = (0..of)
-        .zip(flights)
-        .map(|(number, flight)| FlightDeparted { replay, number, of, flight })
-        .collect();
+    let events: Vec<FlightDeparted> =
+        (0..of).zip(flights).map(|(number, flight)| FlightDeparted { replay, number, of, flight }).collect();
     for batch in events.chunks(BATCH) {
         for result in DEPARTED.publish_all(batch).await {
             result?;

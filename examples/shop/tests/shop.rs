@@ -30,7 +30,10 @@ async fn an_order_reaches_every_service(app: TestApp) -> Result<()> {
     let order: Order = app.get(&format!("/orders/{}", placed.order_id)).await?;
     assert_eq!(order.parcel.as_ref(), Some(&shipped[0].parcel));
     let letters: Vec<String> = app.get("/emails/ada@example.org").await?;
-    assert_eq!(letters, [format!("Your order {}", placed.order_id), format!("Your parcel {}", shipped[0].parcel)]);
+    assert_eq!(
+        letters,
+        [format!("Your order {}", placed.order_id), format!("Your parcel {}", shipped[0].parcel)]
+    );
     let cart: Vec<Item> = app.get("/carts/ada").await?;
     assert_eq!(cart, []);
     Ok(())
@@ -88,7 +91,8 @@ async fn what_is_popular_is_counted_in_batches(app: TestApp) -> Result<()> {
 
 #[bis::test(app = shop::app)]
 async fn an_empty_cart_cannot_be_ordered(app: TestApp) -> Result<()> {
-    let request = PlaceOrder { customer: "nil".into(), email: "nil@example.org".into(), country: "CH".into() };
+    let request =
+        PlaceOrder { customer: "nil".into(), email: "nil@example.org".into(), country: "CH".into() };
     let refused = app.post::<Order>("/orders", &request).await.unwrap_err();
     assert!(refused.to_string().contains("the cart is empty"), "{refused}");
     assert!(app.published(&orders::PLACED).is_empty());
