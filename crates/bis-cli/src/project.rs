@@ -1,11 +1,13 @@
 //! Where an application lives: the folder of the package that a command works on.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use crate::exit;
 use crate::failure::Failure;
+use crate::print;
 
 /// The package that a command works on.
 #[derive(Debug, Clone)]
@@ -23,7 +25,7 @@ impl Project {
         })?;
         let found = start.ancestors().find(|ancestor| ancestor.join("Cargo.toml").is_file());
         match found {
-            Some(found) if is_workspace_alone(found) => Ok(Self { folder: application_of(found) }),
+            Some(found) if is_workspace_alone(found) => Ok(Self { folder: application_of(found)? }),
             Some(found) => Ok(Self { folder: found.to_path_buf() }),
             None => Err(Failure::new(
                 exit::NOT_FOUND,
@@ -52,6 +54,19 @@ fn is_workspace_alone(folder: &Path) -> bool {
     has("[workspace") && !has("[package]")
 }
 
-fn application_of(workspace: &Path) -> PathBuf {
-    bis_analyzer::analyze(workspace, &bis_analyzer::Options::default()).package_dir
+fn application_of(workspace: &Path) -> Result<PathBuf> {
+    let analysis = bis_analyzer::analyze(workspace, &bis_analyzer::Options::default());
+    let several = analysis.diagnostics.iter().filter(|found| found.code == bis_graph::codes::MANY_APPS);
+    let places = several
+        .flat_map(|found| found.position.iter().chain(found.labels.iter().map(|label| &label.position)));
+    let folder_of = |file: &str| {
+        let file = workspace.join(file);
+        file.ancestors().find(|folder| folder.join("Cargo.toml").is_file()).map(print::path)
+    };
+    let candidates: BTreeSet<String> = places.filter_map(|place| folder_of(&place.file)).collect();
+    let Some(first) = candidates.first() else { return Ok(analysis.package_dir) };
+    let folders = candidates.iter().map(|folder| format!("`{folder}`")).collect::<Vec<_>>().join(", ");
+    Err(Failure::new(exit::USAGE, format!("the workspace has several applications: {folders}"))
+        .help(format!("name the folder of the one that you mean, such as `{first}`"))
+        .into())
 }

@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: arguments::Run) -> Result<ExitCode> {
 
 async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     let project = Project::find(&arguments.folder)?;
+    build::check_cargo()?;
     let state = StateFolder::of(project.folder(), arguments.namespace.as_deref())?;
     let claim = state.claim()?;
     if arguments.fresh {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit;
 use crate::failure::Failure;
+use crate::print;
 
 /// The folder of an application that runs without `--namespace`.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
@@ -78,8 +79,7 @@ impl StateFolder {
     /// Takes the right to run the application here; refused while another `bis run` has it.
     pub(crate) fn claim(&self) -> Result<Claim> {
         self.create()?;
-        let lock =
-            File::create(self.lock()).with_context(|| format!("cannot write `{}`", self.lock().display()))?;
+        let lock = File::create(self.lock()).map_err(|error| unusable("write", &self.lock(), &error))?;
         for attempt in 1.. {
             match lock.try_lock() {
                 Ok(()) => break,
@@ -114,11 +114,11 @@ impl StateFolder {
     }
 
     fn create(&self) -> Result<()> {
-        fs::create_dir_all(&self.path).with_context(|| format!("cannot make `{}`", self.path.display()))?;
+        fs::create_dir_all(&self.path).map_err(|error| unusable("make", &self.path, &error))?;
         if let Some(parent) = self.path.parent() {
             let ignore = parent.join(".gitignore");
             if !ignore.exists() {
-                fs::write(&ignore, "*\n").with_context(|| format!("cannot write `{}`", ignore.display()))?;
+                fs::write(&ignore, "*\n").map_err(|error| unusable("write", &ignore, &error))?;
             }
         }
         Ok(())
@@ -183,7 +183,7 @@ impl Claim {
         let bytes = serde_json::to_vec_pretty(value)?;
         fs::write(&draft, bytes)
             .and_then(|()| fs::rename(&draft, path))
-            .with_context(|| format!("cannot write `{}`", path.display()))
+            .map_err(|error| unusable("write", path, &error).into())
     }
 }
 
@@ -192,6 +192,13 @@ impl Drop for Claim {
         // Nothing to do when it fails: without the lock nobody believes the file.
         let _ = remove_file(&self.folder.addresses());
     }
+}
+
+fn unusable(verb: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::new(exit::SURROUNDINGS, format!("cannot {verb} `{}`: {error}", print::path(path))).help(
+        "`bis run` keeps its state in the folder `.bis` of the application: see that it can be written, and that the disk \
+         has room",
+    )
 }
 
 fn remove_file(path: &Path) -> Result<()> {

@@ -4,6 +4,7 @@
 //! Nothing here decides what a result means for the processes that run.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -16,6 +17,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::exit;
+use crate::failure::Failure;
 use crate::project::Project;
 use crate::run::event::{BuildId, Event};
 use crate::run::instance::this_program;
@@ -98,13 +101,32 @@ impl Build {
     }
 }
 
+/// Refuses when there is no cargo to build with.
+pub(crate) fn check_cargo() -> Result<(), Failure> {
+    let cargo = cargo();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = match Path::new(&cargo).components().count() {
+        1 => std::env::split_paths(&path).any(|folder| folder.join(&cargo).is_file()),
+        _ => Path::new(&cargo).is_file(),
+    };
+    if is_there {
+        return Ok(());
+    }
+    Err(Failure::new(exit::SURROUNDINGS, format!("cannot find `{}` to build with", cargo.to_string_lossy()))
+        .help("install Rust from https://rustup.rs, or put its folder on the PATH; `bis doctor` says what else is missing"))
+}
+
+/// The cargo that started this command, else the one on the PATH.
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
 fn command(project: &Project, options: &BuildOptions) -> Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(this_program());
     command
         .arg(crate::start::ARGUMENT)
         .arg(std::process::id().to_string())
-        .arg(cargo)
+        .arg(cargo())
         .args(["build", "--message-format", "json-render-diagnostics", "--manifest-path"])
         .arg(project.manifest())
         .current_dir(project.folder())

@@ -154,6 +154,36 @@ fn commands_on_an_application_that_does_not_run_say_so() {
 }
 
 #[test]
+fn a_run_that_cannot_begin_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let file = |name: &str, text: &str| {
+        fs::create_dir_all(path.join(name).parent().unwrap()).unwrap();
+        fs::write(path.join(name), text).unwrap();
+    };
+    for name in ["cart", "shop"] {
+        file(
+            &format!("two/{name}/Cargo.toml"),
+            &format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n[dependencies]\nbis = \"*\"\n"),
+        );
+        file(&format!("two/{name}/src/lib.rs"), "bis::service!(\"one\");\nbis::app!(services: [crate]);\n");
+        file(&format!("two/{name}/src/main.rs"), &format!("fn main() {{ {name}::app().main(); }}\n"));
+    }
+    file("two/Cargo.toml", "[workspace]\nmembers = [\"cart\", \"shop\"]\nresolver = \"3\"\n");
+    file("plain/Cargo.toml", "[package]\nname = \"plain\"\nedition = \"2024\"\n");
+    file("plain/src/main.rs", "fn main() {}\n");
+    file("stateless/.bis", "a file where a folder should be");
+    file("stateless/Cargo.toml", "[package]\nname = \"stateless\"\nedition = \"2024\"\n");
+    fs::create_dir(path.join("empty")).unwrap();
+    let run = |name: &str| transcript(path, &["run", name, "--port", "0", "--router-port", "0"]);
+    insta::assert_snapshot!([run("empty"), run("two"), run("plain"), run("stateless")].join("\n"));
+    let no_cargo =
+        bis().args(["run", "two/shop"]).env("CARGO", "no-cargo").current_dir(path).output().unwrap();
+    assert_eq!(no_cargo.status.code(), Some(3));
+    insta::assert_snapshot!("no_cargo", String::from_utf8(no_cargo.stderr).unwrap());
+}
+
+#[test]
 fn a_workspace_with_one_application_is_as_good_as_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     transcript(folder.path(), &["new", "shop"]);
