@@ -208,6 +208,8 @@ impl Committer {
     fn roll(&mut self) -> Result<(), Arc<str>> {
         let offsets: SegmentOffsets = self.shared.lock().log.active_offsets().clone();
         let now = self.shared.clock.now();
+        // What was answered must be durable before the seal: a sync that fails while sealing is tried again.
+        self.sync()?;
         self.writer.roll(&offsets, now.0).map_err(|error| reason(&error))?;
         let position = self.writer.position();
         self.shared.lock().log.rolled(position.segment, self.writer.file(), now.0);
