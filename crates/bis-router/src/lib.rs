@@ -30,5 +30,8 @@ mod state;
 
 pub use clock::{Clock, SystemClock};
 pub use journal::scan::Damage;
-pub use options::{Options, SyncMode, SyncModeError};
+pub use options::{
+    Auth, AuthMethod, AuthMethodError, ClientCertificates, Compression, Options, SyncMode, SyncModeError,
+    Tls, TlsRequired, TlsVersion, TlsWordError,
+};
 pub use service::{Failure, Handle, Router, ShutdownError, StartError};

@@ -7,6 +7,12 @@ use std::time::Duration;
 
 use bis_nsq::Limits;
 
+mod auth;
+mod tls;
+
+pub use auth::{Auth, AuthMethod, AuthMethodError};
+pub use tls::{ClientCertificates, Compression, Tls, TlsRequired, TlsVersion, TlsWordError};
+
 /// How to run a router. [`Options::new`] gives the defaults; change the fields that matter.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -32,6 +38,25 @@ pub struct Options {
     pub max_message_timeout: Duration,
     /// The longest delay of `REQ` and `DPUB`; 1 h in nsqd, 30 days here unless set, because delays are durable.
     pub max_requeue_delay: Duration,
+    /// The longest time between heartbeats that a client may ask for; 60 s unless set.
+    pub max_heartbeat_interval: Duration,
+    /// The largest output buffer that a client may ask for, in bytes; 64 KiB unless set.
+    pub max_output_buffer_bytes: usize,
+    /// The shortest wait in the output buffer that a client may ask for; 25 ms unless set.
+    pub min_output_buffer_timeout: Duration,
+    /// The longest wait in the output buffer that a client may ask for; 30 s unless set.
+    pub max_output_buffer_timeout: Duration,
+    /// The wait in the output buffer of clients that ask for none; 250 ms unless set. It is a bound: this router sends what
+    /// it has at once.
+    pub output_buffer_timeout: Duration,
+    /// How many consumers a channel takes; as many as come unless set.
+    pub max_channel_consumers: Option<usize>,
+    /// TLS; off unless a certificate is given.
+    pub tls: Tls,
+    /// Which compressions clients may ask for; all unless set.
+    pub compression: Compression,
+    /// Who judges clients' secrets; nobody unless set.
+    pub auth: Auth,
     /// The size at which a journal segment is sealed, in bytes; 64 MiB unless set, at most 1 GiB.
     pub segment_bytes: u64,
     /// How long what every channel has handled is kept; 7 days unless set.
@@ -55,6 +80,15 @@ impl Options {
             message_timeout: Limits::DEFAULT_MESSAGE_TIMEOUT,
             max_message_timeout: Limits::MAX_MESSAGE_TIMEOUT,
             max_requeue_delay: Duration::from_secs(30 * 24 * 60 * 60),
+            max_heartbeat_interval: Limits::MAX_HEARTBEAT,
+            max_output_buffer_bytes: Limits::MAX_OUTPUT_BUFFER_BYTES,
+            min_output_buffer_timeout: Limits::MIN_OUTPUT_BUFFER_TIMEOUT,
+            max_output_buffer_timeout: Limits::MAX_OUTPUT_BUFFER_TIMEOUT,
+            output_buffer_timeout: Limits::DEFAULT_OUTPUT_BUFFER_TIMEOUT,
+            max_channel_consumers: None,
+            tls: Tls::default(),
+            compression: Compression::default(),
+            auth: Auth::default(),
             segment_bytes: 64 * 1024 * 1024,
             retention: Duration::from_secs(7 * 24 * 60 * 60),
             retention_bytes: 10_000_000_000,
