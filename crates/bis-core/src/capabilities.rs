@@ -32,6 +32,11 @@ pub struct Capabilities {
     pub uncounted_release: bool,
     /// Whether events that wait can be looked at without consuming them.
     pub peek: bool,
+    /// Among how many of the latest events one that is published again under the same id is known and not delivered
+    /// again; `None` is not at all.
+    pub deduplication: Option<usize>,
+    /// Whether a subscription can be moved back to events that it has handled.
+    pub replay: bool,
     /// The longest delay of a publish and the longest wait for a retry; `None` is no limit.
     pub max_delay: Option<Duration>,
     /// Whether events that wait for their time survive a restart of the broker.
@@ -60,6 +65,8 @@ const IN_PROCESS: Capabilities = Capabilities {
     ordering: true,
     uncounted_release: true,
     peek: true,
+    deduplication: None,
+    replay: false,
     max_delay: None,
     durable_delay: false,
     max_lease: None,
@@ -74,6 +81,8 @@ const ROUTER: Capabilities = Capabilities {
     ordering: true,
     uncounted_release: true,
     peek: true,
+    deduplication: None,
+    replay: false,
     max_delay: Some(Duration::from_secs(30 * 24 * 60 * 60)),
     durable_delay: true,
     max_lease: Some(Duration::from_secs(15 * 60)),
@@ -88,6 +97,8 @@ const NSQD: Capabilities = Capabilities {
     ordering: false,
     uncounted_release: false,
     peek: false,
+    deduplication: None,
+    replay: false,
     max_delay: Some(Duration::from_secs(60 * 60)),
     durable_delay: false,
     max_lease: Some(Duration::from_secs(15 * 60)),

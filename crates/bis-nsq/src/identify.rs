@@ -17,6 +17,16 @@ pub const FEATURE_HEADERS: &str = "headers";
 /// [`Command::Subscribe`](crate::Command::Subscribe).
 pub const FEATURE_ORDERED: &str = "ordered";
 
+/// The feature whose server keeps an event once that is published again under its id (header `event` of
+/// [`Command::HeadedPublish`](crate::Command::HeadedPublish)), within [`Extension::dedup_window`].
+pub const FEATURE_DEDUP: &str = "dedup";
+
+/// The feature whose server moves a channel back to what it has handled, over HTTP.
+pub const FEATURE_REPLAY: &str = "replay";
+
+/// The feature whose server shows what waits in a channel, over HTTP.
+pub const FEATURE_PEEK: &str = "peek";
+
 /// The body of `IDENTIFY`. Numbers that are nought or absent mean the server's default; all times are in
 /// milliseconds. Fields that are not known here are ignored, as nsqd does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,20 +173,33 @@ pub struct Extension {
     pub version: u32,
     /// What is offered, such as [`FEATURE_RELEASE`]; empty in a client's question.
     pub features: Vec<String>,
+    /// The longest delay of a publish and wait of a `REQ`, in milliseconds; nought is not said.
+    #[serde(skip_serializing_if = "is_nought")]
+    pub max_delay: i64,
+    /// The largest message in bytes; nought is not said.
+    #[serde(skip_serializing_if = "is_nought")]
+    pub max_message_bytes: i64,
+    /// Among how many of the latest events [`FEATURE_DEDUP`] holds; nought is not said.
+    #[serde(skip_serializing_if = "is_nought")]
+    pub dedup_window: i64,
+}
+
+fn is_nought(number: &i64) -> bool {
+    *number == 0
 }
 
 impl Extension {
     /// A client's question.
     #[must_use]
     pub fn ask() -> Self {
-        Self { version: EXTENSION_VERSION, features: Vec::new() }
+        Self { version: EXTENSION_VERSION, ..Self::default() }
     }
 
     /// A server's offer.
     #[must_use]
     pub fn offer(features: &[&str]) -> Self {
         let features = features.iter().map(|feature| (*feature).to_owned()).collect();
-        Self { version: EXTENSION_VERSION, features }
+        Self { version: EXTENSION_VERSION, features, ..Self::default() }
     }
 }
 

@@ -43,7 +43,8 @@ pub use frame::{
 };
 pub use headers::Headers;
 pub use identify::{
-    EXTENSION_VERSION, Extension, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_RELEASE, Identify, IdentifyReply,
+    EXTENSION_VERSION, Extension, FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_PEEK,
+    FEATURE_RELEASE, FEATURE_REPLAY, Identify, IdentifyReply,
 };
 pub use limits::Limits;
 pub use message::{Message, MessageId};

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-pub(crate) use virtual_clock::{Patience, Step, VirtualClock};
+pub(crate) use virtual_clock::{Activity, Patience, Step, VirtualClock};
 
 use crate::{instance, scope::Scope};
 
@@ -84,7 +84,7 @@ impl Clock {
 
     /// Says that something runs which time must wait for, until the guard is dropped. `None` on the system's time, which
     /// waits for nobody.
-    pub(crate) fn begin(&self, what: impl FnOnce() -> String) -> Option<virtual_clock::Activity> {
+    pub(crate) fn begin(&self, what: impl FnOnce() -> String) -> Option<Activity> {
         match self {
             Self::System => None,
             Self::Virtual(clock) => Some(VirtualClock::begin(clock, what())),

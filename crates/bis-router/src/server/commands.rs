@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bis_broker::channel::Time;
 use bis_nsq::{
-    CLOSE_WAIT, Command, ErrorCode, Extension, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_RELEASE, Identify,
-    IdentifyReply, Limits, MessageId, Name, OK, ProtocolError,
+    CLOSE_WAIT, Command, ErrorCode, Extension, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_PEEK,
+    FEATURE_RELEASE, Identify, IdentifyReply, Limits, MessageId, Name, OK, ProtocolError,
 };
 use bytes::Bytes;
 
@@ -18,7 +18,7 @@ use crate::state::topic::{ClientInfo, DeliveryOrder};
 use crate::state::{MessageFacts, State};
 
 /// What is offered to clients that ask for Bis's extension.
-const FEATURES: &[&str] = &[FEATURE_RELEASE, FEATURE_HEADERS, FEATURE_ORDERED];
+const FEATURES: &[&str] = &[FEATURE_RELEASE, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_PEEK];
 
 /// nsqd's words for a message that the client does not hold.
 const NOT_IN_FLIGHT: &str = "ID not in flight";
@@ -190,8 +190,17 @@ impl Connection {
             output_buffer_timeout: granted(asked.output_buffer_timeout, default_timeout),
             topology_region: asked.topology_region.clone(),
             topology_zone: asked.topology_zone.clone(),
-            bis: asked.bis.as_ref().map(|_| Extension::offer(FEATURES)),
+            bis: asked.bis.as_ref().map(|_| self.offer()),
             ..IdentifyReply::default()
+        }
+    }
+
+    /// What is offered beyond NSQ, with the limits that nsqd's reply has no words for.
+    fn offer(&self) -> Extension {
+        Extension {
+            max_delay: to_millis(self.server.options.max_requeue_delay),
+            max_message_bytes: i64::try_from(self.server.options.max_message_bytes).unwrap_or(i64::MAX),
+            ..Extension::offer(FEATURES)
         }
     }
 

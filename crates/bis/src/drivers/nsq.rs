@@ -11,6 +11,7 @@
 //! to an ordered topic. So a process that only publishes, or replays, needs not know how a topic was declared, and a
 //! key on an unordered topic holds nobody up.
 
+mod capabilities;
 mod consumer;
 mod delivery;
 
@@ -25,10 +26,11 @@ use bis_broker::{
 };
 use bis_core::{BrokerKind, Capabilities, Namespace, SubscriptionName, TopicName, physical_name};
 use bis_nsq::{
-    Command, FEATURE_HEADERS, FEATURE_ORDERED, Headers, IdentifyReply, MAX_NAME_BYTES, Name,
+    Command, Headers, MAX_NAME_BYTES, Name,
     client::{self, ConsumerHandle, Order, Publisher},
 };
 
+use capabilities::capabilities;
 use consumer::NsqConsumer;
 
 /// How long closing waits for the broker to answer what is under way.
@@ -142,16 +144,6 @@ impl Nsq {
 
 /// The longest wait between two attempts to reach the broker.
 const RETRY_WAIT: Duration = Duration::from_secs(2);
-
-/// What a server can do, from what it said of itself.
-fn capabilities(server: &IdentifyReply) -> Capabilities {
-    if server.bis.is_none() {
-        return Capabilities::of(BrokerKind::Nsqd);
-    }
-    let router = Capabilities::of(BrokerKind::Router);
-    // A router of before has less to offer.
-    Capabilities { ordering: server.offers(FEATURE_HEADERS) && server.offers(FEATURE_ORDERED), ..router }
-}
 
 impl Broker for Nsq {
     /// The router's or nsqd's, once one has answered; before that nsqd's, which every NSQ server can do.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bis_broker::{Delivery, SettleError};
-use bis_core::format_duration;
+use bis_core::{Envelope, format_duration};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
 
@@ -25,17 +25,14 @@ use crate::{
     Error,
     registry::{ErasedHandler, HandlerFuture, Incoming},
     scope::Scope,
-    time::{Clock, Purpose},
+    time::{Activity, Clock, Purpose},
 };
 
 /// Handles one delivery and settles it. The slot is free again afterwards.
 pub(super) async fn run(shared: Arc<Shared>, mut delivery: Delivery, slot: Option<OwnedSemaphorePermit>) {
     let Shared { instance, subscription } = &*shared;
     let activity = instance.clock.begin(|| subscription.to_string());
-    let mut scope = Scope::continuing(delivery.envelope.trace.as_ref());
-    scope.cause = Some(delivery.envelope.id.clone());
-    scope.service = Some(subscription.service);
-    scope.activity = activity.as_ref().map(|activity| activity.id());
+    let scope = scope(subscription, Some(&delivery.envelope), activity.as_ref());
     let span = span(subscription, &delivery, &scope);
     let handled = async {
         let outcome = if !delivery.envelope.is_for(&subscription.name) {
@@ -51,6 +48,20 @@ pub(super) async fn run(shared: Arc<Shared>, mut delivery: Delivery, slot: Optio
     };
     scope.run(handled).instrument(span).await;
     drop((activity, slot));
+}
+
+/// What surrounds a run that `first` began: a batch continues the trace of its first event.
+pub(super) fn scope(
+    subscription: &Subscription,
+    first: Option<&Envelope>,
+    activity: Option<&Activity>,
+) -> Scope {
+    Scope {
+        cause: first.map(|envelope| envelope.id.clone()),
+        service: Some(subscription.service),
+        activity: activity.map(Activity::id),
+        ..Scope::continuing(first.and_then(|envelope| envelope.trace.as_ref()))
+    }
 }
 
 fn call(handler: &ErasedHandler, incoming: Incoming) -> Result<HandlerFuture, Error> {

@@ -14,7 +14,6 @@ use super::{
 use crate::{
     Error,
     registry::{BatchCall, ErasedHandler, Incoming},
-    scope::Scope,
     time::{Clock, Purpose},
 };
 
@@ -55,11 +54,8 @@ pub(super) async fn collect(
 pub(super) async fn run(shared: Arc<Shared>, deliveries: Vec<Delivery>, slot: OwnedSemaphorePermit) {
     let Shared { instance, subscription } = &*shared;
     let activity = instance.clock.begin(|| subscription.to_string());
-    let first = deliveries.first().map(|delivery| delivery.envelope.clone());
-    let mut scope = Scope::continuing(first.as_ref().and_then(|envelope| envelope.trace.as_ref()));
-    scope.cause = first.map(|envelope| envelope.id.clone());
-    scope.service = Some(subscription.service);
-    scope.activity = activity.as_ref().map(|activity| activity.id());
+    let first = deliveries.first().map(|delivery| &*delivery.envelope);
+    let scope = attempt::scope(subscription, first, activity.as_ref());
     let span = tracing::debug_span!(
         "deliver",
         "otel.kind" = "consumer",
