@@ -187,23 +187,28 @@ impl Channel {
     /// Hands the next message to a consumer, in flight until `until`; `None` when there is nothing for it now.
     ///
     /// New messages come in the topic's order. Messages that came back take turns with new ones, so that neither a
-    /// backlog nor a message that fails again and again keeps the other waiting.
-    pub fn next(
+    /// backlog nor a message that fails again and again keeps the other waiting. The facts of what is handed out were
+    /// asked for in the same call.
+    ///
+    /// # Errors
+    /// The source's: nothing was handed out, and the same message comes again at the next call.
+    pub fn next<S: Source>(
         &mut self,
-        source: &mut impl Source,
+        source: &mut S,
         consumer: ConsumerId,
         now: Time,
         until: Time,
-    ) -> Option<Handout> {
+    ) -> Result<Option<Handout>, S::Error> {
         if self.paused {
-            return None;
+            return Ok(None);
         }
         self.tick(now);
-        let sequence = if self.last_from_ready {
-            self.take_new(source, now).or_else(|| self.take_ready())?
-        } else {
-            self.take_ready().or_else(|| self.take_new(source, now))?
-        };
+        let mut taken =
+            if self.last_from_ready { self.take_new(source, now)? } else { self.take_ready(source)? };
+        if taken.is_none() {
+            taken = if self.last_from_ready { self.take_ready(source)? } else { self.take_new(source, now)? };
+        }
+        let Some(sequence) = taken else { return Ok(None) };
         let held = self.held.get_mut(&sequence).expect("a taken message is held");
         held.attempts = held.attempts.saturating_add(1);
         held.state = State::InFlight { consumer, delivered: now, until };
@@ -211,7 +216,7 @@ impl Channel {
         self.leases.insert((until, sequence));
         *self.in_flight_by.entry(consumer).or_default() += 1;
         self.counters.handed_out += 1;
-        Some(Handout { sequence, attempt })
+        Ok(Some(Handout { sequence, attempt }))
     }
 
     /// The consumer is done with the message; it never comes again.
@@ -352,7 +357,16 @@ impl Channel {
     }
 
     /// Up to `limit` unfinished messages after the sequence `after`, in order; consumes nothing.
-    pub fn peek(&self, source: &mut impl Source, after: Option<u64>, limit: usize, now: Time) -> Vec<Peeked> {
+    ///
+    /// # Errors
+    /// The source's.
+    pub fn peek<S: Source>(
+        &self,
+        source: &mut S,
+        after: Option<u64>,
+        limit: usize,
+        now: Time,
+    ) -> Result<Vec<Peeked>, S::Error> {
         let mut sequence = after.map_or(self.floor, |after| after.saturating_add(1).max(self.floor));
         let mut peeked = Vec::new();
         while sequence < self.end && peeked.len() < limit {
@@ -360,12 +374,12 @@ impl Channel {
                 sequence = end;
                 continue;
             }
-            if let Some(found) = self.peek_one(source, sequence, now) {
+            if let Some(found) = self.peek_one(source, sequence, now)? {
                 peeked.push(found);
             }
             sequence += 1;
         }
-        peeked
+        Ok(peeked)
     }
 
     /// The lease of a message in flight.
@@ -434,38 +448,51 @@ impl Channel {
         self.lease(sequence).filter(|lease| lease.consumer == consumer).ok_or(NotInFlight { sequence })
     }
 
-    fn peek_one(&self, source: &mut impl Source, sequence: u64, now: Time) -> Option<Peeked> {
+    fn peek_one<S: Source>(
+        &self,
+        source: &mut S,
+        sequence: u64,
+        now: Time,
+    ) -> Result<Option<Peeked>, S::Error> {
         if let Some(held) = self.held.get(&sequence) {
             let standing = match held.state {
                 State::InFlight { consumer, .. } => Standing::InFlight { consumer },
                 State::Deferred { due } => Standing::Deferred { due },
                 State::Ready { .. } | State::Parked { .. } => Standing::Ready,
             };
-            return Some(Peeked { sequence, attempts: held.attempts, standing });
+            return Ok(Some(Peeked { sequence, attempts: held.attempts, standing }));
         }
-        let facts = source.facts(sequence)?;
+        let Some(facts) = source.facts(sequence)? else { return Ok(None) };
         let recalled = self.recalled.get(&sequence);
         let due = recalled.map_or(facts.due, |recalled| recalled.due.max(facts.due));
         let standing = if due > now { Standing::Deferred { due } } else { Standing::Ready };
-        Some(Peeked { sequence, attempts: recalled.map_or(0, |recalled| recalled.attempts), standing })
+        let attempts = recalled.map_or(0, |recalled| recalled.attempts);
+        Ok(Some(Peeked { sequence, attempts, standing }))
     }
 
     /// The message that has been ready again for longest.
-    fn take_ready(&mut self) -> Option<u64> {
-        let (_, sequence) = self.ready.pop_first()?;
-        self.last_from_ready = true;
-        Some(sequence)
+    fn take_ready<S: Source>(&mut self, source: &mut S) -> Result<Option<u64>, S::Error> {
+        while let Some((&ticket, &sequence)) = self.ready.first_key_value() {
+            if source.facts(sequence)?.is_none() {
+                self.remove(sequence);
+                continue;
+            }
+            self.ready.remove(&ticket);
+            self.last_from_ready = true;
+            return Ok(Some(sequence));
+        }
+        Ok(None)
     }
 
     /// Moves the cursor to the next message that can go out now, and past it. What cannot go yet becomes held.
-    fn take_new(&mut self, source: &mut impl Source, now: Time) -> Option<u64> {
+    fn take_new<S: Source>(&mut self, source: &mut S, now: Time) -> Result<Option<u64>, S::Error> {
         while self.cursor < self.end && self.held.len() < self.limits.held {
             let sequence = self.cursor;
             if let Some(end) = self.finished.end_of(sequence) {
                 self.cursor = end;
                 continue;
             }
-            let Some(facts) = source.facts(sequence) else {
+            let Some(facts) = source.facts(sequence)? else {
                 self.remove(sequence);
                 self.cursor = self.cursor.max(sequence + 1);
                 continue;
@@ -484,10 +511,10 @@ impl Channel {
             if let Some(ticket) = self.enter(sequence, due, now) {
                 self.ready.remove(&ticket);
                 self.last_from_ready = false;
-                return Some(sequence);
+                return Ok(Some(sequence));
             }
         }
-        None
+        Ok(None)
     }
 
     /// Places a held message that is in no queue: behind its key, in the deferred, or ready with the ticket returned.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bis_broker::channel::{
@@ -29,8 +30,10 @@ impl Store {
 }
 
 impl Source for Store {
-    fn facts(&mut self, sequence: u64) -> Option<Facts> {
-        self.0[usize::try_from(sequence).unwrap()]
+    type Error = Infallible;
+
+    fn facts(&mut self, sequence: u64) -> Result<Option<Facts>, Infallible> {
+        Ok(self.0[usize::try_from(sequence).unwrap()])
     }
 }
 
@@ -46,7 +49,7 @@ fn channel(store: &Store) -> Channel {
 
 /// The next handout at a time, with a lease of a minute.
 fn next(channel: &mut Channel, store: &mut Store, consumer: ConsumerId, now: u64) -> Option<(u64, u32)> {
-    let handout = channel.next(store, consumer, at(now), at(now + 60));
+    let handout = channel.next(store, consumer, at(now), at(now + 60)).unwrap();
     handout.map(|Handout { sequence, attempt }| (sequence, attempt))
 }
 
@@ -200,7 +203,7 @@ fn peeking_consumes_nothing_and_idle_messages_finish_by_sequence() {
     channel.retry(1, A, at(10), at(1)).unwrap();
     assert_eq!(channel.finish_idle(0), Err(FinishIdleError::InFlight(0)));
     assert_eq!(channel.finish_idle(5), Err(FinishIdleError::NotFound(5)));
-    let peeked = channel.peek(&mut store, None, 10, at(1));
+    let peeked = channel.peek(&mut store, None, 10, at(1)).unwrap();
     let shown: Vec<_> = peeked.iter().map(|peeked| (peeked.sequence, peeked.standing)).collect();
     let expected = [
         (0, Standing::InFlight { consumer: A }),
@@ -212,7 +215,8 @@ fn peeking_consumes_nothing_and_idle_messages_finish_by_sequence() {
     channel.finish_idle(4).unwrap();
     channel.finish_idle(1).unwrap();
     assert_eq!(channel.finish_idle(4), Err(FinishIdleError::NotFound(4)));
-    let after: Vec<_> = channel.peek(&mut store, Some(0), 10, at(1)).iter().map(|at| at.sequence).collect();
+    let after: Vec<_> =
+        channel.peek(&mut store, Some(0), 10, at(1)).unwrap().iter().map(|at| at.sequence).collect();
     assert_eq!(after, [2]);
     assert_eq!(next(&mut channel, &mut store, A, 20), Some((2, 1)));
     assert_eq!(next(&mut channel, &mut store, A, 20), None);

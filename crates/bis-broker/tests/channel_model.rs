@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use bis_broker::channel::{Channel, ConsumerId, Facts, Limits, Source, Standing, Time};
 
@@ -26,8 +27,10 @@ impl Random {
 struct Store(Vec<Option<Facts>>);
 
 impl Source for Store {
-    fn facts(&mut self, sequence: u64) -> Option<Facts> {
-        self.0[usize::try_from(sequence).unwrap()]
+    type Error = Infallible;
+
+    fn facts(&mut self, sequence: u64) -> Result<Option<Facts>, Infallible> {
+        Ok(self.0[usize::try_from(sequence).unwrap()])
     }
 }
 
@@ -83,7 +86,8 @@ impl Run {
 
     fn hand_out(&mut self, consumer: u64) {
         let until = self.now + LEASE;
-        let handout = self.channel.next(&mut self.store, ConsumerId(consumer), Time(self.now), Time(until));
+        let handout =
+            self.channel.next(&mut self.store, ConsumerId(consumer), Time(self.now), Time(until)).unwrap();
         self.model.settle(self.now);
         let Some(handout) = handout else {
             if !self.keyed {
@@ -198,7 +202,7 @@ impl Run {
     fn compare(&mut self) {
         self.channel.tick(Time(self.now));
         self.model.settle(self.now);
-        let peeked = self.channel.peek(&mut self.store, None, usize::MAX, Time(self.now));
+        let peeked = self.channel.peek(&mut self.store, None, usize::MAX, Time(self.now)).unwrap();
         let seen: Vec<(u64, u32)> = peeked.iter().map(|peeked| (peeked.sequence, peeked.attempts)).collect();
         let expected: Vec<(u64, u32)> =
             self.model.0.iter().map(|(sequence, (_, attempts))| (*sequence, *attempts)).collect();

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::journal::disk::Disk;
+use crate::journal::fetch::{Fetched, Missing};
 use crate::journal::footer::SegmentOffsets;
 use crate::journal::writer::{Writer, segment_name};
 use crate::options::SyncMode;
@@ -77,6 +78,21 @@ impl Shared {
         let failed = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
         // The sender is in `self`, so that it is there as long as anybody waits.
         failed.unwrap_or_else(|| "the router is gone".into())
+    }
+
+    /// Reads what the log lacks, without the lock. A failure is counted and reported.
+    ///
+    /// # Errors
+    /// The disk's. The message is where it was; try again after a while.
+    pub(crate) async fn fetch(&self, missing: Missing) -> io::Result<Fetched> {
+        let segment = missing.segment;
+        let read = tokio::task::spawn_blocking(move || missing.read()).await;
+        let read = read.map_err(io::Error::other).flatten();
+        if let Err(error) = &read {
+            let now = self.clock.now();
+            self.lock().log.read_failed(segment, error, now.0);
+        }
+        read
     }
 
     /// Waits until the ticket is decided.
@@ -210,9 +226,9 @@ impl Committer {
         let now = self.shared.clock.now();
         // What was answered must be durable before the seal: a sync that fails while sealing is tried again.
         self.sync()?;
-        self.writer.roll(&offsets, now.0).map_err(|error| reason(&error))?;
+        let bytes = self.writer.roll(&offsets, now.0).map_err(|error| reason(&error))?;
         let position = self.writer.position();
-        self.shared.lock().log.rolled(position.segment, self.writer.file(), now.0);
+        self.shared.lock().log.rolled(bytes, position.segment, self.writer.file(), now.0);
         if let Err(error) = self.checkpoint() {
             tracing::warn!(%error, "no checkpoint was written; the next start reads more of the journal");
             self.checkpoint_due = true;

@@ -57,6 +57,7 @@
 pub(crate) mod batch;
 pub(crate) mod checkpoint;
 pub mod disk;
+pub(crate) mod fetch;
 pub(crate) mod footer;
 pub(crate) mod log;
 pub(crate) mod record;

@@ -19,9 +19,15 @@ pub struct Facts {
 
 /// The topic's store, as far as a channel looks into it.
 pub trait Source {
+    /// Why the facts cannot be had now: they must be read from a disk first, for one.
+    type Error;
+
     /// The facts of a stored message, or `None` when it is gone (expired, or set aside as damaged): the channel then
     /// counts it as finished.
-    fn facts(&mut self, sequence: u64) -> Option<Facts>;
+    ///
+    /// # Errors
+    /// When it cannot be told now; the channel stays as it was for this message, and asks for it again.
+    fn facts(&mut self, sequence: u64) -> Result<Option<Facts>, Self::Error>;
 }
 
 /// Bounds on what a channel holds.

@@ -15,7 +15,7 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::journal::disk::DiskFile;
 use crate::state::MessageFacts;
-use crate::state::delivery::{Round, Subscription};
+use crate::state::delivery::{Peek, PeekPage, Round, Subscription};
 use crate::state::restore;
 use crate::state::topic::{ClientInfo, DeliveryOrder};
 
@@ -262,11 +262,20 @@ impl Router {
         self.flush()
     }
 
+    fn deliver(&self, subscription: &Subscription, out: &mut BytesMut) -> Round {
+        let round = self.state().deliver(subscription, Time(1), out);
+        assert!(!matches!(round, Round::Gone));
+        round
+    }
+
     /// Hands out what the consumer is ready for: sequence and body.
     fn receive(&mut self) -> Vec<(u64, String)> {
         let Some(subscription) = self.subscription.clone() else { return Vec::new() };
         let mut out = BytesMut::new();
-        assert!(self.state().deliver(&subscription, Time(1), &mut out) != Round::Gone);
+        while let Round::Missing(missing) = self.deliver(&subscription, &mut out) {
+            let fetched = missing.read().unwrap();
+            self.state().log.supply(fetched);
+        }
         let mut received = Vec::new();
         while let Some(Frame::Message(message)) = decode_frame(&mut out, 1 << 20).unwrap() {
             let body = String::from_utf8(message.body.to_vec()).unwrap();
@@ -279,9 +288,12 @@ impl Router {
     fn unfinished(&self) -> BTreeSet<String> {
         let mut state = self.state();
         let Some(topic) = state.names.get("orders").copied() else { return BTreeSet::new() };
-        let found = state.peek(topic, &name("ship"), None, 100_000, Time(1));
-        let (messages, _) = found.unwrap_or_default();
-        messages.iter().map(|message| String::from_utf8(message.body.to_vec()).unwrap()).collect()
+        let mut page = PeekPage::new(None, 100_000);
+        while let Some(Peek::Missing(missing)) = state.peek(topic, &name("ship"), &mut page, Time(1)) {
+            let fetched = missing.read().unwrap();
+            state.log.supply(fetched);
+        }
+        page.messages.iter().map(|message| String::from_utf8(message.body.clone()).unwrap()).collect()
     }
 }
 

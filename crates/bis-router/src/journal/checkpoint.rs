@@ -10,7 +10,7 @@ use bis_broker::channel::Snapshot;
 use serde::{Deserialize, Serialize};
 
 use super::disk::Disk;
-use super::log::read_whole;
+use super::fetch::read_whole;
 use super::record::{read_u32, read_u64};
 use super::writer::Position;
 

@@ -1,23 +1,31 @@
 //! The reading half: from a topic's sequence to the record's bytes.
 //!
-//! The newest batches are kept in memory as they were written; older bytes are read in chunks, of which few are kept.
-//! Bytes from the disk are checked before use. It knows nothing of channels.
+//! The newest batches are kept in memory as they were written; of older bytes, few chunks are kept. It never does I/O: it
+//! says what is [`Missing`], and is given what was read. Bytes from the disk are checked before use. It knows nothing of
+//! channels.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::disk::DiskFile;
-use super::footer::{self, Offsets, SegmentOffsets};
-use super::record::{self, RECORD_HEADER};
-use super::scan;
+use super::fetch::{Fetched, Missing};
+use super::footer::SegmentOffsets;
+use super::record;
+use super::scan::Damage;
 
+/// The newest bytes that are kept as they were written; at least one batch.
 const RECENT_BYTES: usize = 16 * 1024 * 1024;
-const CHUNK_BYTES: usize = 256 * 1024;
-const CHUNKS: usize = 16;
-const LOADED_SEGMENTS: usize = 4;
+/// The bytes that are kept of what was read; at least one chunk.
+const CHUNK_CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// How many sealed segments' indexes are kept; 4 bytes a message each.
+const LOADED_SEGMENTS: usize = 8;
+/// How many places of damage are remembered, so that each is reported once.
+const REMEMBERED_DAMAGE: usize = 65_536;
+/// How long a segment that cannot be read is not reported again.
+const READ_ERROR_PAUSE_NS: u64 = 60_000_000_000;
 
 /// A sealed segment, as far as it is always in memory.
 pub(crate) struct Sealed {
@@ -36,13 +44,21 @@ pub(crate) struct Log {
     runs: HashMap<u32, BTreeMap<u64, u64>>,
     active: u64,
     active_file: Arc<dyn DiskFile>,
+    /// Where the active segment's committed bytes end.
+    active_end: u64,
     active_offsets: SegmentOffsets,
-    loaded: VecDeque<(u64, SegmentOffsets)>,
+    loaded: VecDeque<(u64, Arc<SegmentOffsets>)>,
     recent: VecDeque<(u64, u64, Bytes)>,
     recent_bytes: usize,
     chunks: VecDeque<(u64, u64, Bytes)>,
+    chunk_bytes: usize,
     last: Option<(u32, u64, Bytes)>,
     damaged: u64,
+    /// Damage that was reported: segment and offset.
+    reported: BTreeSet<(u64, u64)>,
+    read_errors: u64,
+    /// When a segment's read errors were reported last; nanoseconds since 1970.
+    unreadable: HashMap<u64, u64>,
 }
 
 impl Log {
@@ -52,13 +68,18 @@ impl Log {
             runs: HashMap::new(),
             active,
             active_file,
+            active_end: 0,
             active_offsets: SegmentOffsets::new(),
             loaded: VecDeque::new(),
             recent: VecDeque::new(),
             recent_bytes: 0,
             chunks: VecDeque::new(),
+            chunk_bytes: 0,
             last: None,
             damaged: 0,
+            reported: BTreeSet::new(),
+            read_errors: 0,
+            unreadable: HashMap::new(),
         }
     }
 
@@ -67,10 +88,10 @@ impl Log {
         &mut self,
         segment: u64,
         file: Arc<dyn DiskFile>,
+        bytes: u64,
         offsets: &SegmentOffsets,
         sealed: u64,
     ) {
-        let bytes = file.length().unwrap_or(0);
         let topics: HashMap<u32, (u64, u64)> =
             offsets.iter().map(|(topic, offsets)| (*topic, (offsets.first, offsets.end()))).collect();
         for (topic, (first, _)) in &topics {
@@ -84,13 +105,14 @@ impl Log {
         &self.active_offsets
     }
 
-    /// The active segment is sealed, and `next` is active.
-    pub(crate) fn rolled(&mut self, next: u64, file: Arc<dyn DiskFile>, now: u64) {
+    /// The active segment is sealed and has so many bytes, and `next` is active.
+    pub(crate) fn rolled(&mut self, bytes: u64, next: u64, file: Arc<dyn DiskFile>, now: u64) {
         let offsets = std::mem::take(&mut self.active_offsets);
         let sealed_file = std::mem::replace(&mut self.active_file, file);
         let sealed = std::mem::replace(&mut self.active, next);
-        self.add_sealed(sealed, sealed_file, &offsets, now);
-        self.keep_loaded(sealed, offsets);
+        self.active_end = 0;
+        self.add_sealed(sealed, sealed_file, bytes, &offsets, now);
+        self.keep_loaded(sealed, Arc::new(offsets));
     }
 
     /// Notes a message of the active segment.
@@ -102,6 +124,7 @@ impl Log {
     /// Keeps a batch that was just written at hand.
     pub(crate) fn keep_recent(&mut self, segment: u64, offset: u64, records: Bytes) {
         self.recent_bytes += records.len();
+        self.active_end = offset + records.len() as u64;
         self.recent.push_back((segment, offset, records));
         while self.recent_bytes > RECENT_BYTES && self.recent.len() > 1 {
             if let Some((_, _, records)) = self.recent.pop_front() {
@@ -110,20 +133,70 @@ impl Log {
         }
     }
 
-    /// The record of a message, or `None` when it is gone or damaged.
-    pub(crate) fn record(&mut self, topic: u32, sequence: u64) -> Option<Bytes> {
+    /// The record of a message; `None` when it is gone or damaged.
+    ///
+    /// # Errors
+    /// What must be read and given to [`Log::supply`] first.
+    pub(crate) fn record(&mut self, topic: u32, sequence: u64) -> Result<Option<Bytes>, Missing> {
         if let Some((last_topic, last_sequence, record)) = &self.last
             && (*last_topic, *last_sequence) == (topic, sequence)
         {
-            return Some(record.clone());
+            return Ok(Some(record.clone()));
         }
-        let (segment, offset) = self.locate(topic, sequence)?;
+        let Some((segment, offset)) = self.locate(topic, sequence)? else { return Ok(None) };
         let record = match self.recent_record(segment, offset) {
             Some(record) => record,
-            None => self.stored_record(segment, offset, topic, sequence)?,
+            None => match self.stored_record(segment, offset) {
+                Some(Stored::Intact(record)) => record,
+                Some(Stored::Damaged { bytes }) => {
+                    self.report(&Damage { segment, offset, bytes });
+                    return Ok(None);
+                }
+                None => return Err(self.missing(segment, topic, sequence, Some(offset))),
+            },
         };
         self.last = Some((topic, sequence, record.clone()));
-        Some(record)
+        Ok(Some(record))
+    }
+
+    /// Takes what was read for [`Log::record`]. It stays at least until the lock is given up.
+    pub(crate) fn supply(&mut self, fetched: Fetched) {
+        let segment = fetched.segment;
+        if segment != self.active && !self.sealed.contains_key(&segment) {
+            return;
+        }
+        if let Some((offsets, damage)) = fetched.index {
+            damage.iter().for_each(|damage| self.report(damage));
+            self.keep_loaded(segment, offsets);
+        }
+        if let Some((offset, bytes)) = fetched.chunk {
+            self.chunk_bytes += bytes.len();
+            self.chunks.push_back((segment, offset, bytes));
+            while self.chunk_bytes > CHUNK_CACHE_BYTES && self.chunks.len() > 1 {
+                if let Some((_, _, bytes)) = self.chunks.pop_front() {
+                    self.chunk_bytes -= bytes.len();
+                }
+            }
+        }
+    }
+
+    /// What was missing could not be read. It is reported, though not again and again.
+    pub(crate) fn read_failed(&mut self, segment: u64, error: &io::Error, now: u64) {
+        self.read_errors += 1;
+        let last = self.unreadable.get(&segment);
+        if last.is_none_or(|last| now.abs_diff(*last) >= READ_ERROR_PAUSE_NS) {
+            self.unreadable.insert(segment, now);
+            tracing::error!(
+                segment,
+                %error,
+                "a segment of the journal cannot be read; its messages wait, and reading is tried again every second"
+            );
+        }
+    }
+
+    /// How many reads have failed since the start.
+    pub(crate) fn read_errors(&self) -> u64 {
+        self.read_errors
     }
 
     /// The sealed segments, oldest first.
@@ -142,6 +215,9 @@ impl Log {
         }
         self.loaded.retain(|(loaded, _)| *loaded != segment);
         self.chunks.retain(|(chunk, _, _)| *chunk != segment);
+        self.chunk_bytes = self.chunks.iter().map(|(_, _, bytes)| bytes.len()).sum();
+        self.unreadable.remove(&segment);
+        self.reported.retain(|(reported, _)| *reported != segment);
     }
 
     /// A topic is gone.
@@ -152,13 +228,15 @@ impl Log {
     }
 
     /// Takes over what recovery found in the active segment.
-    pub(crate) fn restore_active(&mut self, topic: u32, offsets: Offsets) {
-        self.active_offsets.insert(topic, offsets);
+    pub(crate) fn restore_active(&mut self, offsets: SegmentOffsets, end: u64) {
+        self.active_offsets = offsets;
+        self.active_end = end;
     }
 
     /// The segment that recovery took for the active one is sealed: begin with another.
     pub(crate) fn restart(&mut self, active: u64, file: Arc<dyn DiskFile>) {
         self.active = active;
+        self.active_end = 0;
         self.active_file = file;
     }
 
@@ -173,9 +251,18 @@ impl Log {
         self.damaged
     }
 
-    /// Counts damage that recovery found.
-    pub(crate) fn count_damage(&mut self, count: u64) {
-        self.damaged += count;
+    /// Reports and counts damage, once.
+    pub(crate) fn report(&mut self, damage: &Damage) {
+        let Damage { segment, offset, bytes } = *damage;
+        if self.reported.contains(&(segment, offset)) {
+            return;
+        }
+        if self.reported.len() >= REMEMBERED_DAMAGE {
+            self.reported.pop_first();
+        }
+        self.reported.insert((segment, offset));
+        self.damaged += 1;
+        tracing::error!(segment, offset, bytes, "damaged bytes in the journal; what they held is set aside");
     }
 
     /// Bytes on the disk in sealed segments.
@@ -183,37 +270,31 @@ impl Log {
         self.sealed.values().map(|sealed| sealed.bytes).sum()
     }
 
-    fn locate(&mut self, topic: u32, sequence: u64) -> Option<(u64, u64)> {
+    fn locate(&mut self, topic: u32, sequence: u64) -> Result<Option<(u64, u64)>, Missing> {
         if let Some(offsets) = self.active_offsets.get(&topic)
             && sequence >= offsets.first
         {
-            return offsets.get(sequence).map(|offset| (self.active, u64::from(offset)));
+            return Ok(offsets.get(sequence).map(|offset| (self.active, u64::from(offset))));
         }
-        let (_, segment) = self.runs.get(&topic)?.range(..=sequence).next_back()?;
-        let segment = *segment;
-        let offsets = self.load(segment)?.get(&topic)?;
-        offsets.get(sequence).map(|offset| (segment, u64::from(offset)))
+        let run = self.runs.get(&topic).and_then(|runs| runs.range(..=sequence).next_back());
+        let Some((_, &segment)) = run else { return Ok(None) };
+        let Some((_, index)) = self.loaded.iter().rev().find(|(loaded, _)| *loaded == segment) else {
+            return Err(self.missing(segment, topic, sequence, None));
+        };
+        let offset = index.get(&topic).and_then(|offsets| offsets.get(sequence));
+        Ok(offset.map(|offset| (segment, u64::from(offset))))
     }
 
-    fn load(&mut self, segment: u64) -> Option<&SegmentOffsets> {
-        if let Some(at) = self.loaded.iter().position(|(loaded, _)| *loaded == segment) {
-            return Some(&self.loaded[at].1);
-        }
-        let file = Arc::clone(&self.sealed.get(&segment)?.file);
-        match read_offsets(&*file, segment) {
-            Ok(offsets) => {
-                self.keep_loaded(segment, offsets);
-                self.loaded.back().map(|(_, offsets)| offsets)
-            }
-            Err(error) => {
-                tracing::error!(segment, %error, "a segment cannot be read; its messages are set aside");
-                self.damaged += 1;
-                None
-            }
-        }
+    fn missing(&self, segment: u64, topic: u32, sequence: u64, offset: Option<u64>) -> Missing {
+        let (file, end) = match self.sealed.get(&segment) {
+            Some(sealed) => (&sealed.file, sealed.bytes),
+            None => (&self.active_file, self.active_end),
+        };
+        Missing { segment, topic, sequence, file: Arc::clone(file), offset, end }
     }
 
-    fn keep_loaded(&mut self, segment: u64, offsets: SegmentOffsets) {
+    fn keep_loaded(&mut self, segment: u64, offsets: Arc<SegmentOffsets>) {
+        self.loaded.retain(|(loaded, _)| *loaded != segment);
         if self.loaded.len() >= LOADED_SEGMENTS {
             self.loaded.pop_front();
         }
@@ -231,90 +312,31 @@ impl Log {
         Some(records.slice(from..from + length))
     }
 
-    fn stored_record(&mut self, segment: u64, offset: u64, topic: u32, sequence: u64) -> Option<Bytes> {
-        let found = self.chunk_record(segment, offset);
-        let problem = match found {
-            Ok(Some(record)) if record::is_intact(&record, segment) => return Some(record),
-            Ok(_) => "its checksum does not hold".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        tracing::error!(segment, offset, topic, sequence, problem, "a damaged record is set aside");
-        self.damaged += 1;
+    /// The record in the chunks at hand; `None` when it must be read first.
+    fn stored_record(&self, segment: u64, offset: u64) -> Option<Stored> {
+        for (at, start, bytes) in self.chunks.iter().rev() {
+            if *at != segment || offset < *start {
+                continue;
+            }
+            let Some(rest) = usize::try_from(offset - start).ok().and_then(|from| bytes.get(from..)) else {
+                continue;
+            };
+            match record::length_at(rest) {
+                Some(length) if record::is_intact(&rest[..length], segment) => {
+                    return Some(Stored::Intact(bytes.slice_ref(&rest[..length])));
+                }
+                Some(length) => return Some(Stored::Damaged { bytes: length as u64 }),
+                // A chunk that was read for this very record has all of it: its length is what does not hold.
+                None if offset == *start => return Some(Stored::Damaged { bytes: rest.len() as u64 }),
+                None => {}
+            }
+        }
         None
     }
-
-    fn chunk_record(&mut self, segment: u64, offset: u64) -> io::Result<Option<Bytes>> {
-        for (at, start, bytes) in &self.chunks {
-            if *at == segment
-                && let Some(from) = offset.checked_sub(*start).and_then(|from| usize::try_from(from).ok())
-                && let Some(length) = bytes.get(from..).and_then(record::length_at)
-            {
-                return Ok(Some(bytes.slice(from..from + length)));
-            }
-        }
-        let file = if segment == self.active {
-            Arc::clone(&self.active_file)
-        } else {
-            let sealed = self.sealed.get(&segment).ok_or(io::ErrorKind::NotFound)?;
-            Arc::clone(&sealed.file)
-        };
-        let mut bytes = read_up_to(&*file, offset, CHUNK_BYTES)?;
-        if bytes.len() < RECORD_HEADER {
-            return Ok(None);
-        }
-        let length = record::read_u32(&bytes, 0) as usize;
-        if length > bytes.len() {
-            bytes = read_up_to(&*file, offset, length)?;
-        }
-        let bytes = Bytes::from(bytes);
-        let Some(length) = record::length_at(&bytes) else { return Ok(None) };
-        let record = bytes.slice(..length);
-        // The tail of the active segment still grows: a chunk of it would go stale, so only sealed ones are kept.
-        if segment != self.active {
-            if self.chunks.len() >= CHUNKS {
-                self.chunks.pop_front();
-            }
-            self.chunks.push_back((segment, offset, bytes));
-        }
-        Ok(Some(record))
-    }
 }
 
-/// The offsets of a segment's messages: from its footers, or by scanning it.
-pub(crate) fn read_offsets(file: &dyn DiskFile, segment: u64) -> io::Result<SegmentOffsets> {
-    if let Some(offsets) = footer::read(file, segment)? {
-        return Ok(offsets);
-    }
-    let bytes = read_whole(file)?;
-    let mut offsets = SegmentOffsets::new();
-    let scanned = scan::scan(segment, &bytes, bytes.len() as u64, |record, offset| {
-        if let (Some(header), Ok(offset)) = (record::header(record), u32::try_from(offset))
-            && header.kind == record::Kind::Message
-        {
-            let entry: &mut Offsets = offsets.entry(header.topic).or_default();
-            entry.push(header.sequence, offset);
-        }
-    });
-    for damage in scanned.damage {
-        tracing::error!(
-            segment,
-            offset = damage.offset,
-            bytes = damage.bytes,
-            "damaged bytes in the journal"
-        );
-    }
-    Ok(offsets)
-}
-
-/// A file's bytes.
-pub(crate) fn read_whole(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
-    let length = usize::try_from(file.length()?).map_err(io::Error::other)?;
-    read_up_to(file, 0, length)
-}
-
-fn read_up_to(file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length];
-    let read = file.read_at(&mut bytes, offset)?;
-    bytes.truncate(read);
-    Ok(bytes)
+/// A record that was read.
+enum Stored {
+    Intact(Bytes),
+    Damaged { bytes: u64 },
 }

@@ -112,19 +112,21 @@ impl Writer {
         Ok(())
     }
 
-    /// Seals the segment with its footers and begins the next one. After an error it may be called again.
-    pub(crate) fn roll(&mut self, offsets: &SegmentOffsets, now: u64) -> io::Result<()> {
+    /// Seals the segment with its footers and begins the next one; returns the sealed one's length in bytes. After an
+    /// error it may be called again.
+    pub(crate) fn roll(&mut self, offsets: &SegmentOffsets, now: u64) -> io::Result<u64> {
         let mut buffer = vec![0; BATCH_HEADER];
         footer::append(&mut buffer, offsets);
         let at = self.position.offset;
         self.put(&mut buffer, at)?;
         let trailer_at = batch::aligned(at + buffer.len() as u64);
         self.file.write_at(&footer::trailer(self.position.segment, at), trailer_at)?;
-        self.file.set_length(trailer_at + TRAILER as u64)?;
+        let length = trailer_at + TRAILER as u64;
+        self.file.set_length(length)?;
         self.file.sync()?;
         let (segment, next_batch) = (self.position.segment + 1, self.position.next_batch + 1);
         *self = Self::create(Arc::clone(&self.disk), segment, next_batch, self.segment_bytes, now)?;
-        Ok(())
+        Ok(length)
     }
 
     fn put(&mut self, buffer: &mut [u8], at: u64) -> io::Result<()> {

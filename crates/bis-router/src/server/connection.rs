@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bis_broker::BoxFuture;
 use bis_nsq::{
     Command, HEARTBEAT, Limits, MAGIC_V2, OK, ProtocolError, decode_command, encode_error, encode_response,
 };
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Server, unix_seconds};
+use crate::journal::fetch::Fetched;
 use crate::state::Ticket;
 use crate::state::delivery::{Round, Subscription};
 use crate::state::topic::ClientInfo;
@@ -33,6 +35,8 @@ const MAX_UNSENT: usize = 512 * 1024;
 const COMMANDS_AT_ONCE: usize = 512;
 /// How long a stopping router waits for a client to finish what it has.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long nothing is delivered after the journal could not be read.
+const READ_PAUSE: Duration = Duration::from_secs(1);
 /// The size of one read, in bytes.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -78,6 +82,12 @@ pub(super) struct Connection {
     /// The subscription's `OK` is sent.
     started: bool,
     deadline: Option<Instant>,
+    /// What is being read because the log lacked it.
+    fetching: Option<BoxFuture<'static, io::Result<Fetched>>>,
+    /// What was read, for the next round.
+    fetched: Option<Fetched>,
+    /// Reading failed: nothing is delivered before.
+    read_again: Option<Instant>,
 }
 
 /// Serves one client until it goes, misbehaves, or the router stops.
@@ -112,6 +122,9 @@ pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, remote: Socket
         look: false,
         started: false,
         deadline: None,
+        fetching: None,
+        fetched: None,
+        read_again: None,
         server,
     };
     if let Err(error) = connection.run(stream).await {
@@ -152,7 +165,13 @@ impl Connection {
                 && self.pending_bytes < MAX_PENDING_BYTES
                 && self.unsent.len() < MAX_UNSENT;
             let silence = self.heartbeat.filter(|_| may_read).map(|interval| last_read + 2 * interval);
-            let timer = [next_heartbeat, silence, self.deadline].into_iter().flatten().min();
+            // Who already has a reason to look waits for something else: room, or the end of a pause.
+            let again = if self.look {
+                self.read_again.filter(|again| *again > Instant::now())
+            } else {
+                self.deadline
+            };
+            let timer = [next_heartbeat, silence, again].into_iter().flatten().min();
             self.received.reserve(READ_BYTES);
             tokio::select! {
                 read = reader.read_buf(&mut self.received), if may_read => {
@@ -171,6 +190,10 @@ impl Connection {
                 }
                 changed = progress.changed(), if !self.answers.is_empty() => {
                     changed.map_err(io::Error::other)?;
+                }
+                read = fetched(&mut self.fetching), if self.fetching.is_some() => {
+                    self.fetching = None;
+                    self.take_fetched(read);
                 }
                 () = self.wake.notified(), if self.subscription.is_some() => self.look = true,
                 () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
@@ -287,8 +310,22 @@ impl Connection {
         }
     }
 
+    /// Delivery goes on with what was read, or after a pause when it could not be.
+    fn take_fetched(&mut self, read: io::Result<Fetched>) {
+        self.look = true;
+        match read {
+            Ok(fetched) => self.fetched = Some(fetched),
+            Err(_) => self.read_again = Some(Instant::now() + READ_PAUSE),
+        }
+    }
+
     fn deliver(&mut self) {
-        let may_deliver = self.look && self.started && self.stage == Stage::Subscribed && !self.ending;
+        let may_deliver = self.look
+            && self.started
+            && self.stage == Stage::Subscribed
+            && !self.ending
+            && self.fetching.is_none()
+            && self.read_again.is_none_or(|again| again <= Instant::now());
         if !may_deliver || self.unsent.len() >= MAX_UNSENT {
             return;
         }
@@ -296,20 +333,36 @@ impl Connection {
         let shared = &self.server.shared;
         let now = shared.clock.now();
         let mut state = shared.lock();
+        if let Some(fetched) = self.fetched.take() {
+            state.log.supply(fetched);
+        }
         let round = state.deliver(subscription, now, &mut self.unsent);
         let is_dirty = state.is_dirty();
         drop(state);
         if is_dirty {
             shared.kick();
         }
-        self.look = round == Round::More;
+        self.look = matches!(round, Round::More);
         self.deadline = None;
+        self.read_again = None;
         match round {
             Round::Gone => self.ending = true,
             Round::More => {}
+            Round::Missing(missing) => {
+                let shared = Arc::clone(&self.server.shared);
+                self.fetching = Some(Box::pin(async move { shared.fetch(missing).await }));
+            }
             Round::Done { deadline } => {
                 self.deadline = deadline.map(|deadline| Instant::now() + deadline.since(now));
             }
         }
+    }
+}
+
+/// Waits for what is being read; for ever when nothing is.
+async fn fetched(fetching: &mut Option<BoxFuture<'static, io::Result<Fetched>>>) -> io::Result<Fetched> {
+    match fetching {
+        Some(fetching) => fetching.await,
+        None => std::future::pending().await,
     }
 }

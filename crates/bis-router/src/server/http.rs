@@ -20,6 +20,7 @@ use serde_json::json;
 use super::stats::{self, Filter};
 use super::{Server, VERSION};
 use crate::journal::record;
+use crate::state::delivery::{Peek, PeekPage};
 use crate::state::{MessageFacts, State, Ticket};
 
 /// The most messages that one peek shows, and what it shows unless asked.
@@ -240,15 +241,30 @@ async fn peek(Extract(server): Extract<Arc<Server>>, Query(arguments): Arguments
     let limit = number("limit", "INVALID_LIMIT")?;
     let after = number("after", "INVALID_AFTER")?;
     let limit = limit.map_or(DEFAULT_PEEK, |limit| usize::try_from(limit).unwrap_or(MAX_PEEK).min(MAX_PEEK));
-    let now = server.shared.clock.now();
-    let found = {
-        let mut state = server.shared.lock();
-        let topic = state.names.get(topic.as_str()).copied();
-        let topic = topic.ok_or_else(|| missing("TOPIC_NOT_FOUND"))?;
-        state.peek(topic, &channel, after, limit, now)
+    let mut page = PeekPage::new(after, limit);
+    let mut fetched = None;
+    let more = loop {
+        let lacks = {
+            let now = server.shared.clock.now();
+            let mut state = server.shared.lock();
+            if let Some(fetched) = fetched.take() {
+                state.log.supply(fetched);
+            }
+            let topic = state.names.get(topic.as_str()).copied();
+            let topic = topic.ok_or_else(|| missing("TOPIC_NOT_FOUND"))?;
+            match state.peek(topic, &channel, &mut page, now) {
+                None => return Err(missing("CHANNEL_NOT_FOUND")),
+                Some(Peek::Done { more }) => break more,
+                Some(Peek::Missing(lacks)) => lacks,
+            }
+        };
+        let read = server.shared.fetch(lacks).await;
+        let failed =
+            |error| ApiError(StatusCode::SERVICE_UNAVAILABLE, format!("the journal cannot be read: {error}"));
+        fetched = Some(read.map_err(failed)?);
     };
-    let (messages, more) = found.ok_or_else(|| missing("CHANNEL_NOT_FOUND"))?;
-    let messages: Vec<_> = messages
+    let messages: Vec<_> = page
+        .messages
         .iter()
         .map(|message| {
             let state = match message.peeked.standing {

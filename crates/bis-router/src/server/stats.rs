@@ -31,6 +31,7 @@ pub(super) fn stats(server: &Server, state: &State, filter: &Filter<'_>) -> Valu
         "producers": [],
         "bis": {
             "damaged_records": state.log.damaged(),
+            "read_errors": state.log.read_errors(),
             "sealed_bytes": state.log.sealed_bytes(),
         },
     })

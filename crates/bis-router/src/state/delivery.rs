@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use bis_broker::channel::{ConsumerId, Facts, FinishIdleError, NotInFlight, Peeked, Source, Time};
 use bis_nsq::{MessageId, Name, encode_message};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::sync::Notify;
 
 use super::State;
 use super::topic::{ChannelState, ClientInfo, Consumer, DeliveryOrder};
+use crate::journal::fetch::Missing;
 use crate::journal::log::Log;
 use crate::journal::record::{self, RECORD_HEADER};
 
 /// The most bytes of messages that one round of delivery hands to a connection.
 const ROUND_BYTES: usize = 256 * 1024;
+/// The most bytes of messages that one peek shows; at least one message.
+pub(crate) const PEEK_BYTES: usize = 4 * 1024 * 1024;
 
 /// One connection's subscription.
 #[derive(Debug, Clone)]
@@ -28,7 +31,7 @@ pub(crate) struct Subscription {
 }
 
 /// The outcome of a round of delivery.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Round {
     /// The channel or topic was deleted: the connection must close.
     Gone,
@@ -39,6 +42,9 @@ pub(crate) enum Round {
     },
     /// The round's bytes are used up; there may be more.
     More,
+    /// The next message is not in memory: read this without the lock, give it to the log, and deliver under the same
+    /// lock.
+    Missing(Missing),
 }
 
 /// The messages of one topic in the log, as one channel sees them: without keys when nobody asked for order.
@@ -49,9 +55,13 @@ struct TopicSource<'a> {
 }
 
 impl Source for TopicSource<'_> {
-    fn facts(&mut self, sequence: u64) -> Option<Facts> {
-        let header = record::header(&self.log.record(self.topic, sequence)?)?;
-        Some(Facts { due: Time(header.due), key: header.key.filter(|_| self.order == DeliveryOrder::ByKey) })
+    type Error = Missing;
+
+    fn facts(&mut self, sequence: u64) -> Result<Option<Facts>, Missing> {
+        let record = self.log.record(self.topic, sequence)?;
+        let header = record.as_deref().and_then(record::header);
+        let by_key = self.order == DeliveryOrder::ByKey;
+        Ok(header.map(|header| Facts { due: Time(header.due), key: header.key.filter(|_| by_key) }))
     }
 }
 
@@ -59,7 +69,34 @@ impl Source for TopicSource<'_> {
 pub(crate) struct PeekedMessage {
     pub(crate) peeked: Peeked,
     pub(crate) published: u64,
-    pub(crate) body: Bytes,
+    /// A copy: a part of what was read would keep all of it in memory.
+    pub(crate) body: Vec<u8>,
+}
+
+/// As far as a peek came without reading.
+pub(crate) enum Peek {
+    /// All that was asked for.
+    Done {
+        /// Whether there are further messages.
+        more: bool,
+    },
+    /// Read this without the lock, give it to the log, and peek again with the same page.
+    Missing(Missing),
+}
+
+/// What a peek has found. It is filled in several turns when messages must be read.
+pub(crate) struct PeekPage {
+    pub(crate) messages: Vec<PeekedMessage>,
+    after: Option<u64>,
+    limit: usize,
+    bytes: usize,
+}
+
+impl PeekPage {
+    /// For up to `limit` messages after a sequence, and at most [`PEEK_BYTES`] of bodies.
+    pub(crate) fn new(after: Option<u64>, limit: usize) -> Self {
+        Self { messages: Vec::new(), after, limit, bytes: 0 }
+    }
 }
 
 impl State {
@@ -124,18 +161,17 @@ impl State {
             if out.len() - start > ROUND_BYTES {
                 break Round::More;
             }
-            let Some(handout) = machine.next(&mut source, id, now, until) else {
-                break Round::Done { deadline: machine.next_deadline() };
+            let handout = match machine.next(&mut source, id, now, until) {
+                Ok(Some(handout)) => handout,
+                Ok(None) => break Round::Done { deadline: machine.next_deadline() },
+                Err(missing) => break Round::Missing(missing),
             };
             handed_out = true;
-            let record = source.log.record(subscription.topic, handout.sequence);
+            // The machine has just asked for its facts, so that the record is at hand.
+            let record = source.log.record(subscription.topic, handout.sequence).ok().flatten();
             let Some((record, header)) =
                 record.and_then(|record| record::header(&record).map(|header| (record, header)))
             else {
-                // Damaged: it was reported when it was read, and nobody can have it.
-                if machine.finish(handout.sequence, id).is_ok() {
-                    operations.finished(handout.sequence);
-                }
                 continue;
             };
             operations.attempts(handout.sequence, handout.attempt, Time::ZERO);
@@ -221,31 +257,44 @@ impl State {
         channel.machine.touch(sequence, subscription.consumer, until)
     }
 
-    /// Up to `limit` unfinished messages after a sequence, with their bodies, and whether there are more. `None` when
-    /// there is no such channel.
+    /// Adds unfinished messages with their bodies to the page, as far as they are in memory. `None` when there is no such
+    /// channel.
     pub(crate) fn peek(
         &mut self,
         topic: u32,
         channel: &Name,
-        after: Option<u64>,
-        limit: usize,
+        page: &mut PeekPage,
         now: Time,
-    ) -> Option<(Vec<PeekedMessage>, bool)> {
+    ) -> Option<Peek> {
         let State { topics, log, .. } = self;
         let channel = topics.get_mut(&topic)?.channels.get_mut(channel.as_str())?;
         channel.machine.tick(now);
         let mut source = TopicSource { log, topic, order: channel.order };
-        let mut peeked = channel.machine.peek(&mut source, after, limit.saturating_add(1), now);
-        let more = peeked.len() > limit;
-        peeked.truncate(limit);
-        let mut messages = Vec::with_capacity(peeked.len());
-        for peeked in peeked {
-            let Some(record) = source.log.record(topic, peeked.sequence) else { continue };
-            let Some(header) = record::header(&record) else { continue };
-            let body = record.slice(RECORD_HEADER..);
-            messages.push(PeekedMessage { peeked, published: header.published, body });
+        loop {
+            let found = match channel.machine.peek(&mut source, page.after, 1, now) {
+                Ok(found) => found.into_iter().next(),
+                Err(missing) => return Some(Peek::Missing(missing)),
+            };
+            let Some(peeked) = found else { return Some(Peek::Done { more: false }) };
+            if page.messages.len() >= page.limit {
+                return Some(Peek::Done { more: true });
+            }
+            let record = match source.log.record(topic, peeked.sequence) {
+                Ok(record) => record,
+                Err(missing) => return Some(Peek::Missing(missing)),
+            };
+            if let Some((record, header)) =
+                record.and_then(|record| record::header(&record).map(|header| (record, header)))
+            {
+                let body = record[RECORD_HEADER..].to_vec();
+                if page.bytes + body.len() > PEEK_BYTES && !page.messages.is_empty() {
+                    return Some(Peek::Done { more: true });
+                }
+                page.bytes += body.len();
+                page.messages.push(PeekedMessage { peeked, published: header.published, body });
+            }
+            page.after = Some(peeked.sequence);
         }
-        Some((messages, more))
     }
 
     /// Finishes a message that no consumer has.

@@ -11,8 +11,9 @@ use super::operations;
 use super::topic::{ChannelState, Topic};
 use crate::journal::checkpoint::{Checkpoint, TopicPoint};
 use crate::journal::disk::Disk;
+use crate::journal::fetch::read_whole;
 use crate::journal::footer::{self, SegmentOffsets};
-use crate::journal::log::{Log, read_whole};
+use crate::journal::log::Log;
 use crate::journal::record::{self, Header, Kind, RECORD_HEADER, read_u32};
 use crate::journal::scan::{self, Damage};
 use crate::journal::writer::{Position, Writer, segment_name, segment_of};
@@ -51,7 +52,8 @@ pub(crate) fn restore(disk: &Arc<dyn Disk>, segment_bytes: u64, now: Time) -> io
         let file = disk.open(&segment_name(segment))?;
         let footers = footer::read(&*file, segment)?;
         if let Some(offsets) = footers.as_ref().filter(|_| segment < checkpoint.segment) {
-            state.log.add_sealed(segment, file, offsets, now.0);
+            let bytes = file.length()?;
+            state.log.add_sealed(segment, file, bytes, offsets, now.0);
             continue;
         }
         let known_durable = match segment.cmp(&checkpoint.segment) {
@@ -76,12 +78,10 @@ pub(crate) fn restore(disk: &Arc<dyn Disk>, segment_bytes: u64, now: Time) -> io
         end.next_batch = end.next_batch.max(found.next_batch);
         if segment == newest && footers.is_none() {
             end.offset = found.end;
-            for (topic, found) in offsets {
-                state.log.restore_active(topic, found);
-            }
+            state.log.restore_active(offsets, found.end);
         } else {
             is_sealed |= segment == newest;
-            state.log.add_sealed(segment, file, &offsets, now.0);
+            state.log.add_sealed(segment, file, bytes.len() as u64, &offsets, now.0);
         }
     }
     let writer = if is_sealed {
@@ -92,11 +92,7 @@ pub(crate) fn restore(disk: &Arc<dyn Disk>, segment_bytes: u64, now: Time) -> io
     } else {
         Writer::resume(Arc::clone(disk), end, segment_bytes, now.0)?
     };
-    state.log.count_damage(damage.len() as u64);
-    for found in &damage {
-        let (segment, offset, bytes) = (found.segment, found.offset, found.bytes);
-        tracing::error!(segment, offset, bytes, "damaged bytes in the journal; what they held is set aside");
-    }
+    damage.iter().for_each(|found| state.log.report(found));
     state.finish_restore();
     Ok(Restored { state, writer, damage })
 }

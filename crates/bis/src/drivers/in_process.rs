@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    convert::Infallible,
     fmt,
     hash::{BuildHasher, RandomState},
     num::NonZeroUsize,
@@ -93,9 +94,11 @@ struct View<'a> {
 }
 
 impl Source for View<'_> {
-    fn facts(&mut self, sequence: u64) -> Option<Facts> {
-        let stored = self.log.get(sequence)?;
-        Some(Facts { due: stored.due, key: stored.key.filter(|_| self.ordered) })
+    type Error = Infallible;
+
+    fn facts(&mut self, sequence: u64) -> Result<Option<Facts>, Infallible> {
+        let facts = |stored: &Stored| Facts { due: stored.due, key: stored.key.filter(|_| self.ordered) };
+        Ok(self.log.get(sequence).map(facts))
     }
 }
 
@@ -319,7 +322,8 @@ impl InProcessConsumer {
         let mut deliveries = Vec::new();
         while deliveries.len() < max.get() {
             let mut view = View { log, ordered: subscribed.ordered };
-            let Some(handout) = subscribed.channel.next(&mut view, self.held.id, now, NEVER) else { break };
+            let Ok(handout) = subscribed.channel.next(&mut view, self.held.id, now, NEVER);
+            let Some(handout) = handout else { break };
             let stored = log.get(handout.sequence).expect("a channel hands out what the log holds");
             deliveries.push(Delivery {
                 envelope: stored.envelope.clone(),
