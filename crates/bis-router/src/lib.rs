@@ -31,7 +31,7 @@ mod state;
 pub use clock::{Clock, SystemClock};
 pub use journal::scan::Damage;
 pub use options::{
-    Auth, AuthMethod, AuthMethodError, ClientCertificates, Compression, Options, SyncMode, SyncModeError,
-    Tls, TlsRequired, TlsVersion, TlsWordError,
+    Auth, AuthMethod, AuthMethodError, ClientCertificates, Compression, LogLevel, LogLevelError, LogSwitch,
+    Lookup, Options, SyncMode, SyncModeError, Tls, TlsRequired, TlsVersion, TlsWordError,
 };
 pub use service::{Failure, Handle, Router, ShutdownError, StartError};

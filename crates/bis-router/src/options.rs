@@ -8,9 +8,13 @@ use std::time::Duration;
 use bis_nsq::Limits;
 
 mod auth;
+mod log_level;
+mod lookup;
 mod tls;
 
 pub use auth::{Auth, AuthMethod, AuthMethodError};
+pub use log_level::{LogLevel, LogLevelError, LogSwitch};
+pub use lookup::Lookup;
 pub use tls::{ClientCertificates, Compression, Tls, TlsRequired, TlsVersion, TlsWordError};
 
 /// How to run a router. [`Options::new`] gives the defaults; change the fields that matter.
@@ -20,6 +24,8 @@ pub struct Options {
     pub tcp_address: SocketAddr,
     /// Where the HTTP API answers; 127.0.0.1:4151 unless set. Port 0 takes a free one.
     pub http_address: SocketAddr,
+    /// Where the HTTP API answers over TLS; nowhere unless set. Needs a certificate. Port 0 takes a free one.
+    pub https_address: Option<SocketAddr>,
     /// The journal's folder, made if it is not there. One router at a time may use it.
     pub data_folder: PathBuf,
     /// Whether addresses that other machines can reach are allowed: there is no authentication yet. Off unless set.
@@ -57,6 +63,10 @@ pub struct Options {
     pub compression: Compression,
     /// Who judges clients' secrets; nobody unless set.
     pub auth: Auth,
+    /// Where the router registers; nowhere unless set.
+    pub lookup: Lookup,
+    /// How much is logged. Whoever writes the log holds a clone; it stands at [`LogLevel::Info`] unless set.
+    pub log: LogSwitch,
     /// The size at which a journal segment is sealed, in bytes; 64 MiB unless set, at most 1 GiB.
     pub segment_bytes: u64,
     /// How long what every channel has handled is kept; 7 days unless set.
@@ -71,6 +81,7 @@ impl Options {
         Self {
             tcp_address: (Ipv4Addr::LOCALHOST, 4150).into(),
             http_address: (Ipv4Addr::LOCALHOST, 4151).into(),
+            https_address: None,
             data_folder: data_folder.into(),
             allow_remote: false,
             sync: SyncMode::Always,
@@ -89,6 +100,8 @@ impl Options {
             tls: Tls::default(),
             compression: Compression::default(),
             auth: Auth::default(),
+            lookup: Lookup::default(),
+            log: LogSwitch::default(),
             segment_bytes: 64 * 1024 * 1024,
             retention: Duration::from_secs(7 * 24 * 60 * 60),
             retention_bytes: 10_000_000_000,

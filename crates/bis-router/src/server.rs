@@ -1,8 +1,10 @@
 //! The listeners: who connects, by which protocol. What they may do stands in the modules below.
 
+pub(crate) mod clients;
 mod commands;
 mod connection;
 mod http;
+mod process;
 mod stats;
 
 use std::net::SocketAddr;
@@ -10,8 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::clients::Clients;
 use crate::committer::Shared;
 use crate::options::Options;
 
@@ -26,8 +30,13 @@ pub(crate) struct Server {
     pub(crate) options: Options,
     pub(crate) tcp_address: SocketAddr,
     pub(crate) http_address: SocketAddr,
+    /// The machine's name.
+    pub(crate) hostname: String,
     /// Seconds since 1970.
     pub(crate) started: u64,
+    pub(crate) clients: Arc<Clients>,
+    /// Where nsqlookupd is; the HTTP API changes it.
+    pub(crate) lookup_addresses: watch::Sender<Vec<String>>,
 }
 
 impl Server {
@@ -37,7 +46,25 @@ impl Server {
         tcp_address: SocketAddr,
         http_address: SocketAddr,
     ) -> Self {
-        Self { shared, options, tcp_address, http_address, started: unix_seconds() }
+        let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let (lookup_addresses, _) = watch::channel(options.lookup.tcp_addresses.clone());
+        let (started, clients) = (unix_seconds(), Arc::new(Clients::default()));
+        Self { shared, options, tcp_address, http_address, hostname, started, clients, lookup_addresses }
+    }
+
+    /// The host by which others reach this router.
+    fn broadcast_address(&self) -> &str {
+        self.options.lookup.broadcast_address.as_deref().unwrap_or(&self.hostname)
+    }
+
+    /// The NSQ port by which others reach this router.
+    fn broadcast_tcp_port(&self) -> u16 {
+        self.options.lookup.broadcast_tcp_port.unwrap_or(self.tcp_address.port())
+    }
+
+    /// The HTTP port by which others reach this router.
+    fn broadcast_http_port(&self) -> u16 {
+        self.options.lookup.broadcast_http_port.unwrap_or(self.http_address.port())
     }
 }
 

@@ -116,6 +116,7 @@ impl Connection {
         let ticket = state
             .publish(topic, bodies.iter().map(|body| &body[..]), facts, now)
             .map_err(|reason| refusal(&reason))?;
+        self.presence.published(topic, bodies.len());
         let bytes = bodies.iter().map(Bytes::len).sum();
         self.answer(Answer::Stored { ticket, bytes, refusal });
         Ok(())
@@ -167,6 +168,7 @@ impl Connection {
             user_agent: asked.user_agent.clone(),
             ..(*self.client).clone()
         });
+        self.presence.identified(Arc::clone(&self.client));
         if !asked.feature_negotiation {
             self.answer(Answer::Now(Bytes::from_static(OK)));
             return Ok(());

@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::clients::Presence;
 use super::{Server, unix_seconds};
 use crate::journal::fetch::Fetched;
 use crate::state::Ticket;
@@ -69,6 +70,7 @@ pub(super) struct Connection {
     pub(super) heartbeat: Option<Duration>,
     pub(super) message_timeout: Duration,
     pub(super) client: Arc<ClientInfo>,
+    pub(super) presence: Presence,
     pub(super) subscription: Option<Subscription>,
     pub(super) wake: Arc<Notify>,
     answers: VecDeque<Answer>,
@@ -106,12 +108,15 @@ pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, remote: Socket
         max_requeue_delay: server.options.max_requeue_delay,
         extensions: false,
     };
+    let client = Arc::new(client);
+    let presence = server.clients.enter(Arc::clone(&client));
     let mut connection = Connection {
         limits,
         stage: Stage::Fresh,
         heartbeat: Some(Limits::DEFAULT_HEARTBEAT),
         message_timeout: server.options.message_timeout,
-        client: Arc::new(client),
+        client,
+        presence,
         subscription: None,
         wake: Arc::new(Notify::new()),
         answers: VecDeque::new(),

@@ -1,60 +1,54 @@
-//! nsqd's HTTP API, with `peek` and `finish` beyond it. Errors have nsqd's shape and words.
+//! nsqd's HTTP API: its routes, words and shapes, and what Bis adds beside them. What a request does stands in the
+//! modules below.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+mod arguments;
+mod config;
+mod messages;
+mod publish;
+mod reports;
+mod topology;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Query, Request, State as Extract};
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bis_broker::channel::{FinishIdleError, Standing, Time};
-use bis_nsq::{MessageId, Name};
+use bis_nsq::Name;
+use serde::Serialize;
 use serde_json::json;
 
-use super::stats::{self, Filter};
-use super::{Server, VERSION};
-use crate::journal::record;
-use crate::state::delivery::{Peek, PeekPage};
-use crate::state::{MessageFacts, State, Ticket};
+use self::arguments::Arguments;
+use self::topology::Action;
+use super::Server;
+use crate::state::{State, Ticket};
 
-/// The most messages that one peek shows, and what it shows unless asked.
-const MAX_PEEK: usize = 1000;
-const DEFAULT_PEEK: usize = 100;
-
-type Arguments = Query<HashMap<String, String>>;
 type Reply = Result<Response, ApiError>;
 
-/// An error in nsqd's shape.
+/// An error in nsqd's shape: a status and a word.
+#[derive(Debug, PartialEq, Eq)]
 struct ApiError(StatusCode, String);
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = json!({"message": self.1}).to_string();
-        let mut response = (self.0, body).into_response();
-        let headers = response.headers_mut();
-        let json = HeaderValue::from_static("application/json; charset=utf-8");
-        headers.insert(header::CONTENT_TYPE, json);
-        headers.insert("x-nsq-content-type", HeaderValue::from_static("nsq; version=1.0"));
+        let mut response = json_reply(&json!({"message": self.1}));
+        *response.status_mut() = self.0;
         response
     }
 }
 
 /// The API's routes.
 pub(super) fn routes(server: Arc<Server>) -> Router {
-    let channel = |action| post(move |server, arguments| channel_action(server, arguments, action));
-    let topic = |action| post(move |server, arguments| topic_action(server, arguments, action));
+    let channel = |action| post(move |server, arguments| topology::channel(server, arguments, action));
+    let topic = |action| post(move |server, arguments| topology::topic(server, arguments, action));
     Router::new()
-        .route("/ping", get(ping))
-        .route("/info", get(info))
-        .route("/stats", get(show_stats))
-        .route("/pub", post(publish))
-        .route("/mpub", post(multi_publish))
+        .route("/ping", get(reports::ping))
+        .route("/info", get(reports::info))
+        .route("/stats", get(reports::stats))
+        .route("/pub", post(publish::one))
+        .route("/mpub", post(publish::many))
         .route("/topic/create", topic(Action::Create))
         .route("/topic/delete", topic(Action::Delete))
         .route("/topic/empty", topic(Action::Empty))
@@ -65,247 +59,53 @@ pub(super) fn routes(server: Arc<Server>) -> Router {
         .route("/channel/empty", channel(Action::Empty))
         .route("/channel/pause", channel(Action::Pause))
         .route("/channel/unpause", channel(Action::Unpause))
-        .route("/channel/peek", get(peek))
-        .route("/channel/finish", post(finish))
+        .route("/channel/peek", get(messages::peek))
+        .route("/channel/finish", post(messages::finish))
+        .route("/config/{option}", get(config::show).put(config::change))
         .fallback(|| async { ApiError(StatusCode::NOT_FOUND, "NOT_FOUND".to_owned()) })
         .method_not_allowed_fallback(|| async {
             ApiError(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED".to_owned())
         })
+        .layer(middleware::from_fn(log))
         .with_state(server)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Action {
-    Create,
-    Delete,
-    Empty,
-    Pause,
-    Unpause,
-}
-
-async fn ping(Extract(server): Extract<Arc<Server>>) -> Response {
-    let health = stats::health(&server.shared.lock());
-    let is_well = health == "OK";
-    (if is_well { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR }, health).into_response()
-}
-
-async fn info(Extract(server): Extract<Arc<Server>>) -> Response {
-    let port = |address: SocketAddr| address.port();
-    let host = server.tcp_address.ip().to_string();
-    let body = json!({
-        "version": VERSION,
-        "broadcast_address": host,
-        "hostname": host,
-        "http_port": port(server.http_address),
-        "tcp_port": port(server.tcp_address),
-        "start_time": server.started,
-        "max_heartbeat_interval": Duration::from_secs(60).as_nanos() as u64,
-        "max_output_buffer_size": 64 * 1024,
-        "max_output_buffer_timeout": Duration::from_secs(30).as_nanos() as u64,
-        "max_deflate_level": 6,
-    });
-    axum::Json(body).into_response()
-}
-
-async fn show_stats(Extract(server): Extract<Arc<Server>>, Query(arguments): Arguments) -> Response {
-    let filter = Filter {
-        topic: arguments.get("topic").map(String::as_str),
-        channel: arguments.get("channel").map(String::as_str),
-        clients: arguments.get("include_clients").is_none_or(|include| include != "false" && include != "0"),
-    };
-    let state = server.shared.lock();
-    if arguments.get("format").is_some_and(|format| format == "json") {
-        let stats = stats::stats(&server, &state, &filter);
-        drop(state);
-        return axum::Json(stats).into_response();
+/// Notes what was asked: changes for whoever runs the router, the rest for whoever looks for a fault. Publishes are not
+/// noted, as on nsqd.
+async fn log(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().clone());
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    match path.path() {
+        "/pub" | "/mpub" => {}
+        _ if method.is_safe() => tracing::debug!(status, %method, %path, "an HTTP request"),
+        _ => tracing::info!(status, %method, %path, "an HTTP request"),
     }
-    stats::text(&state).into_response()
+    response
 }
 
-async fn publish(
-    Extract(server): Extract<Arc<Server>>,
-    Query(arguments): Arguments,
-    request: Request,
-) -> Reply {
-    let body = read_body(request.into_body(), server.options.max_message_bytes, "MSG_TOO_BIG").await?;
-    if body.is_empty() {
-        return Err(bad("MSG_EMPTY"));
+/// A value as JSON, in nsqd's shape.
+fn json_reply(value: &impl Serialize) -> Response {
+    let text = match serde_json::to_string(value) {
+        Ok(text) => text,
+        Err(error) => return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    };
+    let mut response = versioned(text);
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+/// Text, in nsqd's shape; empty for what has no answer but that it is done.
+fn versioned(text: impl Into<String>) -> Response {
+    let text: String = text.into();
+    let is_empty = text.is_empty();
+    let mut response = text.into_response();
+    if is_empty {
+        response.headers_mut().remove(header::CONTENT_TYPE);
     }
-    let topic = topic_name(&arguments)?;
-    let now = server.shared.clock.now();
-    let due = match arguments.get("defer") {
-        None => Time::ZERO,
-        Some(millis) => {
-            let delay = millis.parse().map(Duration::from_millis).map_err(|_| bad("INVALID_DEFER"))?;
-            if delay > server.options.max_requeue_delay {
-                return Err(bad("INVALID_DEFER"));
-            }
-            now.plus(delay)
-        }
-    };
-    let key = arguments.get("key").map(|key| record::key_hash(key.as_bytes()));
-    store(&server, &topic, &[&body], &MessageFacts { due, key, ..MessageFacts::default() }).await
-}
-
-async fn multi_publish(
-    Extract(server): Extract<Arc<Server>>,
-    Query(arguments): Arguments,
-    request: Request,
-) -> Reply {
-    let body = read_body(request.into_body(), server.options.max_body_bytes, "BODY_TOO_BIG").await?;
-    let topic = topic_name(&arguments)?;
-    let is_binary = arguments.get("binary").is_some_and(|binary| binary != "false" && binary != "0");
-    let messages = if is_binary {
-        split_binary(&body).ok_or_else(|| bad("BAD_BODY"))?
-    } else {
-        body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect()
-    };
-    if messages.is_empty() || messages.iter().any(|message| message.is_empty()) {
-        return Err(bad("MSG_EMPTY"));
-    }
-    if messages.iter().any(|message| message.len() > server.options.max_message_bytes) {
-        return Err(ApiError(StatusCode::PAYLOAD_TOO_LARGE, "MSG_TOO_BIG".to_owned()));
-    }
-    store(&server, &topic, &messages, &MessageFacts::default()).await
-}
-
-async fn store(server: &Server, topic: &Name, messages: &[&[u8]], facts: &MessageFacts) -> Reply {
-    let now = server.shared.clock.now();
-    let ticket = server.shared.lock().publish(topic, messages.iter().copied(), facts, now);
-    let ticket = ticket.map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, reason.to_string()))?;
-    decided(server, ticket).await?;
-    Ok("OK".into_response())
-}
-
-async fn topic_action(
-    Extract(server): Extract<Arc<Server>>,
-    Query(arguments): Arguments,
-    action: Action,
-) -> Reply {
-    let name = topic_name(&arguments)?;
-    let ticket = {
-        let mut state = server.shared.lock();
-        open(&state)?;
-        let id = state.names.get(name.as_str()).copied();
-        match (action, id) {
-            (Action::Create, _) => {
-                state.make_topic(&name);
-            }
-            (_, None) => return Err(missing("TOPIC_NOT_FOUND")),
-            (Action::Delete, Some(_)) => {
-                state.delete_topic(name.as_str());
-            }
-            (Action::Empty, Some(id)) => state.empty_topic(id),
-            (Action::Pause | Action::Unpause, Some(id)) => state.pause_topic(id, action == Action::Pause),
-        }
-        ticket_of(&state)
-    };
-    decided(&server, ticket).await?;
-    Ok(StatusCode::OK.into_response())
-}
-
-async fn channel_action(
-    Extract(server): Extract<Arc<Server>>,
-    Query(arguments): Arguments,
-    action: Action,
-) -> Reply {
-    let (topic, channel) = (topic_name(&arguments)?, channel_name(&arguments)?);
-    let ticket = {
-        let mut state = server.shared.lock();
-        open(&state)?;
-        let topic = state.names.get(topic.as_str()).copied();
-        let topic = topic.ok_or_else(|| missing("TOPIC_NOT_FOUND"))?;
-        let is_there = match action {
-            Action::Create => {
-                state.make_channel(topic, &channel);
-                true
-            }
-            Action::Delete => state.delete_channel(topic, &channel),
-            Action::Empty => state.empty_channel(topic, &channel),
-            Action::Pause | Action::Unpause => state.pause_channel(topic, &channel, action == Action::Pause),
-        };
-        if !is_there {
-            return Err(missing("CHANNEL_NOT_FOUND"));
-        }
-        ticket_of(&state)
-    };
-    decided(&server, ticket).await?;
-    Ok(StatusCode::OK.into_response())
-}
-
-async fn peek(Extract(server): Extract<Arc<Server>>, Query(arguments): Arguments) -> Reply {
-    let (topic, channel) = (topic_name(&arguments)?, channel_name(&arguments)?);
-    let number = |name: &str, error: &str| {
-        arguments.get(name).map(|text| text.parse::<u64>().map_err(|_| bad(error))).transpose()
-    };
-    let limit = number("limit", "INVALID_LIMIT")?;
-    let after = number("after", "INVALID_AFTER")?;
-    let limit = limit.map_or(DEFAULT_PEEK, |limit| usize::try_from(limit).unwrap_or(MAX_PEEK).min(MAX_PEEK));
-    let mut page = PeekPage::new(after, limit);
-    let mut fetched = None;
-    let more = loop {
-        let lacks = {
-            let now = server.shared.clock.now();
-            let mut state = server.shared.lock();
-            if let Some(fetched) = fetched.take() {
-                state.log.supply(fetched);
-            }
-            let topic = state.names.get(topic.as_str()).copied();
-            let topic = topic.ok_or_else(|| missing("TOPIC_NOT_FOUND"))?;
-            match state.peek(topic, &channel, &mut page, now) {
-                None => return Err(missing("CHANNEL_NOT_FOUND")),
-                Some(Peek::Done { more }) => break more,
-                Some(Peek::Missing(lacks)) => lacks,
-            }
-        };
-        let read = server.shared.fetch(lacks).await;
-        let failed =
-            |error| ApiError(StatusCode::SERVICE_UNAVAILABLE, format!("the journal cannot be read: {error}"));
-        fetched = Some(read.map_err(failed)?);
-    };
-    let messages: Vec<_> = page
-        .messages
-        .iter()
-        .map(|message| {
-            let state = match message.peeked.standing {
-                Standing::Ready => "ready",
-                Standing::Deferred { .. } => "deferred",
-                Standing::InFlight { .. } => "in-flight",
-            };
-            json!({
-                "sequence": message.peeked.sequence,
-                "id": MessageId::from_number(message.peeked.sequence).to_string(),
-                "timestamp_ns": message.published,
-                "attempts": message.peeked.attempts,
-                "state": state,
-                "body_base64": STANDARD.encode(&message.body),
-            })
-        })
-        .collect();
-    Ok(axum::Json(json!({"messages": messages, "more": more})).into_response())
-}
-
-async fn finish(Extract(server): Extract<Arc<Server>>, Query(arguments): Arguments) -> Reply {
-    let (topic, channel) = (topic_name(&arguments)?, channel_name(&arguments)?);
-    let id = arguments.get("id").ok_or_else(|| bad("MISSING_ARG_ID"))?;
-    let id = MessageId::from_slice(id.as_bytes()).and_then(MessageId::to_number);
-    let sequence = id.ok_or_else(|| bad("INVALID_ID"))?;
-    let ticket = {
-        let mut state = server.shared.lock();
-        open(&state)?;
-        let topic = state.names.get(topic.as_str()).copied();
-        let topic = topic.ok_or_else(|| missing("TOPIC_NOT_FOUND"))?;
-        if state.channel(topic, &channel).is_none() {
-            return Err(missing("CHANNEL_NOT_FOUND"));
-        }
-        state.finish_idle(topic, &channel, sequence).map_err(|error| match error {
-            FinishIdleError::NotFound(_) => missing("MESSAGE_NOT_FOUND"),
-            FinishIdleError::InFlight(_) => ApiError(StatusCode::CONFLICT, "MESSAGE_IN_FLIGHT".to_owned()),
-        })?;
-        ticket_of(&state)
-    };
-    decided(&server, ticket).await?;
-    Ok(StatusCode::OK.into_response())
+    response.headers_mut().insert("x-nsq-content-type", HeaderValue::from_static("nsq; version=1.0"));
+    response
 }
 
 /// The commit that brings what was just done; none when nothing is to be written.
@@ -313,28 +113,36 @@ fn ticket_of(state: &State) -> Option<Ticket> {
     (state.is_awaited() || state.is_dirty()).then(|| state.ticket())
 }
 
-async fn decided(server: &Server, ticket: impl Into<Option<Ticket>>) -> Result<(), ApiError> {
-    let Some(ticket) = ticket.into() else { return Ok(()) };
+/// Waits for the commit.
+async fn decided(server: &Server, ticket: Option<Ticket>) -> Result<(), ApiError> {
+    let Some(ticket) = ticket else { return Ok(()) };
     server.shared.kick();
-    server
-        .shared
-        .decided(ticket)
-        .await
-        .map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, reason.to_string()))
+    let outcome = server.shared.decided(ticket).await;
+    outcome.map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, reason.to_string()))
 }
 
 fn open(state: &State) -> Result<(), ApiError> {
-    state.check_open().map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, reason.to_string()))
+    state.check_open().map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, refusal(&reason)))
 }
 
-fn topic_name(arguments: &HashMap<String, String>) -> Result<Name, ApiError> {
-    let name = arguments.get("topic").ok_or_else(|| bad("MISSING_ARG_TOPIC"))?;
-    Name::new(name).map_err(|_| bad("INVALID_TOPIC"))
+/// nsqd's word for a router that stops; the reason itself for one that failed.
+fn refusal(reason: &str) -> String {
+    if reason == "exiting" { "EXITING".to_owned() } else { reason.to_owned() }
 }
 
-fn channel_name(arguments: &HashMap<String, String>) -> Result<Name, ApiError> {
-    let name = arguments.get("channel").ok_or_else(|| bad("MISSING_ARG_CHANNEL"))?;
-    Name::new(name).map_err(|_| bad("INVALID_CHANNEL"))
+/// The topic and channel that a request is about, with nsqd's words for what is wrong with them.
+fn topic_and_channel(arguments: &Arguments) -> Result<(Name, Name), ApiError> {
+    let name = |argument: &str, missing: &str, invalid: &str| {
+        let text = arguments.get(argument).ok_or_else(|| bad(missing))?;
+        Name::new(text).map_err(|_| bad(invalid))
+    };
+    let topic = name("topic", "MISSING_ARG_TOPIC", "INVALID_ARG_TOPIC")?;
+    Ok((topic, name("channel", "MISSING_ARG_CHANNEL", "INVALID_ARG_CHANNEL")?))
+}
+
+/// The number of a topic that must be there.
+fn existing(state: &State, topic: &str) -> Result<u32, ApiError> {
+    state.names.get(topic).copied().ok_or_else(|| missing("TOPIC_NOT_FOUND"))
 }
 
 fn bad(message: &str) -> ApiError {
@@ -345,20 +153,6 @@ fn missing(message: &str) -> ApiError {
     ApiError(StatusCode::NOT_FOUND, message.to_owned())
 }
 
-async fn read_body(body: Body, limit: usize, error: &str) -> Result<bytes::Bytes, ApiError> {
-    let too_large = |_| ApiError(StatusCode::PAYLOAD_TOO_LARGE, error.to_owned());
-    to_bytes(body, limit).await.map_err(too_large)
-}
-
-/// The messages of a binary `mpub`: a count, then each with its length, all big-endian.
-fn split_binary(body: &[u8]) -> Option<Vec<&[u8]>> {
-    let (count, mut rest) = body.split_first_chunk::<4>()?;
-    let mut messages = Vec::new();
-    for _ in 0..u32::from_be_bytes(*count) {
-        let (length, after) = rest.split_first_chunk::<4>()?;
-        let (message, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-        messages.push(message);
-        rest = after;
-    }
-    rest.is_empty().then_some(messages)
+fn too_large(message: &str) -> ApiError {
+    ApiError(StatusCode::PAYLOAD_TOO_LARGE, message.to_owned())
 }

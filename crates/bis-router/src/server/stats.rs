@@ -1,40 +1,155 @@
-//! Statistics in nsqd's shape, as JSON and as text. It only reads.
+//! Statistics in nsqd's shape, as JSON and as text. It only reads, and holds the state's lock for a copy of the numbers.
 
-use serde_json::{Value, json};
+use std::fmt;
 
-use super::{Server, VERSION};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::clients::ProducerStats;
+use super::{Server, VERSION, process, unix_seconds};
 use crate::state::State;
-use crate::state::topic::{ChannelState, Topic};
+use crate::state::topic::{ChannelState, ClientInfo, Consumer, Topic};
 
-/// Which topic and channel are asked for; `None` is all.
+/// nsqd's number for a client that has subscribed.
+const SUBSCRIBED: u8 = 3;
+
+/// What is asked for; `None` is all.
 #[derive(Debug, Default)]
 pub(super) struct Filter<'a> {
     pub(super) topic: Option<&'a str>,
     pub(super) channel: Option<&'a str>,
     pub(super) clients: bool,
+    pub(super) memory: bool,
 }
 
-/// `/stats?format=json`.
-pub(super) fn stats(server: &Server, state: &State, filter: &Filter<'_>) -> Value {
-    let topics: Vec<Value> = state
-        .topics
-        .values()
-        .filter(|topic| filter.topic.is_none_or(|name| topic.name == *name))
-        .map(|topic| topic_stats(topic, filter))
-        .collect();
-    json!({
-        "version": VERSION,
-        "health": health(state),
-        "start_time": server.started,
-        "topics": topics,
-        "memory": null,
-        "producers": [],
-        "bis": {
-            "damaged_records": state.log.damaged(),
-            "read_errors": state.log.read_errors(),
-            "sealed_bytes": state.log.sealed_bytes(),
-        },
-    })
+/// `/stats`.
+#[derive(Debug, Serialize)]
+pub(super) struct Stats {
+    version: &'static str,
+    health: String,
+    start_time: u64,
+    /// `None` when the topic that was asked for is not there.
+    topics: Option<Vec<TopicStats>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<MemoryStats>,
+    /// `None` when there is none, or none was asked for.
+    producers: Option<Vec<ProducerStats>>,
+    bis: OwnStats,
+}
+
+/// What nsqd does not have.
+#[derive(Debug, Serialize)]
+struct OwnStats {
+    connections: usize,
+    connections_accepted: u64,
+    damaged_records: u64,
+    read_errors: u64,
+    sealed_bytes: u64,
+}
+
+/// nsqd's names. Here there is no garbage collector: what belongs to it is zero.
+#[derive(Debug, Default, Serialize)]
+struct MemoryStats {
+    heap_objects: u64,
+    heap_idle_bytes: u64,
+    /// Memory of the process that no file backs.
+    heap_in_use_bytes: u64,
+    heap_released_bytes: u64,
+    gc_pause_usec_100: u64,
+    gc_pause_usec_99: u64,
+    gc_pause_usec_95: u64,
+    next_gc_bytes: u64,
+    gc_total_runs: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct TopicStats {
+    topic_name: String,
+    channels: Vec<ChannelStats>,
+    depth: u64,
+    backend_depth: u64,
+    message_count: u64,
+    message_bytes: u64,
+    paused: bool,
+    e2e_processing_latency: Latency,
+}
+
+#[derive(Debug, Serialize)]
+struct ChannelStats {
+    channel_name: String,
+    depth: u64,
+    backend_depth: u64,
+    in_flight_count: usize,
+    deferred_count: usize,
+    message_count: u64,
+    requeue_count: u64,
+    timeout_count: u64,
+    client_count: usize,
+    clients: Option<Vec<ClientStats>>,
+    paused: bool,
+    e2e_processing_latency: Latency,
+}
+
+/// Not measured here, as on an nsqd that was not told to.
+#[derive(Debug, Default, Serialize)]
+struct Latency {
+    count: u64,
+    percentiles: Option<()>,
+}
+
+/// A client, as nsqd shows one.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct ClientStats {
+    client_id: String,
+    hostname: String,
+    version: &'static str,
+    remote_address: String,
+    state: u8,
+    ready_count: u32,
+    in_flight_count: usize,
+    message_count: u64,
+    finish_count: u64,
+    requeue_count: u64,
+    connect_ts: u64,
+    sample_rate: u8,
+    deflate: bool,
+    snappy: bool,
+    user_agent: String,
+    tls: bool,
+    tls_cipher_suite: String,
+    tls_version: String,
+    tls_negotiated_protocol: String,
+    tls_negotiated_protocol_is_mutual: bool,
+}
+
+/// Gathers what is asked for.
+pub(super) fn gather(server: &Server, filter: &Filter<'_>) -> Stats {
+    let state = server.shared.lock();
+    let topics = topics(&state, filter);
+    let own = OwnStats {
+        connections: server.clients.count(),
+        connections_accepted: server.clients.accepted(),
+        damaged_records: state.log.damaged(),
+        read_errors: state.log.read_errors(),
+        sealed_bytes: state.log.sealed_bytes(),
+    };
+    let health = health(&state);
+    drop(state);
+    let producers =
+        if filter.clients && topics.is_some() { server.clients.producers(filter.topic) } else { Vec::new() };
+    let memory = filter.memory.then(|| MemoryStats {
+        heap_in_use_bytes: process::read().anonymous_bytes,
+        ..MemoryStats::default()
+    });
+    Stats {
+        version: VERSION,
+        health,
+        start_time: server.started,
+        topics,
+        memory,
+        producers: Some(producers).filter(|producers| !producers.is_empty()),
+        bis: own,
+    }
 }
 
 /// `OK`, or why not.
@@ -42,89 +157,155 @@ pub(super) fn health(state: &State) -> String {
     state.failure.as_ref().map_or_else(|| "OK".to_owned(), |reason| format!("NOK - {reason}"))
 }
 
-/// `/stats` for people.
-pub(super) fn text(state: &State) -> String {
-    let mut text = format!("nsqd v{VERSION}\nHealth: {}\n\nTopics:\n", health(state));
-    for topic in state.topics.values() {
-        let (depth, count) = (topic.depth(), topic.message_count);
-        text.push_str(&format!("   [{:15}] depth: {depth} msgs: {count}\n", topic.name.as_str()));
-        for (name, channel) in &topic.channels {
-            let machine = &channel.machine;
-            let counters = machine.counters();
-            text.push_str(&format!(
-                "      [{:25}] depth: {} inflt: {} def: {} re-q: {} timeout: {} msgs: {}\n",
-                name.as_str(),
-                machine.depth(),
-                machine.in_flight(),
-                machine.deferred(),
-                counters.requeued,
-                counters.expired,
-                channel.message_count,
-            ));
-        }
-    }
-    text
+/// The topics by name; one without the channel that is asked for is left out.
+fn topics(state: &State, filter: &Filter<'_>) -> Option<Vec<TopicStats>> {
+    let mut topics: Vec<&Topic> = match filter.topic {
+        Some(name) => vec![state.topics.get(state.names.get(name)?)?],
+        None => state.topics.values().collect(),
+    };
+    topics.sort_by(|one, other| one.name.cmp(&other.name));
+    let has_channel = |topic: &&Topic| filter.channel.is_none_or(|name| topic.channels.contains_key(name));
+    Some(topics.into_iter().filter(has_channel).map(|topic| topic_stats(topic, filter)).collect())
 }
 
-fn topic_stats(topic: &Topic, filter: &Filter<'_>) -> Value {
-    let channels: Vec<Value> = topic
+fn topic_stats(topic: &Topic, filter: &Filter<'_>) -> TopicStats {
+    let channels = topic
         .channels
         .iter()
         .filter(|(name, _)| filter.channel.is_none_or(|wanted| name.as_str() == wanted))
         .map(|(name, channel)| channel_stats(name.as_str(), channel, filter.clients))
         .collect();
-    json!({
-        "topic_name": topic.name.as_str(),
-        "channels": channels,
-        "depth": topic.depth(),
-        "backend_depth": topic.depth(),
-        "message_count": topic.message_count,
-        "message_bytes": topic.message_bytes,
-        "paused": topic.paused,
-        "e2e_processing_latency": {"count": 0, "percentiles": null},
-    })
+    TopicStats {
+        topic_name: topic.name.as_str().to_owned(),
+        channels,
+        depth: topic.depth(),
+        backend_depth: topic.depth(),
+        message_count: topic.message_count,
+        message_bytes: topic.message_bytes,
+        paused: topic.paused,
+        e2e_processing_latency: Latency::default(),
+    }
 }
 
-fn channel_stats(name: &str, channel: &ChannelState, with_clients: bool) -> Value {
+fn channel_stats(name: &str, channel: &ChannelState, with_clients: bool) -> ChannelStats {
     let machine = &channel.machine;
     let counters = machine.counters();
-    let clients: Vec<Value> = channel
-        .consumers
-        .iter()
-        .filter(|_| with_clients)
-        .map(|(id, consumer)| {
-            json!({
-                "client_id": consumer.client.client_id,
-                "hostname": consumer.client.hostname,
-                "version": "V2",
-                "remote_address": consumer.client.remote_address,
-                "state": 3,
-                "ready_count": consumer.ready,
-                "in_flight_count": machine.in_flight_with(*id),
-                "message_count": consumer.delivered,
-                "finish_count": consumer.finished,
-                "requeue_count": consumer.requeued,
-                "connect_ts": consumer.client.connected,
-                "sample_rate": 0,
-                "deflate": false,
-                "snappy": false,
-                "user_agent": consumer.client.user_agent,
-                "tls": false,
-            })
-        })
-        .collect();
-    json!({
-        "channel_name": name,
-        "depth": machine.depth(),
-        "backend_depth": machine.depth(),
-        "in_flight_count": machine.in_flight(),
-        "deferred_count": machine.deferred(),
-        "message_count": channel.message_count,
-        "requeue_count": counters.requeued,
-        "timeout_count": counters.expired,
-        "client_count": channel.consumers.len(),
-        "clients": clients,
-        "paused": machine.is_paused(),
-        "e2e_processing_latency": {"count": 0, "percentiles": null},
-    })
+    let clients = channel.consumers.iter().map(|(id, consumer)| {
+        let in_flight_count = machine.in_flight_with(*id);
+        ClientStats { in_flight_count, ..ClientStats::consumer(consumer) }
+    });
+    ChannelStats {
+        channel_name: name.to_owned(),
+        depth: machine.depth(),
+        backend_depth: machine.depth(),
+        in_flight_count: machine.in_flight(),
+        deferred_count: machine.deferred(),
+        message_count: channel.message_count,
+        requeue_count: counters.requeued,
+        timeout_count: counters.expired,
+        client_count: channel.consumers.len(),
+        clients: with_clients.then(|| clients.collect()),
+        paused: machine.is_paused(),
+        e2e_processing_latency: Latency::default(),
+    }
+}
+
+impl ClientStats {
+    /// A client, before what it does is known.
+    pub(super) fn new(client: &ClientInfo) -> Self {
+        Self {
+            client_id: client.client_id.clone(),
+            hostname: client.hostname.clone(),
+            version: "V2",
+            remote_address: client.remote_address.clone(),
+            connect_ts: client.connected,
+            user_agent: client.user_agent.clone(),
+            ..Self::default()
+        }
+    }
+
+    fn consumer(consumer: &Consumer) -> Self {
+        Self {
+            state: SUBSCRIBED,
+            ready_count: consumer.ready,
+            message_count: consumer.delivered,
+            finish_count: consumer.finished,
+            requeue_count: consumer.requeued,
+            ..Self::new(&consumer.client)
+        }
+    }
+
+    /// Host, port and program, as nsqd's text has them.
+    pub(super) fn id(&self) -> String {
+        let port = self.remote_address.rsplit_once(':').map_or("", |(_, port)| port);
+        format!("{}:{port} {}", self.hostname, self.user_agent)
+    }
+
+    /// How long it has been connected, in seconds.
+    pub(super) fn connected(&self) -> u64 {
+        unix_seconds().saturating_sub(self.connect_ts)
+    }
+}
+
+impl fmt::Display for Stats {
+    /// `/stats` for people, line by line as nsqd writes it.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "nsqd v{} (bis router)", self.version)?;
+        let started = i64::try_from(self.start_time).unwrap_or(i64::MAX);
+        writeln!(out, "start_time {}", Timestamp::from_second(started).unwrap_or_default())?;
+        writeln!(out, "uptime {}s\n", unix_seconds().saturating_sub(self.start_time))?;
+        writeln!(out, "Health: {}", self.health)?;
+        if let Some(memory) = &self.memory {
+            writeln!(out, "\nMemory:\n   {:<25}\t{}", "heap_in_use_bytes", memory.heap_in_use_bytes)?;
+        }
+        match self.topics.as_deref() {
+            None | Some([]) => writeln!(out, "\nTopics: None")?,
+            Some(topics) => {
+                write!(out, "\nTopics:")?;
+                topics.iter().try_for_each(|topic| write!(out, "{topic}"))?;
+            }
+        }
+        let Some(producers) = &self.producers else { return writeln!(out, "\nProducers: None") };
+        writeln!(out, "\nProducers:")?;
+        producers.iter().try_for_each(|producer| writeln!(out, "   {producer}"))
+    }
+}
+
+impl fmt::Display for TopicStats {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic_name, depth, backend_depth, message_count, .. } = self;
+        let paused = if self.paused { "*P " } else { "   " };
+        writeln!(
+            out,
+            "\n{paused}[{topic_name:<15}] depth: {depth:<5} be-depth: {backend_depth:<5} msgs: {message_count:<8} e2e%: "
+        )?;
+        self.channels.iter().try_for_each(|channel| write!(out, "{channel}"))
+    }
+}
+
+impl fmt::Display for ChannelStats {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { channel_name, depth, backend_depth, in_flight_count, deferred_count, .. } = self;
+        let Self { requeue_count, timeout_count, message_count, .. } = self;
+        let paused = if self.paused { "   *P " } else { "      " };
+        writeln!(
+            out,
+            "{paused}[{channel_name:<25}] depth: {depth:<5} be-depth: {backend_depth:<5} inflt: {in_flight_count:<4} \
+             def: {deferred_count:<4} re-q: {requeue_count:<5} timeout: {timeout_count:<5} msgs: {message_count:<8} e2e%: "
+        )?;
+        self.clients.iter().flatten().try_for_each(|client| writeln!(out, "        {client}"))
+    }
+}
+
+impl fmt::Display for ClientStats {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, state, in_flight_count, ready_count, finish_count, .. } = self;
+        let (id, requeued, messages, connected) =
+            (self.id(), self.requeue_count, self.message_count, self.connected());
+        write!(
+            out,
+            "[{version} {id:<21}] state: {state} inflt: {in_flight_count:<4} rdy: {ready_count:<4} fin: {finish_count:<8} \
+             re-q: {requeued:<8} msgs: {messages:<8} connected: {connected}s"
+        )
+    }
 }
