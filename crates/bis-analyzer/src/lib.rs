@@ -33,6 +33,7 @@ mod workspace;
 
 use std::path::{Path, PathBuf};
 
+use bis_core::BrokerKind;
 use bis_graph::{Diagnostic, Graph, Sources};
 
 pub use workspace::Workspace;
@@ -44,6 +45,10 @@ pub struct Options {
     pub features: Vec<String>,
     /// Whether to leave the package's default features out.
     pub no_default_features: bool,
+    /// Whether to enable every feature of the package.
+    pub all_features: bool,
+    /// The broker that is to carry the events: what it cannot do is reported too. `None` reports nothing about brokers.
+    pub broker: Option<BrokerKind>,
 }
 
 /// The outcome of an analysis: always a graph, as far as the source could be understood.

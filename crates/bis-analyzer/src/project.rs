@@ -89,6 +89,12 @@ impl Project {
                 wanted.push((candidate, "default".to_owned()));
             }
             wanted.extend(options.features.iter().map(|feature| (candidate, feature.clone())));
+            if options.all_features {
+                let package = &self.packages[candidate].package;
+                let optional = package.dependencies.iter().filter(|dependency| dependency.optional);
+                let names = package.features.keys().chain(optional.map(|dependency| &dependency.key));
+                wanted.extend(names.map(|feature| (candidate, feature.clone())));
+            }
         }
         for package in &self.packages {
             for dependency in &package.package.dependencies {

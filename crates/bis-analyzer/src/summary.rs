@@ -352,6 +352,15 @@ pub(crate) struct Mention {
     pub(crate) how: How,
     /// The function's `use` declarations, an index into the module's scopes.
     pub(crate) scope: Option<u32>,
+    /// What stands in `.delay(..)` after a publish.
+    pub(crate) delay: Option<Box<Delay>>,
+}
+
+/// The delay of a publish.
+#[derive(Debug, Clone)]
+pub(crate) struct Delay {
+    pub(crate) value: Constant,
+    pub(crate) range: Range,
 }
 
 /// What is done with what a path leads to.

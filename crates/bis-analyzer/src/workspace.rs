@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bis_core::Capabilities;
 use bis_graph::{Diagnostic, Graph, Sources, diagnostic, rules};
 
 use crate::{
@@ -63,6 +64,9 @@ impl Workspace {
                     // What is silent may speak in the part that could not be read.
                     !is_broken || diagnostic.is_error()
                 }));
+                if let Some(broker) = self.options.broker {
+                    diagnostics.extend(rules::check_broker(&graph, &Capabilities::of(broker)));
+                }
                 graph
             }
             None => Graph::empty(project.packages.first().map_or("app", |package| &package.package.name)),

@@ -3,6 +3,7 @@
 
 mod common;
 
+use bis_core::BrokerKind;
 use common::diagnostics;
 
 const EVENT: &str = r#"
@@ -173,7 +174,7 @@ async fn ship(order: Placed) -> Result<()> { PLACED.publish(&x).await }
 
 /// The codes of a service module beside the event type `Placed`.
 fn codes(source: &str) -> Vec<&'static str> {
-    common::codes(&format!("{EVENT}{source}"))
+    common::codes(&common::analyze(&format!("{EVENT}{source}")))
 }
 
 #[test]
@@ -232,4 +233,65 @@ fn references_that_escape_are_errors_and_local_ones_are_not() {
     {
         assert_eq!(with(stays), [""; 0], "{stays}");
     }
+}
+
+/// One service with everything that nsqd cannot do.
+const DEMANDING: &str = r#"
+//- src/orders.rs
+use std::time::Duration;
+use bis::{Retention, prelude::*};
+
+bis::service!("orders");
+
+#[derive(Event, Serialize, Deserialize)]
+pub struct Placed {
+    #[event(key)]
+    pub id: u64,
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+pub static PLACED: Topic<Placed> = Topic::new("placed").ordered();
+pub static REMINDED: Topic<Placed> =
+    Topic::new("reminded").retention(Retention { max_age: Duration::from_secs(30 * DAY), ..Retention::DEFAULT });
+
+#[api(POST, "/orders", public)]
+async fn place() -> Result<()> {
+    let event = Placed { id: 1 };
+    PLACED.publish(&event).await?;
+    PLACED.publish(&event).key("b").delay(Duration::from_secs(3600)).await?;
+    (REMINDED.publish(&event)).attribute("a", "b").delay(Duration::from_secs(40 * DAY)).await?;
+    REMINDED.publish(&event).delay(waits()).await?;
+    Ok(())
+}
+
+#[subscription(PLACED, timeout = "20m", retry(min_backoff = "2h", max_backoff = "1d"))]
+async fn ship(event: Placed) -> Result<()> {
+    Ok(())
+}
+
+#[subscription(PLACED)]
+async fn count(event: Placed) -> Result<()> {
+    Ok(())
+}
+
+#[subscription(REMINDED)]
+async fn remind(event: Placed) -> Result<()> {
+    Ok(())
+}
+"#;
+
+#[test]
+fn what_nsqd_cannot_do() {
+    insta::assert_snapshot!(common::text(&common::analyze_for(DEMANDING, Some(BrokerKind::Nsqd))));
+}
+
+#[test]
+fn what_the_router_cannot_do() {
+    insta::assert_snapshot!(common::text(&common::analyze_for(DEMANDING, Some(BrokerKind::Router))));
+}
+
+#[test]
+fn without_a_broker_nothing_is_said_about_brokers() {
+    assert_eq!(common::diagnostics(DEMANDING), "");
 }

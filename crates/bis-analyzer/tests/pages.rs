@@ -2,6 +2,8 @@
 
 mod common;
 
+use bis_analyzer::Analysis;
+use bis_core::BrokerKind;
 use bis_graph::codes;
 
 /// The two code blocks of a page.
@@ -14,20 +16,25 @@ fn programs(page: &str) -> (String, String) {
     (next(), next())
 }
 
+/// Analyses a page's program, for the broker that its first line names.
+fn analyze(program: &str) -> Analysis {
+    let Some(rest) = program.strip_prefix("// bis check --broker ") else { return common::analyze(program) };
+    let (broker, program) = rest.split_once('\n').expect("a program after its first line");
+    let broker: BrokerKind = serde_json::from_value(broker.into()).expect("a broker's name");
+    common::analyze_for(program, Some(broker))
+}
+
 #[test]
 fn the_wrong_program_raises_its_code_and_the_right_one_does_not() {
     for code in codes::ALL {
         let page = codes::explain(code).unwrap();
         assert!(page.starts_with(&format!("# {code}: ")), "{code}");
         let (wrong, right) = programs(page);
-        let found = common::codes(&wrong);
+        let found = common::codes(&analyze(&wrong));
         assert!(found.contains(code), "{code} is not raised by its wrong program: {found:?}");
+        let right = analyze(&right);
         let found = common::codes(&right);
-        assert!(
-            !found.contains(code),
-            "{code} is raised by its right program: {}",
-            common::diagnostics(&right)
-        );
+        assert!(!found.contains(code), "{code} is raised by its right program: {}", common::text(&right));
     }
 }
 
@@ -35,8 +42,8 @@ fn the_wrong_program_raises_its_code_and_the_right_one_does_not() {
 fn a_right_program_has_no_error() {
     for code in codes::ALL {
         let (_, right) = programs(codes::explain(code).unwrap());
-        let analysis = common::analyze(&right);
+        let analysis = analyze(&right);
         let no_source = !right.contains("//- src/");
-        assert!(no_source || !analysis.has_errors(), "{code}: {}", common::diagnostics(&right));
+        assert!(no_source || !analysis.has_errors(), "{code}: {}", common::text(&analysis));
     }
 }

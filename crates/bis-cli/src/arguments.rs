@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::broker::Broker;
 use crate::format::{Format, GraphFormat};
 
 /// Event-driven backends in Rust, from source to running application
@@ -75,8 +76,24 @@ pub(crate) struct Run {
     /// Build with optimisations
     #[arg(long)]
     pub(crate) release: bool,
+    #[command(flatten)]
+    pub(crate) features: Features,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+/// Cargo's choice of features, in cargo's words.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Features {
+    /// Features of the application's package to enable, separated by commas
+    #[arg(long, short = 'F', value_delimiter = ',')]
+    pub(crate) features: Vec<String>,
+    /// Leave out the default features
+    #[arg(long)]
+    pub(crate) no_default_features: bool,
+    /// Enable every feature
+    #[arg(long)]
+    pub(crate) all_features: bool,
 }
 
 /// Arguments of `bis check`.
@@ -85,6 +102,11 @@ pub(crate) struct Check {
     /// Folder of the application
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
+    /// Report too what this broker cannot do; by default the one in the file that BIS_CONFIG names, if that is set
+    #[arg(long, value_enum)]
+    pub(crate) broker: Option<Broker>,
+    #[command(flatten)]
+    pub(crate) features: Features,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }
@@ -95,6 +117,8 @@ pub(crate) struct Graph {
     /// Folder of the application
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) features: Features,
     #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
     pub(crate) format: GraphFormat,
 }

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use anstream::ColorChoice;
 use anyhow::Result;
-use bis_analyzer::Analysis;
+use bis_analyzer::{Analysis, Options};
+use bis_core::BrokerKind;
 use bis_graph::{Colour, Severity};
 
+use crate::arguments::Features;
 use crate::exit;
 use crate::failure::Failure;
 use crate::print::plural;
@@ -56,13 +58,19 @@ impl Checked {
     }
 }
 
+/// What to read with these features, on this broker.
+pub(crate) fn options(features: &Features, broker: Option<BrokerKind>) -> Options {
+    let Features { features, no_default_features, all_features } = features.clone();
+    Options { features, no_default_features, all_features, broker }
+}
+
 /// Reads the package in `folder`, or in the nearest folder above it.
-pub(crate) fn check(folder: &Path) -> Result<Checked> {
+pub(crate) fn check(folder: &Path, options: &Options) -> Result<Checked> {
     if !folder.is_dir() {
         return Err(Failure::new(exit::NOT_FOUND, format!("there is no folder `{}`", folder.display()))
             .help("give the folder of an application, or make one with `bis new NAME`")
             .into());
     }
-    let analysis = bis_analyzer::analyze(folder, &bis_analyzer::Options::default());
+    let analysis = bis_analyzer::analyze(folder, options);
     Ok(Checked { analysis })
 }

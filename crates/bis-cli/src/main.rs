@@ -3,6 +3,7 @@
 //! It starts an application as a process and never links the application's runtime.
 
 mod arguments;
+mod broker;
 mod check;
 mod commands;
 mod event_json;

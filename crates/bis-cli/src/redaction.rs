@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use anyhow::Result;
+use bis_analyzer::Options;
 use bis_core::Envelope;
 use bis_graph::{EventType, Graph};
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -54,7 +55,7 @@ impl Redaction {
         let rule = if reveal {
             Rule::Reveal
         } else if let Ok(project) = Project::find(&place.app) {
-            let graph = check(project.folder())?.analysis().graph.clone();
+            let graph = check(project.folder(), &Options::default())?.analysis().graph.clone();
             if graph.topics.is_empty() { Rule::Unknown } else { Rule::Application(Box::new(graph)) }
         } else {
             Rule::Unknown

@@ -74,7 +74,11 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     let failing = sender.clone();
     let parts = Parts {
         project,
-        options: BuildOptions { binary: arguments.bin, release: arguments.release },
+        options: BuildOptions {
+            binary: arguments.bin,
+            release: arguments.release,
+            features: arguments.features,
+        },
         format: arguments.format,
         claim,
         listener,

@@ -1,11 +1,11 @@
 //! What each broker can and cannot do, as data: drivers keep it, the conformance suite tests it (what is not there must
 //! be refused), and the graph's rules explain it.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// A kind of broker that carries an app's events.
+/// A kind of broker that carries an app's events. Displays as a sentence calls it: `the router`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BrokerKind {
@@ -15,6 +15,16 @@ pub enum BrokerKind {
     Router,
     /// A real nsqd.
     Nsqd,
+}
+
+impl fmt::Display for BrokerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InProcess => "the in-process broker",
+            Self::Router => "the router",
+            Self::Nsqd => "nsqd",
+        })
+    }
 }
 
 /// What one broker can do.

@@ -85,4 +85,14 @@ codes! {
     OPAQUE_TYPE = "BIS0034";
     /// A schema that is no JSON Schema.
     INVALID_SCHEMA = "BIS0035";
+    /// Order by key is asked of a broker that keeps none.
+    NO_ORDER = "BIS0041";
+    /// A delay or a wait for a retry is longer than the broker's longest.
+    DELAY_TOO_LONG = "BIS0042";
+    /// A handler may run longer than the broker leaves an event with it.
+    TIMEOUT_BEYOND_LEASE = "BIS0043";
+    /// The broker forgets events when it is killed.
+    NOT_DURABLE = "BIS0044";
+    /// A retention is declared for a broker that cannot replay.
+    NO_REPLAY = "BIS0045";
 }

@@ -16,7 +16,8 @@ pub mod rules;
 
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use model::{
-    Access, Batch, Endpoint, EventType, Graph, Mount, Retention, Retry, Service, Subscription, Topic, VERSION,
+    Access, Batch, Endpoint, EventType, Graph, Mount, PublishDelay, Retention, Retry, Service, Subscription,
+    Topic, VERSION,
 };
 pub use position::Position;
 pub use render::{Colour, Sources, render};

@@ -60,6 +60,9 @@ pub struct Topic {
     /// The services that mention it without subscribing, by name: those that publish, and those that only ask it
     /// something.
     pub users: Vec<String>,
+    /// The delays of publishes that stand in the source as constants, by position.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub delays: Vec<PublishDelay>,
     /// The service whose module holds the static; `None` for a shared crate or module.
     pub service: Option<String>,
     /// The path of its static.
@@ -76,6 +79,17 @@ pub struct Retention {
     pub max_age_ms: u64,
     /// The most that is kept, in bytes.
     pub max_bytes: u64,
+}
+
+/// The delay of one publish: `TOPIC.publish(&event).delay(..)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishDelay {
+    /// The service that publishes.
+    pub service: String,
+    /// How long the broker is to keep the event back, in milliseconds.
+    pub delay_ms: u64,
+    /// Where the duration stands.
+    pub position: Position,
 }
 
 /// A subscription.

@@ -1,6 +1,10 @@
 //! The rules on a graph. Pure: what cannot be seen in the graph alone is the analyser's to report.
 
+mod broker;
+
 use std::collections::BTreeMap;
+
+pub use broker::check as check_broker;
 
 use crate::{Diagnostic, Endpoint, Graph, Position, codes};
 

@@ -29,6 +29,7 @@ fn graph() -> Graph {
         ordered: false,
         retention: None,
         publishers: vec!["orders".to_owned()],
+        delays: Vec::new(),
         users: vec!["orders".to_owned()],
         service: Some("orders".to_owned()),
         static_path: "shop::orders::PLACED".to_owned(),

@@ -100,6 +100,7 @@ impl<'a> Assembly<'_, '_, 'a> {
                 retention,
                 publishers: Vec::new(),
                 users: Vec::new(),
+                delays: Vec::new(),
                 service: self.hosted(module).map(|service| service.name.clone()),
                 static_path: format!("{}::{}", node.path, item.name),
                 position: position(&node.file, item.range),
@@ -235,6 +236,7 @@ impl<'a> Assembly<'_, '_, 'a> {
             if used || shared || self.hosted(topic.module).is_some() {
                 topic.topic.publishers = topic.publishers.into_iter().collect();
                 topic.topic.users = topic.users.into_iter().collect();
+                topic.topic.delays.sort_by(|a, b| a.position.cmp(&b.position));
                 self.graph.topics.push(topic.topic);
             }
         }

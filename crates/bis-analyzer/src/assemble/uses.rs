@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use bis_graph::{Diagnostic, codes};
+use bis_graph::{Diagnostic, PublishDelay, codes};
 
 use super::Assembly;
 use crate::{
+    constant,
     findings::position,
     resolve::{Namespace, Target},
-    summary::{How, Mention, UseKind},
+    summary::{How, Mention, UseKind, Value},
     tree::ModuleId,
 };
 
@@ -203,10 +204,25 @@ impl<'a> Assembly<'_, '_, 'a> {
             _ => true,
         };
         let service = service.name.clone();
+        let delay = self.delay(module, mention, &service);
         let topic = &mut self.topics[topic];
+        topic.topic.delays.extend(delay);
         if publishes {
             topic.publishers.insert(service.clone());
         }
         topic.users.insert(service);
+    }
+
+    /// The delay of a publish, where it is constant; the broker is the judge of others.
+    fn delay(&self, module: ModuleId, mention: &Mention, service: &str) -> Option<PublishDelay> {
+        let delay = mention.delay.as_ref()?;
+        let Some(Value::Duration(value)) = constant::value(self.resolver, module, &delay.value) else {
+            return None;
+        };
+        Some(PublishDelay {
+            service: service.to_owned(),
+            delay_ms: u64::try_from(value.as_millis()).unwrap_or(u64::MAX),
+            position: position(&self.resolver.tree.modules[module].file, delay.range),
+        })
     }
 }

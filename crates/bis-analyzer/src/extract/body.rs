@@ -9,13 +9,13 @@ use syn::{
 };
 
 use super::{
-    is_capital, is_capital_ident,
+    constant, is_capital, is_capital_ident,
     items::{self, Extractor},
     path_range, path_ref, ty, word,
 };
 use crate::{
     cfg,
-    summary::{How, Invocation, Mention, Misplaced, MisplacedKind, Module, PathRef, Range},
+    summary::{Delay, How, Invocation, Mention, Misplaced, MisplacedKind, Module, PathRef, Range},
 };
 
 /// A free function.
@@ -68,11 +68,13 @@ struct Body<'a, 'm> {
     scope: Option<u32>,
     /// Paths of which a reference escapes, by place.
     escaping: Vec<(Range, How)>,
+    /// The delay of the publish that is visited next.
+    delay: Option<Box<Delay>>,
 }
 
 impl<'a, 'm> Body<'a, 'm> {
     fn new(extractor: &'a Extractor<'a>, module: &'m mut Module) -> Self {
-        Self { extractor, module, scope: None, escaping: Vec::new() }
+        Self { extractor, module, scope: None, escaping: Vec::new(), delay: None }
     }
 
     fn function(&mut self, block: &Block) {
@@ -92,8 +94,8 @@ impl<'a, 'm> Body<'a, 'm> {
     fn mention(&mut self, path: &syn::Path, how: How) {
         let Some(last) = path.segments.last() else { return };
         if self.ident_may_be_resource(&last.ident) {
-            let range = path_range(path);
-            self.module.mentions.push(Mention { path: path_ref(path), range, how, scope: self.scope });
+            let (range, delay) = (path_range(path), self.delay.take());
+            self.module.mentions.push(Mention { path: path_ref(path), range, how, scope: self.scope, delay });
         }
     }
 
@@ -182,7 +184,7 @@ impl<'a, 'm> Body<'a, 'm> {
         };
         let range = Range::between(spans[0], spans[spans.len() - 1]);
         let path = PathRef { global: false, segments: words };
-        self.module.mentions.push(Mention { path, range, how, scope: self.scope });
+        self.module.mentions.push(Mention { path, range, how, scope: self.scope, delay: None });
         index
     }
 
@@ -223,6 +225,31 @@ fn wraps(function: &Expr) -> bool {
     })
 }
 
+/// What is inside of parentheses and borrows.
+fn bare(mut expr: &Expr) -> &Expr {
+    while let Expr::Paren(syn::ExprParen { expr: inner, .. })
+    | Expr::Group(syn::ExprGroup { expr: inner, .. })
+    | Expr::Reference(syn::ExprReference { expr: inner, .. }) = expr
+    {
+        expr = inner;
+    }
+    expr
+}
+
+/// The delay of `PATH.publish(..).delay(..)`, whatever stands between the two.
+fn delay(call: &syn::ExprMethodCall) -> Option<Delay> {
+    let argument = call.args.first().filter(|_| call.method == "delay" && call.args.len() == 1)?;
+    let mut receiver = bare(&call.receiver);
+    while let Expr::MethodCall(inner) = receiver {
+        receiver = bare(&inner.receiver);
+        if inner.method == "publish" && matches!(receiver, Expr::Path(_)) {
+            let range = Range::of(syn::spanned::Spanned::span(argument));
+            return Some(Delay { value: constant(argument), range });
+        }
+    }
+    None
+}
+
 fn is_punct(token: Option<&TokenTree>, character: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == character)
 }
@@ -252,19 +279,16 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
                 self.mention(&path.path, marked.unwrap_or(How::Use));
             }
             Expr::MethodCall(call) => {
-                let mut receiver = &*call.receiver;
-                while let Expr::Paren(syn::ExprParen { expr, .. })
-                | Expr::Group(syn::ExprGroup { expr, .. })
-                | Expr::Reference(syn::ExprReference { expr, .. }) = receiver
-                {
-                    receiver = expr;
+                if let Some(delay) = delay(call) {
+                    self.delay = Some(Box::new(delay));
                 }
-                match receiver {
+                match bare(&call.receiver) {
                     Expr::Path(path) if path.qself.is_none() => {
                         self.mention(&path.path, How::Method(word(&call.method)));
                     }
                     _ => self.visit_expr(&call.receiver),
                 }
+                self.delay = None;
                 call.args.iter().for_each(|argument| self.visit_expr(argument));
             }
             Expr::Struct(literal) => {

@@ -6,6 +6,7 @@
 use std::{fmt::Write, fs};
 
 use bis_analyzer::{Analysis, Options};
+use bis_core::BrokerKind;
 use bis_graph::{Colour, Severity, render};
 use tempfile::TempDir;
 
@@ -53,12 +54,21 @@ pub fn folder(fixture: &str) -> TempDir {
 
 /// Analyses a fixture.
 pub fn analyze(fixture: &str) -> Analysis {
-    bis_analyzer::analyze(folder(fixture).path(), &Options::default())
+    analyze_for(fixture, None)
+}
+
+/// Analyses a fixture that is to run on a broker.
+pub fn analyze_for(fixture: &str, broker: Option<BrokerKind>) -> Analysis {
+    bis_analyzer::analyze(folder(fixture).path(), &Options { broker, ..Options::default() })
 }
 
 /// All diagnostics of a fixture as text.
 pub fn diagnostics(fixture: &str) -> String {
-    let analysis = analyze(fixture);
+    text(&analyze(fixture))
+}
+
+/// All diagnostics of an analysis as text.
+pub fn text(analysis: &Analysis) -> String {
     analysis
         .diagnostics
         .iter()
@@ -67,9 +77,9 @@ pub fn diagnostics(fixture: &str) -> String {
         .join("\n")
 }
 
-/// The codes of a fixture's errors and warnings.
-pub fn codes(fixture: &str) -> Vec<&'static str> {
-    analyze(fixture).diagnostics.iter().map(|diagnostic| diagnostic.code).collect()
+/// The codes of an analysis's errors and warnings.
+pub fn codes(analysis: &Analysis) -> Vec<&'static str> {
+    analysis.diagnostics.iter().map(|diagnostic| diagnostic.code).collect()
 }
 
 /// The graph of a fixture without errors, one edge a line.

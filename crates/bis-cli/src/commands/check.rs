@@ -5,16 +5,22 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::arguments;
-use crate::check::check;
+use crate::broker;
+use crate::check::{check, options};
 use crate::exit;
 use crate::format::Format;
 use crate::print::{self, BOLD, BOLD_GREEN};
 
 /// Prints all diagnostics; [`exit::APPLICATION`] when one is an error.
 pub(crate) fn run(arguments: &arguments::Check) -> Result<ExitCode> {
-    let checked = check(&arguments.folder)?;
+    let broker = broker::chosen(arguments.broker)?;
+    let checked = check(&arguments.folder, &options(&arguments.features, broker))?;
     match arguments.format {
-        Format::Json => print::json_line(&bis_graph::json::diagnostics(&checked.analysis().diagnostics))?,
+        Format::Json => {
+            let mut value = bis_graph::json::diagnostics(&checked.analysis().diagnostics);
+            value["broker"] = serde_json::json!(broker);
+            print::json_line(&value)?;
+        }
         Format::Text => {
             anstream::eprint!("{}", checked.text());
             match checked.summary() {
@@ -23,7 +29,8 @@ pub(crate) fn run(arguments: &arguments::Check) -> Result<ExitCode> {
                 }
                 None => {
                     let app = &checked.analysis().graph.app;
-                    anstream::eprintln!("{BOLD_GREEN}ok{BOLD_GREEN:#}: nothing is wrong with `{app}`");
+                    let place = broker.map(|broker| format!(" on {broker}")).unwrap_or_default();
+                    anstream::eprintln!("{BOLD_GREEN}ok{BOLD_GREEN:#}: nothing is wrong with `{app}`{place}");
                 }
             }
         }

@@ -7,14 +7,14 @@ use anyhow::Result;
 use bis_graph::{Access, Graph};
 
 use crate::arguments;
-use crate::check::check;
+use crate::check::{check, options};
 use crate::exit;
 use crate::format::GraphFormat;
 use crate::print::{self, BOLD};
 
 /// Prints the graph; [`exit::APPLICATION`] when the source has errors, since parts may then be missing.
 pub(crate) fn run(arguments: &arguments::Graph) -> Result<ExitCode> {
-    let checked = check(&arguments.folder)?;
+    let checked = check(&arguments.folder, &options(&arguments.features, None))?;
     let graph = &checked.analysis().graph;
     match arguments.format {
         GraphFormat::Json => print::text(&(bis_graph::json::graph(graph) + "\n"))?,

@@ -17,6 +17,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::arguments::Features;
 use crate::exit;
 use crate::failure::Failure;
 use crate::project::Project;
@@ -30,6 +31,8 @@ pub(crate) struct BuildOptions {
     pub(crate) binary: Option<String>,
     /// With optimisations.
     pub(crate) release: bool,
+    /// The package's features.
+    pub(crate) features: Features,
 }
 
 /// How a build ended.
@@ -140,6 +143,15 @@ fn command(project: &Project, options: &BuildOptions) -> Command {
     };
     if options.release {
         command.arg("--release");
+    }
+    if !options.features.features.is_empty() {
+        command.arg("--features").arg(options.features.features.join(","));
+    }
+    if options.features.no_default_features {
+        command.arg("--no-default-features");
+    }
+    if options.features.all_features {
+        command.arg("--all-features");
     }
     // What `cargo run` tells the program that it starts is about that program, not about the application.
     for (name, _) in std::env::vars_os() {

@@ -8,6 +8,7 @@ use std::process::ExitStatus;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use bis_core::BrokerKind;
 use tokio::sync::mpsc;
 
 use crate::check::{self, Checked};
@@ -156,9 +157,10 @@ impl Dispatcher {
         let id = self.last_build;
         self.work = Work::Checking(id);
         let folder = self.parts.project.folder().to_path_buf();
+        let options = check::options(&self.parts.options.features, Some(BrokerKind::Router));
         let sender = self.parts.sender.clone();
         tokio::spawn(async move {
-            let checked = match tokio::task::spawn_blocking(move || check::check(&folder)).await {
+            let checked = match tokio::task::spawn_blocking(move || check::check(&folder, &options)).await {
                 Ok(checked) => checked.map(Box::new),
                 Err(error) => Err(error.into()),
             };

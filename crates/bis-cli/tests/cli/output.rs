@@ -108,6 +108,68 @@ fn check_prints_diagnostics_as_json() {
     assert_eq!(serde_json::json!(place), serde_json::json!(["BIS0022", "error", "src/shipping.rs", 19, 12]));
 }
 
+/// The example of this repository, with an ordered topic.
+fn shop() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/shop").to_owned()
+}
+
+#[test]
+fn check_says_what_a_broker_cannot_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = [
+        transcript(folder.path(), &["check", &shop(), "--broker", "nsqd"]),
+        transcript(folder.path(), &["check", &shop(), "--broker", "router"]),
+    ];
+    insta::assert_snapshot!(text.join("\n").replace(&shop(), "shop"));
+}
+
+#[test]
+fn check_takes_the_broker_from_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.json");
+    let check = |text: &str| {
+        fs::write(&config, text).unwrap();
+        let output = bis()
+            .args(["check", &shop(), "--format", "json"])
+            .env("BIS_CONFIG", &config)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (printed, String::from_utf8(output.stderr).unwrap(), output.status.code())
+    };
+    let (printed, stderr, code) = check(r#"{"broker": {"nsq": {"address": "10.0.0.7:4150"}}}"#);
+    assert_eq!((&printed["broker"], code), (&"router".into(), Some(0)));
+    assert!(stderr.contains("`10.0.0.7:4150`") && stderr.contains("`--broker nsqd`"), "{stderr}");
+    let (printed, _, code) = check("{}");
+    assert_eq!((&printed["broker"], code), (&"in-process".into(), Some(0)));
+    assert_eq!(printed["diagnostics"][0]["code"], "BIS0044");
+    let (_, stderr, code) = check(r#"{"broker": {"kafka": {}}}"#);
+    assert_eq!(code, Some(3));
+    assert!(stderr.contains("neither `nsq` nor `in_process`"), "{stderr}");
+}
+
+#[test]
+fn features_choose_what_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    transcript(folder.path(), &["new", "shop"]);
+    let file = folder.path().join("shop/src/shipping.rs");
+    let source = fs::read_to_string(&file).unwrap();
+    fs::write(&file, source + "\n#[cfg(feature = \"broken\")]\nmod missing;\n").unwrap();
+    let manifest = folder.path().join("shop/Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text + "\n[features]\nbroken = []\n").unwrap();
+    let exit = |arguments: &[&str]| {
+        let text = transcript(folder.path(), arguments);
+        text.lines().nth(1).unwrap_or_default().to_owned()
+    };
+    assert_eq!(exit(&["check", "shop"]), "exit 0");
+    assert_eq!(exit(&["check", "shop", "--features", "broken"]), "exit 1");
+    assert_eq!(exit(&["graph", "shop", "--all-features"]), "exit 1");
+    let run = ["run", "shop", "--port", "0", "--router-port", "0", "-F", "broken"];
+    assert_eq!(exit(&run), "exit 1");
+}
+
 #[test]
 fn run_stops_before_the_build_when_the_source_has_errors() {
     let folder = tempfile::tempdir().unwrap();

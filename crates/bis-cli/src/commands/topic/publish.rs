@@ -74,7 +74,7 @@ fn envelope(event: &Event, data: Vec<u8>, place: &Where) -> Result<Envelope> {
         Envelope::new(EventId::generate(), SOURCE, event.topic.clone(), SystemTime::now(), data.into());
     // A router that was named may belong to any application; the one in this folder says nothing about its topics.
     if place.router_http.is_none() {
-        let checked = check(Project::find(&place.app)?.folder())?;
+        let checked = check(Project::find(&place.app)?.folder(), &bis_analyzer::Options::default())?;
         describe(&mut envelope, &event.topic, &value, &checked.analysis().graph)?;
     }
     if let Some(key) = &event.key {
