@@ -1,0 +1,131 @@
+//! The broker under test, a process started with nsqd's flags: `bis router`, or nsqd when `BIS_FOREIGN_BROKER=nsqd`.
+//! nsqlookupd stands beside it where a test wants it.
+#![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
+
+use std::env;
+
+use bis_conformance::Missing;
+use serde_json::Value;
+
+use crate::http::{self, Reply};
+use crate::peers::find;
+use crate::program::Program;
+
+/// A running broker with a folder of its own.
+pub(crate) struct Broker {
+    program: Program,
+    /// Where it speaks NSQ, as `127.0.0.1:port`.
+    pub(crate) tcp: String,
+    /// Where its HTTP API answers, as `127.0.0.1:port`.
+    pub(crate) http: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Broker {
+    /// Starts it on free ports, with these flags of nsqd besides.
+    pub(crate) fn start(flags: &[String]) -> Result<Self, Missing> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut arguments = vec![
+            "--tcp-address=127.0.0.1:0".to_owned(),
+            "--http-address=127.0.0.1:0".to_owned(),
+            format!("--data-path={}", folder.path().display()),
+        ];
+        arguments.extend_from_slice(flags);
+        let (program, tcp, http) = if is_nsqd() { nsqd(&arguments)? } else { router(&arguments) };
+        Ok(Self { program, tcp, http, _folder: folder })
+    }
+
+    /// Publishes this many messages, `0` up to it, and waits for the answer.
+    pub(crate) fn publish(&self, topic: &str, count: usize) -> Vec<String> {
+        let bodies: Vec<String> = (0..count).map(|number| format!("message {number}")).collect();
+        self.post(&format!("/mpub?topic={topic}"), bodies.join("\n").as_bytes()).expect_ok();
+        bodies
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> Reply {
+        http::request(&self.http, "POST", path, body)
+    }
+
+    /// The statistics of one channel; null when there is no such channel.
+    pub(crate) fn channel(&self, topic: &str, channel: &str) -> Value {
+        let path = format!("/stats?format=json&topic={topic}&channel={channel}");
+        let stats = http::request(&self.http, "GET", &path, b"").json();
+        stats["topics"][0]["channels"][0].clone()
+    }
+
+    /// Whether the channel is there and has nothing left to deliver or to be finished.
+    pub(crate) fn is_drained(&self, topic: &str, channel: &str) -> bool {
+        let stats = self.channel(topic, channel);
+        ["depth", "in_flight_count", "deferred_count"].iter().all(|count| stats[count] == 0)
+    }
+
+    /// Ends it the way a supervisor does.
+    pub(crate) fn stop(mut self) {
+        self.program.stop();
+    }
+}
+
+/// Whether the tests run against nsqd.
+pub(crate) fn is_nsqd() -> bool {
+    env::var_os("BIS_FOREIGN_BROKER").is_some_and(|broker| broker == "nsqd")
+}
+
+/// How many of so many deferred messages count into the depth of a channel that nobody reads. A deliberate difference: nsqd
+/// holds each in memory at once, the router reads them when the channel first reaches them.
+pub(crate) fn deferred_in_depth(deferred: usize) -> usize {
+    if is_nsqd() { 0 } else { deferred }
+}
+
+fn nsqd(arguments: &[String]) -> Result<(Program, String, String), Missing> {
+    let own = ["--broadcast-address=127.0.0.1".to_owned()];
+    let program = Program::start(find("nsqd")?, own.iter().chain(arguments));
+    let (tcp, http) = (listens(&program, "TCP"), listens(&program, "HTTP"));
+    Ok((program, tcp, http))
+}
+
+fn router(arguments: &[String]) -> (Program, String, String) {
+    let own = ["router".to_owned(), "--format=json".to_owned()];
+    let program = Program::start(env!("CARGO_BIN_EXE_bis"), own.iter().chain(arguments));
+    let ready = program.wait_for("being ready", |line| {
+        serde_json::from_str::<Value>(line).ok().filter(|line| line["event"] == "ready")
+    });
+    let text = |field: &str| ready[field].as_str().unwrap().trim_start_matches("http://").to_owned();
+    let (tcp, http) = (text("router"), text("router_http"));
+    (program, tcp, http)
+}
+
+/// The address in nsqd's log: `[nsqd] 2026/01/01 00:00:00.000000 INFO: TCP: listening on 127.0.0.1:4150`.
+fn listens(program: &Program, protocol: &str) -> String {
+    let text = format!(" {protocol}: listening on ");
+    program.wait_for(&text, |line| line.split_once(&text).map(|(_, address)| address.trim().to_owned()))
+}
+
+/// A running nsqlookupd.
+pub(crate) struct Lookup {
+    _program: Program,
+    tcp: String,
+    /// Where clients ask it, as `127.0.0.1:port`.
+    pub(crate) http: String,
+}
+
+impl Lookup {
+    pub(crate) fn start() -> Result<Self, Missing> {
+        let flags = ["--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"];
+        let program = Program::start(find("nsqlookupd")?, flags);
+        let (tcp, http) = (listens(&program, "TCP"), listens(&program, "HTTP"));
+        Ok(Self { _program: program, tcp, http })
+    }
+
+    /// The flags by which a broker registers with it.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        vec![format!("--lookupd-tcp-address={}", self.tcp), "--broadcast-address=127.0.0.1".to_owned()]
+    }
+}
+
+/// A running nsqadmin that knows brokers by these flags; where it answers.
+pub(crate) fn nsqadmin(flags: &[String]) -> Result<(Program, String), Missing> {
+    let own = ["--http-address=127.0.0.1:0".to_owned()];
+    let program = Program::start(find("nsqadmin")?, own.iter().chain(flags));
+    let http = listens(&program, "HTTP");
+    Ok((program, http))
+}

@@ -1,0 +1,16 @@
+//! Foreign programs against `bis router`: the own test suites of NSQ's clients and the tools of NSQ's distribution. They
+//! know nothing of Bis. With `BIS_FOREIGN_BROKER=nsqd` the same tests run against a real nsqd, as a control.
+//!
+//! Brokers and peers are processes on free ports of 127.0.0.1; a peer that is missing is a skipped test, unless
+//! `BIS_REQUIRE_PEERS=1`. Nothing here may know the inside of the router.
+
+mod broker;
+mod http;
+mod peers;
+mod program;
+mod suite;
+
+mod go_nsq;
+mod nsqadmin;
+mod tokio_nsq;
+mod tools;
