@@ -27,6 +27,7 @@ const AUTHORIZATION: &str = r#"{"ttl":3600,"identity":"username","identity_url":
     [{"permissions":["subscribe","publish"],"topic":".*","channels":[".*"]}]}"#;
 
 #[test]
+#[ignore = "the router lacks TLS, compression, authentication and registration"]
 fn own_tests_of_tokio_nsq_pass() {
     with_peers("own_tests_of_tokio_nsq_pass", || {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tokio-nsq");
@@ -34,6 +35,7 @@ fn own_tests_of_tokio_nsq_pass() {
         let suite = build(&folder);
         let lookup = Lookup::start()?;
         let mut flags = lookup.flags();
+        flags.push("--https-address=127.0.0.1:0".to_owned());
         flags.push(format!("--tls-cert={}", package.join("keys/cert.pem").display()));
         flags.push(format!("--tls-key={}", package.join("keys/key.pem").display()));
         let broker = Broker::start(&flags)?;
