@@ -134,19 +134,16 @@ impl Publisher {
     }
 }
 
-/// Publishes so many on two connections, delivers and finishes them: over two connections of one channel, or one
-/// connection each of several channels. Returns the time from the first publish to the last finish.
-pub fn flow(address: SocketAddr, count: usize, channels: usize) -> Duration {
+/// Publishes so many on two connections, delivers and finishes them over so many channels, with so many subscribers on
+/// each. Returns the time from the first publish to the last finish.
+pub fn flow(address: SocketAddr, count: usize, channels: usize, subscribers: usize) -> Duration {
     let (finished, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let expected = count * channels;
-    let subscribers: Vec<String> = match channels {
-        1 => vec!["channel-0".to_owned(); 2],
-        _ => (0..channels).map(|channel| format!("channel-{channel}")).collect(),
-    };
-    let mut ready: Vec<TcpStream> =
-        subscribers.iter().map(|channel| subscribe(address, "topic-0", channel)).collect();
+    let streams = (0..channels * subscribers)
+        .map(|subscriber| subscribe(address, "topic-0", &format!("channel-{}", subscriber % channels)));
+    let streams: Vec<TcpStream> = streams.collect();
     std::thread::scope(|scope| {
-        for stream in ready.drain(..) {
+        for stream in streams {
             let (finished, stop) = (&finished, &stop);
             scope.spawn(move || consume(stream, finished, stop, |_| {}));
         }

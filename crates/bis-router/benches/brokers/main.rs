@@ -1,7 +1,7 @@
 //! The router beside nsqd, redis and nats-server: the same raw client, interleaved runs on fresh folders, medians.
 //!
 //! `cargo bench -p bis-router --bench brokers -- [SCENARIO..] [--rounds N] [--svg FILE]`. Scenarios: `publish`, `single`,
-//! `flow`, `fan-out`, `paced`, `topics`, `backlog`; all of them unless named. Servers that are not on the path are left out
+//! `flow`, `fan-out`, `many`, `paced`, `topics`, `backlog`; all of them unless named. Servers that are not on the path are left out
 //! and named. What a server promises with its answer differs: compare within a class.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at the first surprise")]
@@ -20,7 +20,7 @@ use servers::{Kind, Server, Usage};
 use wire::Wire;
 
 const RUN: Duration = Duration::from_millis(1500);
-const SCENARIOS: [&str; 7] = ["publish", "single", "flow", "fan-out", "paced", "topics", "backlog"];
+const SCENARIOS: [&str; 8] = ["publish", "single", "flow", "fan-out", "many", "paced", "topics", "backlog"];
 /// Servers that speak NSQ.
 const NSQ: [Kind; 3] = [Kind::RouterAlways, Kind::RouterNone, Kind::NsqdMemory];
 /// How many messages the `backlog` scenario puts on the disk first.
@@ -48,8 +48,9 @@ fn main() {
         match scenario.as_str() {
             "publish" => tables.push(publishes(plan.rounds, 256)),
             "single" => tables.push(publishes(plan.rounds, 1)),
-            "flow" => tables.push(flows(plan.rounds, 1)),
-            "fan-out" => tables.push(flows(plan.rounds, 4)),
+            "flow" => tables.push(flows(plan.rounds, 1, 2)),
+            "fan-out" => tables.push(flows(plan.rounds, 4, 1)),
+            "many" => tables.push(flows(plan.rounds, 1, 300)),
             "paced" => paced(plan.rounds),
             "topics" => topics(plan.rounds),
             _ => backlog(plan.rounds),
@@ -138,18 +139,23 @@ fn published(server: &Server, window: usize, topics: usize) -> (usize, Duration,
     (messages, began.elapsed(), before, server.usage())
 }
 
-fn flows(rounds: usize, channels: usize) -> Table {
-    let title = match channels {
-        1 => "Published, delivered and finished, 2 publishers, 2 subscribers, window 256".to_owned(),
-        _ => format!("Deliveries with {channels} channels, 2 publishers, a subscriber each"),
-    };
+fn flows(rounds: usize, channels: usize, subscribers: usize) -> Table {
+    let title = format!(
+        "Published, delivered and finished: 2 publishers, window 256, {} with {} each",
+        count_of(channels, "channel"),
+        count_of(subscribers, "subscriber")
+    );
     let count = 200_000 / channels;
     interleaved(title, &NSQ, rounds, |server| {
-        load::flow(server.address, 10_000, channels);
+        load::flow(server.address, 10_000, channels, subscribers);
         let before = server.usage();
-        let took = load::flow(server.address, count, channels);
+        let took = load::flow(server.address, count, channels, subscribers);
         (count * channels, took, before, server.usage())
     })
+}
+
+fn count_of(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn paced(rounds: usize) {
@@ -188,7 +194,7 @@ fn backlog(rounds: usize) {
     );
     let folder = tempfile::TempDir::new().unwrap();
     let server = Server::start_in(kind, folder.path());
-    load::flow(server.address, 2, 1);
+    load::flow(server.address, 2, 1, 1);
     load::fill(Wire::Nsq, server.address, BACKLOG);
     let filled = server.usage();
     println!("\n{BACKLOG} messages published: RSS {:.0} MB", filled.resident / 1e6);
