@@ -390,6 +390,13 @@ impl Channel {
         Some(Lease { consumer, delivered, until, attempt: held.attempts })
     }
 
+    /// Whether there may be something to hand out now. Messages that wait for their key or their time can make it true
+    /// in vain.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        !self.paused && (!self.ready.is_empty() || self.cursor < self.end)
+    }
+
     /// Messages that wait for a consumer: never handed out, ready again, or parked behind their key.
     #[must_use]
     pub fn depth(&self) -> u64 {

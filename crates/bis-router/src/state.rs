@@ -178,8 +178,8 @@ impl State {
     /// Removes a topic with all it has. False when it is not there.
     pub(crate) fn delete_topic(&mut self, name: &str) -> bool {
         let Some(id) = self.names.remove(name) else { return false };
-        if let Some(topic) = self.topics.remove(&id) {
-            topic.channels.values().for_each(ChannelState::wake);
+        if let Some(mut topic) = self.topics.remove(&id) {
+            topic.channels.values_mut().for_each(ChannelState::wake_all);
         }
         self.dirty.retain(|(topic, _)| *topic != id);
         self.log.forget_topic(id);
@@ -190,8 +190,8 @@ impl State {
     /// Removes a channel. False when it is not there.
     pub(crate) fn delete_channel(&mut self, topic: u32, name: &Name) -> bool {
         let Some(topic) = self.topics.get_mut(&topic) else { return false };
-        let Some(channel) = topic.channels.remove(name.as_str()) else { return false };
-        channel.wake();
+        let Some(mut channel) = topic.channels.remove(name.as_str()) else { return false };
+        channel.wake_all();
         if topic.channels.is_empty() {
             topic.base = topic.end;
         }

@@ -200,7 +200,7 @@ impl Connection {
                     self.fetching = None;
                     self.take_fetched(read);
                 }
-                () = self.wake.notified(), if self.subscription.is_some() => self.look = true,
+                () = self.wake.notified(), if self.subscription.is_some() => self.woken(),
                 () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
                     let now = Instant::now();
                     if is_stopping || silence.is_some_and(|silence| silence <= now) {
@@ -210,7 +210,9 @@ impl Connection {
                         encode_response(&mut self.unsent, HEARTBEAT);
                         next_heartbeat = self.heartbeat.map(|interval| now + interval);
                     }
-                    self.look |= self.deadline.is_some_and(|deadline| deadline <= now);
+                    if self.deadline.take_if(|deadline| *deadline <= now).is_some() {
+                        self.woken();
+                    }
                 }
                 () = &mut stopped, if !is_stopping => {
                     // What was promised is answered; then the client is let go, and what it holds is requeued.
@@ -321,6 +323,16 @@ impl Connection {
         match read {
             Ok(fetched) => self.fetched = Some(fetched),
             Err(_) => self.read_again = Some(Instant::now() + READ_PAUSE),
+        }
+    }
+
+    /// There may be messages; if this client cannot take them now, another one may.
+    fn woken(&mut self) {
+        self.look = true;
+        if (self.unsent.len() >= MAX_UNSENT || self.stage == Stage::Closing)
+            && let Some(subscription) = &self.subscription
+        {
+            self.server.shared.lock().pass_on(subscription);
         }
     }
 

@@ -115,7 +115,8 @@ impl State {
         let consumer = ConsumerId(self.next_consumer);
         self.next_consumer += 1;
         let state = self.channel(topic, channel).expect("the channel was just made");
-        let entry = Consumer { wake, client, ready: 0, delivered: 0, finished: 0, requeued: 0 };
+        let entry =
+            Consumer { wake, is_waiting: false, client, ready: 0, delivered: 0, finished: 0, requeued: 0 };
         state.add(consumer, entry, order);
         let channel_id = state.id;
         Subscription { topic, channel: channel.clone(), channel_id, consumer, timeout }
@@ -124,9 +125,10 @@ impl State {
     /// The consumer is gone; what it held is ready again at once.
     pub(crate) fn unsubscribe(&mut self, subscription: &Subscription) {
         let Some(channel) = self.subscribed(subscription) else { return };
-        channel.machine.disconnect(subscription.consumer);
+        let back = channel.machine.disconnect(subscription.consumer);
         channel.consumers.remove(&subscription.consumer);
-        channel.wake();
+        // One more, who now looks after what it was woken for, and after the time that something is due.
+        channel.wake(back + 1);
         let is_last = channel.consumers.is_empty();
         if is_last && subscription.channel.is_ephemeral() {
             self.delete_channel(subscription.topic, &subscription.channel);
@@ -151,19 +153,24 @@ impl State {
         let Some(consumer) = consumers.get_mut(&id) else { return Round::Gone };
         let until = now.plus(subscription.timeout);
         let start = out.len();
-        let mut handed_out = false;
+        let (mut handed_out, mut waits, mut leaves) = (false, false, false);
         machine.tick(now);
         let mut source = TopicSource { log, topic: subscription.topic, order: *order };
         let round = loop {
             if machine.in_flight_with(id) >= consumer.ready as usize {
+                leaves = true;
                 break Round::Done { deadline: machine.next_deadline() };
             }
             if out.len() - start > ROUND_BYTES {
+                leaves = true;
                 break Round::More;
             }
             let handout = match machine.next(&mut source, id, now, until) {
                 Ok(Some(handout)) => handout,
-                Ok(None) => break Round::Done { deadline: machine.next_deadline() },
+                Ok(None) => {
+                    waits = true;
+                    break Round::Done { deadline: machine.next_deadline() };
+                }
                 Err(missing) => break Round::Missing(missing),
             };
             handed_out = true;
@@ -181,6 +188,12 @@ impl State {
             let published = i64::try_from(header.published).unwrap_or(i64::MAX);
             encode_message(out, published, attempts, message, &record[RECORD_HEADER..]);
         };
+        if waits {
+            channel.wait(id);
+        }
+        if leaves && channel.machine.has_more() {
+            channel.wake(1);
+        }
         if handed_out {
             self.mark_dirty(subscription.topic, &subscription.channel);
         }
@@ -194,6 +207,13 @@ impl State {
             .and_then(|channel| channel.consumers.get_mut(&subscription.consumer));
         if let Some(consumer) = consumer {
             consumer.ready = ready;
+        }
+    }
+
+    /// The consumer cannot take messages for now, or for good: what it was woken for is another's.
+    pub(crate) fn pass_on(&mut self, subscription: &Subscription) {
+        if let Some(channel) = self.subscribed(subscription) {
+            channel.wake(1);
         }
     }
 
@@ -227,8 +247,8 @@ impl State {
         if let Some(consumer) = channel.consumers.get_mut(&id) {
             consumer.requeued += 1;
         }
-        // Others may be idle without a deadline of their own.
-        channel.wake();
+        // This consumer may be about to go: another one must know when the message is due.
+        channel.wake(1);
         self.mark_dirty(subscription.topic, &subscription.channel);
         Ok(())
     }
@@ -238,7 +258,7 @@ impl State {
         let channel = self.subscribed(subscription).ok_or(NotInFlight { sequence })?;
         let attempts = channel.machine.release(sequence, subscription.consumer)?;
         channel.operations.attempts(sequence, attempts, Time::ZERO);
-        channel.wake();
+        channel.wake(1);
         self.mark_dirty(subscription.topic, &subscription.channel);
         Ok(())
     }
@@ -307,6 +327,8 @@ impl State {
         let state = self.channel(topic, channel).ok_or(FinishIdleError::NotFound(sequence))?;
         state.machine.finish_idle(sequence)?;
         state.operations.finished(sequence);
+        // It may have led its key.
+        state.wake(1);
         self.mark_dirty(topic, channel);
         Ok(())
     }
@@ -329,7 +351,7 @@ impl State {
             state.machine.unpause();
         }
         state.operations.paused(paused);
-        state.wake();
+        state.wake_all();
         self.mark_dirty(topic, channel);
         true
     }

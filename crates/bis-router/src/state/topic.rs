@@ -1,6 +1,6 @@
 //! A topic and its channels in memory. It does no I/O and holds no message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bis_broker::channel::{Channel, ConsumerId, Limits, Snapshot};
@@ -62,8 +62,9 @@ impl Topic {
             return;
         }
         for channel in self.channels.values_mut() {
+            let new = self.end.saturating_sub(channel.reached);
             channel.reach(self.end);
-            channel.wake();
+            channel.wake(usize::try_from(new).unwrap_or(usize::MAX));
         }
     }
 }
@@ -75,6 +76,8 @@ pub(crate) struct ChannelState {
     pub(crate) machine: Channel,
     pub(crate) operations: Operations,
     pub(crate) consumers: BTreeMap<ConsumerId, Consumer>,
+    /// Consumers that have room and found nothing, the one that has waited longest first.
+    waiting: VecDeque<ConsumerId>,
     /// What the consumers that are here asked for. It is not stored: without a consumer nothing is handed out.
     pub(crate) order: DeliveryOrder,
     /// How much of the topic it has been shown.
@@ -90,6 +93,7 @@ impl ChannelState {
             machine: Channel::restore(snapshot, Limits::default()),
             operations: Operations::default(),
             consumers: BTreeMap::new(),
+            waiting: VecDeque::new(),
             order: DeliveryOrder::Any,
             reached: snapshot.floor,
             message_count: 0,
@@ -104,9 +108,36 @@ impl ChannelState {
         self.consumers.insert(id, consumer);
     }
 
-    /// Wakes every consumer, to look for messages.
-    pub(crate) fn wake(&self) {
-        for consumer in self.consumers.values() {
+    /// The consumer has room and found nothing: it is woken when there is something.
+    pub(crate) fn wait(&mut self, id: ConsumerId) {
+        if let Some(consumer) = self.consumers.get_mut(&id)
+            && !consumer.is_waiting
+        {
+            consumer.is_waiting = true;
+            self.waiting.push_back(id);
+        }
+    }
+
+    /// Wakes as many waiting consumers as there are messages. Whoever leaves messages behind wakes the next one, so that
+    /// none is forgotten and a message does not wake a thousand idle consumers.
+    pub(crate) fn wake(&mut self, messages: usize) {
+        let mut left = messages;
+        while left > 0 {
+            let Some(id) = self.waiting.pop_front() else { return };
+            // Those that have gone still stand in the line.
+            if let Some(consumer) = self.consumers.get_mut(&id) {
+                consumer.is_waiting = false;
+                consumer.wake.notify_one();
+                left -= 1;
+            }
+        }
+    }
+
+    /// Wakes every consumer: what they wait for, or whether they may wait at all, has changed.
+    pub(crate) fn wake_all(&mut self) {
+        self.waiting.clear();
+        for consumer in self.consumers.values_mut() {
+            consumer.is_waiting = false;
             consumer.wake.notify_one();
         }
     }
@@ -134,6 +165,8 @@ pub(crate) enum DeliveryOrder {
 pub(crate) struct Consumer {
     /// Makes its connection look for messages, or notice that it was closed.
     pub(crate) wake: Arc<Notify>,
+    /// Whether it stands in the line of those that wait.
+    pub(crate) is_waiting: bool,
     pub(crate) client: Arc<ClientInfo>,
     pub(crate) ready: u32,
     pub(crate) delivered: u64,

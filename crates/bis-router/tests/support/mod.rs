@@ -11,7 +11,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use bis_nsq::{Command, Extension, Frame, Headers, Identify, Message, Name, decode_frame};
+use bis_nsq::{
+    Command, Extension, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_RELEASE, Frame, Headers, Identify, IdentifyReply,
+    Message, Name, decode_frame,
+};
 use bis_router::{Handle, Options, Router};
 use bytes::{Bytes, BytesMut};
 
@@ -56,7 +59,8 @@ impl Client {
         let ask = Identify { feature_negotiation: true, bis: Some(Extension::ask()), ..Identify::default() };
         client.send(&Command::Identify(ask.to_json().into()));
         let reply = client.response();
-        assert!(reply.contains(r#""features":["release","headers","ordered"]"#), "{reply}");
+        let reply: IdentifyReply = serde_json::from_str(&reply).unwrap();
+        assert!([FEATURE_RELEASE, FEATURE_HEADERS, FEATURE_ORDERED].iter().all(|feature| reply.offers(feature)));
         client
     }
 
@@ -135,6 +139,11 @@ impl Client {
 
     pub fn finish(&mut self, message: &Message) {
         self.send(&Command::Finish(message.id));
+    }
+
+    /// Whether nothing is there and nothing comes for so long.
+    pub fn is_quiet_so_far(&mut self, time: Duration) -> bool {
+        self.buffer.is_empty() && self.is_quiet(time)
     }
 
     /// Whether nothing comes for so long.
