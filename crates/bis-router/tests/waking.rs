@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bis_nsq::Command;
 use support::{Client, name, start};
 
-const MESSAGES: usize = 2000;
+const MESSAGES: usize = 500;
 /// The longest that anything may take; far more than it does.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,6 +29,39 @@ async fn each_waiting_consumer_gets_one_of_as_many_messages() {
     }
     let bodies: HashSet<_> = consumers.iter_mut().map(|consumer| consumer.message().body).collect();
     assert_eq!(bodies.len(), consumers.len());
+    router.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_wants_no_more_passes_on_what_it_was_woken_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = start(folder.path()).await;
+    let address = router.tcp_address();
+    let mut first = Client::subscribe(address, "orders", "ship", 1);
+    assert!(first.is_quiet(Duration::from_millis(50)), "it waits in front");
+    let mut second = Client::subscribe(address, "orders", "ship", 1);
+    assert!(second.is_quiet(Duration::from_millis(50)));
+    first.send(&Command::Ready(0));
+    assert!(first.is_quiet(Duration::from_millis(50)), "it still stands in front");
+    let mut producer = Client::connect(address);
+    producer.publish("orders", "one");
+    assert_eq!(&second.message().body[..], b"one");
+    router.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_consumer_held_goes_to_one_that_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = start(folder.path()).await;
+    let address = router.tcp_address();
+    let mut first = Client::subscribe(address, "orders", "ship", 1);
+    let mut producer = Client::connect(address);
+    producer.publish("orders", "one");
+    let held = first.message();
+    let mut second = Client::subscribe(address, "orders", "ship", 1);
+    assert!(second.is_quiet(Duration::from_millis(50)));
+    drop(first);
+    assert_eq!(second.message().body, held.body);
     router.shutdown().await.unwrap();
 }
 

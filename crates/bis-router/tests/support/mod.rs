@@ -12,8 +12,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use bis_nsq::{
-    Command, Extension, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_RELEASE, Frame, Headers, Identify, IdentifyReply,
-    Message, Name, decode_frame,
+    Command, Extension, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_RELEASE, Frame, Headers, Identify,
+    IdentifyReply, Message, Name, decode_frame,
 };
 use bis_router::{Handle, Options, Router};
 use bytes::{Bytes, BytesMut};
@@ -60,7 +60,9 @@ impl Client {
         client.send(&Command::Identify(ask.to_json().into()));
         let reply = client.response();
         let reply: IdentifyReply = serde_json::from_str(&reply).unwrap();
-        assert!([FEATURE_RELEASE, FEATURE_HEADERS, FEATURE_ORDERED].iter().all(|feature| reply.offers(feature)));
+        assert!(
+            [FEATURE_RELEASE, FEATURE_HEADERS, FEATURE_ORDERED].iter().all(|feature| reply.offers(feature))
+        );
         client
     }
 
