@@ -11,7 +11,7 @@ mod report;
 mod servers;
 mod wire;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -246,7 +246,7 @@ fn compare(what: &str, with: &str, base: &[Row], other: &[Row]) {
 
 /// What a sync of a small write costs here: what every durable figure stands on.
 fn sync_latency() -> String {
-    let mut file = File::from(tempfile::tempfile().unwrap());
+    let mut file = tempfile::tempfile().unwrap();
     file.write_all(&vec![0; 4 << 20]).unwrap();
     file.sync_all().unwrap();
     std::io::Seek::rewind(&mut file).unwrap();
