@@ -84,7 +84,7 @@ pub(crate) struct State {
     buffer: Vec<u8>,
     messages: Vec<(u32, u64, usize)>,
     /// Channels with operations for the next commit.
-    dirty: BTreeSet<(u32, Name)>,
+    dirty: BTreeMap<u32, BTreeSet<Name>>,
     /// A commit failed: what it defined must be written again.
     redefine: bool,
 }
@@ -104,7 +104,7 @@ impl State {
             ticket: 1,
             buffer: vec![0; BATCH_HEADER],
             messages: Vec::new(),
-            dirty: BTreeSet::new(),
+            dirty: BTreeMap::new(),
             redefine: false,
         }
     }
@@ -181,7 +181,7 @@ impl State {
         if let Some(mut topic) = self.topics.remove(&id) {
             topic.channels.values_mut().for_each(ChannelState::wake_all);
         }
-        self.dirty.retain(|(topic, _)| *topic != id);
+        self.dirty.remove(&id);
         self.log.forget_topic(id);
         record::append(&mut self.buffer, &Header::new(Kind::TopicDeleted, id, 0), &[]);
         true
@@ -197,7 +197,9 @@ impl State {
         }
         let header = Header::new(Kind::ChannelDeleted, topic.id, topic.base);
         record::append(&mut self.buffer, &header, &channel.id.to_le_bytes());
-        self.dirty.remove(&(topic.id, name.clone()));
+        if let Some(channels) = self.dirty.get_mut(&topic.id) {
+            channels.remove(name.as_str());
+        }
         true
     }
 
@@ -228,8 +230,9 @@ impl State {
 
     /// The channel has operations for the journal.
     pub(crate) fn mark_dirty(&mut self, topic: u32, channel: &Name) {
-        if !self.dirty.iter().any(|(dirty, name)| *dirty == topic && name == channel) {
-            self.dirty.insert((topic, channel.clone()));
+        let channels = self.dirty.entry(topic).or_default();
+        if !channels.contains(channel.as_str()) {
+            channels.insert(channel.clone());
         }
     }
 
@@ -253,12 +256,16 @@ impl State {
         if self.redefine && (self.is_awaited() || self.is_dirty()) {
             self.define_all();
         }
-        for (topic, name) in std::mem::take(&mut self.dirty) {
-            let channel = self.topics.get_mut(&topic).and_then(|topic| topic.channels.get_mut(&name));
-            if let Some(channel) = channel
-                && let Some(body) = channel.operations.take(channel.id)
-            {
-                record::append(&mut self.buffer, &Header::new(Kind::Operations, topic, 0), &body);
+        for (topic, names) in std::mem::take(&mut self.dirty) {
+            let Some(channels) = self.topics.get_mut(&topic).map(|topic| &mut topic.channels) else {
+                continue;
+            };
+            for name in names {
+                if let Some(channel) = channels.get_mut(&name)
+                    && let Some(body) = channel.operations.take(channel.id)
+                {
+                    record::append(&mut self.buffer, &Header::new(Kind::Operations, topic, 0), &body);
+                }
             }
         }
         if !self.is_awaited() {
