@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
 pub mod http;
+pub mod peer;
 pub mod process;
 
 use std::io::{Read, Write};
@@ -97,16 +98,36 @@ impl Client {
         assert_eq!(self.response(), "OK");
     }
 
-    /// The next frame; `None` when the connection is closed.
+    /// A command with a body: the line, the body's length, the body.
+    pub fn send_sized(&mut self, line: &str, body: &[u8]) {
+        self.send_raw(&sized(line, body));
+    }
+
+    /// Negotiates; the server's answer, or its error.
+    pub fn identify(&mut self, ask: &serde_json::Value) -> Result<String, String> {
+        self.send_sized("IDENTIFY", ask.to_string().as_bytes());
+        match self.try_frame() {
+            Some(Frame::Response(data)) => Ok(String::from_utf8(data.to_vec()).unwrap()),
+            Some(Frame::Error(data)) => Err(String::from_utf8(data.to_vec()).unwrap()),
+            other => panic!("neither answer nor error: {other:?}"),
+        }
+    }
+
+    /// The next frame, heartbeats answered and left out; `None` when the connection is closed.
     pub fn try_frame(&mut self) -> Option<Frame> {
         loop {
-            match decode_frame(&mut self.buffer, 64 * 1024 * 1024).unwrap() {
-                Some(Frame::Response(data)) if &data[..] == b"_heartbeat_" => {
-                    self.send(&Command::Nop);
-                    continue;
-                }
-                Some(frame) => return Some(frame),
-                None => {}
+            match self.next_frame()? {
+                Frame::Response(data) if &data[..] == b"_heartbeat_" => self.send(&Command::Nop),
+                frame => return Some(frame),
+            }
+        }
+    }
+
+    /// The next frame, whatever it is; `None` when the connection is closed.
+    pub fn next_frame(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(frame) = decode_frame(&mut self.buffer, 64 * 1024 * 1024).unwrap() {
+                return Some(frame);
             }
             let mut chunk = [0; 64 * 1024];
             match self.stream.read(&mut chunk) {
@@ -118,6 +139,14 @@ impl Client {
         }
     }
 
+    /// Expects this error, and the end of the connection after it.
+    #[track_caller]
+    pub fn ends_with(&mut self, text: &str) {
+        assert_eq!(self.error(), text);
+        assert!(self.is_closed(), "`{text}` is fatal");
+    }
+
+    #[track_caller]
     pub fn response(&mut self) -> String {
         match self.try_frame() {
             Some(Frame::Response(data)) => String::from_utf8(data.to_vec()).unwrap(),
@@ -125,6 +154,7 @@ impl Client {
         }
     }
 
+    #[track_caller]
     pub fn error(&mut self) -> String {
         match self.try_frame() {
             Some(Frame::Error(data)) => String::from_utf8(data.to_vec()).unwrap(),
@@ -132,6 +162,7 @@ impl Client {
         }
     }
 
+    #[track_caller]
     pub fn message(&mut self) -> Message {
         match self.try_frame() {
             Some(Frame::Message(message)) => message,
@@ -162,6 +193,12 @@ impl Client {
     pub fn is_closed(&mut self) -> bool {
         self.try_frame().is_none()
     }
+}
+
+/// A command's line, the length of its body, and the body.
+pub fn sized(line: &str, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    [line.as_bytes(), b"\n", &length, body].concat()
 }
 
 pub fn name(text: &str) -> Name {

@@ -1,0 +1,297 @@
+//! What becomes of a delivery: FIN, REQ, TOUCH, a timeout; pausing and emptying under it.
+
+use std::time::{Duration, Instant};
+
+use bis_nsq::Message;
+use serde_json::{Value, json};
+
+use crate::against_both;
+use crate::support::Client;
+use crate::support::peer::{Peer, Server, Settings};
+
+const QUIET: Duration = Duration::from_millis(100);
+
+against_both! {
+    what_is_not_in_flight_cannot_be_answered,
+    another_consumers_message_cannot_be_answered,
+    identifiers_and_parameters_are_checked,
+    a_requeued_message_comes_again,
+    a_delayed_requeue_waits,
+    a_long_delay_is_shortened,
+    an_unanswered_message_comes_again,
+    a_touch_starts_the_time_anew,
+    touches_end_at_the_longest_time,
+    a_paused_channel_holds_back,
+    a_paused_topic_holds_back,
+    an_emptied_channel_forgets,
+    an_emptied_topic_forgets_what_no_channel_has,
+}
+
+fn command(client: &mut Client, word: &str, message: &Message, rest: &str) {
+    client.send_raw(format!("{word} {}{rest}\n", message.id).as_bytes());
+}
+
+fn channel(server: &Server) -> Value {
+    let stats: Value = serde_json::from_str(&server.get("/stats?format=json&topic=orders").1).unwrap();
+    stats["topics"][0]["channels"][0].clone()
+}
+
+/// A count of the channel, once it is what is expected: what a client sent without being answered takes a moment.
+#[track_caller]
+fn becomes(server: &Server, field: &str, expected: u64) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while channel(server)[field] != expected && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(channel(server)[field], expected, "{field}");
+}
+
+fn what_is_not_in_flight_cannot_be_answered(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 1);
+    let id = "0123456789abcdef";
+    for (word, rest) in [("FIN", ""), ("TOUCH", ""), ("REQ", " 0")] {
+        consumer.send_raw(format!("{word} {id}{rest}\n").as_bytes());
+        assert_eq!(consumer.error(), format!("E_{word}_FAILED {word} {id} failed ID not in flight"));
+    }
+    server.publish("orders", "1");
+    let message = consumer.message();
+    consumer.finish(&message);
+    for (word, rest) in [("FIN", ""), ("TOUCH", ""), ("REQ", " 0")] {
+        command(&mut consumer, word, &message, rest);
+        let text = format!("E_{word}_FAILED {word} {} failed ID not in flight", message.id);
+        assert_eq!(consumer.error(), text);
+    }
+    server.publish("orders", "2");
+    assert_eq!(consumer.message().body, "2", "the connection goes on");
+}
+
+fn another_consumers_message_cannot_be_answered(peer: Peer) {
+    let server = peer.start();
+    let mut owner = server.subscribe("orders", "ship", 1);
+    server.publish("orders", "1");
+    let message = owner.message();
+    let mut other = server.subscribe("orders", "ship", 1);
+    for (word, rest) in [("FIN", ""), ("TOUCH", ""), ("REQ", " 0")] {
+        command(&mut other, word, &message, rest);
+        let text = format!("E_{word}_FAILED {word} {} failed client does not own message", message.id);
+        assert_eq!(other.error(), text);
+    }
+    // Another channel's message is as unknown as any.
+    let mut stranger = server.subscribe("orders", "bill", 1);
+    command(&mut stranger, "FIN", &message, "");
+    let text = format!("E_FIN_FAILED FIN {} failed ID not in flight", message.id);
+    assert_eq!(stranger.error(), text);
+    owner.finish(&message);
+    becomes(&server, "in_flight_count", 0);
+}
+
+fn identifiers_and_parameters_are_checked(peer: Peer) {
+    let server = peer.start();
+    let check = |line: &str, text: &str| {
+        let mut consumer = server.subscribe("orders", "ship", 1);
+        consumer.send_raw(line.as_bytes());
+        consumer.ends_with(text);
+    };
+    check("FIN\n", "E_INVALID FIN insufficient number of params");
+    check("TOUCH\n", "E_INVALID TOUCH insufficient number of params");
+    check("REQ\n", "E_INVALID REQ insufficient number of params");
+    check("REQ 0123456789abcdef\n", "E_INVALID REQ insufficient number of params");
+    for line in ["FIN \n", "FIN 0123\n", "TOUCH 0123456789abcdef0\n", "REQ x 0\n"] {
+        check(line, "E_INVALID invalid message ID");
+    }
+    check("REQ 0123456789abcdef x\n", "E_INVALID REQ could not parse timeout x");
+    check("REQ 0123456789abcdef -5\n", "E_INVALID REQ could not parse timeout -5");
+    // Bytes that are no identifier of the server's, but of the right length.
+    let mut consumer = server.subscribe("orders", "ship", 1);
+    consumer.send_raw(b"FIN ZZZZZZZZZZZZZZZZ\n");
+    assert_eq!(consumer.error(), "E_FIN_FAILED FIN ZZZZZZZZZZZZZZZZ failed ID not in flight");
+    consumer.send_raw(b"FIN 0123456789abcdef overlooked\n");
+    assert_eq!(consumer.error(), "E_FIN_FAILED FIN 0123456789abcdef failed ID not in flight");
+}
+
+fn a_requeued_message_comes_again(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 1);
+    server.publish("orders", "1");
+    let mut message = consumer.message();
+    for attempts in 2..5 {
+        command(&mut consumer, "REQ", &message, " 0");
+        let again = consumer.message();
+        assert_eq!((again.id, &again.body, again.attempts), (message.id, &message.body, attempts));
+        assert_eq!(again.timestamp_ns, message.timestamp_ns, "the time of its publication");
+        message = again;
+    }
+    consumer.finish(&message);
+    becomes(&server, "in_flight_count", 0);
+    let stats = channel(&server);
+    assert_eq!(
+        (&stats["requeue_count"], &stats["message_count"], &stats["timeout_count"]),
+        (&3.into(), &1.into(), &0.into())
+    );
+}
+
+fn a_delayed_requeue_waits(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 1);
+    server.publish("orders", "1");
+    let message = consumer.message();
+    let started = Instant::now();
+    command(&mut consumer, "REQ", &message, " 500");
+    becomes(&server, "deferred_count", 1);
+    // Its place is free for another.
+    server.publish("orders", "2");
+    let other = consumer.message();
+    assert_eq!(other.body, "2");
+    consumer.finish(&other);
+    let again = consumer.message();
+    assert!(started.elapsed() >= Duration::from_millis(500), "too early");
+    assert_eq!((&again.body[..], again.attempts), (&b"1"[..], 2));
+}
+
+fn a_long_delay_is_shortened(peer: Peer) {
+    let settings = Settings { max_requeue_delay: Duration::from_millis(500), ..Settings::default() };
+    let server = peer.start_with(&settings);
+    let mut consumer = server.subscribe("orders", "ship", 1);
+    server.publish("orders", "1");
+    let message = consumer.message();
+    let started = Instant::now();
+    command(&mut consumer, "REQ", &message, " 3600000");
+    assert_eq!(consumer.message().attempts, 2);
+    assert!(started.elapsed() >= Duration::from_millis(500), "too early");
+}
+
+fn an_unanswered_message_comes_again(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.connect();
+    consumer.identify(&json!({"msg_timeout": 1000})).unwrap();
+    consumer.send_raw(b"SUB orders ship\nRDY 1\n");
+    assert_eq!(consumer.response(), "OK");
+    server.publish("orders", "1");
+    let message = consumer.message();
+    let started = Instant::now();
+    consumer.send_raw(b"RDY 0\n");
+    becomes(&server, "timeout_count", 1);
+    assert!(started.elapsed() >= Duration::from_millis(900), "too early");
+    consumer.finish(&message);
+    let text = format!("E_FIN_FAILED FIN {} failed ID not in flight", message.id);
+    assert_eq!(consumer.error(), text);
+    let stats = channel(&server);
+    assert_eq!((&stats["requeue_count"], &stats["depth"]), (&0.into(), &1.into()));
+    consumer.send_raw(b"RDY 1\n");
+    let again = consumer.message();
+    assert_eq!((again.id, again.attempts), (message.id, 2));
+}
+
+fn a_touch_starts_the_time_anew(peer: Peer) {
+    let settings = Settings { message_timeout: Duration::from_secs(2), ..Settings::default() };
+    let server = peer.start_with(&settings);
+    let mut consumer = server.subscribe("orders", "ship", 1);
+    server.publish("orders", "1");
+    let message = consumer.message();
+    // Long enough for nsqd to have seen the new channel, which it looks for every five seconds.
+    for _ in 0..7 {
+        std::thread::sleep(Duration::from_secs(1));
+        command(&mut consumer, "TOUCH", &message, "");
+    }
+    consumer.finish(&message);
+    becomes(&server, "in_flight_count", 0);
+    assert_eq!(channel(&server)["timeout_count"], 0);
+}
+
+fn touches_end_at_the_longest_time(peer: Peer) {
+    let settings = Settings {
+        message_timeout: Duration::from_secs(2),
+        max_message_timeout: Duration::from_secs(3),
+        ..Settings::default()
+    };
+    let server = peer.start_with(&settings);
+    let mut consumer = server.subscribe("orders", "ship", 1);
+    server.publish("orders", "1");
+    let message = consumer.message();
+    let started = Instant::now();
+    let error = loop {
+        std::thread::sleep(Duration::from_millis(200));
+        if !consumer.is_quiet(Duration::from_millis(1)) {
+            break consumer.try_frame().unwrap();
+        }
+        command(&mut consumer, "TOUCH", &message, "");
+    };
+    // Either the refusal of a touch, or the message again: both say that its time was up.
+    assert!(started.elapsed() >= Duration::from_millis(2900), "too early: {error:?}");
+    assert!(started.elapsed() < Duration::from_secs(10), "too late: {error:?}");
+}
+
+fn a_paused_channel_holds_back(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 5);
+    server.publish("orders", "1");
+    let message = consumer.message();
+    assert_eq!(server.post("/channel/pause?topic=orders&channel=ship", ""), (200, String::new()));
+    assert_eq!(channel(&server)["paused"], true);
+    std::thread::sleep(Duration::from_millis(50));
+    server.publish("orders", "2");
+    assert!(consumer.is_quiet(QUIET));
+    consumer.finish(&message);
+    consumer.send_raw(b"RDY 3\n");
+    assert!(consumer.is_quiet(QUIET), "what is in flight can be answered; nothing new comes");
+    assert_eq!(server.post("/channel/unpause?topic=orders&channel=ship", ""), (200, String::new()));
+    assert_eq!(consumer.message().body, "2");
+    assert_eq!(channel(&server)["paused"], false);
+}
+
+fn a_paused_topic_holds_back(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 5);
+    assert_eq!(server.post("/topic/pause?topic=orders", ""), (200, String::new()));
+    server.publish("orders", "1");
+    assert!(consumer.is_quiet(QUIET));
+    let stats: Value = serde_json::from_str(&server.get("/stats?format=json").1).unwrap();
+    let topic = &stats["topics"][0];
+    assert_eq!(
+        (&topic["paused"], &topic["depth"], &topic["message_count"]),
+        (&true.into(), &1.into(), &1.into())
+    );
+    assert_eq!(topic["channels"][0]["depth"], 0, "it waits in the topic");
+    assert_eq!(server.post("/topic/unpause?topic=orders", ""), (200, String::new()));
+    assert_eq!(consumer.message().body, "1");
+}
+
+fn an_emptied_channel_forgets(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 2);
+    let mut producer = server.connect();
+    for body in ["1", "2", "3"] {
+        producer.publish("orders", body);
+    }
+    producer.send_sized("DPUB orders 60000", b"4");
+    assert_eq!(producer.response(), "OK");
+    let first = consumer.message();
+    consumer.message();
+    becomes(&server, "deferred_count", 1);
+    assert_eq!(server.post("/channel/empty?topic=orders&channel=ship", ""), (200, String::new()));
+    let stats = channel(&server);
+    for field in ["depth", "in_flight_count", "deferred_count"] {
+        assert_eq!(stats[field], 0, "{field}");
+    }
+    assert_eq!(stats["clients"][0]["in_flight_count"], 0);
+    command(&mut consumer, "FIN", &first, "");
+    let text = format!("E_FIN_FAILED FIN {} failed ID not in flight", first.id);
+    assert_eq!(consumer.error(), text);
+    producer.publish("orders", "5");
+    producer.publish("orders", "6");
+    assert_eq!((consumer.message().body, consumer.message().body), ("5".into(), "6".into()));
+}
+
+fn an_emptied_topic_forgets_what_no_channel_has(peer: Peer) {
+    let server = peer.start();
+    server.publish("orders", "1");
+    assert_eq!(server.post("/topic/empty?topic=orders", ""), (200, String::new()));
+    let mut consumer = server.subscribe("orders", "ship", 0);
+    server.publish("orders", "2");
+    becomes(&server, "depth", 1);
+    assert_eq!(server.post("/topic/empty?topic=orders", ""), (200, String::new()));
+    consumer.send_raw(b"RDY 5\n");
+    assert_eq!(consumer.message().body, "2", "the channel had it already");
+    assert!(consumer.is_quiet(QUIET));
+}

@@ -1,0 +1,11 @@
+//! What nsqd's own tests check, from outside: each test runs against nsqd and against the router. A test that needs to
+//! know which of the two it talks to belongs elsewhere.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod connection;
+mod delivery;
+mod identify;
+mod publish;
+mod subscribe;

@@ -1,0 +1,226 @@
+//! SUB, RDY and CLS: who may receive, how many, until when.
+
+use std::time::Duration;
+
+use crate::against_both;
+use crate::support::Client;
+use crate::support::peer::{Peer, Settings};
+
+const QUIET: Duration = Duration::from_millis(100);
+
+against_both! {
+    names_are_checked,
+    it_happens_once,
+    commands_out_of_place_are_fatal,
+    ready_bounds_what_is_in_flight,
+    ready_is_bounded,
+    ready_means_one_by_itself,
+    nothing_comes_before_ready,
+    after_close_nothing_comes_and_finishing_goes_on,
+    a_channel_shares_its_messages_among_consumers,
+    the_first_channel_takes_what_waited,
+    ephemeral_channels_go_with_their_last_consumer,
+    an_ephemeral_topic_goes_with_its_last_channel,
+}
+
+fn names_are_checked(peer: Peer) {
+    let server = peer.start();
+    let check = |line: &str, text: &str| {
+        let mut client = server.connect();
+        client.send_raw(line.as_bytes());
+        client.ends_with(text);
+    };
+    check("SUB\n", "E_INVALID SUB insufficient number of parameters");
+    check("SUB orders\n", "E_INVALID SUB insufficient number of parameters");
+    check("SUB a/b ship\n", "E_BAD_TOPIC SUB topic name \"a/b\" is not valid");
+    check("SUB orders a/b\n", "E_BAD_CHANNEL SUB channel name \"a/b\" is not valid");
+    check("SUB orders \n", "E_BAD_CHANNEL SUB channel name \"\" is not valid");
+    let long = "x".repeat(65);
+    check(
+        &format!("SUB orders {long}\n"),
+        &format!("E_BAD_CHANNEL SUB channel name \"{long}\" is not valid"),
+    );
+    let mut client = server.connect();
+    client.send_raw(b"SUB orders ship overlooked\n");
+    assert_eq!(client.response(), "OK");
+}
+
+fn it_happens_once(peer: Peer) {
+    let server = peer.start();
+    let mut client = server.subscribe("orders", "ship", 0);
+    client.send_raw(b"SUB orders ship\n");
+    client.ends_with("E_INVALID cannot SUB in current state");
+}
+
+fn commands_out_of_place_are_fatal(peer: Peer) {
+    let server = peer.start();
+    for line in [
+        "RDY 1",
+        "FIN 0123456789abcdef",
+        "REQ 0123456789abcdef 0",
+        "TOUCH 0123456789abcdef",
+        "CLS",
+        "RDY x",
+        "FIN",
+    ] {
+        let mut client = server.connect();
+        client.send_raw(format!("{line}\n").as_bytes());
+        let command = line.split(' ').next().unwrap();
+        client.ends_with(&format!("E_INVALID cannot {command} in current state"));
+    }
+    for line in ["CLS\n", "SUB orders ship\n"] {
+        let mut client = server.subscribe("orders", "ship", 0);
+        client.send_raw(b"CLS\n");
+        assert_eq!(client.response(), "CLOSE_WAIT");
+        client.send_raw(line.as_bytes());
+        client.ends_with(&format!("E_INVALID cannot {} in current state", &line[..3]));
+    }
+}
+
+fn ready_bounds_what_is_in_flight(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 2);
+    let mut producer = server.connect();
+    for body in ["1", "2", "3", "4"] {
+        producer.publish("orders", body);
+    }
+    let (first, _second) = (consumer.message(), consumer.message());
+    assert!(consumer.is_quiet(QUIET));
+    consumer.finish(&first);
+    assert_eq!(consumer.message().body, "3");
+    assert!(consumer.is_quiet(QUIET));
+    consumer.send_raw(b"RDY 3\n");
+    let fourth = consumer.message();
+    consumer.send_raw(b"RDY 0\n");
+    consumer.finish(&fourth);
+    producer.publish("orders", "5");
+    assert!(consumer.is_quiet(QUIET));
+    consumer.send_raw(b"RDY 3\n");
+    assert_eq!(consumer.message().body, "5");
+}
+
+fn ready_is_bounded(peer: Peer) {
+    let settings = Settings { max_ready_count: 50, ..Settings::default() };
+    let server = peer.start_with(&settings);
+    server.publish("orders", "x");
+    let mut consumer = server.subscribe("orders", "ship", 50);
+    consumer.message();
+    for (count, text) in [
+        ("51", "count 51 out of range 0-50"),
+        ("-1", "could not parse count -1"),
+        ("x", "could not parse count x"),
+        ("1e1", "could not parse count 1e1"),
+    ] {
+        let mut consumer = server.subscribe("orders", "ship", 0);
+        consumer.send_raw(format!("RDY {count}\n").as_bytes());
+        consumer.ends_with(&format!("E_INVALID RDY {text}"));
+    }
+}
+
+fn ready_means_one_by_itself(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.connect();
+    consumer.send_raw(b"SUB orders ship\nRDY\n");
+    assert_eq!(consumer.response(), "OK");
+    let mut producer = server.connect();
+    producer.publish("orders", "1");
+    producer.publish("orders", "2");
+    assert_eq!(consumer.message().body, "1");
+    assert!(consumer.is_quiet(QUIET));
+}
+
+fn nothing_comes_before_ready(peer: Peer) {
+    let server = peer.start();
+    server.publish("orders", "1");
+    let mut consumer = server.connect();
+    consumer.send_raw(b"SUB orders ship\n");
+    assert_eq!(consumer.response(), "OK");
+    assert!(consumer.is_quiet(QUIET));
+}
+
+fn after_close_nothing_comes_and_finishing_goes_on(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 2);
+    let mut producer = server.connect();
+    producer.publish("orders", "1");
+    producer.publish("orders", "2");
+    let (first, second) = (consumer.message(), consumer.message());
+    consumer.send_raw(b"CLS\n");
+    assert_eq!(consumer.response(), "CLOSE_WAIT");
+    producer.publish("orders", "3");
+    consumer.send_raw(b"RDY 10\nRDY nonsense\n");
+    assert!(consumer.is_quiet(QUIET), "RDY is overlooked now");
+    consumer.finish(&first);
+    consumer.send_raw(format!("TOUCH {}\nREQ {} 0\n", second.id, second.id).as_bytes());
+    consumer.finish(&second);
+    let text = format!("E_FIN_FAILED FIN {} failed ID not in flight", second.id);
+    assert_eq!(consumer.error(), text, "the others succeeded");
+    let mut next = server.subscribe("orders", "ship", 2);
+    let mut bodies = [next.message().body, next.message().body];
+    bodies.sort();
+    assert_eq!(bodies, ["2", "3"]);
+}
+
+fn a_channel_shares_its_messages_among_consumers(peer: Peer) {
+    let server = peer.start();
+    let mut consumers: Vec<Client> = (0..2).map(|_| server.subscribe("orders", "ship", 1)).collect();
+    server.publish("orders", "1");
+    server.publish("orders", "2");
+    let mut bodies: Vec<_> = consumers.iter_mut().map(|consumer| consumer.message().body).collect();
+    bodies.sort();
+    assert_eq!(bodies, ["1", "2"]);
+}
+
+fn the_first_channel_takes_what_waited(peer: Peer) {
+    let server = peer.start();
+    server.publish("orders", "1");
+    let mut first = server.subscribe("orders", "ship", 5);
+    assert_eq!(first.message().body, "1");
+    let mut second = server.subscribe("orders", "bill", 5);
+    server.publish("orders", "2");
+    assert_eq!((first.message().body, second.message().body), ("2".into(), "2".into()));
+}
+
+fn is_there(server: &crate::support::peer::Server, path: &str) -> bool {
+    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    // It goes soon after its last user, not with it.
+    while std::time::Instant::now() < deadline {
+        if server.post(path, "").0 == 404 {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+fn ephemeral_channels_go_with_their_last_consumer(peer: Peer) {
+    let server = peer.start();
+    let path = "/channel/pause?topic=orders&channel=ship%23ephemeral";
+    let first = server.subscribe("orders", "ship#ephemeral", 0);
+    let mut second = server.subscribe("orders", "ship#ephemeral", 0);
+    drop(first);
+    assert_eq!(server.post(path, "").0, 200);
+    server.publish("orders", "1");
+    second.send_raw(b"CLS\n");
+    assert_eq!(second.response(), "CLOSE_WAIT");
+    drop(second);
+    assert!(!is_there(&server, path));
+    let mut again = server.subscribe("orders", "ship#ephemeral", 1);
+    assert!(again.is_quiet(QUIET), "a new one, with nothing in it and not paused");
+    server.publish("orders", "2");
+    assert_eq!(again.message().body, "2");
+    assert_eq!(server.post("/topic/pause?topic=orders", "").0, 200, "the topic stays");
+}
+
+fn an_ephemeral_topic_goes_with_its_last_channel(peer: Peer) {
+    let server = peer.start();
+    let path = "/topic/pause?topic=orders%23ephemeral";
+    assert_eq!(server.post("/topic/create?topic=orders%23ephemeral", "").0, 200);
+    let consumer = server.subscribe("orders#ephemeral", "ship#ephemeral", 0);
+    let other = server.subscribe("orders#ephemeral", "bill#ephemeral", 0);
+    drop(consumer);
+    assert!(!is_there(&server, "/channel/pause?topic=orders%23ephemeral&channel=ship%23ephemeral"));
+    assert_eq!(server.post(path, "").0, 200);
+    drop(other);
+    assert!(!is_there(&server, path));
+}

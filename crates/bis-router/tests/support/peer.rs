@@ -1,0 +1,204 @@
+//! A server to test from outside: the router, or the nsqd on this machine, each on free ports and a folder of its own.
+//! A test that is written once runs against both; nothing here looks inside either.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command as Process, Stdio};
+use std::time::Duration;
+
+use bis_router::{Handle, Options, Router, SyncMode};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::Client;
+
+/// Which server a test runs against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    Nsqd,
+    Router,
+}
+
+/// What a test needs to be different from the defaults, which are nsqd's for both.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub max_message_bytes: usize,
+    pub max_body_bytes: usize,
+    pub max_ready_count: u32,
+    pub message_timeout: Duration,
+    pub max_message_timeout: Duration,
+    pub max_requeue_delay: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let options = Options::new("");
+        Self {
+            max_message_bytes: options.max_message_bytes,
+            max_body_bytes: options.max_body_bytes,
+            max_ready_count: options.max_ready_count,
+            message_timeout: options.message_timeout,
+            max_message_timeout: options.max_message_timeout,
+            // nsqd's; the router's own default is longer.
+            max_requeue_delay: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+/// A running server; it ends when this is dropped.
+pub struct Server {
+    pub tcp: SocketAddr,
+    pub http: SocketAddr,
+    running: Running,
+    _folder: TempDir,
+}
+
+enum Running {
+    Nsqd(Child),
+    Router(Option<Handle>, Runtime),
+}
+
+impl Peer {
+    /// Starts the server with its defaults.
+    pub fn start(self) -> Server {
+        self.start_with(&Settings::default())
+    }
+
+    pub fn start_with(self, settings: &Settings) -> Server {
+        match self {
+            Self::Nsqd => nsqd(settings),
+            Self::Router => router(settings),
+        }
+    }
+}
+
+impl Server {
+    /// A new connection, nothing sent but the magic.
+    pub fn connect(&self) -> Client {
+        Client::connect(self.tcp)
+    }
+
+    /// A connection that has subscribed and is ready for so many.
+    pub fn subscribe(&self, topic: &str, channel: &str, ready: u32) -> Client {
+        Client::subscribe(self.tcp, topic, channel, ready)
+    }
+
+    /// Publishes on a connection of its own.
+    pub fn publish(&self, topic: &str, body: &str) {
+        self.connect().publish(topic, body.to_owned());
+    }
+
+    /// A request; status and body.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        super::http(self.http, "GET", path, b"")
+    }
+
+    /// A request with a body; status and body.
+    pub fn post(&self, path: &str, body: impl AsRef<[u8]>) -> (u16, String) {
+        super::http(self.http, "POST", path, body.as_ref())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        match &mut self.running {
+            Running::Nsqd(child) => {
+                // A test that failed has its own panic to report.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Running::Router(handle, runtime) => {
+                if let Some(handle) = handle.take() {
+                    let stopped = runtime.block_on(handle.shutdown());
+                    assert!(stopped.is_ok() || std::thread::panicking(), "the router stopped: {stopped:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Runs one test against `peer`; skips with a line when nsqd is not on this machine, or fails then if
+/// `BIS_REQUIRE_PEERS=1`.
+pub fn run(peer: Peer, name: &str, test: fn(Peer)) {
+    if peer == Peer::Nsqd && !has_nsqd(name) {
+        return;
+    }
+    test(peer);
+}
+
+/// Whether nsqd is on this machine; says that the test is skipped when it is not.
+pub fn has_nsqd(name: &str) -> bool {
+    let version = Process::new("nsqd").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if version.is_ok_and(|status| status.success()) {
+        return true;
+    }
+    let required = std::env::var_os("BIS_REQUIRE_PEERS").is_some_and(|value| value == "1");
+    assert!(!required, "nsqd not found, and `BIS_REQUIRE_PEERS=1` asks for it");
+    println!("skipped: nsqd not found; test `{name}` did not run against it");
+    false
+}
+
+/// Makes each listed function (of a [`Peer`]) a test against nsqd and one against the router.
+#[macro_export]
+macro_rules! against_both {
+    ($($test:ident,)+) => {
+        mod nsqd {
+            $(#[test] fn $test() {
+                $crate::support::peer::run($crate::support::peer::Peer::Nsqd, stringify!($test), super::$test);
+            })+
+        }
+        mod router {
+            $(#[test] fn $test() {
+                $crate::support::peer::run($crate::support::peer::Peer::Router, stringify!($test), super::$test);
+            })+
+        }
+    };
+}
+
+fn router(settings: &Settings) -> Server {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = super::options(folder.path());
+    options.sync = SyncMode::None;
+    options.max_message_bytes = settings.max_message_bytes;
+    options.max_body_bytes = settings.max_body_bytes;
+    options.max_ready_count = settings.max_ready_count;
+    options.message_timeout = settings.message_timeout;
+    options.max_message_timeout = settings.max_message_timeout;
+    options.max_requeue_delay = settings.max_requeue_delay;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let handle = runtime.block_on(Router::start(options)).unwrap();
+    let (tcp, http) = (handle.tcp_address(), handle.http_address());
+    Server { tcp, http, running: Running::Router(Some(handle), runtime), _folder: folder }
+}
+
+fn nsqd(settings: &Settings) -> Server {
+    let folder = tempfile::tempdir().unwrap();
+    let millis = |duration: Duration| format!("{}ms", duration.as_millis());
+    let mut child = Process::new("nsqd")
+        .arg(format!("--data-path={}", folder.path().display()))
+        .args(["--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0", "--broadcast-address=127.0.0.1"])
+        .arg(format!("--max-msg-size={}", settings.max_message_bytes))
+        .arg(format!("--max-body-size={}", settings.max_body_bytes))
+        .arg(format!("--max-rdy-count={}", settings.max_ready_count))
+        .arg(format!("--msg-timeout={}", millis(settings.message_timeout)))
+        .arg(format!("--max-msg-timeout={}", millis(settings.max_message_timeout)))
+        .arg(format!("--max-req-timeout={}", millis(settings.max_requeue_delay)))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let (mut tcp, mut http) = (None, None);
+    // They come in any order.
+    while tcp.is_none() || http.is_none() {
+        let line = lines.next().expect("nsqd ended before it listened").unwrap();
+        let address = || line.rsplit(' ').next().and_then(|address| address.parse().ok());
+        if line.contains("TCP: listening on") {
+            tcp = address();
+        } else if line.contains("HTTP: listening on") {
+            http = address();
+        }
+    }
+    // A full pipe would stop nsqd.
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+    Server { tcp: tcp.unwrap(), http: http.unwrap(), running: Running::Nsqd(child), _folder: folder }
+}
