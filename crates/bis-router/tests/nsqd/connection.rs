@@ -8,7 +8,7 @@ use bis_nsq::Frame;
 use serde_json::json;
 
 use crate::against_both;
-use crate::support::peer::{Peer, Settings};
+use crate::support::peer::Peer;
 
 against_both! {
     a_stranger_is_told_so,
@@ -44,7 +44,8 @@ fn an_unknown_command_is_fatal(peer: Peer) {
 }
 
 fn an_empty_line_is_no_command(peer: Peer) {
-    let mut client = peer.start().connect();
+    let server = peer.start();
+    let mut client = server.connect();
     client.send_raw(b"\n\n");
     client.ends_with("E_INVALID invalid command ");
 }
@@ -84,7 +85,7 @@ fn heartbeats_come_as_asked(peer: Peer) {
 }
 
 fn who_answers_no_heartbeat_is_let_go(peer: Peer) {
-    let server = peer.start_with(&Settings::default());
+    let server = peer.start();
     let mut client = server.connect();
     client.identify(&json!({"heartbeat_interval": 1000})).unwrap();
     let started = Instant::now();

@@ -3,17 +3,16 @@
 use std::time::{Duration, Instant};
 
 use bis_nsq::Message;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::against_both;
 use crate::support::Client;
-use crate::support::peer::{Peer, Server, Settings};
+use crate::support::peer::{Peer, Settings};
 
 const QUIET: Duration = Duration::from_millis(100);
 
 against_both! {
     what_is_not_in_flight_cannot_be_answered,
-    another_consumers_message_cannot_be_answered,
     identifiers_and_parameters_are_checked,
     a_requeued_message_comes_again,
     a_delayed_requeue_waits,
@@ -29,21 +28,6 @@ against_both! {
 
 fn command(client: &mut Client, word: &str, message: &Message, rest: &str) {
     client.send_raw(format!("{word} {}{rest}\n", message.id).as_bytes());
-}
-
-fn channel(server: &Server) -> Value {
-    let stats: Value = serde_json::from_str(&server.get("/stats?format=json&topic=orders").1).unwrap();
-    stats["topics"][0]["channels"][0].clone()
-}
-
-/// A count of the channel, once it is what is expected: what a client sent without being answered takes a moment.
-#[track_caller]
-fn becomes(server: &Server, field: &str, expected: u64) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while channel(server)[field] != expected && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    assert_eq!(channel(server)[field], expected, "{field}");
 }
 
 fn what_is_not_in_flight_cannot_be_answered(peer: Peer) {
@@ -64,26 +48,6 @@ fn what_is_not_in_flight_cannot_be_answered(peer: Peer) {
     }
     server.publish("orders", "2");
     assert_eq!(consumer.message().body, "2", "the connection goes on");
-}
-
-fn another_consumers_message_cannot_be_answered(peer: Peer) {
-    let server = peer.start();
-    let mut owner = server.subscribe("orders", "ship", 1);
-    server.publish("orders", "1");
-    let message = owner.message();
-    let mut other = server.subscribe("orders", "ship", 1);
-    for (word, rest) in [("FIN", ""), ("TOUCH", ""), ("REQ", " 0")] {
-        command(&mut other, word, &message, rest);
-        let text = format!("E_{word}_FAILED {word} {} failed client does not own message", message.id);
-        assert_eq!(other.error(), text);
-    }
-    // Another channel's message is as unknown as any.
-    let mut stranger = server.subscribe("orders", "bill", 1);
-    command(&mut stranger, "FIN", &message, "");
-    let text = format!("E_FIN_FAILED FIN {} failed ID not in flight", message.id);
-    assert_eq!(stranger.error(), text);
-    owner.finish(&message);
-    becomes(&server, "in_flight_count", 0);
 }
 
 fn identifiers_and_parameters_are_checked(peer: Peer) {
@@ -123,8 +87,8 @@ fn a_requeued_message_comes_again(peer: Peer) {
         message = again;
     }
     consumer.finish(&message);
-    becomes(&server, "in_flight_count", 0);
-    let stats = channel(&server);
+    server.becomes("orders", "in_flight_count", 0);
+    let stats = server.channel("orders");
     assert_eq!(
         (&stats["requeue_count"], &stats["message_count"], &stats["timeout_count"]),
         (&3.into(), &1.into(), &0.into())
@@ -138,7 +102,7 @@ fn a_delayed_requeue_waits(peer: Peer) {
     let message = consumer.message();
     let started = Instant::now();
     command(&mut consumer, "REQ", &message, " 500");
-    becomes(&server, "deferred_count", 1);
+    server.becomes("orders", "deferred_count", 1);
     // Its place is free for another.
     server.publish("orders", "2");
     let other = consumer.message();
@@ -171,12 +135,12 @@ fn an_unanswered_message_comes_again(peer: Peer) {
     let message = consumer.message();
     let started = Instant::now();
     consumer.send_raw(b"RDY 0\n");
-    becomes(&server, "timeout_count", 1);
+    server.becomes("orders", "timeout_count", 1);
     assert!(started.elapsed() >= Duration::from_millis(900), "too early");
     consumer.finish(&message);
     let text = format!("E_FIN_FAILED FIN {} failed ID not in flight", message.id);
     assert_eq!(consumer.error(), text);
-    let stats = channel(&server);
+    let stats = server.channel("orders");
     assert_eq!((&stats["requeue_count"], &stats["depth"]), (&0.into(), &1.into()));
     consumer.send_raw(b"RDY 1\n");
     let again = consumer.message();
@@ -195,8 +159,8 @@ fn a_touch_starts_the_time_anew(peer: Peer) {
         command(&mut consumer, "TOUCH", &message, "");
     }
     consumer.finish(&message);
-    becomes(&server, "in_flight_count", 0);
-    assert_eq!(channel(&server)["timeout_count"], 0);
+    server.becomes("orders", "in_flight_count", 0);
+    assert_eq!(server.channel("orders")["timeout_count"], 0);
 }
 
 fn touches_end_at_the_longest_time(peer: Peer) {
@@ -227,33 +191,33 @@ fn a_paused_channel_holds_back(peer: Peer) {
     let mut consumer = server.subscribe("orders", "ship", 5);
     server.publish("orders", "1");
     let message = consumer.message();
-    assert_eq!(server.post("/channel/pause?topic=orders&channel=ship", ""), (200, String::new()));
-    assert_eq!(channel(&server)["paused"], true);
+    server.order("/channel/pause?topic=orders&channel=ship");
+    assert_eq!(server.channel("orders")["paused"], true);
     std::thread::sleep(Duration::from_millis(50));
     server.publish("orders", "2");
     assert!(consumer.is_quiet(QUIET));
     consumer.finish(&message);
     consumer.send_raw(b"RDY 3\n");
     assert!(consumer.is_quiet(QUIET), "what is in flight can be answered; nothing new comes");
-    assert_eq!(server.post("/channel/unpause?topic=orders&channel=ship", ""), (200, String::new()));
+    server.order("/channel/unpause?topic=orders&channel=ship");
     assert_eq!(consumer.message().body, "2");
-    assert_eq!(channel(&server)["paused"], false);
+    assert_eq!(server.channel("orders")["paused"], false);
 }
 
 fn a_paused_topic_holds_back(peer: Peer) {
     let server = peer.start();
     let mut consumer = server.subscribe("orders", "ship", 5);
-    assert_eq!(server.post("/topic/pause?topic=orders", ""), (200, String::new()));
+    server.order("/topic/pause?topic=orders");
     server.publish("orders", "1");
     assert!(consumer.is_quiet(QUIET));
-    let stats: Value = serde_json::from_str(&server.get("/stats?format=json").1).unwrap();
+    let stats = server.get("/stats?format=json").json();
     let topic = &stats["topics"][0];
     assert_eq!(
         (&topic["paused"], &topic["depth"], &topic["message_count"]),
         (&true.into(), &1.into(), &1.into())
     );
     assert_eq!(topic["channels"][0]["depth"], 0, "it waits in the topic");
-    assert_eq!(server.post("/topic/unpause?topic=orders", ""), (200, String::new()));
+    server.order("/topic/unpause?topic=orders");
     assert_eq!(consumer.message().body, "1");
 }
 
@@ -261,16 +225,16 @@ fn an_emptied_channel_forgets(peer: Peer) {
     let server = peer.start();
     let mut consumer = server.subscribe("orders", "ship", 2);
     let mut producer = server.connect();
+    producer.send_sized("DPUB orders 60000", b"0");
+    assert_eq!(producer.response(), "OK");
+    server.becomes("orders", "deferred_count", 1);
     for body in ["1", "2", "3"] {
         producer.publish("orders", body);
     }
-    producer.send_sized("DPUB orders 60000", b"4");
-    assert_eq!(producer.response(), "OK");
     let first = consumer.message();
     consumer.message();
-    becomes(&server, "deferred_count", 1);
-    assert_eq!(server.post("/channel/empty?topic=orders&channel=ship", ""), (200, String::new()));
-    let stats = channel(&server);
+    server.order("/channel/empty?topic=orders&channel=ship");
+    let stats = server.channel("orders");
     for field in ["depth", "in_flight_count", "deferred_count"] {
         assert_eq!(stats[field], 0, "{field}");
     }
@@ -286,11 +250,11 @@ fn an_emptied_channel_forgets(peer: Peer) {
 fn an_emptied_topic_forgets_what_no_channel_has(peer: Peer) {
     let server = peer.start();
     server.publish("orders", "1");
-    assert_eq!(server.post("/topic/empty?topic=orders", ""), (200, String::new()));
+    server.order("/topic/empty?topic=orders");
     let mut consumer = server.subscribe("orders", "ship", 0);
     server.publish("orders", "2");
-    becomes(&server, "depth", 1);
-    assert_eq!(server.post("/topic/empty?topic=orders", ""), (200, String::new()));
+    server.becomes("orders", "depth", 1);
+    server.order("/topic/empty?topic=orders");
     consumer.send_raw(b"RDY 5\n");
     assert_eq!(consumer.message().body, "2", "the channel had it already");
     assert!(consumer.is_quiet(QUIET));

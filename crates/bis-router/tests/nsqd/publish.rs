@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::against_both;
 use crate::support::peer::{Peer, Server, Settings};
 use crate::support::{Client, sized};
@@ -37,13 +35,6 @@ fn refused(server: &Server, bytes: &[u8], text: &str) {
     let mut client = server.connect();
     client.send_raw(bytes);
     client.ends_with(text);
-}
-
-fn channel(server: &Server) -> Value {
-    let (status, stats) = server.get("/stats?format=json&topic=orders");
-    assert_eq!(status, 200);
-    let stats: Value = serde_json::from_str(&stats).unwrap();
-    stats["topics"][0]["channels"][0].clone()
 }
 
 fn what_is_published_comes_once_to_each_channel(peer: Peer) {
@@ -116,7 +107,7 @@ fn many_are_taken_whole_or_not_at_all(peer: Peer) {
     let text = "E_BAD_MESSAGE MPUB invalid message(2) body size 0";
     refused(&server, &sized("MPUB orders", &many(&[b"one", b"two", b""])), text);
     assert!(consumer.is_quiet(Duration::from_millis(100)));
-    assert_eq!(channel(&server)["message_count"], 0);
+    assert_eq!(server.channel("orders")["message_count"], 0);
 }
 
 fn names_are_checked(peer: Peer) {
@@ -192,7 +183,7 @@ fn a_deferred_message_waits(peer: Peer) {
     let now = consumer.message();
     assert_eq!(now.body, "now");
     assert!(started.elapsed() < Duration::from_secs(1));
-    let stats = channel(&server);
+    let stats = server.channel("orders");
     assert_eq!((&stats["deferred_count"], &stats["message_count"]), (&1.into(), &2.into()));
     let later = consumer.message();
     assert_eq!((&later.body[..], later.attempts), (&b"later"[..], 1));

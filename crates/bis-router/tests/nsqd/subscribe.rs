@@ -11,12 +11,10 @@ const QUIET: Duration = Duration::from_millis(100);
 against_both! {
     names_are_checked,
     it_happens_once,
-    commands_out_of_place_are_fatal,
     ready_bounds_what_is_in_flight,
     ready_is_bounded,
     ready_means_one_by_itself,
     nothing_comes_before_ready,
-    after_close_nothing_comes_and_finishing_goes_on,
     a_channel_shares_its_messages_among_consumers,
     the_first_channel_takes_what_waited,
     ephemeral_channels_go_with_their_last_consumer,
@@ -50,31 +48,6 @@ fn it_happens_once(peer: Peer) {
     let mut client = server.subscribe("orders", "ship", 0);
     client.send_raw(b"SUB orders ship\n");
     client.ends_with("E_INVALID cannot SUB in current state");
-}
-
-fn commands_out_of_place_are_fatal(peer: Peer) {
-    let server = peer.start();
-    for line in [
-        "RDY 1",
-        "FIN 0123456789abcdef",
-        "REQ 0123456789abcdef 0",
-        "TOUCH 0123456789abcdef",
-        "CLS",
-        "RDY x",
-        "FIN",
-    ] {
-        let mut client = server.connect();
-        client.send_raw(format!("{line}\n").as_bytes());
-        let command = line.split(' ').next().unwrap();
-        client.ends_with(&format!("E_INVALID cannot {command} in current state"));
-    }
-    for line in ["CLS\n", "SUB orders ship\n"] {
-        let mut client = server.subscribe("orders", "ship", 0);
-        client.send_raw(b"CLS\n");
-        assert_eq!(client.response(), "CLOSE_WAIT");
-        client.send_raw(line.as_bytes());
-        client.ends_with(&format!("E_INVALID cannot {} in current state", &line[..3]));
-    }
 }
 
 fn ready_bounds_what_is_in_flight(peer: Peer) {
@@ -138,29 +111,6 @@ fn nothing_comes_before_ready(peer: Peer) {
     assert!(consumer.is_quiet(QUIET));
 }
 
-fn after_close_nothing_comes_and_finishing_goes_on(peer: Peer) {
-    let server = peer.start();
-    let mut consumer = server.subscribe("orders", "ship", 2);
-    let mut producer = server.connect();
-    producer.publish("orders", "1");
-    producer.publish("orders", "2");
-    let (first, second) = (consumer.message(), consumer.message());
-    consumer.send_raw(b"CLS\n");
-    assert_eq!(consumer.response(), "CLOSE_WAIT");
-    producer.publish("orders", "3");
-    consumer.send_raw(b"RDY 10\nRDY nonsense\n");
-    assert!(consumer.is_quiet(QUIET), "RDY is overlooked now");
-    consumer.finish(&first);
-    consumer.send_raw(format!("TOUCH {}\nREQ {} 0\n", second.id, second.id).as_bytes());
-    consumer.finish(&second);
-    let text = format!("E_FIN_FAILED FIN {} failed ID not in flight", second.id);
-    assert_eq!(consumer.error(), text, "the others succeeded");
-    let mut next = server.subscribe("orders", "ship", 2);
-    let mut bodies = [next.message().body, next.message().body];
-    bodies.sort();
-    assert_eq!(bodies, ["2", "3"]);
-}
-
 fn a_channel_shares_its_messages_among_consumers(peer: Peer) {
     let server = peer.start();
     let mut consumers: Vec<Client> = (0..2).map(|_| server.subscribe("orders", "ship", 1)).collect();
@@ -185,7 +135,7 @@ fn is_there(server: &crate::support::peer::Server, path: &str) -> bool {
     let deadline = std::time::Instant::now() + Duration::from_secs(5);
     // It goes soon after its last user, not with it.
     while std::time::Instant::now() < deadline {
-        if server.post(path, "").0 == 404 {
+        if server.post(path, "").status == 404 {
             return false;
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -199,7 +149,7 @@ fn ephemeral_channels_go_with_their_last_consumer(peer: Peer) {
     let first = server.subscribe("orders", "ship#ephemeral", 0);
     let mut second = server.subscribe("orders", "ship#ephemeral", 0);
     drop(first);
-    assert_eq!(server.post(path, "").0, 200);
+    server.order(path);
     server.publish("orders", "1");
     second.send_raw(b"CLS\n");
     assert_eq!(second.response(), "CLOSE_WAIT");
@@ -209,18 +159,18 @@ fn ephemeral_channels_go_with_their_last_consumer(peer: Peer) {
     assert!(again.is_quiet(QUIET), "a new one, with nothing in it and not paused");
     server.publish("orders", "2");
     assert_eq!(again.message().body, "2");
-    assert_eq!(server.post("/topic/pause?topic=orders", "").0, 200, "the topic stays");
+    server.order("/topic/pause?topic=orders");
 }
 
 fn an_ephemeral_topic_goes_with_its_last_channel(peer: Peer) {
     let server = peer.start();
     let path = "/topic/pause?topic=orders%23ephemeral";
-    assert_eq!(server.post("/topic/create?topic=orders%23ephemeral", "").0, 200);
+    server.order("/topic/create?topic=orders%23ephemeral");
     let consumer = server.subscribe("orders#ephemeral", "ship#ephemeral", 0);
     let other = server.subscribe("orders#ephemeral", "bill#ephemeral", 0);
     drop(consumer);
     assert!(!is_there(&server, "/channel/pause?topic=orders%23ephemeral&channel=ship%23ephemeral"));
-    assert_eq!(server.post(path, "").0, 200);
+    server.order(path);
     drop(other);
     assert!(!is_there(&server, path));
 }

@@ -4,13 +4,15 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command as Process, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bis_router::{Handle, Options, Router, SyncMode};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::Client;
+use super::http::{self, Answer};
 
 /// Which server a test runs against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,14 +90,38 @@ impl Server {
         self.connect().publish(topic, body.to_owned());
     }
 
-    /// A request; status and body.
-    pub fn get(&self, path: &str) -> (u16, String) {
-        super::http(self.http, "GET", path, b"")
+    /// A GET request to the HTTP API.
+    pub fn get(&self, path: &str) -> Answer {
+        http::get(self.http, path)
     }
 
-    /// A request with a body; status and body.
-    pub fn post(&self, path: &str, body: impl AsRef<[u8]>) -> (u16, String) {
-        super::http(self.http, "POST", path, body.as_ref())
+    /// A POST request to the HTTP API.
+    pub fn post(&self, path: &str, body: impl AsRef<[u8]>) -> Answer {
+        http::post(self.http, path, body)
+    }
+
+    /// A POST request that does something and says nothing.
+    #[track_caller]
+    pub fn order(&self, path: &str) {
+        let answer = self.post(path, "");
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{path}");
+    }
+
+    /// What `/stats` tells of a topic's first channel.
+    pub fn channel(&self, topic: &str) -> Value {
+        let stats = self.get(&format!("/stats?format=json&topic={topic}")).json();
+        stats["topics"][0]["channels"][0].clone()
+    }
+
+    /// Waits until a count of the topic's first channel is what is expected: what a client sent without being
+    /// answered takes a moment.
+    #[track_caller]
+    pub fn becomes(&self, topic: &str, field: &str, expected: u64) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.channel(topic)[field] != expected && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(self.channel(topic)[field], expected, "{field}");
     }
 }
 
@@ -165,6 +191,7 @@ fn router(settings: &Settings) -> Server {
     options.message_timeout = settings.message_timeout;
     options.max_message_timeout = settings.max_message_timeout;
     options.max_requeue_delay = settings.max_requeue_delay;
+    options.lookup.broadcast_address = Some("127.0.0.1".to_owned());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let handle = runtime.block_on(Router::start(options)).unwrap();
     let (tcp, http) = (handle.tcp_address(), handle.http_address());

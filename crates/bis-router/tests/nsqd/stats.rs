@@ -1,0 +1,191 @@
+//! Statistics: what is counted, who is shown, what is left out when asked.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::against_both;
+use crate::support::peer::{Peer, Server};
+
+against_both! {
+    a_new_server_has_nothing,
+    producers_are_shown,
+    they_can_be_narrowed,
+    every_field_is_there,
+    text_is_for_people,
+}
+
+fn stats(server: &Server, rest: &str) -> Value {
+    let answer = server.get(&format!("/stats?format=json{rest}"));
+    assert_eq!(answer.status, 200);
+    answer.json()
+}
+
+fn a_new_server_has_nothing(peer: Peer) {
+    let server = peer.start();
+    let stats = stats(&server, "");
+    assert_eq!((&stats["topics"], &stats["producers"]), (&json!([]), &json!(null)));
+    assert_eq!(stats["health"], "OK");
+    assert!(stats["version"].as_str().unwrap().starts_with("1.3.0"));
+    assert!(stats["start_time"].as_u64().unwrap() > 1_600_000_000);
+    assert!(stats["memory"]["heap_in_use_bytes"].as_u64().unwrap() > 0, "{stats}");
+}
+
+fn producers_are_shown(peer: Peer) {
+    let server = peer.start();
+    let mut producer = server.connect();
+    producer.publish("orders", "1");
+    producer.publish("orders", "2");
+    let shown = stats(&server, "");
+    let shown = &shown["producers"][0];
+    assert_eq!(shown["pub_counts"], json!([{"topic": "orders", "count": 2}]));
+    assert_eq!((&shown["version"], &shown["client_id"]), (&"V2".into(), &"127.0.0.1".into()));
+    assert_eq!(stats(&server, "&include_clients=false")["producers"], json!(null));
+    drop(producer);
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while stats(&server, "")["producers"] != json!(null) {
+        assert!(std::time::Instant::now() < deadline, "the producer stays");
+    }
+}
+
+fn they_can_be_narrowed(peer: Peer) {
+    let server = peer.start();
+    server.publish("ark", "1");
+    let _first = server.subscribe("zoo", "feed", 0);
+    let _second = server.subscribe("zoo", "clean", 0);
+    let all = stats(&server, "");
+    assert_eq!([&all["topics"][0]["topic_name"], &all["topics"][1]["topic_name"]], ["ark", "zoo"]);
+    assert_eq!(all["topics"][1]["channels"][1]["channel_name"], "feed");
+    let few = stats(&server, "&topic=zoo&channel=feed&include_clients=0&include_mem=false");
+    assert_eq!(few["topics"].as_array().unwrap().len(), 1);
+    let channels = few["topics"][0]["channels"].as_array().unwrap();
+    assert_eq!((channels.len(), &channels[0]["clients"]), (1, &json!(null)));
+    assert_eq!((channels[0]["client_count"].as_u64(), few.get("memory")), (Some(1), None));
+    assert_eq!(stats(&server, "&topic=none")["topics"], json!(null));
+    assert_eq!(stats(&server, "&topic=ark&channel=feed")["topics"], json!([]));
+    for yes in ["true", "1", "perhaps", ""] {
+        let all = stats(&server, &format!("&include_clients={yes}&include_mem={yes}&topic=zoo"));
+        assert_eq!(all["topics"][0]["channels"][0]["clients"].as_array().unwrap().len(), 1, "{yes}");
+        assert!(all["memory"].is_object(), "{yes}");
+    }
+}
+
+fn every_field_is_there(peer: Peer) {
+    let server = peer.start();
+    let _consumer = server.subscribe("orders", "ship", 0);
+    let mut producer = server.connect();
+    producer.publish("orders", "1");
+    let stats = stats(&server, "");
+    let check = |value: &Value, fields: &[&str]| {
+        let there: BTreeSet<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        let missing: Vec<_> = fields.iter().filter(|field| !there.contains(*field)).collect();
+        assert!(missing.is_empty(), "{missing:?} of {value}");
+    };
+    check(&stats, &["version", "health", "start_time", "topics", "memory", "producers"]);
+    check(
+        &stats["memory"],
+        &[
+            "heap_objects",
+            "heap_idle_bytes",
+            "heap_in_use_bytes",
+            "heap_released_bytes",
+            "gc_pause_usec_100",
+            "gc_pause_usec_99",
+            "gc_pause_usec_95",
+            "next_gc_bytes",
+            "gc_total_runs",
+        ],
+    );
+    let topic = &stats["topics"][0];
+    check(
+        topic,
+        &[
+            "topic_name",
+            "channels",
+            "depth",
+            "backend_depth",
+            "message_count",
+            "message_bytes",
+            "paused",
+            "e2e_processing_latency",
+        ],
+    );
+    let channel = &topic["channels"][0];
+    check(
+        channel,
+        &[
+            "channel_name",
+            "depth",
+            "backend_depth",
+            "in_flight_count",
+            "deferred_count",
+            "message_count",
+            "requeue_count",
+            "timeout_count",
+            "client_count",
+            "clients",
+            "paused",
+            "e2e_processing_latency",
+        ],
+    );
+    let client = [
+        "client_id",
+        "hostname",
+        "version",
+        "remote_address",
+        "state",
+        "ready_count",
+        "in_flight_count",
+        "message_count",
+        "finish_count",
+        "requeue_count",
+        "connect_ts",
+        "sample_rate",
+        "deflate",
+        "snappy",
+        "user_agent",
+        "tls",
+        "tls_cipher_suite",
+        "tls_version",
+        "tls_negotiated_protocol",
+        "tls_negotiated_protocol_is_mutual",
+    ];
+    check(&channel["clients"][0], &client);
+    check(&stats["producers"][0], &client);
+    check(&stats["producers"][0], &["pub_counts"]);
+}
+
+fn text_is_for_people(peer: Peer) {
+    let server = peer.start();
+    let empty = server.get("/stats?include_mem=false").body;
+    for part in ["\nHealth: OK\n", "\nTopics: None\n", "\nProducers: None\n"] {
+        assert!(empty.contains(part), "{part:?} is not in\n{empty}");
+    }
+    let mut producer = server.connect();
+    producer.publish("zoo", "one");
+    producer.publish("zoo", "two");
+    let _consumer = server.subscribe("zoo", "feed", 0);
+    server.becomes("zoo", "depth", 2);
+    let answer = server.get("/stats");
+    assert!(answer.head.contains("x-nsq-content-type: nsq; version=1.0"), "{}", answer.head);
+    for part in [
+        "nsqd v1.3.0",
+        "Health: OK\n",
+        "heap_in_use_bytes",
+        "\n   [zoo            ] depth: 0     be-depth: ",
+        "\n      [feed                     ] depth: 2     be-depth: ",
+        "inflt: 0    def: 0    re-q: 0     timeout: 0     msgs: 2        e2e%: \n",
+        "\n        [V2 127.0.0.1:",
+        "\nProducers:\n   [V2 127.0.0.1:",
+        "msgs: 2        topics: zoo=2 connected: ",
+    ] {
+        assert!(answer.body.contains(part), "{part:?} is not in\n{}", answer.body);
+    }
+    server.order("/topic/pause?topic=zoo");
+    server.order("/channel/pause?topic=zoo&channel=feed");
+    let paused = server.get("/stats?format=text").body;
+    for part in ["\n*P [zoo            ]", "\n   *P [feed                     ]"] {
+        assert!(paused.contains(part), "{part:?} is not in\n{paused}");
+    }
+}
