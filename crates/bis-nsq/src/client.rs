@@ -9,15 +9,24 @@ mod connection;
 mod consume_task;
 mod consumer;
 mod delivery;
+mod http;
+mod lookup;
 mod publisher;
+mod secret;
 mod session;
+mod stream;
+mod tls;
 
 use std::time::Duration;
 
 pub use connection::{ConnectError, Connection, LostError};
 pub use consumer::{ConsumeError, Consumer, ConsumerHandle, Order};
 pub use delivery::{Delivery, SettleError};
+pub use http::{HttpAddress, HttpError};
+pub use lookup::{DEFAULT_INTERVAL, Found, Lookup, Node, nodes};
 pub use publisher::{PublishError, Publisher, Receipt};
+pub use secret::Secret;
+pub use tls::{Certificate, Tls, TlsError};
 
 use crate::{Command, IdentifyReply, Limits, Name};
 
@@ -40,6 +49,10 @@ pub struct Options {
     pub lease: Duration,
     /// What the client calls itself in the server's statistics.
     pub client_id: String,
+    /// Talks TLS after `IDENTIFY`, or not at all: a server that offers none is not talked to. None unless set.
+    pub tls: Option<Tls>,
+    /// What `AUTH` says to a server that asks for it. None unless set.
+    pub auth_secret: Option<Secret>,
 }
 
 impl Options {
@@ -53,6 +66,8 @@ impl Options {
             heartbeat: Duration::from_secs(10),
             lease: Duration::from_secs(30),
             client_id: "bis".to_owned(),
+            tls: None,
+            auth_secret: None,
         }
     }
 }
@@ -77,9 +92,11 @@ const MAX_FRAME_BYTES: usize = 64 * Limits::DEFAULT_MAX_MESSAGE_BYTES;
 /// Output that waits for the socket; above it no more commands are taken on.
 const OUTPUT_BYTES: usize = 256 * 1024;
 
-/// Whether a refusal will be the same next time, so that trying again is of no use.
+/// Whether a refusal will be the same next time, so that trying again is of no use. An authorization may come back:
+/// nsqd says `E_AUTH_FAILED` also when it cannot reach the server that knows.
 fn is_final(refusal: &crate::ProtocolError) -> bool {
-    refusal.is_fatal() && refusal.code != crate::ErrorCode::SubscribeFailed
+    use crate::ErrorCode::{AuthError, AuthFailed, SubscribeFailed};
+    refusal.is_fatal() && !matches!(refusal.code, SubscribeFailed | AuthFailed | AuthError)
 }
 
 /// What an open connection says hello with.
@@ -94,6 +111,7 @@ fn hello(options: &Options) -> Command {
         // nsqd holds messages back until its buffer is full or this time is over; 250 ms unless asked.
         output_buffer_timeout: millis(Limits::MIN_OUTPUT_BUFFER_TIMEOUT),
         msg_timeout: millis(options.lease),
+        tls_v1: options.tls.is_some(),
         bis: Some(crate::Extension::ask()),
         ..crate::Identify::default()
     };

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use bis_nsq::client::{Consumer, Options, PublishError, Publisher};
+use bis_nsq::client::{
+    ConnectError, Connection, Consumer, HttpAddress, Lookup, Options, PublishError, Publisher, Tls, TlsError,
+};
 use bis_nsq::{
     Command, ErrorCode, Extension, FEATURE_RELEASE, IdentifyReply, Limits, MessageId, Name, OK,
     decode_command, encode_error, encode_message, encode_response,
@@ -282,4 +284,107 @@ async fn a_refused_subscription_is_final() {
     peer.flush().await;
     assert!(consumer.subscribed().await.is_err());
     assert!(consumer.receive(1).await.is_err());
+}
+
+/// The reply of a server that asks for `AUTH`.
+async fn accept_asking_for_auth(server: &Server) -> Peer {
+    let (mut stream, _) = timeout(PATIENCE, server.0.accept()).await.unwrap().unwrap();
+    stream.read_exact(&mut [0; 4]).await.unwrap();
+    let mut peer = Peer { stream, input: BytesMut::new(), output: BytesMut::new() };
+    peer.command().await;
+    let reply = IdentifyReply { max_rdy_count: 2500, auth_required: true, ..IdentifyReply::default() };
+    encode_response(&mut peer.output, &reply.to_json());
+    peer.flush().await;
+    peer
+}
+
+#[tokio::test]
+async fn the_secret_is_told_to_who_asks_for_it_and_to_nobody_else() {
+    let server = Server::start().await;
+    let mut options = server.options();
+    options.auth_secret = Some("s3cret".to_owned().into());
+    assert!(!format!("{options:?}").contains("s3cret"), "no log shows it");
+    let publisher = Publisher::start(options);
+    let mut peer = accept_asking_for_auth(&server).await;
+    assert_eq!(peer.command().await, Command::Auth("s3cret".into()));
+    encode_error(&mut peer.output, "E_AUTH_FAILED AUTH failed");
+    peer.flush().await;
+    drop(peer);
+
+    // Refused is not for ever: the server that knows may have been away.
+    let mut peer = accept_asking_for_auth(&server).await;
+    assert!(matches!(peer.command().await, Command::Auth(_)));
+    encode_response(&mut peer.output, br#"{"identity":"app","permission_count":1}"#);
+    peer.flush().await;
+    let receipt = publisher.send(publish(b"1")).await.unwrap();
+    assert_eq!(body_of(&peer.command().await), b"1");
+    peer.ok().await;
+    assert_eq!(receipt.answer().await, Ok(()));
+    drop(peer);
+
+    let mut peer = server.accept(&[]).await;
+    let receipt = publisher.send(publish(b"2")).await.unwrap();
+    assert_eq!(body_of(&peer.command().await), b"2", "nobody asked");
+    peer.ok().await;
+    assert_eq!(receipt.answer().await, Ok(()));
+}
+
+#[tokio::test]
+async fn without_a_secret_the_error_says_which_setting_is_missing() {
+    let server = Server::start().await;
+    let options = server.options();
+    let opening = tokio::spawn(async move { Connection::open(&options).await });
+    let _peer = accept_asking_for_auth(&server).await;
+    let error = opening.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("`auth`"), "{error}");
+}
+
+#[tokio::test]
+async fn who_asks_for_tls_gets_it_or_no_connection() {
+    let server = Server::start().await;
+    let mut options = server.options();
+    options.tls = Some(Tls::new("/nowhere/ca.pem"));
+    let opening = tokio::spawn(async move { Connection::open(&options).await });
+    // The reply grants no TLS.
+    let mut peer = server.accept(&[]).await;
+    let error = opening.await.unwrap().unwrap_err();
+    assert!(matches!(error, ConnectError::Tls(TlsError::NotOffered)), "{error}");
+    assert_eq!(peer.next().await, None, "nothing was said in the clear");
+}
+
+/// An nsqlookupd that answers each request with the next body, and then with the last one.
+async fn lookup_server(bodies: &'static [&'static str]) -> HttpAddress {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = HttpAddress::parse(&listener.local_addr().unwrap().to_string()).unwrap();
+    tokio::spawn(async move {
+        for round in 0.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).await.unwrap();
+            assert!(request[..read].starts_with(b"GET /nodes HTTP/1.0\r\n"));
+            let body = bodies[round.min(bodies.len() - 1)];
+            let answer = if body.is_empty() {
+                "HTTP/1.0 500 Internal Server Error\r\n\r\n".to_owned()
+            } else {
+                format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            };
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn lookup_servers_are_asked_again_and_one_that_fails_has_not_forgotten() {
+    const ONE: &str = r#"{"producers":[{"broadcast_address":"a","tcp_port":1,"topics":["t"]}]}"#;
+    const TWO: &str = r#"{"producers":[{"broadcast_address":"b","tcp_port":1,"topics":["t"]}]}"#;
+    let steady = lookup_server(&[r#"{"producers":[]}"#]).await;
+    let moody = lookup_server(&["", ONE, "", TWO]).await;
+    let lookup = Lookup::start(vec![steady, moody], Duration::from_millis(20));
+    let mut found = lookup.found();
+    for expected in [&[][..], &["a:1"], &["b:1"]] {
+        timeout(PATIENCE, found.changed()).await.unwrap().unwrap();
+        let known: Vec<_> = found.borrow_and_update().as_ref().unwrap().keys().cloned().collect();
+        assert_eq!(known, expected);
+    }
 }

@@ -31,6 +31,11 @@ impl Backoff {
     }
 }
 
+/// About `time`: between three quarters and five quarters of it.
+pub(super) fn jittered(time: Duration) -> Duration {
+    time.mul_f64(0.75 + 0.5 * random_fraction())
+}
+
 /// A number in `0.0..1.0`, from the standard library's randomly keyed hasher.
 fn random_fraction() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 11;

@@ -8,6 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+use super::stream::{Stream, Transferred};
+use super::tls::{Tls, TlsError};
 use super::{MAX_FRAME_BYTES, OUTPUT_BYTES, Options, Order, hello};
 use crate::{
     Command, FEATURE_ORDERED, Frame, FrameError, HEARTBEAT, IdentifyReply, MAGIC_V2, Name, OK, ProtocolError,
@@ -32,8 +34,11 @@ pub enum ConnectError {
     #[error("the server refused: `{0}`")]
     Refused(ProtocolError),
     /// The server asks for a secret, which this client does not have.
-    #[error("the server asks for `AUTH`, which is not supported yet; run it without `--auth-http-address`")]
+    #[error("the server asks for `AUTH` and no secret is set (`auth` in the configuration of the broker)")]
     AuthRequired,
+    /// There is no TLS, which this client asks for.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The server does not offer order by key, which the subscription asks for.
     #[error("the server keeps no order by key; Bis's own router does (`bis router`)")]
     NoOrder,
@@ -62,7 +67,7 @@ pub enum LostError {
 /// An open connection that has negotiated. Dropping it closes it.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     input: BytesMut,
     output: BytesMut,
     server: IdentifyReply,
@@ -83,7 +88,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         let patience = options.heartbeat * 2;
         let mut connection = Self {
-            stream,
+            stream: Stream::new(stream),
             input: BytesMut::with_capacity(READ_BYTES),
             output: BytesMut::from(&MAGIC_V2[..]),
             server: IdentifyReply::default(),
@@ -93,10 +98,34 @@ impl Connection {
         connection.queue(&hello(options));
         let reply = connection.response().await?;
         connection.server = serde_json::from_slice(&reply).map_err(|_| unexpected(&reply))?;
+        if let Some(tls) = &options.tls {
+            connection = connection.secured(tls, &options.address).await?;
+        }
         if connection.server.auth_required {
-            return Err(ConnectError::AuthRequired);
+            connection.authenticate(options).await?;
         }
         Ok(connection)
+    }
+
+    /// Goes on over TLS, which the server confirms with an `OK`.
+    async fn secured(mut self, tls: &Tls, address: &str) -> Result<Self, ConnectError> {
+        if !self.server.tls_v1 {
+            return Err(TlsError::NotOffered.into());
+        }
+        if !self.input.is_empty() {
+            // Somebody in between put in what was never secured.
+            return Err(unexpected(&self.input));
+        }
+        self.stream = tls.handshake(address, self.stream).await?;
+        let answer = self.response().await?;
+        if answer == OK { Ok(self) } else { Err(unexpected(&answer)) }
+    }
+
+    async fn authenticate(&mut self, options: &Options) -> Result<(), ConnectError> {
+        let secret = options.auth_secret.as_ref().ok_or(ConnectError::AuthRequired)?;
+        self.queue(&Command::Auth(Bytes::copy_from_slice(secret.reveal().as_bytes())));
+        // The answer tells who this is and how much is allowed, for people to read.
+        self.response().await.map(drop)
     }
 
     /// What the server granted and offers.
@@ -151,17 +180,12 @@ impl Connection {
         if self.input.capacity() - self.input.len() < READ_BYTES / 4 {
             self.input.reserve(READ_BYTES);
         }
-        let (mut reader, mut writer) = self.stream.split();
         tokio::select! {
-            read = reader.read_buf(&mut self.input) => {
-                if read? == 0 {
-                    return Err(LostError::Closed);
-                }
-                self.silence.as_mut().reset(Instant::now() + self.patience);
-            }
-            written = writer.write_buf(&mut self.output), if !self.output.is_empty() => {
-                written?;
-            }
+            transferred = self.stream.transfer(&mut self.input, &mut self.output) => match transferred? {
+                Transferred::Read(0) => return Err(LostError::Closed),
+                Transferred::Read(_) => self.silence.as_mut().reset(Instant::now() + self.patience),
+                Transferred::Wrote => {}
+            },
             () = self.silence.as_mut() => return Err(LostError::Silent(self.patience)),
         }
         Ok(())
@@ -181,12 +205,13 @@ impl Connection {
     /// Writes what is queued, says that no more comes, and waits until the server has read it all and closed,
     /// for at most `patience`. Messages that still arrive are left to the server, which delivers them again.
     pub async fn finish(mut self, patience: Duration) {
+        let mut transport = self.stream.into_transport();
         let closing = async {
-            self.stream.write_all_buf(&mut self.output).await?;
-            self.stream.shutdown().await?;
+            transport.write_all_buf(&mut self.output).await?;
+            transport.shutdown().await?;
             loop {
                 self.input.clear();
-                if self.stream.read_buf(&mut self.input).await? == 0 {
+                if transport.read_buf(&mut self.input).await? == 0 {
                     return Ok::<(), std::io::Error>(());
                 }
             }

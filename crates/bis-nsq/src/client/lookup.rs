@@ -1,0 +1,178 @@
+//! Discovery: which servers nsqlookupd knows, asked again and again. It connects to none of them.
+//!
+//! One request, `GET /nodes`, tells every server with its topics, and so replaces a `/lookup` for each topic.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::backoff::{Backoff, jittered};
+use super::http::{HttpAddress, HttpError};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The time between two questions unless set.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(15);
+
+/// A server that some nsqlookupd knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Node {
+    /// The topics that it has.
+    pub topics: BTreeSet<String>,
+    /// Topics that it has and is to lose: nobody should look for them there, or publish to them.
+    pub tombstoned: BTreeSet<String>,
+}
+
+/// What is known, by the servers' TCP addresses. `None` until the first answer.
+pub type Found = Option<BTreeMap<String, Node>>;
+
+/// What the lookup servers know. Dropping all its clones ends the asking.
+#[derive(Debug, Clone)]
+pub struct Lookup {
+    found: watch::Receiver<Found>,
+}
+
+impl Lookup {
+    /// Starts to ask `servers`, each about every `interval`, with jitter so that clients do not ask in step. Must be
+    /// called within a tokio runtime.
+    #[must_use]
+    pub fn start(servers: Vec<HttpAddress>, interval: Duration) -> Self {
+        let (announce, found) = watch::channel(None);
+        tokio::spawn(ask_forever(servers, interval, announce));
+        Self { found }
+    }
+
+    /// What is known now, and a wait for changes.
+    #[must_use]
+    pub fn found(&self) -> watch::Receiver<Found> {
+        self.found.clone()
+    }
+}
+
+async fn ask_forever(servers: Vec<HttpAddress>, interval: Duration, announce: watch::Sender<Found>) {
+    // A server that does not answer has not forgotten: what it said last holds.
+    let mut answers: Vec<Option<BTreeMap<String, Node>>> = vec![None; servers.len()];
+    let mut backoff = Backoff::default();
+    loop {
+        let mut failures = Vec::new();
+        for (server, known) in servers.iter().zip(&mut answers) {
+            match nodes(server).await {
+                Ok(nodes) => *known = Some(nodes),
+                Err(error) => failures.push((server, error)),
+            }
+        }
+        if answers.iter().any(Option::is_some) {
+            let all = union(answers.iter().flatten());
+            announce.send_if_modified(|found| {
+                let changed = found.as_ref() != Some(&all);
+                *found = Some(all);
+                changed
+            });
+        }
+        let wait = if failures.is_empty() {
+            backoff.reset();
+            jittered(interval)
+        } else {
+            backoff.next().min(interval)
+        };
+        for (server, error) in failures.iter().filter(|_| backoff.is_worth_a_line()) {
+            tracing::warn!(%server, %error, "nsqlookupd does not answer; going on with what is known");
+        }
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = announce.closed() => return,
+        }
+    }
+}
+
+fn union<'a>(answers: impl Iterator<Item = &'a BTreeMap<String, Node>>) -> BTreeMap<String, Node> {
+    let mut all: BTreeMap<String, Node> = BTreeMap::new();
+    for (address, node) in answers.flatten() {
+        let known = all.entry(address.clone()).or_default();
+        known.topics.extend(node.topics.iter().cloned());
+        known.tombstoned.extend(node.tombstoned.iter().cloned());
+    }
+    all
+}
+
+/// The servers that one nsqlookupd knows, by TCP address.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn nodes(server: &HttpAddress) -> Result<BTreeMap<String, Node>, HttpError> {
+    let body = server.request("GET", "/nodes", PATIENCE).await?;
+    read(&body).ok_or(HttpError::Malformed)
+}
+
+fn read(body: &[u8]) -> Option<BTreeMap<String, Node>> {
+    /// nsqlookupd before 1.0 put the answer into `data`.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Answer {
+        Bare(Producers),
+        Wrapped { data: Producers },
+    }
+    #[derive(Deserialize)]
+    struct Producers {
+        producers: Vec<Producer>,
+    }
+    #[derive(Deserialize)]
+    struct Producer {
+        broadcast_address: String,
+        tcp_port: u16,
+        #[serde(default)]
+        topics: Option<Vec<String>>,
+        #[serde(default)]
+        tombstones: Option<Vec<bool>>,
+    }
+    let (Answer::Bare(answer) | Answer::Wrapped { data: answer }) = serde_json::from_slice(body).ok()?;
+    let nodes = answer.producers.into_iter().map(|producer| {
+        let host = &producer.broadcast_address;
+        let bare_v6 = host.contains(':') && !host.starts_with('[');
+        let address = if bare_v6 {
+            format!("[{host}]:{}", producer.tcp_port)
+        } else {
+            format!("{host}:{}", producer.tcp_port)
+        };
+        let topics = producer.topics.unwrap_or_default();
+        let tombstones = producer.tombstones.unwrap_or_default();
+        let tombstoned = topics.iter().zip(tombstones).filter(|(_, tombstoned)| *tombstoned);
+        let tombstoned = tombstoned.map(|(topic, _)| topic.clone()).collect();
+        (address, Node { topics: topics.into_iter().collect(), tombstoned })
+    });
+    Some(nodes.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nsqlookupd_answers_is_read() {
+        let body = br#"{"producers":[
+            {"remote_address":"10.0.0.1:1","hostname":"a","broadcast_address":"a","tcp_port":4150,"http_port":4151,
+             "version":"1.3.0","tombstones":[false,true],"topics":["orders","old"]},
+            {"broadcast_address":"::1","tcp_port":5150,"http_port":5151,"tombstones":[],"topics":[]}]}"#;
+        let nodes = read(body).unwrap();
+        assert_eq!(nodes.keys().collect::<Vec<_>>(), ["[::1]:5150", "a:4150"]);
+        assert_eq!(nodes["a:4150"].topics, ["old", "orders"].map(str::to_owned).into());
+        assert_eq!(nodes["a:4150"].tombstoned, ["old"].map(str::to_owned).into());
+        let wrapped = br#"{"status_code":200,"data":{"producers":[]}}"#;
+        assert!(read(wrapped).unwrap().is_empty());
+        assert_eq!(read(b"{}"), None);
+    }
+
+    #[test]
+    fn what_any_server_knows_is_known() {
+        let node = |topic: &str| Node { topics: [topic.to_owned()].into(), ..Node::default() };
+        let first = BTreeMap::from([("a:1".to_owned(), node("x"))]);
+        let second = BTreeMap::from([("a:1".to_owned(), node("y")), ("b:1".to_owned(), node("x"))]);
+        let all = union([&first, &second].into_iter());
+        assert_eq!(all["a:1"].topics.len(), 2);
+        assert_eq!(all.len(), 2);
+    }
+}
