@@ -63,6 +63,9 @@ pub enum EnsureError {
     /// The broker answered that it does not make it.
     #[error("the broker refused: {0}")]
     Refused(String),
+    /// The broker cannot be talked to as this process is set up, now or later.
+    #[error("the broker cannot be used: {0}")]
+    Misconfigured(String),
     /// The broker was closed by this process.
     #[error("the app is stopping")]
     Closed,

@@ -72,6 +72,14 @@ impl Options {
     }
 }
 
+/// Connects for a moment, and says what the server can do.
+pub async fn identify(options: &Options) -> Result<IdentifyReply, ConnectError> {
+    let connection = Connection::open(options).await?;
+    let reply = connection.server().clone();
+    connection.finish(options.connect_timeout).await;
+    Ok(reply)
+}
+
 /// Makes `topic` and `channel` if they are not there, by subscribing for a moment, and says what the server
 /// can do. Works on every NSQ server with no use of its HTTP API.
 pub async fn create_channel(

@@ -6,7 +6,21 @@
 //!   "app": { "namespace": "dev", "services": ["orders"], "stop_within": "30s" },
 //!   "http": { "address": "127.0.0.1:4000" },
 //!   "internal": { "address": "127.0.0.1:0", "secret": "..", "services": { "cart": "http://10.0.0.7:4101" } },
-//!   "broker": { "nsq": { "address": "127.0.0.1:4150", "http": "http://127.0.0.1:4151" } }
+//!   "broker": { "nsq": { "address": "127.0.0.1:4150" } }
+//! }
+//! ```
+//!
+//! A cluster of nsqds, found through nsqlookupd, over TLS (feature `nsq-tls`), with a secret from the environment:
+//!
+//! ```json
+//! {
+//!   "broker": {
+//!     "nsq": {
+//!       "lookupd": ["http://10.0.0.1:4161", "http://10.0.0.2:4161"],
+//!       "tls": { "ca_file": "/etc/nsq/ca.pem", "certificate_file": "/etc/nsq/app.pem", "key_file": "/etc/nsq/app.key" },
+//!       "auth": { "secret_env": "NSQ_SECRET" }
+//!     }
+//!   }
 //! }
 //! ```
 
@@ -16,6 +30,10 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+
+mod nsq;
+
+pub use nsq::{NsqAuthConfig, NsqConfig, NsqTlsConfig};
 
 use bis_core::{Namespace, ServiceName};
 use serde::{Deserialize, Deserializer};
@@ -107,8 +125,8 @@ impl std::fmt::Debug for Secret {
 pub enum BrokerConfig {
     /// Memory of this process: nothing survives it, and no other process takes part.
     InProcess(InProcessConfig),
-    /// Bis's router, or a real nsqd.
-    Nsq(NsqConfig),
+    /// Bis's router, a real nsqd, or a cluster of nsqds.
+    Nsq(Box<NsqConfig>),
 }
 
 impl Default for BrokerConfig {
@@ -121,17 +139,6 @@ impl Default for BrokerConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InProcessConfig {}
-
-/// A router or an nsqd.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NsqConfig {
-    /// The TCP address, `host:port`; the port is usually 4150.
-    pub address: String,
-    /// The HTTP address, `http://host:port`; the port is usually 4151. Guessed from `address` unless set: the next port.
-    #[serde(default)]
-    pub http: Option<String>,
-}
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -192,7 +199,10 @@ impl Config {
             let text = "`app.services` is empty; name the services of this process, or leave it out for all";
             return Err(ConfigError::Inconsistent(text.into()));
         }
-        Ok(())
+        match &self.broker {
+            BrokerConfig::InProcess(_) => Ok(()),
+            BrokerConfig::Nsq(nsq) => nsq.check().map_err(ConfigError::Inconsistent),
+        }
     }
 }
 
@@ -221,7 +231,9 @@ mod tests {
         }"#;
         let config = read(text).unwrap();
         assert_eq!(config.app.stop_within, Duration::from_secs(5));
-        assert!(matches!(config.broker, BrokerConfig::Nsq(ref nsq) if nsq.http.is_none()));
+        assert!(
+            matches!(config.broker, BrokerConfig::Nsq(ref nsq) if nsq.address.as_deref() == Some("127.0.0.1:4150"))
+        );
         assert_eq!(format!("{:?}", config.internal.secret), "Some(Secret(..))");
     }
 
@@ -246,7 +258,7 @@ mod tests {
         check_refused("{\n \"htpp\": {}}", &["htpp", "`http`", "`broker`", "line 2"]);
         check_refused(r#"{"http": {"port": 1}}"#, &["port", "`address`"]);
         check_refused(r#"{"broker": {"kafka": {}}}"#, &["kafka", "`in_process`", "`nsq`"]);
-        check_refused(r#"{"broker": {"nsq": {"adress": ""}}}"#, &["adress", "`address`", "`http`"]);
+        check_refused(r#"{"broker": {"nsq": {"adress": ""}}}"#, &["adress", "`address`", "`lookupd`"]);
         check_refused(r#"{"broker": {"in_process": {"x": 1}}}"#, &["x"]);
     }
 

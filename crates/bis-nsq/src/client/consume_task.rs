@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 use super::backoff::Backoff;
-use super::consumer::{Order, State};
+use super::consumer::{MAX_HELD, Order, State};
 use super::delivery::{Delivery, Request, release};
 use super::session::{Session, warn_unreachable};
 use super::{ConnectError, Connection, LostError, Options, is_final};
@@ -120,7 +120,7 @@ impl Task {
         let session = Arc::new(Session::new(
             lease.map_or(self.options.lease, Duration::from_millis),
             server.offers(FEATURE_RELEASE),
-            usize::try_from(server.max_rdy_count).unwrap_or(1).max(1),
+            usize::try_from(server.max_rdy_count).unwrap_or(1).clamp(1, MAX_HELD),
         ));
         if let Some(ready) = session.ready_for(self.asked.load(Ordering::Acquire)) {
             queue_ready(&mut connection, ready);

@@ -20,6 +20,9 @@ use crate::{Limits, Name, ProtocolError};
 /// How long stopping waits for the server to confirm that nothing more comes.
 const STOP_WAIT: Duration = Duration::from_secs(2);
 
+/// The most deliveries that one connection holds, whatever the server would allow.
+pub(super) const MAX_HELD: usize = Limits::DEFAULT_MAX_RDY_COUNT as usize;
+
 /// Why a consumer gets no more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConsumeError {
@@ -93,7 +96,7 @@ impl Consumer {
     /// Like [`Consumer::start`], with the order that it wants.
     #[must_use]
     pub fn start_in_order(options: Options, topic: Name, channel: Name, order: Order) -> Self {
-        let (deliver, deliveries) = mpsc::channel(Limits::DEFAULT_MAX_RDY_COUNT as usize);
+        let (deliver, deliveries) = mpsc::channel(MAX_HELD);
         let (announce, state) = watch::channel(State::Connecting);
         let (requests, received) = mpsc::unbounded_channel();
         let asked = Arc::new(AtomicUsize::new(0));
@@ -131,20 +134,58 @@ impl Consumer {
         }
     }
 
+    /// Whether the server has confirmed the subscription and the connection holds.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(*self.state.borrow(), State::Subscribed(_))
+    }
+
+    /// How many deliveries have arrived and wait for [`Consumer::receive`].
+    #[must_use]
+    pub fn arrived(&self) -> usize {
+        self.deliveries.len()
+    }
+
+    /// How many deliveries were received over this connection and are not settled.
+    #[must_use]
+    pub fn unsettled(&self) -> usize {
+        match &*self.state.borrow() {
+            State::Subscribed(session) => session.unsettled(),
+            State::Connecting | State::Refused(_) | State::Closed => 0,
+        }
+    }
+
+    /// How many deliveries one connection can hold at once.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        match &*self.state.borrow() {
+            State::Subscribed(session) => session.max_ready,
+            State::Connecting | State::Refused(_) | State::Closed => MAX_HELD,
+        }
+    }
+
     /// Waits for at least one delivery and returns at most `max`, or none when `max` is nought. Cancel safe.
     pub async fn receive(&mut self, max: usize) -> Result<Vec<Delivery>, ConsumeError> {
-        self.asked.store(max, Ordering::Release);
         let mut received = Vec::new();
         while received.is_empty() && max > 0 {
-            self.ask(max)?;
-            tokio::select! {
-                changed = self.state.changed() => changed.map_err(|_| ConsumeError::Closed)?,
-                count = self.deliveries.recv_many(&mut received, max) => {
-                    if count == 0 {
-                        return Err(ConsumeError::Closed);
-                    }
-                    received.retain(Delivery::is_alive);
+            received = self.receive_or_change(max).await?;
+        }
+        Ok(received)
+    }
+
+    /// Like [`Consumer::receive`], but returns none as soon as the connection comes or breaks, or when what came was
+    /// lost. With nought it asks the server for no more, and waits for such a change alone. Cancel safe.
+    pub async fn receive_or_change(&mut self, max: usize) -> Result<Vec<Delivery>, ConsumeError> {
+        self.asked.store(max, Ordering::Release);
+        self.ask(max)?;
+        let mut received = Vec::new();
+        tokio::select! {
+            changed = self.state.changed() => changed.map_err(|_| ConsumeError::Closed)?,
+            count = self.deliveries.recv_many(&mut received, max), if max > 0 => {
+                if count == 0 {
+                    return Err(ConsumeError::Closed);
                 }
+                received.retain(Delivery::is_alive);
             }
         }
         received.iter_mut().for_each(Delivery::mark_returned);

@@ -1,7 +1,7 @@
 //! One delivery to this process, and how it is settled.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -39,6 +39,7 @@ pub struct Delivery {
     message: Message,
     session: Arc<Session>,
     requests: mpsc::UnboundedSender<Request>,
+    arrived: Instant,
     returned: bool,
     settled: bool,
 }
@@ -49,11 +50,13 @@ impl Delivery {
         session: Arc<Session>,
         requests: mpsc::UnboundedSender<Request>,
     ) -> Self {
-        Self { message, session, requests, returned: false, settled: false }
+        Self { message, session, requests, arrived: Instant::now(), returned: false, settled: false }
     }
 
+    /// Whether it is worth handling: its connection holds, and it did not wait here so long that the server is
+    /// about to deliver it again.
     pub(super) fn is_alive(&self) -> bool {
-        self.session.is_alive()
+        self.session.is_alive() && self.arrived.elapsed() < self.session.lease / 2
     }
 
     /// From here on it counts as being handled.

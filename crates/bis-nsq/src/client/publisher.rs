@@ -5,6 +5,7 @@
 //! server stops reading at the command that it refuses, so what followed was not taken and is sent again.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
 use super::{ConnectError, Connection, LostError, Options, is_final};
-use crate::{Command, FEATURE_HEADERS, Frame, IdentifyReply, OK, ProtocolError};
+use crate::{Command, FEATURE_HEADERS, Frame, IdentifyReply, Name, OK, ProtocolError};
 
 /// Publishes sent and not answered.
 const IN_FLIGHT: usize = 4096;
@@ -43,8 +44,20 @@ pub enum PublishError {
 #[derive(Debug, Clone)]
 pub struct Publisher {
     requests: mpsc::Sender<Request>,
-    server: watch::Receiver<Option<IdentifyReply>>,
+    link: watch::Receiver<Link>,
+    channels: Channels,
     wait: Duration,
+}
+
+/// Topics with channels that a server must have before anything is published to it.
+type Channels = Arc<Mutex<Vec<(Name, Name)>>>;
+
+/// Where the connection stands.
+#[derive(Debug, Clone, Default)]
+struct Link {
+    up: bool,
+    /// What the server said when it was last connected to.
+    server: Option<IdentifyReply>,
 }
 
 #[derive(Debug)]
@@ -76,23 +89,43 @@ impl Publisher {
     /// Starts to connect in the background. Must be called within a tokio runtime.
     #[must_use]
     pub fn start(options: Options) -> Self {
+        Self::start_keeping(options, Vec::new())
+    }
+
+    /// Like [`Publisher::start`], for a server that must have these topics and channels; see [`Publisher::keep`].
+    #[must_use]
+    pub fn start_keeping(options: Options, channels: Vec<(Name, Name)>) -> Self {
         let (requests, received) = mpsc::channel(WAITING);
-        let (announce, server) = watch::channel(None);
+        let (announce, link) = watch::channel(Link::default());
         let wait = options.publish_wait;
-        tokio::spawn(Task::new(options, received, announce).run());
-        Self { requests, server, wait }
+        let channels = Arc::new(Mutex::new(channels));
+        tokio::spawn(Task::new(options, received, announce, channels.clone()).run());
+        Self { requests, link, channels, wait }
+    }
+
+    /// From now on every new connection makes these topics and channels, where they are not there, before it
+    /// publishes: a server that has forgotten them would give what it gets to the first channel alone. One that
+    /// offers Bis's extension forgets nothing and is not asked.
+    pub fn keep(&self, channels: Vec<(Name, Name)>) {
+        *self.channels.lock().unwrap_or_else(PoisonError::into_inner) = channels;
+    }
+
+    /// Whether there is a connection now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.link.borrow().up
     }
 
     /// What the server said about itself, once a connection was made.
     #[must_use]
     pub fn server(&self) -> Option<IdentifyReply> {
-        self.server.borrow().clone()
+        self.link.borrow().server.clone()
     }
 
     /// Waits until a connection was made, this one or an earlier one.
     pub async fn connected(&self) -> Result<(), PublishError> {
-        let mut server = self.server.clone();
-        server.wait_for(Option::is_some).await.map(drop).map_err(|_| PublishError::Closed)
+        let mut link = self.link.clone();
+        link.wait_for(|link| link.server.is_some()).await.map(drop).map_err(|_| PublishError::Closed)
     }
 
     /// Sends a publishing command (`PUB`, `MPUB`, `DPUB`, or `HPUB`, which goes without its headers to a server
@@ -104,8 +137,14 @@ impl Publisher {
     /// Takes a publishing command on and returns what to await. Commands enter the server in the order of
     /// these calls. Waits while too many are under way. Dropping the receipt may or may not undo the publish.
     pub async fn send(&self, command: Command) -> Result<Receipt, PublishError> {
+        self.send_within(command, self.wait).await
+    }
+
+    /// Like [`Publisher::send`], with the longest wait for a connection; at nought it fails at once when there is
+    /// none.
+    pub async fn send_within(&self, command: Command, wait: Duration) -> Result<Receipt, PublishError> {
         let (answer, receipt) = oneshot::channel();
-        let deadline = Instant::now() + self.wait;
+        let deadline = Instant::now() + wait;
         let request = Request::Publish(Publish { command, answer, deadline });
         self.requests.send(request).await.map_err(|_| PublishError::Closed)?;
         Ok(Receipt(receipt))
@@ -120,6 +159,17 @@ impl Publisher {
     }
 }
 
+/// Connects to a server that has `channels`, or makes them.
+async fn open(options: &Options, channels: Vec<(Name, Name)>) -> Result<Connection, ConnectError> {
+    let connection = Connection::open(options).await?;
+    if connection.server().bis.is_none() {
+        for (topic, channel) in &channels {
+            super::create_channel(options, topic, channel).await?;
+        }
+    }
+    Ok(connection)
+}
+
 /// Why the task stopped using a connection.
 enum End {
     Lost(LostError),
@@ -131,7 +181,8 @@ enum End {
 struct Task {
     options: Options,
     requests: mpsc::Receiver<Request>,
-    announce: watch::Sender<Option<IdentifyReply>>,
+    announce: watch::Sender<Link>,
+    channels: Channels,
     waiting: VecDeque<Publish>,
     in_flight: VecDeque<(Instant, Publish)>,
     backoff: Backoff,
@@ -144,12 +195,14 @@ impl Task {
     fn new(
         options: Options,
         requests: mpsc::Receiver<Request>,
-        announce: watch::Sender<Option<IdentifyReply>>,
+        announce: watch::Sender<Link>,
+        channels: Channels,
     ) -> Self {
         Self {
             options,
             requests,
             announce,
+            channels,
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             backoff: Backoff::default(),
@@ -161,7 +214,9 @@ impl Task {
     async fn run(mut self) {
         loop {
             let Some(connection) = self.connect().await else { break };
-            match self.serve(connection).await {
+            let end = self.serve(connection).await;
+            self.announce.send_modify(|link| link.up = false);
+            match end {
                 End::Lost(error) => {
                     tracing::warn!(address = %self.options.address, %error, "lost the connection to the broker; reconnecting");
                     self.fail_in_flight();
@@ -201,11 +256,12 @@ impl Task {
         let mut reason = String::from("not connected yet");
         loop {
             let options = self.options.clone();
-            let opening = Connection::open(&options);
+            let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let opening = open(&options, channels);
             let failed = match self.while_disconnected(opening, &reason).await? {
                 Ok(connection) => {
                     self.backoff.reset();
-                    self.announce.send_replace(Some(connection.server().clone()));
+                    self.announce.send_replace(Link { up: true, server: Some(connection.server().clone()) });
                     return Some(connection);
                 }
                 Err(error) => error,

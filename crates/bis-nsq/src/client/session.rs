@@ -14,7 +14,7 @@ pub(super) struct Session {
     /// Whether the server can take a delivery back uncounted.
     pub(super) uncounted_release: bool,
     /// The largest `RDY`.
-    max_ready: usize,
+    pub(super) max_ready: usize,
     alive: AtomicBool,
     /// Deliveries that `receive` returned and that are not settled.
     unsettled: AtomicUsize,
@@ -50,9 +50,13 @@ impl Session {
         self.unsettled.fetch_sub(1, Ordering::AcqRel);
     }
 
+    pub(super) fn unsettled(&self) -> usize {
+        self.unsettled.load(Ordering::Acquire)
+    }
+
     /// The `RDY` that asks for `max` more than what is not settled, if it is another than the last.
     pub(super) fn ready_for(&self, max: usize) -> Option<usize> {
-        let ready = (self.unsettled.load(Ordering::Acquire) + max).min(self.max_ready);
+        let ready = (self.unsettled() + max).min(self.max_ready);
         (self.ready.swap(ready, Ordering::AcqRel) != ready).then_some(ready)
     }
 }

@@ -14,7 +14,7 @@ use super::{App, Parts, ready};
 use crate::{
     Context, Error, Result,
     config::{BrokerConfig, Config},
-    drivers::in_process::InProcess,
+    drivers::{in_process::InProcess, nsq::Nsq},
     http,
     instance::{self, Instance, Reach},
     logging,
@@ -71,9 +71,9 @@ fn broker(config: &Config) -> Result<Arc<dyn Broker>> {
     match &config.broker {
         BrokerConfig::InProcess(_) => Ok(Arc::new(InProcess::new())),
         BrokerConfig::Nsq(nsq) => {
-            let mut options = crate::drivers::nsq::NsqOptions::new(&nsq.address);
+            let mut options = nsq.options()?;
             options.namespace = config.app.namespace.clone();
-            Ok(Arc::new(crate::drivers::nsq::Nsq::start(options)))
+            Ok(Arc::new(Nsq::start(options)))
         }
     }
 }

@@ -4,6 +4,10 @@
 //! timeouts, waits as `REQ`, keys, ids and delays as the headers of `HPUB`. It must never decide about retries, timeouts of handlers or dead
 //! letters, and never report a publish as done before the broker's own answer to it.
 //!
+//! There may be several servers: named, or found through nsqlookupd. Events are consumed from each that has their topic,
+//! and published to each in turn; every topic and channel is made on a server before anything is published to it, so
+//! that nothing is lost before a subscription's first consumer. Several servers keep no order between them.
+//!
 //! What the broker can do is learned from its first answer: the router says what it offers, and whoever offers
 //! nothing is an nsqd.
 //!
@@ -12,11 +16,15 @@
 //! key on an unordered topic holds nobody up.
 
 mod capabilities;
+mod cluster;
 mod consumer;
 mod delivery;
+mod publishing;
+mod shares;
+mod wait;
 
 use std::{
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -26,12 +34,13 @@ use bis_broker::{
 };
 use bis_core::{BrokerKind, Capabilities, Namespace, SubscriptionName, TopicName, physical_name};
 use bis_nsq::{
-    Command, Headers, MAX_NAME_BYTES, Name,
-    client::{self, ConsumerHandle, Order, Publisher},
+    Command, Headers, IdentifyReply, MAX_NAME_BYTES, Name,
+    client::{self, HttpAddress},
 };
 
 use capabilities::capabilities;
-use consumer::NsqConsumer;
+use cluster::Cluster;
+use consumer::{Handles, NsqConsumer, Source};
 
 /// How long closing waits for the broker to answer what is under way.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
@@ -39,7 +48,13 @@ const CLOSE_WAIT: Duration = Duration::from_secs(5);
 /// How to reach the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NsqOptions {
-    /// The connection's settings, the address among them.
+    /// The servers' TCP addresses, `host:port`. None when all are to be found through `lookupd`.
+    pub servers: Vec<String>,
+    /// The HTTP addresses of nsqlookupd. None unless set.
+    pub lookupd: Vec<HttpAddress>,
+    /// The time between two questions to each nsqlookupd, about; 15 s unless set.
+    pub lookupd_interval: Duration,
+    /// The settings of every connection; each server's own address takes the place of the one in there.
     pub client: client::Options,
     /// What goes in front of topic names on the broker.
     pub namespace: Option<Namespace>,
@@ -48,29 +63,44 @@ pub struct NsqOptions {
 impl NsqOptions {
     /// The defaults for the broker at `address` (`host:port` of its TCP listener).
     pub fn new(address: impl Into<String>) -> Self {
-        Self { client: client::Options::new(address), namespace: None }
+        Self { servers: vec![address.into()], ..Self::found_through(Vec::new()) }
+    }
+
+    /// The defaults for the servers that these nsqlookupds know.
+    pub fn found_through(lookupd: Vec<HttpAddress>) -> Self {
+        Self {
+            servers: Vec::new(),
+            lookupd,
+            lookupd_interval: client::DEFAULT_INTERVAL,
+            client: client::Options::new(""),
+            namespace: None,
+        }
+    }
+
+    fn client_for(&self, address: &str) -> client::Options {
+        client::Options { address: address.to_owned(), ..self.client.clone() }
     }
 }
 
 /// A broker that speaks NSQ.
 #[derive(Debug)]
 pub struct Nsq {
-    options: NsqOptions,
-    publisher: Publisher,
+    cluster: Arc<Cluster>,
     capabilities: OnceLock<Capabilities>,
-    consumers: Mutex<Option<Vec<ConsumerHandle>>>,
+    consumers: Handles,
 }
 
 impl Nsq {
     /// Starts to connect in the background; a broker that is not there is looked for until it is. Must be called
     /// within a tokio runtime.
     pub fn start(options: NsqOptions) -> Self {
-        let publisher = Publisher::start(options.client.clone());
-        Self { options, publisher, capabilities: OnceLock::new(), consumers: Mutex::new(Some(Vec::new())) }
+        let consumers = Arc::new(Mutex::new(Some(Vec::new())));
+        Self { cluster: Cluster::start(options), capabilities: OnceLock::new(), consumers }
     }
 
     fn topic(&self, name: &TopicName) -> Name {
-        let physical = physical_name(self.options.namespace.as_ref(), name.as_str(), MAX_NAME_BYTES);
+        let namespace = self.cluster.options.namespace.as_ref();
+        let physical = physical_name(namespace, name.as_str(), MAX_NAME_BYTES);
         Name::new(physical).expect("a physical name has only characters that NSQ allows, and at most 64")
     }
 
@@ -78,41 +108,19 @@ impl Nsq {
         Name::new(name.as_str()).expect("NSQ allows every kebab-case name")
     }
 
-    fn is_closed(&self) -> bool {
-        self.consumers.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    /// What can be done with the servers, from what one of them said.
+    fn learn(&self, server: &IdentifyReply) -> &Capabilities {
+        self.capabilities.get_or_init(|| {
+            let one = capabilities(server);
+            if !self.cluster.is_many() {
+                return one;
+            }
+            // What a server does, it does for itself alone.
+            Capabilities { ordering: false, peek: false, deduplication: None, replay: false, ..one }
+        })
     }
 
-    /// Makes one channel, trying until the broker is there.
-    async fn create(&self, topic: &Name, channel: &Name) -> Result<(), EnsureError> {
-        let mut failures = 0_u32;
-        loop {
-            if self.is_closed() {
-                return Err(EnsureError::Closed);
-            }
-            let error = match client::create_channel(&self.options.client, topic, channel).await {
-                Ok(server) => {
-                    self.capabilities.get_or_init(|| capabilities(&server));
-                    return Ok(());
-                }
-                Err(client::ConnectError::Refused(refusal)) if refusal.is_fatal() => {
-                    return Err(EnsureError::Refused(refusal.to_string()));
-                }
-                Err(error) => error,
-            };
-            failures += 1;
-            if failures.is_power_of_two() {
-                let address = &self.options.client.address;
-                tracing::warn!(
-                    %address,
-                    %error,
-                    "waiting for the broker (is it running? start one with `bis router`)"
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(50).saturating_mul(failures).min(RETRY_WAIT)).await;
-        }
-    }
-
-    /// The bytes to publish, or why they cannot be.
+    /// The command that publishes, or why there is none.
     fn command(&self, topic: &Name, event: &Outgoing) -> Result<Command, PublishError> {
         let can = self.capabilities();
         let body = event.envelope.to_json();
@@ -130,20 +138,7 @@ impl Nsq {
         // To a server that offers no headers, the publisher sends it without.
         Ok(Command::HeadedPublish { topic: topic.clone(), headers, body: body.into() })
     }
-
-    fn publish_error(&self, error: client::PublishError) -> PublishError {
-        let address = self.options.client.address.clone();
-        match error {
-            client::PublishError::Unreachable { reason } => PublishError::Unreachable { address, reason },
-            client::PublishError::Unanswered => PublishError::Unanswered { address },
-            client::PublishError::Refused(refusal) => PublishError::Refused(refusal.to_string()),
-            client::PublishError::Closed => PublishError::Closed,
-        }
-    }
 }
-
-/// The longest wait between two attempts to reach the broker.
-const RETRY_WAIT: Duration = Duration::from_secs(2);
 
 impl Broker for Nsq {
     /// The router's or nsqd's, once one has answered; before that nsqd's, which every NSQ server can do.
@@ -152,25 +147,22 @@ impl Broker for Nsq {
         if let Some(known) = self.capabilities.get() {
             return known;
         }
-        match self.publisher.server() {
-            Some(server) => self.capabilities.get_or_init(|| capabilities(&server)),
-            None => &LEAST,
-        }
+        self.cluster.server().map_or(&LEAST, |server| self.learn(&server))
     }
 
     fn ensure<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<(), EnsureError>> {
         Box::pin(async move {
-            for subscription in &topology.subscriptions {
-                self.create(&self.topic(&subscription.topic), &Self::channel(&subscription.name)).await?;
-            }
-            if topology.subscriptions.is_empty() {
-                self.publisher.connected().await.map_err(|_| EnsureError::Closed)?;
-            }
-            let unsupported =
-                topology.topics.iter().find(|topic| topic.ordered && !self.capabilities().ordering);
-            match unsupported {
+            let subscriptions = topology.subscriptions.iter();
+            let channels = subscriptions.map(|spec| (self.topic(&spec.topic), Self::channel(&spec.name)));
+            let server = self.cluster.ensure(channels.collect()).await?;
+            let can = self.learn(&server);
+            match topology.topics.iter().find(|topic| topic.ordered && !can.ordering) {
                 Some(topic) => {
-                    let what = "events of one key in order";
+                    let what = if self.cluster.is_many() {
+                        "events of one key in order (one router can keep it, several servers cannot)"
+                    } else {
+                        "events of one key in order"
+                    };
                     Err(EnsureError::Unsupported { topic: topic.name.clone(), what })
                 }
                 None => Ok(()),
@@ -185,23 +177,8 @@ impl Broker for Nsq {
     ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
         Box::pin(async move {
             let topic = self.topic(topic);
-            let mut receipts = Vec::with_capacity(events.len());
-            for event in &events {
-                receipts.push(match self.command(&topic, event) {
-                    Ok(command) => {
-                        self.publisher.send(command).await.map_err(|error| self.publish_error(error))
-                    }
-                    Err(error) => Err(error),
-                });
-            }
-            let mut results = Vec::with_capacity(receipts.len());
-            for receipt in receipts {
-                results.push(match receipt {
-                    Ok(receipt) => receipt.answer().await.map_err(|error| self.publish_error(error)),
-                    Err(error) => Err(error),
-                });
-            }
-            results
+            let commands = events.iter().map(|event| self.command(&topic, event)).collect();
+            self.cluster.publish(&topic, commands).await
         })
     }
 
@@ -210,21 +187,14 @@ impl Broker for Nsq {
         subscription: &'a SubscriptionSpec,
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>> {
         Box::pin(async move {
-            let mut consumer = client::Consumer::start_in_order(
-                self.options.client.clone(),
-                self.topic(&subscription.topic),
-                Self::channel(&subscription.name),
-                if subscription.ordered { Order::ByKey } else { Order::Any },
-            );
-            match &mut *self.consumers.lock().unwrap_or_else(PoisonError::into_inner) {
-                Some(consumers) => {
-                    consumers.retain(|handle| !handle.is_closed());
-                    consumers.push(consumer.handle());
-                }
-                None => return Err(ConsumeError::Closed),
-            }
-            consumer.subscribed().await.map_err(consumer::consume_error)?;
-            Ok(Box::new(NsqConsumer::new(consumer, subscription.clone())) as Box<dyn Consumer>)
+            let source = Source {
+                options: self.cluster.options.client.clone(),
+                topic: self.topic(&subscription.topic),
+                channel: Self::channel(&subscription.name),
+                subscription: subscription.clone(),
+            };
+            let consumer = NsqConsumer::open(source, self.cluster.servers(), self.consumers.clone()).await?;
+            Ok(Box::new(consumer) as Box<dyn Consumer>)
         })
     }
 
@@ -235,10 +205,13 @@ impl Broker for Nsq {
                 for consumer in consumers.into_iter().flatten() {
                     consumer.close().await;
                 }
-                self.publisher.close().await;
+                self.cluster.close().await;
             };
             if tokio::time::timeout(CLOSE_WAIT, closing).await.is_err() {
-                tracing::warn!(address = %self.options.client.address, "the broker did not answer everything before this process stopped");
+                tracing::warn!(
+                    address = self.cluster.place(),
+                    "the broker did not answer everything before this process stopped"
+                );
             }
         })
     }

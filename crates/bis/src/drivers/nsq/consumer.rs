@@ -1,35 +1,191 @@
-//! A subscription's share on NSQ: messages in, deliveries out.
+//! A subscription's share on NSQ: messages in, deliveries out, over a connection to each server that has the topic.
 
 use std::{
     num::NonZeroUsize,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use bis_broker::{BoxFuture, ConsumeError, Consumer, Delivery, SubscriptionSpec};
 use bis_core::{Envelope, EventId};
-use bis_nsq::client;
+use bis_nsq::{
+    Name,
+    client::{self, ConsumerHandle, Order},
+};
+use tokio::{sync::watch, time::sleep};
 
-use super::delivery::NsqSettle;
+use super::{
+    cluster::{Server, Servers},
+    delivery::NsqSettle,
+    shares::{Place, Turn},
+    wait::{Wait, all, first},
+};
 
-/// One connection that consumes one channel.
+/// How long a server may have nothing while another waits for its turn.
+const TURN: Duration = Duration::from_millis(50);
+
+/// The most connections that one subscription opens to one server. Each holds up to 2,500 deliveries.
+const MAX_CONNECTIONS: usize = 64;
+
+/// What closes every consumer of a driver; `None` when it is closed itself.
+pub(super) type Handles = Arc<Mutex<Option<Vec<ConsumerHandle>>>>;
+
+/// What is consumed, in NSQ's words.
+pub(super) struct Source {
+    pub(super) options: client::Options,
+    pub(super) topic: Name,
+    pub(super) channel: Name,
+    pub(super) subscription: SubscriptionSpec,
+}
+
+/// The connections that consume one channel.
 pub(super) struct NsqConsumer {
+    source: Source,
+    servers: watch::Receiver<Servers>,
+    handles: Handles,
+    links: Vec<Link>,
+    turn: Turn,
+}
+
+/// One connection.
+struct Link {
+    address: String,
     client: client::Consumer,
-    subscription: SubscriptionSpec,
+    /// Why this server will have no part in it.
+    refused: Option<ConsumeError>,
+}
+
+/// What a wait ended with.
+enum Event {
+    Received(usize, Result<Vec<client::Delivery>, client::ConsumeError>),
+    /// There are other servers now.
+    Servers,
+    Silence,
 }
 
 impl NsqConsumer {
-    pub(super) fn new(client: client::Consumer, subscription: SubscriptionSpec) -> Self {
-        Self { client, subscription }
+    /// Waits until the first server has confirmed the subscription.
+    pub(super) async fn open(
+        source: Source,
+        servers: watch::Receiver<Servers>,
+        handles: Handles,
+    ) -> Result<Self, ConsumeError> {
+        let mut consumer = Self { source, servers, handles, links: Vec::new(), turn: Turn::default() };
+        loop {
+            consumer.follow(1)?;
+            let waits = consumer
+                .links
+                .iter_mut()
+                .map(|link| Box::pin(async { link.client.subscribed().await }) as Wait<'_, _>);
+            tokio::select! {
+                subscribed = first(waits.collect()) => return match subscribed {
+                    Ok(()) => Ok(consumer),
+                    Err(error) => Err(consume_error(error)),
+                },
+                changed = consumer.servers.changed() => changed.map_err(|_| ConsumeError::Closed)?,
+            }
+        }
     }
 
-    fn delivery(&self, message: client::Delivery) -> Delivery {
-        Delivery {
-            envelope: Arc::new(envelope(&message)),
-            attempt: u32::from(message.attempts()),
-            lease: Some(message.lease()),
-            settle: Box::new(NsqSettle::new(message)),
+    /// Opens what is missing: a connection to each server, and more to one that holds more than a connection can.
+    /// Closes what is broken and known no more.
+    fn follow(&mut self, max: usize) -> Result<(), ConsumeError> {
+        if self.handles.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            return Err(ConsumeError::Closed);
         }
+        let servers = self.servers.borrow_and_update().clone();
+        let topic = self.source.topic.as_str();
+        let targets: Vec<&Arc<Server>> = servers.iter().filter(|server| server.is_consumed(topic)).collect();
+        let is_target = |link: &Link| targets.iter().any(|server| server.address == link.address);
+        self.links.retain(|link| link.client.is_connected() || is_target(link));
+        for server in targets {
+            let own = || self.links.iter().filter(|link| link.address == server.address);
+            let held: usize = own().map(|link| link.client.unsettled()).sum();
+            let capacity = own().map(|link| link.client.capacity()).min().unwrap_or(usize::MAX);
+            let needed = (held + max).div_ceil(capacity.max(1)).clamp(1, MAX_CONNECTIONS);
+            for _ in own().count()..needed {
+                let link = self.connect(&server.address)?;
+                self.links.push(link);
+            }
+        }
+        Ok(())
+    }
+
+    fn connect(&self, address: &str) -> Result<Link, ConsumeError> {
+        let Source { options, topic, channel, subscription } = &self.source;
+        let order = if subscription.ordered { Order::ByKey } else { Order::Any };
+        let options = client::Options { address: address.to_owned(), ..options.clone() };
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let handles = handles.as_mut().ok_or(ConsumeError::Closed)?;
+        let client = client::Consumer::start_in_order(options, topic.clone(), channel.clone(), order);
+        handles.retain(|handle| !handle.is_closed());
+        handles.push(client.handle());
+        Ok(Link { address: address.to_owned(), client, refused: None })
+    }
+
+    /// At least one message and at most `max`.
+    async fn messages(&mut self, max: usize) -> Result<Vec<client::Delivery>, ConsumeError> {
+        loop {
+            self.follow(max)?;
+            match self.wait(max).await? {
+                Event::Received(_, Ok(messages)) if messages.is_empty() => {}
+                Event::Received(_, Ok(messages)) => {
+                    self.turn.delivered(messages.len());
+                    return Ok(messages);
+                }
+                Event::Received(index, Err(error)) => self.refuse(index, consume_error(error))?,
+                Event::Servers => {}
+                Event::Silence => self.turn.next(),
+            }
+        }
+    }
+
+    async fn wait(&mut self, max: usize) -> Result<Event, ConsumeError> {
+        let places: Vec<Place> = self.links.iter().map(Link::place).collect();
+        let shares = self.turn.shares(&places, max);
+        let takes_turns = places.iter().zip(&shares).any(|(place, share)| place.connected && *share == 0);
+        let waits =
+            self.links.iter_mut().zip(shares).enumerate().filter(|(_, (link, _))| link.refused.is_none());
+        let waits = waits.map(|(index, (link, share))| {
+            let receiving = async move { Event::Received(index, link.client.receive_or_change(share).await) };
+            Box::pin(receiving) as Wait<'_, _>
+        });
+        tokio::select! {
+            event = first(waits.collect()) => Ok(event),
+            changed = self.servers.changed() => changed.map(|()| Event::Servers).map_err(|_| ConsumeError::Closed),
+            () = sleep(TURN), if takes_turns => Ok(Event::Silence),
+        }
+    }
+
+    /// Goes on with the other servers, if there are any.
+    fn refuse(&mut self, index: usize, error: ConsumeError) -> Result<(), ConsumeError> {
+        if error == ConsumeError::Closed {
+            return Err(error);
+        }
+        let Source { topic, channel, .. } = &self.source;
+        let link = &mut self.links[index];
+        tracing::error!(address = %link.address, %topic, %channel, %error, "a server refuses the subscription");
+        link.refused = Some(error.clone());
+        if self.links.iter().all(|link| link.refused.is_some()) { Err(error) } else { Ok(()) }
+    }
+}
+
+impl Link {
+    fn place(&self) -> Place {
+        Place {
+            connected: self.client.is_connected(),
+            arrived: self.client.arrived(),
+            room: self.client.capacity().saturating_sub(self.client.unsettled()),
+        }
+    }
+}
+
+fn delivery(message: client::Delivery) -> Delivery {
+    Delivery {
+        envelope: Arc::new(envelope(&message)),
+        attempt: u32::from(message.attempts()),
+        lease: Some(message.lease()),
+        settle: Box::new(NsqSettle::new(message)),
     }
 }
 
@@ -43,7 +199,7 @@ fn envelope(message: &client::Delivery) -> Envelope {
     })
 }
 
-pub(super) fn consume_error(error: client::ConsumeError) -> ConsumeError {
+fn consume_error(error: client::ConsumeError) -> ConsumeError {
     match error {
         client::ConsumeError::Refused(refusal) => ConsumeError::Refused(refusal.to_string()),
         client::ConsumeError::Closed => ConsumeError::Closed,
@@ -53,15 +209,17 @@ pub(super) fn consume_error(error: client::ConsumeError) -> ConsumeError {
 impl Consumer for NsqConsumer {
     fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>> {
         Box::pin(async move {
-            let messages = self.client.receive(max.get()).await.map_err(consume_error)?;
-            Ok(messages.into_iter().map(|message| self.delivery(message)).collect())
+            let messages = self.messages(max.get()).await?;
+            Ok(messages.into_iter().map(delivery).collect())
         })
     }
 
     fn stop(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            tracing::debug!(topic = %self.subscription.topic, subscription = %self.subscription.name, "asked the broker for no more");
-            self.client.stop().await;
+            let Source { topic, channel, .. } = &self.source;
+            tracing::debug!(%topic, %channel, "asked the broker for no more");
+            let stopping = self.links.iter_mut().map(|link| Box::pin(link.client.stop()) as Wait<'_, _>);
+            all(stopping.collect()).await;
         })
     }
 }

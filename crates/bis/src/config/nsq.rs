@@ -1,0 +1,228 @@
+//! The part of the configuration that names NSQ servers: addresses, discovery, TLS, the secret of `AUTH`. It connects
+//! to none of them.
+
+use std::{path::PathBuf, time::Duration};
+
+use bis_nsq::client::{self, HttpAddress};
+use serde::{Deserialize, Deserializer};
+
+use super::{ConfigError, Secret};
+use crate::drivers::nsq::NsqOptions;
+
+/// NSQ servers: Bis's router, an nsqd, or a cluster of nsqds. Needs `address`, `addresses` or `lookupd`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NsqConfig {
+    /// The TCP address of the one server, `host:port`; the port is usually 4150.
+    pub address: Option<String>,
+    /// The TCP addresses of several servers. Publishes go to each in turn, and to another when one is away.
+    pub addresses: Vec<String>,
+    /// The HTTP addresses of nsqlookupd, `http://host:port`; the port is usually 4161. Events are consumed from every
+    /// server that has their topic, and published to every server that is found unless addresses are set.
+    pub lookupd: Vec<String>,
+    /// The time between two questions to each nsqlookupd, about; 15 s unless set; written as in `"15s"`.
+    #[serde(deserialize_with = "duration")]
+    pub lookupd_interval: Option<Duration>,
+    /// Talk TLS, and nothing else. Needs the feature `nsq-tls`.
+    pub tls: Option<NsqTlsConfig>,
+    /// What to say to servers that ask for `AUTH`.
+    pub auth: Option<NsqAuthConfig>,
+    /// The HTTP address of Bis's router, `http://host:port`; the port is usually 4151. What a router offers over HTTP
+    /// alone, such as replay, needs it.
+    pub http: Option<String>,
+}
+
+/// How to talk TLS. Files are PEM, and read anew for each connection.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NsqTlsConfig {
+    /// The certificates of the authorities to trust; no others are. Those of a Debian system are in
+    /// `/etc/ssl/certs/ca-certificates.crt`.
+    pub ca_file: PathBuf,
+    /// This app's own certificate, for servers that ask for one. Needs `key_file`.
+    #[serde(default)]
+    pub certificate_file: Option<PathBuf>,
+    /// The private key of `certificate_file`.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// The name in the servers' certificates; the host of each one's address unless set.
+    #[serde(default)]
+    pub server_name: Option<String>,
+}
+
+/// A secret, as it is or where it is: exactly one of the two.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NsqAuthConfig {
+    /// The secret itself.
+    #[serde(default)]
+    pub secret: Option<Secret>,
+    /// The environment variable that holds it.
+    #[serde(default)]
+    pub secret_env: Option<String>,
+}
+
+impl NsqConfig {
+    /// What is wrong, if anything.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.address.is_some() && !self.addresses.is_empty() {
+            return Err("`broker.nsq` has `address` and `addresses`; put all into `addresses`".into());
+        }
+        if self.address.is_none() && self.addresses.is_empty() && self.lookupd.is_empty() {
+            return Err(
+                "`broker.nsq` names no server; set `address`, as in `\"127.0.0.1:4150\"`, `addresses` or `lookupd`".into()
+            );
+        }
+        for address in self.servers() {
+            let port = address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+            if !matches!(port, Some((host, Ok(_))) if !host.is_empty() && !host.contains('/')) {
+                return Err(format!("`{address}` in `broker.nsq` is not of the form `host:port`"));
+            }
+        }
+        for address in self.lookupd.iter().chain(&self.http) {
+            HttpAddress::parse(address).map_err(|error| format!("in `broker.nsq`: {error}"))?;
+        }
+        if self.lookupd_interval.is_some_and(|interval| interval < Duration::from_millis(100)) {
+            return Err("`broker.nsq.lookupd_interval` is below `100ms`".into());
+        }
+        if let Some(tls) = &self.tls
+            && tls.certificate_file.is_some() != tls.key_file.is_some()
+        {
+            return Err("`broker.nsq.tls` needs `certificate_file` and `key_file`, or neither".into());
+        }
+        match &self.auth {
+            Some(auth) if auth.secret.is_some() == auth.secret_env.is_some() => {
+                Err("`broker.nsq.auth` needs `secret` or `secret_env`, and not both".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The servers that are named.
+    fn servers(&self) -> impl Iterator<Item = &String> {
+        self.address.iter().chain(&self.addresses)
+    }
+
+    /// As the driver takes it. Reads the secret, and the files of TLS, so that mistakes show at the start.
+    pub(crate) fn options(&self) -> Result<NsqOptions, ConfigError> {
+        let lookupd = self.lookupd.iter().map(|address| HttpAddress::parse(address));
+        let lookupd = lookupd.collect::<Result<Vec<_>, _>>();
+        let mut options = NsqOptions::found_through(lookupd.map_err(|error| inconsistent(&error))?);
+        options.servers = self.servers().cloned().collect();
+        if let Some(interval) = self.lookupd_interval {
+            options.lookupd_interval = interval;
+        }
+        if let Some(tls) = &self.tls {
+            let tls = tls.to_tls();
+            tls.check().map_err(|error| inconsistent(&error))?;
+            options.client.tls = Some(tls);
+        }
+        if let Some(auth) = &self.auth {
+            options.client.auth_secret = Some(auth.reveal().map_err(ConfigError::Inconsistent)?);
+        }
+        Ok(options)
+    }
+}
+
+fn inconsistent(error: &impl std::fmt::Display) -> ConfigError {
+    ConfigError::Inconsistent(format!("`broker.nsq`: {error}"))
+}
+
+impl NsqTlsConfig {
+    /// As the client takes it.
+    fn to_tls(&self) -> client::Tls {
+        let certificate = self.certificate_file.clone().zip(self.key_file.clone());
+        client::Tls {
+            ca_file: self.ca_file.clone(),
+            certificate: certificate
+                .map(|(certificate_file, key_file)| client::Certificate { certificate_file, key_file }),
+            server_name: self.server_name.clone(),
+        }
+    }
+}
+
+impl NsqAuthConfig {
+    /// The secret, from the file or from the environment.
+    fn reveal(&self) -> Result<client::Secret, String> {
+        if let Some(secret) = &self.secret {
+            return Ok(secret.reveal().to_owned().into());
+        }
+        let name = self.secret_env.as_deref().unwrap_or_default();
+        match std::env::var(name) {
+            Ok(secret) if !secret.is_empty() => Ok(secret.into()),
+            _ => Err(format!(
+                "the environment variable `{name}`, named by `broker.nsq.auth.secret_env`, is not set"
+            )),
+        }
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    super::duration(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<NsqConfig, String> {
+        let config: NsqConfig = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    #[test]
+    fn a_cluster_is_read() {
+        let text = r#"{
+            "lookupd": ["http://10.0.0.1:4161"], "lookupd_interval": "30s",
+            "tls": { "ca_file": "/ca.pem", "certificate_file": "/app.pem", "key_file": "/app.key" },
+            "auth": { "secret": "s3cret" }
+        }"#;
+        let config = read(text).unwrap();
+        assert_eq!(config.lookupd_interval, Some(Duration::from_secs(30)));
+        assert_eq!(
+            config.tls.as_ref().unwrap().to_tls().certificate.unwrap().key_file,
+            PathBuf::from("/app.key")
+        );
+        assert_eq!(config.auth.as_ref().unwrap().reveal().unwrap().reveal(), "s3cret");
+        assert!(!format!("{config:?}").contains("s3cret"), "no log shows it");
+        assert_eq!(read(r#"{"addresses": ["a:1", "b:1"]}"#).unwrap().servers().count(), 2);
+    }
+
+    #[track_caller]
+    fn check_refused(text: &str, parts: &[&str]) {
+        let error = read(text).unwrap_err();
+        for part in parts {
+            assert!(error.contains(part), "`{error}` lacks `{part}`");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_refused_with_what_to_do() {
+        check_refused("{}", &["names no server", "`lookupd`"]);
+        check_refused(r#"{"address": "a:1", "addresses": ["b:1"]}"#, &["`addresses`"]);
+        check_refused(r#"{"address": "127.0.0.1"}"#, &["`127.0.0.1`", "`host:port`"]);
+        check_refused(r#"{"address": "http://a:1"}"#, &["`http://a:1`", "`host:port`"]);
+        check_refused(r#"{"lookupd": ["https://a:1"]}"#, &["`https://a:1`", "`http://host:port`"]);
+        check_refused(r#"{"address": "a:1", "tls": {}}"#, &["ca_file"]);
+        check_refused(
+            r#"{"address": "a:1", "tls": {"ca_file": "c", "key_file": "k"}}"#,
+            &["`certificate_file`", "`key_file`"],
+        );
+        check_refused(r#"{"address": "a:1", "tls": {"ca": "c"}}"#, &["unknown field `ca`", "`ca_file`"]);
+        check_refused(r#"{"address": "a:1", "auth": {}}"#, &["`secret`", "`secret_env`"]);
+        check_refused(r#"{"address": "a:1", "auth": {"secret": "a", "secret_env": "b"}}"#, &["not both"]);
+        check_refused(
+            r#"{"address": "a:1", "auth": {"password": "a"}}"#,
+            &["unknown field `password`", "`secret`"],
+        );
+        check_refused(r#"{"lookupd": ["a:1"], "lookupd_interval": "15"}"#, &["15", "not a duration"]);
+        check_refused(r#"{"lookupd": ["a:1"], "lookupd_interval": "1ms"}"#, &["`100ms`"]);
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_named() {
+        let auth = NsqAuthConfig { secret: None, secret_env: Some("BIS_TEST_NO_SUCH_VARIABLE".into()) };
+        assert!(auth.reveal().unwrap_err().contains("`BIS_TEST_NO_SUCH_VARIABLE`"));
+    }
+}

@@ -1,0 +1,289 @@
+//! The servers that a driver works with: those that are named and those that nsqlookupd finds. Owns one publisher for
+//! each that is published to, and that every topic and channel is made on it first.
+//!
+//! A server that nsqlookupd lists no more is let go when its connection is gone too: a lookup server that restarts has
+//! forgotten everybody for a while. A topic that is tombstoned on a server is neither published nor looked for there.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bis_broker::EnsureError;
+use bis_nsq::{
+    ErrorCode, IdentifyReply, Name,
+    client::{self, ConnectError, Lookup, Node, Publisher, TlsError},
+};
+use tokio::{
+    sync::watch,
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
+
+use super::{NsqOptions, wait};
+
+/// The longest wait between two attempts to reach the servers.
+const RETRY_WAIT: Duration = Duration::from_secs(2);
+
+/// A topic, and a channel of it.
+pub(super) type TopicChannel = (Name, Name);
+
+/// The servers of a moment.
+pub(super) type Servers = Arc<Vec<Arc<Server>>>;
+
+/// One server.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) address: String,
+    /// `None`: it is consumed from, and not published to.
+    pub(super) publisher: Option<Publisher>,
+    /// Named by the configuration, so that it is never let go.
+    named: bool,
+    /// What nsqlookupd says of it.
+    node: Node,
+}
+
+impl Server {
+    /// Whether the topic's events may be here.
+    pub(super) fn is_consumed(&self, topic: &str) -> bool {
+        // Where this process publishes, it has made the topic, whether nsqlookupd knows that yet or not.
+        let has = self.named || self.publisher.is_some() || self.node.topics.contains(topic);
+        has && !self.is_tombstoned(topic)
+    }
+
+    fn listed_as(&self, node: Node) -> Arc<Self> {
+        let Self { address, publisher, named, .. } = self;
+        Arc::new(Self { address: address.clone(), publisher: publisher.clone(), named: *named, node })
+    }
+
+    pub(super) fn is_tombstoned(&self, topic: &str) -> bool {
+        self.node.tombstoned.contains(topic)
+    }
+}
+
+/// The servers of one driver.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) options: NsqOptions,
+    servers: watch::Sender<Servers>,
+    /// What every server must have that is published to.
+    channels: Mutex<BTreeSet<TopicChannel>>,
+    /// Which server the next publish begins with.
+    pub(super) next: AtomicUsize,
+    closed: AtomicBool,
+    following: Option<AbortHandle>,
+}
+
+impl Cluster {
+    /// Starts to connect to what is named and to look for the rest. Must be called within a tokio runtime.
+    pub(super) fn start(options: NsqOptions) -> Arc<Self> {
+        let named = options.servers.iter().map(|address| {
+            let publisher = Some(Publisher::start(options.client_for(address)));
+            Arc::new(Server { address: address.clone(), publisher, named: true, node: Node::default() })
+        });
+        let (servers, _) = watch::channel(Arc::new(named.collect()));
+        Arc::new_cyclic(|this: &Weak<Self>| {
+            let following = (!options.lookupd.is_empty()).then(|| {
+                let lookup = Lookup::start(options.lookupd.clone(), options.lookupd_interval);
+                tokio::spawn(follow(this.clone(), lookup, options.lookupd_interval)).abort_handle()
+            });
+            let (channels, next) = (Mutex::default(), AtomicUsize::new(0));
+            Self { options, servers, channels, next, closed: AtomicBool::new(false), following }
+        })
+    }
+
+    /// Whether there may be more than one server.
+    pub(super) fn is_many(&self) -> bool {
+        self.options.servers.len() != 1 || !self.options.lookupd.is_empty()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// The servers of now, and a wait for others.
+    pub(super) fn servers(&self) -> watch::Receiver<Servers> {
+        self.servers.subscribe()
+    }
+
+    /// Where servers are looked for, for people.
+    pub(super) fn place(&self) -> String {
+        let lookupd = self.options.lookupd.iter().map(ToString::to_string);
+        self.options.servers.iter().cloned().chain(lookupd).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What any server that was connected to said about itself.
+    pub(super) fn server(&self) -> Option<IdentifyReply> {
+        self.servers.borrow().iter().find_map(|server| server.publisher.as_ref()?.server())
+    }
+
+    /// Takes over what nsqlookupd knows.
+    fn update(&self, found: &client::Found) {
+        let Some(found) = found else { return };
+        let now = self.servers.borrow().clone();
+        let mut next = Vec::new();
+        for server in now.iter() {
+            let listed = found.get(&server.address);
+            let connected = server.publisher.as_ref().is_some_and(Publisher::is_connected);
+            if server.named || listed.is_some() || connected {
+                next.push(match listed {
+                    Some(node) if *node != server.node => server.listed_as(node.clone()),
+                    _ => server.clone(),
+                });
+            } else {
+                tracing::info!(address = %server.address, "nsqlookupd knows the server no more");
+            }
+        }
+        for (address, node) in found {
+            if next.iter().all(|server| server.address != *address) {
+                tracing::info!(%address, "found a server through nsqlookupd");
+                let publishes = self.options.servers.is_empty();
+                let publisher = publishes
+                    .then(|| Publisher::start_keeping(self.options.client_for(address), self.channels()));
+                let (address, node) = (address.clone(), node.clone());
+                next.push(Arc::new(Server { address, publisher, named: false, node }));
+            }
+        }
+        let same = now.iter().zip(&next).all(|(now, next)| Arc::ptr_eq(now, next));
+        if now.len() != next.len() || !same {
+            self.servers.send_replace(Arc::new(next));
+        }
+    }
+
+    fn channels(&self) -> Vec<TopicChannel> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Makes sure that every server that is published to has these, now or before the first publish to it. Waits for
+    /// the first server, and for each one that can be reached.
+    pub(super) async fn ensure(&self, channels: Vec<TopicChannel>) -> Result<IdentifyReply, EnsureError> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner).extend(channels);
+        let channels = self.channels();
+        let mut servers = self.servers();
+        let (mut done, mut failures, mut reply) = (HashSet::new(), 0_u32, None);
+        loop {
+            if self.is_closed() {
+                return Err(EnsureError::Closed);
+            }
+            let now = servers.borrow_and_update().clone();
+            let mut waiting = false;
+            for server in now.iter() {
+                let Some(publisher) = server.publisher.as_ref().filter(|_| !done.contains(&server.address))
+                else {
+                    continue;
+                };
+                publisher.keep(channels.clone());
+                match self.create(&server.address, &channels).await {
+                    Ok(said) => {
+                        reply = Some(said);
+                        done.insert(server.address.clone());
+                    }
+                    Err(error) => {
+                        // Where nothing is connected, the publisher makes them when it connects.
+                        waiting |= publisher.is_connected();
+                        failures += 1;
+                        self.judge(&server.address, error, failures)?;
+                    }
+                }
+            }
+            if let Some(reply) = reply.clone().filter(|_| !waiting) {
+                return Ok(reply);
+            }
+            if now.is_empty() {
+                failures += 1;
+                if failures.is_power_of_two() {
+                    tracing::warn!(lookupd = %self.place(), "waiting for nsqlookupd to know of a server");
+                }
+            }
+            let wait = Duration::from_millis(50).saturating_mul(failures).min(RETRY_WAIT);
+            let _ = timeout(wait, servers.changed()).await;
+        }
+    }
+
+    async fn create(&self, address: &str, channels: &[TopicChannel]) -> Result<IdentifyReply, ConnectError> {
+        let options = self.options.client_for(address);
+        let mut reply = None;
+        for (topic, channel) in channels {
+            reply = Some(client::create_channel(&options, topic, channel).await?);
+        }
+        match reply {
+            Some(reply) => Ok(reply),
+            None => client::identify(&options).await,
+        }
+    }
+
+    /// Whether there is hope.
+    fn judge(&self, address: &str, error: ConnectError, failures: u32) -> Result<(), EnsureError> {
+        match &error {
+            ConnectError::Refused(refusal) if refusal.code == ErrorCode::SubscribeFailed => {}
+            ConnectError::Refused(refusal) if refusal.is_fatal() => {
+                return Err(EnsureError::Refused(with_remedy(&refusal.to_string())));
+            }
+            ConnectError::AuthRequired | ConnectError::NoOrder => {
+                return Err(EnsureError::Misconfigured(error.to_string()));
+            }
+            ConnectError::Tls(TlsError::Handshake(reason))
+                if reason.kind() != std::io::ErrorKind::InvalidData => {}
+            ConnectError::Tls(_) => return Err(EnsureError::Misconfigured(error.to_string())),
+            _ => {}
+        }
+        if failures.is_power_of_two() {
+            tracing::warn!(
+                %address,
+                %error,
+                "waiting for the broker (is it running? start one with `bis router`)"
+            );
+        }
+        Ok(())
+    }
+
+    /// Waits for the answers to what is under way on every server.
+    pub(super) async fn close(&self) {
+        if let Some(following) = &self.following {
+            following.abort();
+        }
+        self.closed.store(true, Ordering::Release);
+        let servers = self.servers.send_replace(Arc::default());
+        let publishers = servers.iter().filter_map(|server| server.publisher.as_ref());
+        wait::all(publishers.map(|publisher| Box::pin(publisher.close()) as wait::Wait<'_, _>).collect())
+            .await;
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(following) = &self.following {
+            following.abort();
+        }
+    }
+}
+
+/// Keeps a cluster up to date until it is gone.
+async fn follow(cluster: Weak<Cluster>, lookup: Lookup, interval: Duration) {
+    let mut found = lookup.found();
+    loop {
+        // Also without news: a server that is listed no more may have lost its connection.
+        tokio::select! {
+            changed = found.changed() => if changed.is_err() { return },
+            () = sleep(interval) => {}
+        }
+        let Some(cluster) = cluster.upgrade() else { return };
+        cluster.update(&found.borrow_and_update());
+    }
+}
+
+/// What nsqd refuses with, and what to do about it.
+pub(super) fn with_remedy(refusal: &str) -> String {
+    let remedy = if refusal.contains("TLS required") {
+        "; set `broker.nsq.tls` in the configuration"
+    } else if refusal.starts_with("E_AUTH") || refusal.starts_with("E_UNAUTHORIZED") {
+        "; is the secret of `broker.nsq.auth` right, and may it use this topic and channel?"
+    } else {
+        ""
+    };
+    format!("`{refusal}`{remedy}")
+}
