@@ -11,11 +11,18 @@ use crate::{Command, ErrorCode, Headers, Limits, MessageId, Name, ProtocolError}
 
 /// Takes one command off the front of `buffer`; `None` when more bytes are needed (room for them is reserved).
 ///
+/// `gate` is asked with the command's word before anything else is looked at, known word or not: a server says there
+/// what is out of place on this connection now. It may be asked again while the command's body arrives.
+///
 /// An error is what to answer; [`ProtocolError::is_fatal`] says whether to close afterwards, and everything
 /// that this function refuses is fatal. Bodies and names are not copied: they keep the buffer alive.
 ///
 /// A line longer than [`Limits::MAX_LINE_BYTES`] is refused with `E_INVALID`; nsqd closes without a word.
-pub fn decode_command(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Command>, ProtocolError> {
+pub fn decode_command(
+    buffer: &mut BytesMut,
+    limits: &Limits,
+    gate: impl FnOnce(&[u8]) -> Result<(), ProtocolError>,
+) -> Result<Option<Command>, ProtocolError> {
     let window = &buffer[..buffer.len().min(Limits::MAX_LINE_BYTES)];
     let Some(end) = window.iter().position(|byte| *byte == b'\n') else {
         if window.len() == Limits::MAX_LINE_BYTES {
@@ -24,6 +31,7 @@ pub fn decode_command(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<C
         return Ok(None);
     };
     let line = window[..end].strip_suffix(b"\r").unwrap_or(&window[..end]);
+    gate(word(line))?;
     let line_bytes = end + 1;
     let Some(body_bytes) = body_bytes(line, &buffer[line_bytes..], limits)? else { return Ok(None) };
     let needed = line_bytes + body_bytes.map_or(0, |size| 4 + size);
@@ -35,6 +43,28 @@ pub fn decode_command(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<C
     let whole = buffer.split_to(needed).freeze();
     let body = body_bytes.map_or_else(Bytes::new, |_| whole.slice(line_bytes + 4..));
     command(&whole.slice(..line_len), body, limits).map(Some)
+}
+
+/// What to answer when no more bytes will come and `buffer` holds the beginning of a command: `None` when its line is not
+/// whole, because nobody knows then what was meant. The gate let the command pass before.
+#[must_use]
+pub fn cut_off(buffer: &[u8], limits: &Limits) -> Option<ProtocolError> {
+    let end = buffer.iter().position(|byte| *byte == b'\n')?;
+    let line = buffer[..end].strip_suffix(b"\r").unwrap_or(&buffer[..end]);
+    let rest = &buffer[end + 1..];
+    let word = word(line);
+    let what = match word {
+        b"PUB" | b"DPUB" => "message body",
+        b"MPUB" if rest.len() >= 4 => return bodies(Bytes::copy_from_slice(&rest[4..]), limits).err(),
+        _ => "body",
+    };
+    let code = if what == "body" { ErrorCode::BadBody } else { ErrorCode::BadMessage };
+    let size = if rest.len() < 4 { " size" } else { "" };
+    Some(ProtocolError::new(code, format!("{} failed to read {what}{size}", text(word))))
+}
+
+fn word(line: &[u8]) -> &[u8] {
+    line.split(|byte| *byte == b' ').next().unwrap_or_default()
 }
 
 /// How many bytes of body follow the line: `None` when the length has not arrived, `Some(None)` when the
@@ -62,9 +92,14 @@ fn body_bytes(line: &[u8], rest: &[u8], limits: &Limits) -> Result<Option<Option
         b"IDENTIFY" | b"AUTH" => {}
         _ => return Ok(Some(None)),
     }
-    let Some(length) = rest.first_chunk::<4>() else { return Ok(None) };
-    let length = i32::from_be_bytes(*length);
-    checked_length(word, length, limits).map(|size| Some(Some(size)))
+    let Some((length, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+    let size = checked_length(word, i32::from_be_bytes(*length), limits)?;
+    if word == b"MPUB"
+        && let Some(count) = rest.first_chunk::<4>()
+    {
+        message_count(i32::from_be_bytes(*count), limits)?;
+    }
+    Ok(Some(Some(size)))
 }
 
 fn checked_length(word: &[u8], length: i32, limits: &Limits) -> Result<usize, ProtocolError> {
@@ -166,12 +201,7 @@ fn bodies(mut rest: Bytes, limits: &Limits) -> Result<Vec<Bytes>, ProtocolError>
     if total < 4 {
         return Err(ProtocolError::new(ErrorCode::BadBody, "MPUB failed to read message count"));
     }
-    let claimed = rest.get_i32();
-    let most = limits.max_body_bytes.saturating_sub(4) / 5;
-    let count =
-        usize::try_from(claimed).ok().filter(|count| *count > 0 && *count <= most).ok_or_else(|| {
-            ProtocolError::new(ErrorCode::BadBody, format!("MPUB invalid message count {claimed}"))
-        })?;
+    let count = message_count(rest.get_i32(), limits)?;
     let bad = |text: String| ProtocolError::new(ErrorCode::BadMessage, text);
     let mut bodies = Vec::with_capacity(count.min(rest.len() / 5));
     for index in 0..count {
@@ -195,6 +225,14 @@ fn bodies(mut rest: Bytes, limits: &Limits) -> Result<Vec<Bytes>, ProtocolError>
         return Err(ProtocolError::new(ErrorCode::BadBody, format!("MPUB invalid body size {total}")));
     }
     Ok(bodies)
+}
+
+fn message_count(claimed: i32, limits: &Limits) -> Result<usize, ProtocolError> {
+    // The count itself takes 4 bytes, each message at least 5.
+    let most = limits.max_body_bytes.saturating_sub(4) / 5;
+    usize::try_from(claimed).ok().filter(|count| *count > 0 && *count <= most).ok_or_else(|| {
+        ProtocolError::new(ErrorCode::BadBody, format!("MPUB invalid message count {claimed}"))
+    })
 }
 
 fn topic(word: &str, line: &Bytes, name: &[u8]) -> Result<Name, ProtocolError> {

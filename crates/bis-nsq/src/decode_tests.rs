@@ -4,6 +4,11 @@ use bytes::BufMut;
 
 use super::*;
 
+/// Everything is in place.
+fn decode_command(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Command>, ProtocolError> {
+    super::decode_command(buffer, limits, |_| Ok(()))
+}
+
 const ID: MessageId = MessageId::new(*b"0123456789abcdef");
 
 fn name(text: &str) -> Name {
@@ -185,4 +190,39 @@ fn a_body_is_not_copied() {
         panic!("a whole command");
     };
     assert_eq!(body.as_ptr() as usize, start + 10);
+}
+
+#[test]
+fn the_gate_comes_before_every_other_check() {
+    let check = |bytes: &[u8], word: &'static [u8]| {
+        let error = super::decode_command(&mut BytesMut::from(bytes), &Limits::default(), |asked| {
+            assert_eq!(asked, word);
+            Err(ProtocolError::out_of_place("X"))
+        });
+        assert_eq!(error, Err(ProtocolError::out_of_place("X")));
+    };
+    check(b"SUB\n", b"SUB");
+    check(b"IDENTIFY\n", b"IDENTIFY");
+    check(b"HELLO world\r\n", b"HELLO");
+    check(b"\n", b"");
+}
+
+#[test]
+fn a_command_that_ends_too_early_is_answered_in_nsqds_words() {
+    let check = |bytes: &[u8], text: Option<&str>| {
+        assert_eq!(decode_command(&mut BytesMut::from(bytes), &Limits::default()), Ok(None));
+        assert_eq!(cut_off(bytes, &Limits::default()).map(|error| error.to_string()).as_deref(), text);
+    };
+    check(b"PUB t", None);
+    check(b"PUB t\n\0", Some("E_BAD_MESSAGE PUB failed to read message body size"));
+    check(b"PUB t\n\0\0\0\x05ab", Some("E_BAD_MESSAGE PUB failed to read message body"));
+    check(b"DPUB t 1\n\0\0\0\x05ab", Some("E_BAD_MESSAGE DPUB failed to read message body"));
+    check(b"MPUB t\n\0\0", Some("E_BAD_BODY MPUB failed to read body size"));
+    check(b"MPUB t\n\0\0\0\x09\0", Some("E_BAD_BODY MPUB failed to read message count"));
+    let first = b"MPUB t\n\0\0\0\x0b\0\0\0\x01\0";
+    check(first, Some("E_BAD_MESSAGE MPUB failed to read message(0) body size"));
+    let body = b"MPUB t\n\0\0\0\x0b\0\0\0\x01\0\0\0\x03a";
+    check(body, Some("E_BAD_MESSAGE MPUB failed to read message body"));
+    check(b"IDENTIFY\n", Some("E_BAD_BODY IDENTIFY failed to read body size"));
+    check(b"AUTH\n\0\0\0\x02a", Some("E_BAD_BODY AUTH failed to read body"));
 }

@@ -1,5 +1,7 @@
 //! `IDENTIFY`: what a client asks for and what the server grants, as JSON.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ErrorCode, Limits, ProtocolError};
@@ -70,11 +72,11 @@ pub struct Identify {
 }
 
 impl Identify {
-    /// Reads the body and checks every number against the protocol's ranges, in nsqd's words.
-    pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
+    /// Reads the body and checks every number against the server's ranges, in nsqd's words.
+    pub fn parse(body: &[u8], ranges: &Ranges) -> Result<Self, ProtocolError> {
         let identify: Self = serde_json::from_slice(body)
             .map_err(|_| ProtocolError::new(ErrorCode::BadBody, "IDENTIFY failed to decode JSON body"))?;
-        identify.check()?;
+        identify.check(ranges)?;
         Ok(identify)
     }
 
@@ -84,26 +86,52 @@ impl Identify {
         serde_json::to_vec(self).expect("strings, numbers and flags always serialize")
     }
 
-    fn check(&self) -> Result<(), ProtocolError> {
-        let millis = |duration: std::time::Duration| duration.as_millis() as i64;
+    fn check(&self, ranges: &Ranges) -> Result<(), ProtocolError> {
+        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let range = |what: &str, value: i64, none: bool, least: i64, most: i64| {
             if value == 0 || (none && value == -1) || (least..=most).contains(&value) {
                 return Ok(());
             }
             Err(ProtocolError::new(ErrorCode::BadBody, format!("IDENTIFY {what} ({value}) is invalid")))
         };
-        let (least, most) = (millis(Limits::MIN_HEARTBEAT), millis(Limits::MAX_HEARTBEAT));
+        let (least, most) = (millis(Limits::MIN_HEARTBEAT), millis(ranges.max_heartbeat));
         range("heartbeat interval", self.heartbeat_interval, true, least, most)?;
-        let least = millis(Limits::MIN_OUTPUT_BUFFER_TIMEOUT);
-        let most = millis(Limits::MAX_OUTPUT_BUFFER_TIMEOUT);
+        let least = millis(ranges.min_output_buffer_timeout);
+        let most = millis(ranges.max_output_buffer_timeout);
         range("output buffer timeout", self.output_buffer_timeout, true, least, most)?;
         let least = Limits::MIN_OUTPUT_BUFFER_BYTES as i64;
-        let most = Limits::MAX_OUTPUT_BUFFER_BYTES as i64;
+        let most = i64::try_from(ranges.max_output_buffer_bytes).unwrap_or(i64::MAX);
         range("output buffer size", self.output_buffer_size, true, least, most)?;
         range("sample rate", self.sample_rate, false, 0, 99)?;
-        let least = millis(Limits::MIN_MESSAGE_TIMEOUT);
-        let most = millis(Limits::MAX_MESSAGE_TIMEOUT);
+        let (least, most) = (millis(Limits::MIN_MESSAGE_TIMEOUT), millis(ranges.max_message_timeout));
         range("msg timeout", self.msg_timeout, false, least, most)
+    }
+}
+
+/// What a client may ask for in `IDENTIFY`, with nsqd's defaults. What is not here has fixed bounds, in [`Limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ranges {
+    /// The longest time between heartbeats.
+    pub max_heartbeat: Duration,
+    /// The largest write buffer, in bytes.
+    pub max_output_buffer_bytes: usize,
+    /// The shortest wait in the write buffer.
+    pub min_output_buffer_timeout: Duration,
+    /// The longest wait in the write buffer.
+    pub max_output_buffer_timeout: Duration,
+    /// The longest time that a delivery may take.
+    pub max_message_timeout: Duration,
+}
+
+impl Default for Ranges {
+    fn default() -> Self {
+        Self {
+            max_heartbeat: Limits::MAX_HEARTBEAT,
+            max_output_buffer_bytes: Limits::MAX_OUTPUT_BUFFER_BYTES,
+            min_output_buffer_timeout: Limits::MIN_OUTPUT_BUFFER_TIMEOUT,
+            max_output_buffer_timeout: Limits::MAX_OUTPUT_BUFFER_TIMEOUT,
+            max_message_timeout: Limits::MAX_MESSAGE_TIMEOUT,
+        }
     }
 }
 
@@ -214,17 +242,17 @@ mod tests {
             "heartbeat_interval":30000,"hostname":"h","long_id":"h","msg_timeout":0,
             "output_buffer_size":16384,"output_buffer_timeout":250,"sample_rate":0,"short_id":"c",
             "snappy":false,"tls_v1":false,"user_agent":"go-nsq/1.1.0"}"#;
-        let identify = Identify::parse(body).unwrap();
+        let identify = Identify::parse(body, &Ranges::default()).unwrap();
         assert_eq!(identify.heartbeat_interval, 30000);
         assert!(identify.feature_negotiation);
         assert_eq!(identify.bis, None);
-        assert_eq!(Identify::parse(b"{}").unwrap(), Identify::default());
+        assert_eq!(Identify::parse(b"{}", &Ranges::default()).unwrap(), Identify::default());
     }
 
     #[test]
     fn numbers_out_of_range_are_refused_in_nsqds_words() {
         let check = |body: &str, text: &str| {
-            assert_eq!(Identify::parse(body.as_bytes()).unwrap_err().to_string(), text);
+            assert_eq!(Identify::parse(body.as_bytes(), &Ranges::default()).unwrap_err().to_string(), text);
         };
         check("[", "E_BAD_BODY IDENTIFY failed to decode JSON body");
         check(r#"{"heartbeat_interval":999}"#, "E_BAD_BODY IDENTIFY heartbeat interval (999) is invalid");
@@ -232,13 +260,16 @@ mod tests {
         check(r#"{"output_buffer_timeout":24}"#, "E_BAD_BODY IDENTIFY output buffer timeout (24) is invalid");
         check(r#"{"sample_rate":100}"#, "E_BAD_BODY IDENTIFY sample rate (100) is invalid");
         check(r#"{"msg_timeout":900001}"#, "E_BAD_BODY IDENTIFY msg timeout (900001) is invalid");
-        assert!(Identify::parse(br#"{"heartbeat_interval":-1,"output_buffer_size":-1}"#).is_ok());
+        assert!(
+            Identify::parse(br#"{"heartbeat_interval":-1,"output_buffer_size":-1}"#, &Ranges::default())
+                .is_ok()
+        );
     }
 
     #[test]
     fn the_extension_is_asked_for_and_offered() {
         let ask = Identify { bis: Some(Extension::ask()), ..Identify::default() };
-        assert_eq!(Identify::parse(&ask.to_json()).unwrap(), ask);
+        assert_eq!(Identify::parse(&ask.to_json(), &Ranges::default()).unwrap(), ask);
         let reply =
             IdentifyReply { bis: Some(Extension::offer(&[FEATURE_RELEASE])), ..IdentifyReply::default() };
         let text = String::from_utf8(reply.to_json()).unwrap();

@@ -14,7 +14,7 @@
 //! use bytes::BytesMut;
 //!
 //! let mut received = BytesMut::from(&b"PUB orders\n\0\0\0\x02hi"[..]);
-//! let command = decode_command(&mut received, &Limits::default()).unwrap().unwrap();
+//! let command = decode_command(&mut received, &Limits::default(), |_| Ok(())).unwrap().unwrap();
 //! assert!(matches!(command, Command::Publish { topic, body } if topic == "orders" && body == "hi"));
 //!
 //! let mut sent = BytesMut::new();
@@ -36,7 +36,7 @@ mod name;
 pub mod client;
 
 pub use command::Command;
-pub use decode::decode_command;
+pub use decode::{cut_off, decode_command};
 pub use error::{ErrorCode, ProtocolError};
 pub use frame::{
     Frame, FrameError, decode_frame, encode_error, encode_message, encode_response, message_header,
@@ -44,7 +44,7 @@ pub use frame::{
 pub use headers::Headers;
 pub use identify::{
     EXTENSION_VERSION, Extension, FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_PEEK,
-    FEATURE_RELEASE, FEATURE_REPLAY, Identify, IdentifyReply,
+    FEATURE_RELEASE, FEATURE_REPLAY, Identify, IdentifyReply, Ranges,
 };
 pub use limits::Limits;
 pub use message::{Message, MessageId};

@@ -65,7 +65,7 @@ impl Peer {
     async fn next(&mut self) -> Option<Command> {
         let limits = Limits { extensions: true, ..Limits::default() };
         loop {
-            if let Some(command) = decode_command(&mut self.input, &limits).unwrap() {
+            if let Some(command) = decode_command(&mut self.input, &limits, |_| Ok(())).unwrap() {
                 return Some(command);
             }
             let read = timeout(PATIENCE, self.stream.read_buf(&mut self.input)).await.unwrap().unwrap();

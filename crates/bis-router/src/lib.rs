@@ -34,4 +34,5 @@ pub use options::{
     Auth, AuthMethod, AuthMethodError, ClientCertificates, Compression, LogLevel, LogLevelError, LogSwitch,
     Lookup, Options, SyncMode, SyncModeError, Tls, TlsRequired, TlsVersion, TlsWordError,
 };
+pub use server::tls::TlsError;
 pub use service::{Failure, Handle, Router, ShutdownError, StartError};

@@ -1,11 +1,19 @@
 //! The listeners: who connects, by which protocol. What they may do stands in the modules below.
 
+mod answers;
+pub(crate) mod auth;
 pub(crate) mod clients;
 mod commands;
 mod connection;
+mod consume;
+mod gate;
 mod http;
+mod negotiate;
+mod permission;
 mod process;
 mod stats;
+pub(crate) mod tls;
+mod transport;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,8 +22,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
+use self::auth::Authorizer;
 use self::clients::Clients;
+use self::tls::TlsError;
 use crate::committer::Shared;
 use crate::options::Options;
 
@@ -35,8 +46,26 @@ pub(crate) struct Server {
     /// Seconds since 1970.
     pub(crate) started: u64,
     pub(crate) clients: Arc<Clients>,
+    /// What accepts TLS, if there is a certificate.
+    pub(crate) tls: Option<TlsAcceptor>,
+    /// Whom to ask what clients may do; everybody may do everything without.
+    pub(crate) authorizer: Option<Arc<Authorizer>>,
     /// Where nsqlookupd is; the HTTP API changes it.
     pub(crate) lookup_addresses: watch::Sender<Vec<String>>,
+}
+
+/// What makes clients trusted, read from the options' files before anything is listened on.
+pub(crate) struct Trust {
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) authorizer: Option<Arc<Authorizer>>,
+}
+
+impl Trust {
+    pub(crate) fn new(options: &Options) -> Result<Self, TlsError> {
+        let tls = tls::server_config(&options.tls)?.map(TlsAcceptor::from);
+        let authorizer = Authorizer::new(&options.auth, &options.tls)?.map(Arc::new);
+        Ok(Self { tls, authorizer })
+    }
 }
 
 impl Server {
@@ -45,11 +74,24 @@ impl Server {
         options: Options,
         tcp_address: SocketAddr,
         http_address: SocketAddr,
+        trust: Trust,
     ) -> Self {
         let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let (lookup_addresses, _) = watch::channel(options.lookup.tcp_addresses.clone());
         let (started, clients) = (unix_seconds(), Arc::new(Clients::default()));
-        Self { shared, options, tcp_address, http_address, hostname, started, clients, lookup_addresses }
+        let Trust { tls, authorizer } = trust;
+        Self {
+            shared,
+            options,
+            tcp_address,
+            http_address,
+            hostname,
+            started,
+            clients,
+            tls,
+            authorizer,
+            lookup_addresses,
+        }
     }
 
     /// The host by which others reach this router.

@@ -16,7 +16,8 @@ use crate::committer::{Committer, Policy, Shared};
 use crate::journal::disk::{Disk, Folder};
 use crate::journal::scan::Damage;
 use crate::options::Options;
-use crate::server::{self, Server};
+use crate::server::tls::TlsError;
+use crate::server::{self, Server, Trust};
 use crate::state::restore;
 
 /// How long a shutdown waits for connections to end by themselves.
@@ -61,6 +62,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// TLS or authorization cannot be used as the options say.
+    #[error("cannot use TLS as the options say")]
+    Tls(#[source] TlsError),
     /// The address is open to other machines, and that was not allowed.
     #[error(
         "`{0}` can be reached from other machines and the router has no authentication; allow it, or listen on 127.0.0.1"
@@ -119,6 +123,7 @@ impl Router {
     /// Starts on any disk; the folder is locked nevertheless.
     async fn start_on(disk: Arc<dyn Disk>, options: Options) -> Result<Handle, StartError> {
         let path = options.data_folder.clone();
+        let trust = Trust::new(&options).map_err(StartError::Tls)?;
         let lock = lock_folder(&path)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let segment_bytes = options.segment_bytes.min(MAX_SEGMENT_BYTES);
@@ -152,7 +157,7 @@ impl Router {
         let address_of = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
         let tcp_address = address_of(&tcp, options.tcp_address);
         let http_address = address_of(&http, options.http_address);
-        let server = Arc::new(Server::new(Arc::clone(&shared), options, tcp_address, http_address));
+        let server = Arc::new(Server::new(Arc::clone(&shared), options, tcp_address, http_address, trust));
         let mut listeners = JoinSet::new();
         listeners.spawn(server::listen_tcp(Arc::clone(&server), tcp));
         listeners.spawn(server::listen_http(server, http));

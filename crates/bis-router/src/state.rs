@@ -6,6 +6,7 @@
 pub(crate) mod delivery;
 pub(crate) mod operations;
 pub(crate) mod restore;
+pub(crate) mod sampler;
 pub(crate) mod topic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

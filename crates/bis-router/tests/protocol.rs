@@ -67,15 +67,11 @@ async fn an_unanswered_message_comes_again_after_its_timeout() {
         feature_negotiation: true,
         bis: Some(Extension::ask()),
         tls_v1: true,
-        snappy: true,
         ..Identify::default()
     };
     consumer.send(&Command::Identify(identify.to_json().into()));
     let reply: IdentifyReply = serde_json::from_str(&consumer.response()).unwrap();
-    assert_eq!(
-        (reply.msg_timeout, reply.max_rdy_count, reply.tls_v1, reply.snappy),
-        (1000, 2500, false, false)
-    );
+    assert_eq!((reply.msg_timeout, reply.max_rdy_count, reply.tls_v1), (1000, 2500, false));
     assert!(reply.offers(bis_nsq::FEATURE_RELEASE));
     consumer.send(&Command::Subscribe { topic: name("orders"), channel: name("ship"), ordered: false });
     assert_eq!(consumer.response(), "OK");

@@ -17,7 +17,7 @@ use crate::journal::disk::DiskFile;
 use crate::state::MessageFacts;
 use crate::state::delivery::{Peek, PeekPage, Round, Subscription};
 use crate::state::restore;
-use crate::state::topic::{ClientInfo, DeliveryOrder};
+use crate::state::topic::{ClientInfo, DeliveryOrder, Joining};
 
 const SEGMENT_BYTES: u64 = 4096;
 const SECTOR: usize = 512;
@@ -255,8 +255,8 @@ impl Router {
     fn subscribe(&mut self) -> bool {
         let (client, wake) = (Arc::new(ClientInfo::default()), Arc::new(Notify::new()));
         let minute = Duration::from_secs(60);
-        let subscription =
-            self.state().subscribe(&name("orders"), &name("ship"), DeliveryOrder::Any, client, wake, minute);
+        let joining = Joining { order: DeliveryOrder::Any, client, wake, timeout: minute, sample_rate: 0 };
+        let subscription = self.state().subscribe(&name("orders"), &name("ship"), joining);
         self.state().set_ready(&subscription, 3);
         self.subscription = Some(subscription);
         self.flush()

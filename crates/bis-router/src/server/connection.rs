@@ -1,7 +1,8 @@
 //! One NSQ client: bytes in, commands carried out in order, answers and messages out.
 //!
 //! An answer that promises something waits in line for its commit; messages and heartbeats do not wait in that line.
-//! What a command means stands in [`super::commands`].
+//! Whatever is ready to be sent is sent at once: the output buffer's timeout, which clients negotiate, is a bound that is
+//! kept by never waiting. What a command means stands in [`super::commands`].
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,129 +10,88 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bis_broker::BoxFuture;
 use bis_nsq::{
-    Command, HEARTBEAT, Limits, MAGIC_V2, OK, ProtocolError, decode_command, encode_error, encode_response,
+    Command, ErrorCode, HEARTBEAT, Limits, MAGIC_V2, OK, ProtocolError, cut_off, decode_command,
+    encode_error, encode_response,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::answers::{Answer, Answers};
+use super::auth::{Grant, Question};
 use super::clients::Presence;
-use super::{Server, unix_seconds};
-use crate::journal::fetch::Fetched;
-use crate::state::Ticket;
-use crate::state::delivery::{Round, Subscription};
+use super::consume::{Lookout, MAX_UNSENT};
+use super::gate::{Gate, Stage};
+use super::negotiate::{Terms, Upgrade, tls_facts};
+use super::permission::Asking;
+use super::transport::{Compressor, Transport};
+use super::{Server, tls, unix_seconds};
+use crate::options::TlsRequired;
+use crate::state::delivery::Subscription;
 use crate::state::topic::ClientInfo;
 
-/// A client that has so many answers due is not read from.
-const MAX_PENDING: usize = 8192;
-/// A client that has sent so many bytes that are not answered is not read from.
-const MAX_PENDING_BYTES: usize = 8 * 1024 * 1024;
-/// A client that does not read what was sent gets no more messages beyond this many bytes.
-const MAX_UNSENT: usize = 512 * 1024;
 /// How many commands are carried out at once.
 const COMMANDS_AT_ONCE: usize = 512;
-/// How long a stopping router waits for a client to finish what it has.
+/// How long a stopping router listens to a client at most, and then waits for it to take its answers.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long nothing is delivered after the journal could not be read.
-const READ_PAUSE: Duration = Duration::from_secs(1);
+/// How long a client that holds messages must be quiet before a stopping router lets it go.
+const QUIET: Duration = Duration::from_millis(100);
+/// The same for a client that holds none: what it has sent must have arrived.
+const QUIET_IDLE: Duration = Duration::from_millis(5);
 /// The size of one read, in bytes.
 const READ_BYTES: usize = 64 * 1024;
-
-/// An answer in line.
-pub(super) enum Answer {
-    /// Can go.
-    Now(Bytes),
-    /// An error that can go.
-    Error(String),
-    /// `OK`, or the error that the commit's failure makes, once the ticket is decided.
-    Stored { ticket: Ticket, bytes: usize, refusal: fn(&str) -> ProtocolError },
-    /// `OK` for a subscription, which begins with it.
-    Subscribed { ticket: Ticket },
-}
-
-/// How far a client has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    Fresh,
-    Subscribed,
-    /// After `CLS`: settles what it has, gets no more.
-    Closing,
-}
 
 /// A client's side of the server.
 pub(super) struct Connection {
     pub(super) server: Arc<Server>,
+    pub(super) remote: SocketAddr,
     pub(super) limits: Limits,
     pub(super) stage: Stage,
-    pub(super) heartbeat: Option<Duration>,
-    pub(super) message_timeout: Duration,
+    pub(super) terms: Terms,
     pub(super) client: Arc<ClientInfo>,
     pub(super) presence: Presence,
     pub(super) subscription: Option<Subscription>,
     pub(super) wake: Arc<Notify>,
-    answers: VecDeque<Answer>,
-    pending_bytes: usize,
-    received: BytesMut,
-    unsent: BytesMut,
+    pub(super) answers: Answers,
+    pub(super) lookout: Lookout,
+    pub(super) unsent: BytesMut,
     /// No more commands are read; the connection ends when everything is sent.
-    ending: bool,
-    /// There may be messages to hand out.
-    look: bool,
-    /// The subscription's `OK` is sent.
-    started: bool,
-    deadline: Option<Instant>,
-    /// What is being read because the log lacked it.
-    fetching: Option<BoxFuture<'static, io::Result<Fetched>>>,
-    /// What was read, for the next round.
-    fetched: Option<Fetched>,
-    /// Reading failed: nothing is delivered before.
-    read_again: Option<Instant>,
+    pub(super) ending: bool,
+    /// The router stops: nothing is delivered, what the client has sent is still carried out.
+    pub(super) stopping: Option<Stopping>,
+    pub(super) upgrade: Option<Upgrade>,
+    /// The common name of the client's certificate.
+    pub(super) common_name: String,
+    pub(super) question: Question,
+    pub(super) grant: Option<Grant>,
+    pub(super) asking: Option<Asking>,
+    received: BytesMut,
+    /// Read and not yet carried out.
+    commands: VecDeque<Result<Command, ProtocolError>>,
+    /// The client will send no more.
+    is_over: bool,
+    last_read: Instant,
+    /// Since when bytes wait to be sent without any having gone.
+    behind_since: Option<Instant>,
+    next_heartbeat: Option<Instant>,
+}
+
+/// Until when a stopping router waits for a client.
+pub(super) struct Stopping {
+    /// The client is let go when it has said nothing until then.
+    quiet: Instant,
+    /// The client is let go then at the latest.
+    listening: Instant,
+    /// The connection is cut off then.
+    end: Instant,
 }
 
 /// Serves one client until it goes, misbehaves, or the router stops.
 pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, remote: SocketAddr) {
-    let client = ClientInfo {
-        client_id: remote.ip().to_string(),
-        hostname: remote.ip().to_string(),
-        remote_address: remote.to_string(),
-        connected: unix_seconds(),
-        ..ClientInfo::default()
-    };
-    let limits = Limits {
-        max_message_bytes: server.options.max_message_bytes,
-        max_body_bytes: server.options.max_body_bytes,
-        max_rdy_count: server.options.max_ready_count,
-        max_requeue_delay: server.options.max_requeue_delay,
-        extensions: false,
-    };
-    let client = Arc::new(client);
-    let presence = server.clients.enter(Arc::clone(&client));
-    let mut connection = Connection {
-        limits,
-        stage: Stage::Fresh,
-        heartbeat: Some(Limits::DEFAULT_HEARTBEAT),
-        message_timeout: server.options.message_timeout,
-        client,
-        presence,
-        subscription: None,
-        wake: Arc::new(Notify::new()),
-        answers: VecDeque::new(),
-        pending_bytes: 0,
-        received: BytesMut::new(),
-        unsent: BytesMut::new(),
-        ending: false,
-        look: false,
-        started: false,
-        deadline: None,
-        fetching: None,
-        fetched: None,
-        read_again: None,
-        server,
-    };
+    let mut connection = Connection::new(server, remote);
     if let Err(error) = connection.run(stream).await {
         tracing::debug!(%remote, %error, "a client's connection ended");
     }
@@ -142,6 +102,52 @@ pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, remote: Socket
 }
 
 impl Connection {
+    fn new(server: Arc<Server>, remote: SocketAddr) -> Self {
+        let client = ClientInfo {
+            client_id: remote.ip().to_string(),
+            hostname: remote.ip().to_string(),
+            remote_address: remote.to_string(),
+            connected: unix_seconds(),
+            ..ClientInfo::default()
+        };
+        let client = Arc::new(client);
+        let presence = server.clients.enter(Arc::clone(&client));
+        let limits = Limits {
+            max_message_bytes: server.options.max_message_bytes,
+            max_body_bytes: server.options.max_body_bytes,
+            max_rdy_count: server.options.max_ready_count,
+            max_requeue_delay: server.options.max_requeue_delay,
+            extensions: false,
+        };
+        Self {
+            remote,
+            limits,
+            stage: Stage::Fresh,
+            terms: Terms::new(&server.options),
+            client,
+            presence,
+            subscription: None,
+            wake: Arc::new(Notify::new()),
+            answers: Answers::default(),
+            lookout: Lookout::default(),
+            unsent: BytesMut::new(),
+            ending: false,
+            stopping: None,
+            upgrade: None,
+            common_name: String::new(),
+            question: Question::default(),
+            grant: None,
+            asking: None,
+            received: BytesMut::new(),
+            commands: VecDeque::new(),
+            is_over: false,
+            last_read: Instant::now(),
+            behind_since: None,
+            next_heartbeat: None,
+            server,
+        }
+    }
+
     async fn run(&mut self, mut stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let mut magic = [0; 4];
@@ -151,110 +157,116 @@ impl Connection {
             encode_error(&mut self.unsent, "E_BAD_PROTOCOL");
             return stream.write_all(&self.unsent).await;
         }
-        let (mut reader, mut writer) = stream.split();
+        let mut transport = Transport::new(stream);
         let server = Arc::clone(&self.server);
         let mut progress = server.shared.progress.subscribe();
         let stopped = server.shared.stopped();
         tokio::pin!(stopped);
-        let mut is_stopping = false;
-        let mut last_read = Instant::now();
-        let mut next_heartbeat = self.heartbeat.map(|interval| Instant::now() + interval);
+        self.last_read = Instant::now();
+        self.start_heartbeats();
         loop {
-            self.send_answers(&progress.borrow_and_update());
+            let sent = self.answers.send(&progress.borrow_and_update(), &mut self.unsent);
+            self.lookout.started |= sent.is_subscribed;
+            self.lookout.look |= sent.is_subscribed;
+            self.ending |= sent.is_failed;
             self.deliver();
-            if self.ending && self.answers.is_empty() && self.unsent.is_empty() {
-                return writer.shutdown().await;
+            if self.is_over && self.is_free() && !self.ending {
+                self.end_of_input();
+                continue;
+            }
+            let is_settled = self.answers.is_empty() && !transport.is_behind(&self.unsent);
+            if self.ending && is_settled {
+                return transport.finish(&mut self.unsent).await;
+            }
+            if is_settled && let Some(upgrade) = self.upgrade.take() {
+                transport = self.upgrade(transport, upgrade).await?;
+                continue;
             }
             let may_read = !self.ending
-                && self.answers.len() < MAX_PENDING
-                && self.pending_bytes < MAX_PENDING_BYTES
+                && !self.is_over
+                && self.is_free()
+                && self.answers.has_room()
                 && self.unsent.len() < MAX_UNSENT;
-            let silence = self.heartbeat.filter(|_| may_read).map(|interval| last_read + 2 * interval);
-            // Who already has a reason to look waits for something else: room, or the end of a pause.
-            let again = if self.look {
-                self.read_again.filter(|again| *again > Instant::now())
-            } else {
-                self.deadline
-            };
-            let timer = [next_heartbeat, silence, again].into_iter().flatten().min();
+            self.note_progress(transport.is_behind(&self.unsent), false);
+            let timer = self.next_timer(may_read);
             self.received.reserve(READ_BYTES);
             tokio::select! {
-                read = reader.read_buf(&mut self.received), if may_read => {
-                    if read? == 0 {
-                        return Ok(());
+                exchange = transport.exchange(&mut self.unsent, &mut self.received, may_read),
+                        if may_read || transport.is_behind(&self.unsent) => {
+                    let exchange = exchange?;
+                    if exchange.written {
+                        self.note_progress(transport.is_behind(&self.unsent), true);
                     }
-                    last_read = Instant::now();
-                    let before = self.heartbeat;
-                    self.carry_out();
-                    if self.heartbeat != before {
-                        next_heartbeat = self.heartbeat.map(|interval| Instant::now() + interval);
+                    match exchange.read {
+                        Some(0) => self.is_over = true,
+                        Some(_) => self.take_received(),
+                        None => {}
                     }
-                }
-                written = writer.write_buf(&mut self.unsent), if !self.unsent.is_empty() => {
-                    written?;
                 }
                 changed = progress.changed(), if !self.answers.is_empty() => {
                     changed.map_err(io::Error::other)?;
                 }
-                read = fetched(&mut self.fetching), if self.fetching.is_some() => {
-                    self.fetching = None;
-                    self.take_fetched(read);
+                read = self.lookout.fetched(), if self.lookout.fetching.is_some() => {
+                    self.lookout.take_fetched(read);
+                }
+                answer = asked(&mut self.asking), if self.asking.is_some() => {
+                    self.take_grant(answer);
+                    self.carry_out();
                 }
                 () = self.wake.notified(), if self.subscription.is_some() => self.woken(),
                 () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
-                    let now = Instant::now();
-                    if is_stopping || silence.is_some_and(|silence| silence <= now) {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                    if next_heartbeat.is_some_and(|next| next <= now) {
-                        encode_response(&mut self.unsent, HEARTBEAT);
-                        next_heartbeat = self.heartbeat.map(|interval| now + interval);
-                    }
-                    if self.deadline.take_if(|deadline| *deadline <= now).is_some() {
-                        self.woken();
-                    }
+                    self.tick(may_read)?;
                 }
-                () = &mut stopped, if !is_stopping => {
-                    // What was promised is answered; then the client is let go, and what it holds is requeued.
-                    is_stopping = true;
-                    self.ending = true;
-                    next_heartbeat = Some(Instant::now() + GRACE);
+                () = &mut stopped, if self.stopping.is_none() => {
+                    let now = Instant::now();
+                    self.stopping =
+                        Some(Stopping { quiet: now, listening: now + GRACE, end: now + 2 * GRACE });
+                    self.next_heartbeat = None;
+                    self.note_activity(now);
                 }
             }
         }
     }
 
+    /// Whether commands may be carried out: nothing is under way that they must wait for.
+    fn is_free(&self) -> bool {
+        self.asking.is_none() && self.upgrade.is_none()
+    }
+
+    /// Something has arrived.
+    fn take_received(&mut self) {
+        self.last_read = Instant::now();
+        let before = self.terms.heartbeat;
+        self.carry_out();
+        if self.terms.heartbeat != before {
+            self.start_heartbeats();
+        }
+        self.note_activity(self.last_read);
+    }
+
     /// Carries out what was received. One lock for many commands.
     fn carry_out(&mut self) {
-        let mut commands = Vec::new();
-        loop {
-            let decoded = decode_command(&mut self.received, &self.limits);
-            let is_last = match &decoded {
-                // It may change what the next bytes mean.
-                Ok(Some(Command::Identify(_))) | Err(_) => true,
-                Ok(Some(_)) => commands.len() + 1 >= COMMANDS_AT_ONCE,
-                Ok(None) => true,
-            };
-            let is_nothing = matches!(decoded, Ok(None));
-            if !is_nothing {
-                commands.push(decoded);
+        while !self.ending && self.is_free() {
+            if self.commands.is_empty() {
+                self.decode();
             }
-            if !is_last {
-                continue;
+            if self.commands.is_empty() {
+                return;
             }
             let server = Arc::clone(&self.server);
             let mut state = server.shared.lock();
-            for command in commands.drain(..) {
-                if self.ending {
+            while let Some(command) = self.commands.pop_front() {
+                if let Ok(command) = &command
+                    && self.must_ask_for(command)
+                {
+                    self.commands.push_front(Ok(command.clone()));
                     break;
                 }
-                let result = command.and_then(|command| match command {
-                    Some(command) => self.execute(command, &mut state),
-                    None => Ok(()),
-                });
-                if let Err(error) = result {
-                    self.ending |= error.is_fatal();
-                    self.answers.push_back(Answer::Error(error.to_string()));
+                if let Err(error) = command.and_then(|command| self.execute(command, &mut state)) {
+                    self.refuse(&error);
+                }
+                if self.ending {
+                    self.commands.clear();
                 }
             }
             let is_work = state.is_awaited() || state.is_dirty();
@@ -262,124 +274,159 @@ impl Connection {
             if is_work {
                 server.shared.kick();
             }
-            if is_nothing || self.ending {
+        }
+    }
+
+    /// Takes commands from the bytes, up to one that may change what the next bytes mean.
+    fn decode(&mut self) {
+        let gate = Gate {
+            stage: self.stage,
+            lacks_tls: self.client.tls.is_none() && self.server.options.tls.required() != TlsRequired::No,
+            has_heartbeats: self.terms.heartbeat.is_some(),
+            extensions: self.limits.extensions,
+        };
+        while self.commands.len() < COMMANDS_AT_ONCE {
+            let decoded = decode_command(&mut self.received, &self.limits, |word| gate.check(word));
+            let Some(decoded) = decoded.transpose() else { return };
+            let is_last = match &decoded {
+                Ok(command) => matches!(
+                    command,
+                    Command::Identify(_) | Command::Auth(_) | Command::Subscribe { .. } | Command::Close
+                ),
+                Err(_) => true,
+            };
+            self.commands.push_back(decoded);
+            if is_last {
                 return;
             }
         }
     }
 
-    /// Puts an answer in line.
-    pub(super) fn answer(&mut self, answer: Answer) {
-        if let Answer::Stored { bytes, .. } = &answer {
-            self.pending_bytes += bytes;
+    /// Answers with an error, and ends the connection if it is fatal.
+    pub(super) fn refuse(&mut self, error: &ProtocolError) {
+        self.ending |= error.is_fatal();
+        self.answers.push(Answer::Error(error.to_string()));
+    }
+
+    /// No more commands will come.
+    fn end_of_input(&mut self) {
+        if let Some(error) = cut_off(&self.received, &self.limits) {
+            self.refuse(&error);
         }
-        self.answers.push_back(answer);
+        self.ending = true;
     }
 
-    /// Looks for messages at the next turn.
-    pub(super) fn look_again(&mut self) {
-        self.look = true;
-    }
-
-    /// Moves the answers that can go to the bytes to send.
-    fn send_answers(&mut self, progress: &crate::state::Progress) {
-        while let Some(answer) = self.answers.front() {
-            let outcome = match answer {
-                Answer::Now(_) | Answer::Error(_) => Ok(()),
-                Answer::Stored { ticket, .. } | Answer::Subscribed { ticket } => {
-                    let Some(outcome) = progress.outcome(*ticket) else { return };
-                    outcome
-                }
-            };
-            match (self.answers.pop_front(), outcome) {
-                (Some(Answer::Now(data)), _) => encode_response(&mut self.unsent, &data),
-                (Some(Answer::Error(text)), _) => encode_error(&mut self.unsent, &text),
-                (Some(Answer::Stored { bytes, .. }), Ok(())) => {
-                    self.pending_bytes -= bytes;
-                    encode_response(&mut self.unsent, OK);
-                }
-                (Some(Answer::Stored { bytes, refusal, .. }), Err(reason)) => {
-                    self.pending_bytes -= bytes;
-                    encode_error(&mut self.unsent, &refusal(&reason).to_string());
-                    self.ending = true;
-                }
-                (Some(Answer::Subscribed { .. }), Ok(())) => {
-                    self.started = true;
-                    self.look = true;
-                    encode_response(&mut self.unsent, OK);
-                }
-                (Some(Answer::Subscribed { .. }), Err(reason)) => {
-                    encode_error(&mut self.unsent, &format!("E_SUB_FAILED SUB failed {reason}"));
-                    self.ending = true;
-                }
-                (None, _) => return,
-            }
+    /// Puts the negotiated layers on, each of which is answered with `OK` through itself.
+    async fn upgrade(&mut self, transport: Transport, upgrade: Upgrade) -> io::Result<Transport> {
+        let mut transport = transport;
+        if !self.received.is_empty() {
+            // What came in the clear must not be taken for something that came through the new layer.
+            let text = "IDENTIFY failed: bytes before the upgrade";
+            self.refuse(&ProtocolError::new(ErrorCode::IdentifyFailed, text));
+            return Ok(transport);
         }
-    }
-
-    /// Delivery goes on with what was read, or after a pause when it could not be.
-    fn take_fetched(&mut self, read: io::Result<Fetched>) {
-        self.look = true;
-        match read {
-            Ok(fetched) => self.fetched = Some(fetched),
-            Err(_) => self.read_again = Some(Instant::now() + READ_PAUSE),
-        }
-    }
-
-    /// There may be messages; if this client cannot take them now, another one may.
-    fn woken(&mut self) {
-        self.look = true;
-        if (self.unsent.len() >= MAX_UNSENT || self.stage == Stage::Closing)
-            && let Some(subscription) = &self.subscription
+        let mut client = (*self.client).clone();
+        if upgrade.tls
+            && let Some(acceptor) = &self.server.tls
         {
-            self.server.shared.lock().pass_on(subscription);
+            transport = transport.with_tls(acceptor).await?;
+            if let Some(session) = transport.tls() {
+                client.tls = Some(tls_facts(session));
+                self.common_name = tls::client_name(session);
+            }
+            encode_response(&mut self.unsent, OK);
+        }
+        if let Some(compressor) = upgrade.compressor {
+            while transport.is_behind(&self.unsent) {
+                transport.exchange(&mut self.unsent, &mut self.received, false).await?;
+            }
+            transport.compress(compressor);
+            client.snappy = compressor == Compressor::Snappy;
+            client.deflate = !client.snappy;
+            encode_response(&mut self.unsent, OK);
+        }
+        self.set_client(client);
+        self.last_read = Instant::now();
+        Ok(transport)
+    }
+
+    /// More is known of the client.
+    pub(super) fn set_client(&mut self, client: ClientInfo) {
+        self.client = Arc::new(client);
+        self.presence.identified(Arc::clone(&self.client));
+    }
+
+    fn start_heartbeats(&mut self) {
+        self.next_heartbeat = self.terms.heartbeat.map(|interval| Instant::now() + interval);
+    }
+
+    /// Keeps account of how long the client takes nothing.
+    fn note_progress(&mut self, is_behind: bool, has_written: bool) {
+        match is_behind {
+            true if has_written || self.behind_since.is_none() => self.behind_since = Some(Instant::now()),
+            true => {}
+            false => self.behind_since = None,
         }
     }
 
-    fn deliver(&mut self) {
-        let may_deliver = self.look
-            && self.started
-            && self.stage == Stage::Subscribed
-            && !self.ending
-            && self.fetching.is_none()
-            && self.read_again.is_none_or(|again| again <= Instant::now());
-        if !may_deliver || self.unsent.len() >= MAX_UNSENT {
-            return;
+    /// A stopping router waits a little longer for a client that has just said something.
+    fn note_activity(&mut self, now: Instant) {
+        let Some(stopping) = &mut self.stopping else { return };
+        let holds = self
+            .subscription
+            .as_ref()
+            .is_some_and(|subscription| self.server.shared.lock().in_flight(subscription) > 0);
+        stopping.quiet = stopping.listening.min(now + if holds { QUIET } else { QUIET_IDLE });
+    }
+
+    /// When the client has been silent for too long.
+    fn silence(&self, may_read: bool) -> Option<Instant> {
+        self.terms.heartbeat.filter(|_| may_read).map(|interval| self.last_read + 2 * interval)
+    }
+
+    /// When the client has taken nothing for too long.
+    fn stall(&self) -> Option<Instant> {
+        Some(self.behind_since? + self.terms.heartbeat?)
+    }
+
+    fn next_timer(&self, may_read: bool) -> Option<Instant> {
+        let stopping =
+            self.stopping.as_ref().map(|stopping| if self.ending { stopping.end } else { stopping.quiet });
+        [self.next_heartbeat, self.silence(may_read), self.stall(), self.lookout.deadline(), stopping]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Does what is due. An error ends the connection at once.
+    fn tick(&mut self, may_read: bool) -> io::Result<()> {
+        let now = Instant::now();
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if is_due(self.stall()) || is_due(self.stopping.as_ref().map(|stopping| stopping.end)) {
+            return Err(io::ErrorKind::TimedOut.into());
         }
-        let Some(subscription) = &self.subscription else { return };
-        let shared = &self.server.shared;
-        let now = shared.clock.now();
-        let mut state = shared.lock();
-        if let Some(fetched) = self.fetched.take() {
-            state.log.supply(fetched);
+        if is_due(self.silence(may_read)) {
+            self.is_over = true;
         }
-        let round = state.deliver(subscription, now, &mut self.unsent);
-        let is_dirty = state.is_dirty();
-        drop(state);
-        if is_dirty {
-            shared.kick();
+        if is_due(self.stopping.as_ref().map(|stopping| stopping.quiet)) {
+            // What was promised is answered; then the client is let go, and what it holds is requeued.
+            self.ending = true;
         }
-        self.look = matches!(round, Round::More);
-        self.deadline = None;
-        self.read_again = None;
-        match round {
-            Round::Gone => self.ending = true,
-            Round::More => {}
-            Round::Missing(missing) => {
-                let shared = Arc::clone(&self.server.shared);
-                self.fetching = Some(Box::pin(async move { shared.fetch(missing).await }));
-            }
-            Round::Done { deadline } => {
-                self.deadline = deadline.map(|deadline| Instant::now() + deadline.since(now));
-            }
+        if is_due(self.next_heartbeat) {
+            encode_response(&mut self.unsent, HEARTBEAT);
+            self.next_heartbeat = self.terms.heartbeat.map(|interval| now + interval);
         }
+        if self.lookout.is_due(now) {
+            self.woken();
+        }
+        Ok(())
     }
 }
 
-/// Waits for what is being read; for ever when nothing is.
-async fn fetched(fetching: &mut Option<BoxFuture<'static, io::Result<Fetched>>>) -> io::Result<Fetched> {
-    match fetching {
-        Some(fetching) => fetching.await,
+/// Waits for the authorization servers; for ever when they are not asked.
+async fn asked(asking: &mut Option<Asking>) -> Result<Grant, super::auth::AuthError> {
+    match asking {
+        Some(asking) => asking.await,
         None => std::future::pending().await,
     }
 }

@@ -12,6 +12,8 @@ use crate::state::topic::{ChannelState, ClientInfo, Consumer, Topic};
 
 /// nsqd's number for a client that has subscribed.
 const SUBSCRIBED: u8 = 3;
+/// And for one that sent `CLS`.
+const CLOSING: u8 = 4;
 
 /// What is asked for; `None` is all.
 #[derive(Debug, Default)]
@@ -111,15 +113,25 @@ pub(super) struct ClientStats {
     finish_count: u64,
     requeue_count: u64,
     connect_ts: u64,
-    sample_rate: u8,
+    sample_rate: u32,
     deflate: bool,
     snappy: bool,
     user_agent: String,
+    #[serde(skip_serializing_if = "is_false")]
+    authed: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    auth_identity: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    auth_identity_url: String,
     tls: bool,
     tls_cipher_suite: String,
     tls_version: String,
     tls_negotiated_protocol: String,
     tls_negotiated_protocol_is_mutual: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Gathers what is asked for.
@@ -213,6 +225,12 @@ fn channel_stats(name: &str, channel: &ChannelState, with_clients: bool) -> Chan
 impl ClientStats {
     /// A client, before what it does is known.
     pub(super) fn new(client: &ClientInfo) -> Self {
+        let identity = client.identity.clone();
+        let (auth_identity, auth_identity_url) =
+            identity.map_or_else(Default::default, |identity| (identity.name, identity.url));
+        let tls = client.tls.clone();
+        let (tls_version, tls_cipher_suite) =
+            tls.map_or_else(Default::default, |tls| (tls.version, tls.cipher_suite));
         Self {
             client_id: client.client_id.clone(),
             hostname: client.hostname.clone(),
@@ -220,13 +238,22 @@ impl ClientStats {
             remote_address: client.remote_address.clone(),
             connect_ts: client.connected,
             user_agent: client.user_agent.clone(),
+            sample_rate: client.sample_rate,
+            deflate: client.deflate,
+            snappy: client.snappy,
+            authed: client.identity.is_some(),
+            auth_identity,
+            auth_identity_url,
+            tls: client.tls.is_some(),
+            tls_version,
+            tls_cipher_suite,
             ..Self::default()
         }
     }
 
     fn consumer(consumer: &Consumer) -> Self {
         Self {
-            state: SUBSCRIBED,
+            state: if consumer.is_closing { CLOSING } else { SUBSCRIBED },
             ready_count: consumer.ready,
             message_count: consumer.delivered,
             finish_count: consumer.finished,

@@ -1,21 +1,22 @@
 //! Consumers and their messages: subscribe, hand out, settle. Every settlement becomes an operation for the journal.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bis_broker::channel::{ConsumerId, Facts, FinishIdleError, NotInFlight, Peeked, Source, Time};
+use bis_broker::channel::{ConsumerId, Facts, FinishIdleError, Lease, Peeked, Source, Time};
 use bis_nsq::{MessageId, Name, encode_message};
 use bytes::BytesMut;
-use tokio::sync::Notify;
 
 use super::State;
-use super::topic::{ChannelState, ClientInfo, Consumer, DeliveryOrder};
+use super::sampler::Sampler;
+use super::topic::{ChannelState, Consumer, DeliveryOrder, Joining};
 use crate::journal::fetch::Missing;
 use crate::journal::log::Log;
 use crate::journal::record::{self, RECORD_HEADER};
 
 /// The most bytes of messages that one round of delivery hands to a connection.
 const ROUND_BYTES: usize = 256 * 1024;
+/// The most messages that one round passes over for a client that takes samples.
+const ROUND_PASSED_OVER: usize = 4096;
 /// The most bytes of messages that one peek shows; at least one message.
 pub(crate) const PEEK_BYTES: usize = 4 * 1024 * 1024;
 
@@ -28,6 +29,24 @@ pub(crate) struct Subscription {
     pub(crate) consumer: ConsumerId,
     /// How long a message may stay unanswered.
     pub(crate) timeout: Duration,
+}
+
+/// Why a message was not settled, in nsqd's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Nobody holds it (any more).
+    NotInFlight,
+    /// Another consumer holds it.
+    NotOwned,
+}
+
+impl Refusal {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::NotInFlight => "ID not in flight",
+            Self::NotOwned => "client does not own message",
+        }
+    }
 }
 
 /// The outcome of a round of delivery.
@@ -101,25 +120,38 @@ impl PeekPage {
 
 impl State {
     /// Adds a consumer to a channel; topic and channel are made if they are not there.
-    pub(crate) fn subscribe(
-        &mut self,
-        topic: &Name,
-        channel: &Name,
-        order: DeliveryOrder,
-        client: Arc<ClientInfo>,
-        wake: Arc<Notify>,
-        timeout: Duration,
-    ) -> Subscription {
+    pub(crate) fn subscribe(&mut self, topic: &Name, channel: &Name, joining: Joining) -> Subscription {
         let topic = self.make_topic(topic);
         self.make_channel(topic, channel);
         let consumer = ConsumerId(self.next_consumer);
         self.next_consumer += 1;
         let state = self.channel(topic, channel).expect("the channel was just made");
-        let entry =
-            Consumer { wake, is_waiting: false, client, ready: 0, delivered: 0, finished: 0, requeued: 0 };
-        state.add(consumer, entry, order);
+        let entry = Consumer {
+            wake: joining.wake,
+            is_waiting: false,
+            sampler: Sampler::new(joining.sample_rate, joining.client.connected ^ consumer.0 << 32),
+            client: joining.client,
+            ready: 0,
+            is_closing: false,
+            delivered: 0,
+            finished: 0,
+            requeued: 0,
+        };
+        state.add(consumer, entry, joining.order);
         let channel_id = state.id;
-        Subscription { topic, channel: channel.clone(), channel_id, consumer, timeout }
+        Subscription { topic, channel: channel.clone(), channel_id, consumer, timeout: joining.timeout }
+    }
+
+    /// How many consumers a channel has.
+    pub(crate) fn consumers(&mut self, topic: &Name, channel: &Name) -> usize {
+        let topic = self.names.get(topic.as_str()).copied();
+        topic.and_then(|topic| self.channel(topic, channel)).map_or(0, |channel| channel.consumers.len())
+    }
+
+    /// How many messages the consumer holds.
+    pub(crate) fn in_flight(&mut self, subscription: &Subscription) -> usize {
+        let consumer = subscription.consumer;
+        self.subscribed(subscription).map_or(0, |channel| channel.machine.in_flight_with(consumer))
     }
 
     /// The consumer is gone; what it held is ready again at once.
@@ -154,6 +186,7 @@ impl State {
         let until = now.plus(subscription.timeout);
         let start = out.len();
         let (mut handed_out, mut waits, mut leaves) = (false, false, false);
+        let mut passed_over = 0;
         machine.tick(now);
         let mut source = TopicSource { log, topic: subscription.topic, order: *order };
         let round = loop {
@@ -161,7 +194,7 @@ impl State {
                 leaves = true;
                 break Round::Done { deadline: machine.next_deadline() };
             }
-            if out.len() - start > ROUND_BYTES {
+            if out.len() - start > ROUND_BYTES || passed_over > ROUND_PASSED_OVER {
                 leaves = true;
                 break Round::More;
             }
@@ -174,6 +207,14 @@ impl State {
                 Err(missing) => break Round::Missing(missing),
             };
             handed_out = true;
+            if consumer.sampler.as_mut().is_some_and(|sampler| !sampler.takes()) {
+                // As on nsqd: what a sampling client is not given, no other client of the channel is given either.
+                if machine.finish(handout.sequence, id).is_ok() {
+                    operations.finished(handout.sequence);
+                }
+                passed_over += 1;
+                continue;
+            }
             // The machine has just asked for its facts, so that the record is at hand.
             let record = source.log.record(subscription.topic, handout.sequence).ok().flatten();
             let Some((record, header)) =
@@ -210,6 +251,17 @@ impl State {
         }
     }
 
+    /// `CLS`: the consumer gets no more.
+    pub(crate) fn close(&mut self, subscription: &Subscription) {
+        let Some(channel) = self.subscribed(subscription) else { return };
+        if let Some(consumer) = channel.consumers.get_mut(&subscription.consumer) {
+            consumer.ready = 0;
+            consumer.is_closing = true;
+        }
+        // What it was woken for is another's.
+        channel.wake(1);
+    }
+
     /// The consumer cannot take messages for now, or for good: what it was woken for is another's.
     pub(crate) fn pass_on(&mut self, subscription: &Subscription) {
         if let Some(channel) = self.subscribed(subscription) {
@@ -218,10 +270,11 @@ impl State {
     }
 
     /// `FIN`.
-    pub(crate) fn finish(&mut self, subscription: &Subscription, sequence: u64) -> Result<(), NotInFlight> {
+    pub(crate) fn finish(&mut self, subscription: &Subscription, sequence: u64) -> Result<(), Refusal> {
         let id = subscription.consumer;
-        let channel = self.subscribed(subscription).ok_or(NotInFlight { sequence })?;
-        channel.machine.finish(sequence, id)?;
+        let channel = self.subscribed(subscription).ok_or(Refusal::NotInFlight)?;
+        held_by(channel, sequence, id)?;
+        channel.machine.finish(sequence, id).map_err(|_| Refusal::NotInFlight)?;
         channel.operations.finished(sequence);
         if let Some(consumer) = channel.consumers.get_mut(&id) {
             consumer.finished += 1;
@@ -237,12 +290,13 @@ impl State {
         sequence: u64,
         delay: Duration,
         now: Time,
-    ) -> Result<(), NotInFlight> {
+    ) -> Result<(), Refusal> {
         let id = subscription.consumer;
-        let channel = self.subscribed(subscription).ok_or(NotInFlight { sequence })?;
+        let channel = self.subscribed(subscription).ok_or(Refusal::NotInFlight)?;
         let attempts = channel.machine.lease(sequence).map_or(0, |lease| lease.attempt);
         let due = now.plus(delay);
-        channel.machine.retry(sequence, id, due, now)?;
+        held_by(channel, sequence, id)?;
+        channel.machine.retry(sequence, id, due, now).map_err(|_| Refusal::NotInFlight)?;
         channel.operations.attempts(sequence, attempts, due);
         if let Some(consumer) = channel.consumers.get_mut(&id) {
             consumer.requeued += 1;
@@ -254,9 +308,11 @@ impl State {
     }
 
     /// `RELEASE`: back at once, and not counted.
-    pub(crate) fn release(&mut self, subscription: &Subscription, sequence: u64) -> Result<(), NotInFlight> {
-        let channel = self.subscribed(subscription).ok_or(NotInFlight { sequence })?;
-        let attempts = channel.machine.release(sequence, subscription.consumer)?;
+    pub(crate) fn release(&mut self, subscription: &Subscription, sequence: u64) -> Result<(), Refusal> {
+        let channel = self.subscribed(subscription).ok_or(Refusal::NotInFlight)?;
+        held_by(channel, sequence, subscription.consumer)?;
+        let released = channel.machine.release(sequence, subscription.consumer);
+        let attempts = released.map_err(|_| Refusal::NotInFlight)?;
         channel.operations.attempts(sequence, attempts, Time::ZERO);
         channel.wake(1);
         self.mark_dirty(subscription.topic, &subscription.channel);
@@ -270,11 +326,12 @@ impl State {
         sequence: u64,
         now: Time,
         longest: Duration,
-    ) -> Result<(), NotInFlight> {
-        let channel = self.subscribed(subscription).ok_or(NotInFlight { sequence })?;
-        let lease = channel.machine.lease(sequence).ok_or(NotInFlight { sequence })?;
+    ) -> Result<(), Refusal> {
+        let channel = self.subscribed(subscription).ok_or(Refusal::NotInFlight)?;
+        let lease = held_by(channel, sequence, subscription.consumer)?;
         let until = now.plus(subscription.timeout).min(lease.delivered.plus(longest));
-        channel.machine.touch(sequence, subscription.consumer, until)
+        let touched = channel.machine.touch(sequence, subscription.consumer, until);
+        touched.map_err(|_| Refusal::NotInFlight)
     }
 
     /// Adds unfinished messages with their bodies to the page, as far as they are in memory. `None` when there is no such
@@ -364,4 +421,10 @@ impl State {
         let channel = self.channel(subscription.topic, &subscription.channel)?;
         (channel.id == subscription.channel_id).then_some(channel)
     }
+}
+
+/// The lease of a message that the consumer holds.
+fn held_by(channel: &ChannelState, sequence: u64, consumer: ConsumerId) -> Result<Lease, Refusal> {
+    let lease = channel.machine.lease(sequence).ok_or(Refusal::NotInFlight)?;
+    if lease.consumer == consumer { Ok(lease) } else { Err(Refusal::NotOwned) }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bis_broker::channel::{Channel, ConsumerId, Limits, Snapshot};
 use bis_nsq::Name;
 use tokio::sync::Notify;
 
 use super::operations::Operations;
+use super::sampler::Sampler;
 
 /// A topic.
 #[derive(Debug)]
@@ -169,9 +171,25 @@ pub(crate) struct Consumer {
     pub(crate) is_waiting: bool,
     pub(crate) client: Arc<ClientInfo>,
     pub(crate) ready: u32,
+    /// It wants no more messages and settles what it has.
+    pub(crate) is_closing: bool,
+    /// Which messages it is given, if not all.
+    pub(crate) sampler: Option<Sampler>,
     pub(crate) delivered: u64,
     pub(crate) finished: u64,
     pub(crate) requeued: u64,
+}
+
+/// A connection that subscribes, and how.
+#[derive(Debug)]
+pub(crate) struct Joining {
+    pub(crate) order: DeliveryOrder,
+    pub(crate) client: Arc<ClientInfo>,
+    pub(crate) wake: Arc<Notify>,
+    /// How long a message may stay unanswered.
+    pub(crate) timeout: Duration,
+    /// The percentage of messages that it is given; nought is all.
+    pub(crate) sample_rate: u32,
 }
 
 /// What statistics show of a client.
@@ -183,4 +201,24 @@ pub(crate) struct ClientInfo {
     pub(crate) remote_address: String,
     /// Seconds since 1970.
     pub(crate) connected: u64,
+    pub(crate) sample_rate: u32,
+    pub(crate) snappy: bool,
+    pub(crate) deflate: bool,
+    pub(crate) tls: Option<TlsFacts>,
+    /// Who it is, as an authorization server says.
+    pub(crate) identity: Option<ClientIdentity>,
+}
+
+/// A client's TLS session, in nsqd's words.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsFacts {
+    pub(crate) version: String,
+    pub(crate) cipher_suite: String,
+}
+
+/// Whom an authorization server takes a client for.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientIdentity {
+    pub(crate) name: String,
+    pub(crate) url: String,
 }

@@ -1,0 +1,187 @@
+//! Asks authorization servers what a client may do, as nsqd asks them.
+//!
+//! It keeps nothing of a client: what was granted is the connection's to remember, and to ask for again when its time is
+//! over. It never runs under the state's lock.
+
+mod grant;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::tls::{self, TlsError};
+use crate::options::{Auth, AuthMethod, Tls};
+pub(super) use grant::Grant;
+
+/// The largest answer that is read, in bytes.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// What an authorization server is told of a client.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Question {
+    pub(super) remote_ip: String,
+    pub(super) is_tls: bool,
+    /// From the client's certificate; empty without one.
+    pub(super) common_name: String,
+    pub(super) secret: String,
+}
+
+/// Why nobody granted anything. For the log only: a client does not learn it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AuthError {
+    #[error("`{0}` is no URL that can be asked; use `host:port` or an `http` or `https` URL")]
+    Address(String),
+    #[error("no connection")]
+    Connect(#[source] io::Error),
+    #[error("no whole answer within {0:?}")]
+    Timeout(std::time::Duration),
+    #[error("the exchange failed: {0}")]
+    Http(Box<dyn std::error::Error + Send + Sync>),
+    #[error("the answer's status is {0}")]
+    Status(StatusCode),
+    #[error("the answer is no authorization: {0}")]
+    Answer(String),
+    /// All of them, each with its address.
+    #[error("{0}")]
+    All(String),
+}
+
+/// The authorization servers.
+pub(crate) struct Authorizer {
+    options: Auth,
+    connector: Option<TlsConnector>,
+    /// Which server is asked first next time.
+    turn: AtomicUsize,
+}
+
+impl Authorizer {
+    /// `None` when no address is given.
+    pub(crate) fn new(options: &Auth, tls: &Tls) -> Result<Option<Self>, TlsError> {
+        if !options.is_required() {
+            return Ok(None);
+        }
+        let is_https = |address: &String| address.starts_with("https://");
+        let connector = match options.addresses.iter().any(is_https) {
+            true => Some(connector(tls)?),
+            false => None,
+        };
+        Ok(Some(Self { options: options.clone(), connector, turn: AtomicUsize::new(0) }))
+    }
+
+    /// Asks one server after the other until one answers.
+    pub(super) async fn ask(&self, question: Question) -> Result<Grant, AuthError> {
+        let addresses = &self.options.addresses;
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut errors = Vec::new();
+        for index in 0..addresses.len() {
+            let address = &addresses[first.wrapping_add(index) % addresses.len()];
+            let timeout = self.options.request_timeout;
+            let asked = tokio::time::timeout(timeout, self.ask_one(address, &question)).await;
+            match asked.unwrap_or(Err(AuthError::Timeout(timeout))) {
+                Ok(grant) => return Ok(grant),
+                Err(error) => errors.push(format!("`{address}`: {error}")),
+            }
+        }
+        Err(AuthError::All(errors.join("; ")))
+    }
+
+    async fn ask_one(&self, address: &str, question: &Question) -> Result<Grant, AuthError> {
+        let bad = || AuthError::Address(address.to_owned());
+        let base =
+            if address.contains("://") { address.to_owned() } else { format!("http://{address}/auth") };
+        let base: Uri = base.parse().map_err(|_| bad())?;
+        let host = base.host().ok_or_else(bad)?.trim_matches(['[', ']']).to_owned();
+        let is_https = base.scheme_str() == Some("https");
+        let port = base.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        let request = self.request(&base, question).map_err(|error| AuthError::Http(error.into()))?;
+        let connecting = TcpStream::connect((host.as_str(), port));
+        let connected = tokio::time::timeout(self.options.connect_timeout, connecting).await;
+        let stream =
+            connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(AuthError::Connect)?;
+        let answer = match &self.connector {
+            Some(connector) if is_https => {
+                let name = ServerName::try_from(host).map_err(|_| bad())?;
+                exchange(connector.connect(name, stream).await.map_err(AuthError::Connect)?, request).await?
+            }
+            _ => exchange(stream, request).await?,
+        };
+        Grant::read(&answer)
+    }
+
+    fn request(&self, base: &Uri, question: &Question) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("common_name", &question.common_name)
+            .append_pair("remote_ip", &question.remote_ip)
+            .append_pair("secret", &question.secret)
+            .append_pair("tls", if question.is_tls { "true" } else { "false" });
+        let form = form.finish();
+        let path = base.path();
+        let builder = Request::builder()
+            .header(HOST, base.authority().map_or("", |authority| authority.as_str()))
+            .header(ACCEPT, "application/vnd.nsq; version=1.0");
+        match self.options.method {
+            AuthMethod::Get => builder.uri(format!("{path}?{form}")).body(Full::default()),
+            AuthMethod::Post => builder
+                .method(Method::POST)
+                .uri(path)
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(Full::from(form)),
+        }
+    }
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<Bytes, AuthError> {
+    let http = |error: hyper::Error| AuthError::Http(error.into());
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
+    let asked = async {
+        let response = sender.send_request(request).await.map_err(http)?;
+        if response.status() != StatusCode::OK {
+            return Err(AuthError::Status(response.status()));
+        }
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
+        Ok(body.map_err(AuthError::Http)?.to_bytes())
+    };
+    tokio::pin!(asked, connection);
+    // The connection is driven here, so that it ends with the question. Its own error comes out of the question too.
+    let mut is_driven = true;
+    loop {
+        tokio::select! {
+            answer = &mut asked => return answer,
+            _ = &mut connection, if is_driven => is_driven = false,
+        }
+    }
+}
+
+/// Trusts the authorities of the options, or those of the system.
+fn connector(options: &Tls) -> Result<TlsConnector, TlsError> {
+    let roots = match &options.root_ca {
+        Some(path) => tls::authorities(path)?,
+        None => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            roots
+        }
+    };
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(tls::versions(options.min_version))
+        .map_err(TlsError::Rejected)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}

@@ -1,0 +1,123 @@
+//! A connection's side of delivery: when to look for messages, and what is to be read from the journal first.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bis_broker::BoxFuture;
+use tokio::time::Instant;
+
+use super::connection::Connection;
+use super::gate::Stage;
+use crate::journal::fetch::Fetched;
+use crate::state::delivery::Round;
+
+/// A client that does not read what was sent gets no more messages beyond this many bytes.
+pub(super) const MAX_UNSENT: usize = 512 * 1024;
+/// How long nothing is delivered after the journal could not be read.
+const READ_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a connection knows of its next delivery.
+#[derive(Default)]
+pub(super) struct Lookout {
+    /// There may be messages to hand out.
+    pub(super) look: bool,
+    /// The subscription's `OK` is sent.
+    pub(super) started: bool,
+    /// When a lease ends or a message is due.
+    deadline: Option<Instant>,
+    /// What is being read because the log lacked it.
+    pub(super) fetching: Option<BoxFuture<'static, io::Result<Fetched>>>,
+    /// What was read, for the next round.
+    fetched: Option<Fetched>,
+    /// Reading failed: nothing is delivered before.
+    read_again: Option<Instant>,
+}
+
+impl Lookout {
+    /// When to look again without being told to.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        // Who already has a reason to look waits for something else: room, or the end of a pause.
+        if self.look { self.read_again } else { self.deadline }
+    }
+
+    /// Whether a deadline has come, which is over then.
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+        if self.read_again.is_some_and(|again| again <= now) {
+            self.read_again = None;
+        }
+        self.deadline.take_if(|deadline| *deadline <= now).is_some()
+    }
+
+    /// Delivery goes on with what was read, or after a pause when it could not be.
+    pub(super) fn take_fetched(&mut self, read: io::Result<Fetched>) {
+        self.fetching = None;
+        self.look = true;
+        match read {
+            Ok(fetched) => self.fetched = Some(fetched),
+            Err(_) => self.read_again = Some(Instant::now() + READ_PAUSE),
+        }
+    }
+
+    /// Waits for what is being read; for ever when nothing is.
+    pub(super) async fn fetched(&mut self) -> io::Result<Fetched> {
+        match &mut self.fetching {
+            Some(fetching) => fetching.await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Connection {
+    /// There may be messages; if this client cannot take them now, another one may.
+    pub(super) fn woken(&mut self) {
+        self.lookout.look = true;
+        if (self.unsent.len() >= MAX_UNSENT || self.stage == Stage::Closing)
+            && let Some(subscription) = &self.subscription
+        {
+            self.server.shared.lock().pass_on(subscription);
+        }
+    }
+
+    /// Hands out messages, if there is a reason to look for some and room for them.
+    pub(super) fn deliver(&mut self) {
+        let lookout = &mut self.lookout;
+        let may_deliver = lookout.look
+            && lookout.started
+            && lookout.fetching.is_none()
+            && lookout.read_again.is_none()
+            && self.stage == Stage::Subscribed
+            && !self.ending
+            && self.stopping.is_none()
+            && self.unsent.len() < MAX_UNSENT;
+        if !may_deliver {
+            return;
+        }
+        let Some(subscription) = &self.subscription else { return };
+        let shared = &self.server.shared;
+        let now = shared.clock.now();
+        let mut state = shared.lock();
+        if let Some(fetched) = lookout.fetched.take() {
+            state.log.supply(fetched);
+        }
+        let round = state.deliver(subscription, now, &mut self.unsent);
+        let is_dirty = state.is_dirty();
+        drop(state);
+        if is_dirty {
+            shared.kick();
+        }
+        lookout.look = matches!(round, Round::More);
+        lookout.deadline = None;
+        match round {
+            Round::Gone => self.ending = true,
+            Round::More => {}
+            Round::Missing(missing) => {
+                let shared = Arc::clone(shared);
+                lookout.fetching = Some(Box::pin(async move { shared.fetch(missing).await }));
+            }
+            Round::Done { deadline } => {
+                lookout.deadline = deadline.map(|deadline| Instant::now() + deadline.since(now));
+            }
+        }
+    }
+}
