@@ -5,26 +5,43 @@
 //! message's body, and knows nothing of sockets or tasks.
 //!
 //! A topic numbers its messages densely from 0. A channel keeps a *cursor*: what lies between the cursor and the
-//! topic's end was never handed out and costs no memory. Only what the cursor has passed and nobody has finished is
-//! held, one entry each: in flight, ready again, deferred, or parked behind an earlier message with its ordering key.
-//! Below the *floor* everything is finished.
+//! topic's end was never handed out and costs no memory. Below the *floor* everything is finished. In between:
+//! - what is finished is a bit each ([`SequenceSet`]);
+//! - what is *held* is an entry each: in flight, ready again, or deferred;
+//! - what is *listed* is one to three bytes each: parked behind an earlier message with its ordering key, or never
+//!   handed out and due at a far time (more than about a minute ahead).
+//!
+//! Both are bounded ([`Limits`]): at a bound the cursor waits until there is room again.
 //!
 //! How an owner drives it:
 //! - after messages were stored: [`Channel::extend`], then hand out;
 //! - a consumer has room: [`Channel::next`], then read the body of the sequence it returns;
 //! - the consumer answers: [`Channel::finish`], [`Channel::retry`], [`Channel::release`], [`Channel::touch`];
 //! - the consumer is gone: [`Channel::disconnect`];
-//! - at [`Channel::next_deadline`]: [`Channel::tick`], then hand out.
+//! - at [`Channel::next_deadline`]: [`Channel::tick`], then hand out;
+//! - messages are to come again, or never: [`Channel::rewind`], [`Channel::skip`], [`Channel::empty`].
 //!
-//! A delivery is counted when it is handed out. Everything else that is durable is one of three facts, which an owner
-//! with a journal writes down and gives back after a restart through [`Channel::recall`] and
-//! [`Channel::recall_finished`]: a message was finished, has so many attempts, is due again at a time.
+//! A delivery is counted when it is handed out. Everything else that is durable is one of five facts, which an owner
+//! with a journal writes down and gives back after a restart: a message was finished ([`Channel::recall_finished`]), has so
+//! many attempts and is due again at a time ([`Channel::recall`]), a range was skipped ([`Channel::skip`]), everything from a
+//! sequence on is to come again ([`Channel::reopen`]), the channel was paused or not.
 
-mod ranges;
+mod far;
+mod handing_out;
+mod held;
+mod keys;
+mod leases;
+mod replay;
+mod sequence_list;
+mod sequence_set;
+mod settling;
 mod snapshot;
 mod time;
+mod varint;
 mod words;
 
+pub use replay::Rewound;
+pub use sequence_set::{SequenceSet, SequenceSetError};
 pub use snapshot::{Recalled, Snapshot};
 pub use time::Time;
 pub use words::{
@@ -32,38 +49,12 @@ pub use words::{
     Standing,
 };
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry as MapEntry};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ranges::Ranges;
-
-/// One held message: behind the cursor and not finished.
-#[derive(Debug)]
-struct Held {
-    attempts: u32,
-    key: Option<u64>,
-    /// Whether it is the one message of its key that may move; the others of the key are parked.
-    leads: bool,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum State {
-    InFlight {
-        consumer: ConsumerId,
-        delivered: Time,
-        until: Time,
-    },
-    Ready {
-        ticket: u64,
-    },
-    Deferred {
-        due: Time,
-    },
-    /// Behind the message that leads its key, and not before its own time (from before a restart) either.
-    Parked {
-        due: Time,
-    },
-}
+use far::Far;
+use held::{Held, NumberMap, State};
+use keys::Keys;
+use leases::Leases;
 
 /// The state of one channel of one topic. See the module's documentation for how to drive it.
 #[derive(Debug)]
@@ -73,18 +64,26 @@ pub struct Channel {
     floor: u64,
     cursor: u64,
     end: u64,
-    finished: Ranges,
-    held: BTreeMap<u64, Held>,
-    /// Facts from before a restart about messages that the cursor has not reached again.
+    /// What is finished above the floor. What it says of sequences below means nothing.
+    finished: SequenceSet,
+    held: NumberMap<u64, Held>,
+    /// Held messages that the cursor has not passed (again), after it went back or after a restart.
+    ahead: SequenceSet,
+    /// Facts from before a restart about messages that were not looked at again: the cursor has not reached them, or
+    /// they are listed.
     recalled: BTreeMap<u64, Recalled>,
-    leases: BTreeSet<(Time, u64)>,
+    leases: Leases,
     deferred: BTreeSet<(Time, u64)>,
-    ready: BTreeMap<u64, u64>,
-    next_ticket: u64,
-    /// Messages of a key that wait for the one that leads; an entry exists as long as one leads.
-    parked: HashMap<u64, BTreeSet<u64>>,
-    in_flight_by: HashMap<ConsumerId, usize>,
+    /// May hold messages that are not ready any more.
+    ready: VecDeque<u64>,
+    keys: Keys,
+    far: Far,
+    in_flight_by: NumberMap<ConsumerId, usize>,
     last_from_ready: bool,
+    /// The last time that was told.
+    now: Time,
+    /// The last look at what comes next stopped before it had seen everything.
+    looking: bool,
     counters: Counters,
 }
 
@@ -95,29 +94,34 @@ impl Channel {
         Self::restore(&Snapshot { floor: start, ..Snapshot::default() }, limits)
     }
 
-    /// A channel as it was when the snapshot was taken, with nothing in flight. Call [`Channel::extend`] next.
+    /// A channel as it was when the snapshot was taken, with nothing in flight. Call [`Channel::extend`] next. Far lists
+    /// that cannot be read are made anew by walking.
     #[must_use]
     pub fn restore(snapshot: &Snapshot, limits: Limits) -> Self {
-        let mut finished = Ranges::from_ranges(snapshot.finished.iter().copied());
-        let floor = finished.raise(snapshot.floor);
-        Self {
+        let mut channel = Self {
             limits,
             paused: snapshot.paused,
-            floor,
-            cursor: floor,
-            end: floor,
-            finished,
-            held: BTreeMap::new(),
+            floor: snapshot.floor,
+            cursor: snapshot.floor,
+            end: snapshot.floor,
+            finished: snapshot.finished.clone(),
+            held: NumberMap::default(),
+            ahead: SequenceSet::default(),
             recalled: snapshot.recalled.iter().map(|recalled| (recalled.sequence, *recalled)).collect(),
-            leases: BTreeSet::new(),
+            leases: Leases::default(),
             deferred: BTreeSet::new(),
-            ready: BTreeMap::new(),
-            next_ticket: 0,
-            parked: HashMap::new(),
-            in_flight_by: HashMap::new(),
+            ready: VecDeque::new(),
+            keys: Keys::default(),
+            far: Far::from_snapshot(&snapshot.far).unwrap_or_default(),
+            in_flight_by: NumberMap::default(),
             last_from_ready: false,
+            now: Time::ZERO,
+            looking: false,
             counters: Counters::default(),
-        }
+        };
+        channel.far.retain(|sequence| !channel.finished.contains(sequence));
+        channel.raise_floor(snapshot.floor);
+        channel
     }
 
     /// What must survive a restart, now. What is in flight comes back as unfinished, with its attempts.
@@ -127,16 +131,15 @@ impl Channel {
             sequence: *sequence,
             attempts: held.attempts,
             due: match held.state {
-                State::Deferred { due } | State::Parked { due } => due,
-                State::Ready { .. } | State::InFlight { .. } => Time::ZERO,
+                State::Deferred { due } => due,
+                State::Ready | State::InFlight { .. } => Time::ZERO,
             },
         });
-        Snapshot {
-            floor: self.floor,
-            finished: self.finished.iter().collect(),
-            recalled: held.chain(self.recalled.values().copied()).collect(),
-            paused: self.paused,
-        }
+        let mut recalled: Vec<Recalled> = held.chain(self.recalled.values().copied()).collect();
+        recalled.sort_unstable_by_key(|recalled| recalled.sequence);
+        let mut finished = self.finished.clone();
+        finished.remove_below(self.floor);
+        Snapshot { floor: self.floor, finished, recalled, far: self.far.to_snapshot(), paused: self.paused }
     }
 
     /// Gives back a fact from before a restart: the message has so many attempts and is due at that time. Later facts
@@ -163,181 +166,6 @@ impl Channel {
     /// The topic now holds every message below `end`. Never goes back.
     pub fn extend(&mut self, end: u64) {
         self.end = self.end.max(end);
-    }
-
-    /// Drops what lies below `sequence`, held or not, in flight or not: retention took it, or the channel was emptied.
-    pub fn forget_below(&mut self, sequence: u64) {
-        let sequence = sequence.min(self.end);
-        let dropped: Vec<u64> = self.held.range(..sequence).map(|(sequence, _)| *sequence).collect();
-        for sequence in dropped {
-            self.remove(sequence);
-        }
-        self.recalled = self.recalled.split_off(&sequence);
-        if sequence > self.floor {
-            self.floor = self.finished.raise(sequence);
-            self.cursor = self.cursor.max(self.floor);
-        }
-    }
-
-    /// Drops every message that the channel has, those in flight too.
-    pub fn empty(&mut self) {
-        self.forget_below(self.end);
-    }
-
-    /// Hands the next message to a consumer, in flight until `until`; `None` when there is nothing for it now.
-    ///
-    /// New messages come in the topic's order. Messages that came back take turns with new ones, so that neither a
-    /// backlog nor a message that fails again and again keeps the other waiting. The facts of what is handed out were
-    /// asked for in the same call.
-    ///
-    /// # Errors
-    /// The source's: nothing was handed out, and the same message comes again at the next call.
-    pub fn next<S: Source>(
-        &mut self,
-        source: &mut S,
-        consumer: ConsumerId,
-        now: Time,
-        until: Time,
-    ) -> Result<Option<Handout>, S::Error> {
-        if self.paused {
-            return Ok(None);
-        }
-        self.tick(now);
-        let mut taken =
-            if self.last_from_ready { self.take_new(source, now)? } else { self.take_ready(source)? };
-        if taken.is_none() {
-            taken = if self.last_from_ready { self.take_ready(source)? } else { self.take_new(source, now)? };
-        }
-        let Some(sequence) = taken else { return Ok(None) };
-        let held = self.held.get_mut(&sequence).expect("a taken message is held");
-        held.attempts = held.attempts.saturating_add(1);
-        held.state = State::InFlight { consumer, delivered: now, until };
-        let attempt = held.attempts;
-        self.leases.insert((until, sequence));
-        *self.in_flight_by.entry(consumer).or_default() += 1;
-        self.counters.handed_out += 1;
-        Ok(Some(Handout { sequence, attempt }))
-    }
-
-    /// The consumer is done with the message; it never comes again.
-    ///
-    /// # Errors
-    /// [`NotInFlight`] when this consumer does not hold it (any more).
-    pub fn finish(&mut self, sequence: u64, consumer: ConsumerId) -> Result<(), NotInFlight> {
-        self.held_by(sequence, consumer)?;
-        self.remove(sequence);
-        Ok(())
-    }
-
-    /// Finishes a message that no consumer has: a dead letter that was read by peeking, for one.
-    ///
-    /// # Errors
-    /// When there is no such unfinished message, or it is in flight.
-    pub fn finish_idle(&mut self, sequence: u64) -> Result<(), FinishIdleError> {
-        if sequence >= self.end || self.is_finished(sequence) {
-            return Err(FinishIdleError::NotFound(sequence));
-        }
-        if self.lease(sequence).is_some() {
-            return Err(FinishIdleError::InFlight(sequence));
-        }
-        self.remove(sequence);
-        Ok(())
-    }
-
-    /// The consumer gives the message back, to be delivered again at `due` (at once when that is not after `now`).
-    ///
-    /// # Errors
-    /// [`NotInFlight`] when this consumer does not hold it (any more).
-    pub fn retry(
-        &mut self,
-        sequence: u64,
-        consumer: ConsumerId,
-        due: Time,
-        now: Time,
-    ) -> Result<(), NotInFlight> {
-        self.held_by(sequence, consumer)?;
-        self.counters.requeued += 1;
-        self.land(sequence);
-        if due > now {
-            self.defer(sequence, due);
-        } else {
-            self.make_ready(sequence);
-        }
-        Ok(())
-    }
-
-    /// The consumer never started on the message: it is ready again, and the delivery is not counted. Returns the
-    /// attempts that remain.
-    ///
-    /// # Errors
-    /// [`NotInFlight`] when this consumer does not hold it (any more).
-    pub fn release(&mut self, sequence: u64, consumer: ConsumerId) -> Result<u32, NotInFlight> {
-        self.held_by(sequence, consumer)?;
-        self.land(sequence);
-        let held = self.held.get_mut(&sequence).expect("a message in flight is held");
-        held.attempts -= 1;
-        let attempts = held.attempts;
-        self.make_ready(sequence);
-        Ok(attempts)
-    }
-
-    /// Extends the lease of a message in flight to `until`.
-    ///
-    /// # Errors
-    /// [`NotInFlight`] when this consumer does not hold it (any more).
-    pub fn touch(&mut self, sequence: u64, consumer: ConsumerId, until: Time) -> Result<(), NotInFlight> {
-        let lease = self.held_by(sequence, consumer)?;
-        let held = self.held.get_mut(&sequence).expect("a message in flight is held");
-        held.state = State::InFlight { consumer, delivered: lease.delivered, until };
-        self.leases.remove(&(lease.until, sequence));
-        self.leases.insert((until, sequence));
-        Ok(())
-    }
-
-    /// The consumer is gone: everything that it held is ready again at once, counted. Returns how many came back.
-    pub fn disconnect(&mut self, consumer: ConsumerId) -> usize {
-        if !self.in_flight_by.contains_key(&consumer) {
-            return 0;
-        }
-        let held_by =
-            |held: &Held| matches!(held.state, State::InFlight { consumer: by, .. } if by == consumer);
-        let back: Vec<u64> = self.held.iter().filter(|(_, held)| held_by(held)).map(|(at, _)| *at).collect();
-        for &sequence in &back {
-            self.land(sequence);
-            self.make_ready(sequence);
-        }
-        self.counters.requeued += back.len() as u64;
-        back.len()
-    }
-
-    /// Takes back what has run out of its lease and makes ready what is due. Returns how many leases ran out.
-    pub fn tick(&mut self, now: Time) -> usize {
-        let mut expired = 0;
-        while let Some(&(until, sequence)) = self.leases.first() {
-            if until > now {
-                break;
-            }
-            self.land(sequence);
-            self.make_ready(sequence);
-            expired += 1;
-        }
-        self.counters.expired += expired as u64;
-        while let Some(&(due, sequence)) = self.deferred.first() {
-            if due > now {
-                break;
-            }
-            self.deferred.pop_first();
-            self.enter(sequence, Time::ZERO, now);
-        }
-        expired
-    }
-
-    /// When [`Channel::tick`] has something to do next.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Time> {
-        let lease = self.leases.first().map(|(until, _)| *until);
-        let deferred = self.deferred.first().map(|(due, _)| *due);
-        lease.into_iter().chain(deferred).min()
     }
 
     /// Stops handing out; what is in flight may still be answered.
@@ -367,26 +195,36 @@ impl Channel {
         limit: usize,
         now: Time,
     ) -> Result<Vec<Peeked>, S::Error> {
-        let mut sequence = after.map_or(self.floor, |after| after.saturating_add(1).max(self.floor));
+        let after = after.map_or(0, |after| after.saturating_add(1));
         let mut peeked = Vec::new();
-        while sequence < self.end && peeked.len() < limit {
-            if let Some(end) = self.finished.end_of(sequence) {
-                sequence = end;
-                continue;
+        for sequence in self.unfinished_between(after, self.end) {
+            if peeked.len() >= limit {
+                break;
             }
-            if let Some(found) = self.peek_one(source, sequence, now)? {
-                peeked.push(found);
-            }
-            sequence += 1;
+            peeked.extend(self.peek_one(source, sequence, now)?);
         }
         Ok(peeked)
+    }
+
+    /// The unfinished messages of a range, in order.
+    pub fn unfinished_between(&self, start: u64, end: u64) -> impl Iterator<Item = u64> + '_ {
+        let (mut at, end) = (start.max(self.floor), end.min(self.end));
+        std::iter::from_fn(move || {
+            if at < end
+                && let Some(after) = self.finished.end_of(at)
+            {
+                at = after;
+            }
+            at += 1;
+            (at <= end).then(|| at - 1)
+        })
     }
 
     /// The lease of a message in flight.
     #[must_use]
     pub fn lease(&self, sequence: u64) -> Option<Lease> {
         let held = self.held.get(&sequence)?;
-        let State::InFlight { consumer, delivered, until } = held.state else { return None };
+        let State::InFlight { consumer, delivered, until, .. } = held.state else { return None };
         Some(Lease { consumer, delivered, until, attempt: held.attempts })
     }
 
@@ -400,8 +238,9 @@ impl Channel {
     /// Messages that wait for a consumer: never handed out, ready again, or parked behind their key.
     #[must_use]
     pub fn depth(&self) -> u64 {
-        let new = self.end.saturating_sub(self.cursor) - self.finished.count_from(self.cursor);
-        new + (self.held.len() - self.leases.len() - self.deferred.len()) as u64
+        let beyond = self.end.saturating_sub(self.cursor) - self.finished.count_from(self.cursor);
+        let new = beyond - self.ahead.count_from(self.cursor) - self.far.count_from(self.cursor);
+        new + (self.held.len() - self.leases.len() - self.deferred.len()) as u64 + self.keys.parked()
     }
 
     /// Messages with consumers.
@@ -420,13 +259,13 @@ impl Channel {
     /// [`Channel::depth`] until it does.
     #[must_use]
     pub fn deferred(&self) -> usize {
-        self.deferred.len()
+        self.deferred.len() + usize::try_from(self.far.len()).unwrap_or(usize::MAX)
     }
 
     /// Everything that is not finished.
     #[must_use]
     pub fn unfinished(&self) -> u64 {
-        self.depth() + (self.leases.len() + self.deferred.len()) as u64
+        self.depth() + (self.leases.len() + self.deferred()) as u64
     }
 
     /// Everything below this sequence is finished.
@@ -435,10 +274,17 @@ impl Channel {
         self.floor
     }
 
-    /// Whether the bound on held messages keeps new ones from being handed out.
+    /// Whether a bound of [`Limits`] keeps new messages from being handed out.
     #[must_use]
     pub fn is_stalled(&self) -> bool {
-        self.held.len() >= self.limits.held && self.cursor < self.end
+        !self.has_room() && self.cursor < self.end
+    }
+
+    /// Whether the last [`Channel::next`] that returned nothing stopped before it had looked at everything, so as not to
+    /// take long: call it again soon.
+    #[must_use]
+    pub fn is_looking(&self) -> bool {
+        self.looking
     }
 
     /// What happened since the channel was made or restored.
@@ -448,11 +294,11 @@ impl Channel {
     }
 
     fn is_finished(&self, sequence: u64) -> bool {
-        sequence < self.floor || self.finished.end_of(sequence).is_some()
+        sequence < self.floor || self.finished.contains(sequence)
     }
 
-    fn held_by(&self, sequence: u64, consumer: ConsumerId) -> Result<Lease, NotInFlight> {
-        self.lease(sequence).filter(|lease| lease.consumer == consumer).ok_or(NotInFlight { sequence })
+    fn has_room(&self) -> bool {
+        self.held.len() < self.limits.held && self.keys.bytes() + self.far.bytes() <= self.limits.listed_bytes
     }
 
     fn peek_one<S: Source>(
@@ -465,7 +311,7 @@ impl Channel {
             let standing = match held.state {
                 State::InFlight { consumer, .. } => Standing::InFlight { consumer },
                 State::Deferred { due } => Standing::Deferred { due },
-                State::Ready { .. } | State::Parked { .. } => Standing::Ready,
+                State::Ready => Standing::Ready,
             };
             return Ok(Some(Peeked { sequence, attempts: held.attempts, standing }));
         }
@@ -477,151 +323,10 @@ impl Channel {
         Ok(Some(Peeked { sequence, attempts, standing }))
     }
 
-    /// The message that has been ready again for longest.
-    fn take_ready<S: Source>(&mut self, source: &mut S) -> Result<Option<u64>, S::Error> {
-        while let Some((&ticket, &sequence)) = self.ready.first_key_value() {
-            if source.facts(sequence)?.is_none() {
-                self.remove(sequence);
-                continue;
-            }
-            self.ready.remove(&ticket);
-            self.last_from_ready = true;
-            return Ok(Some(sequence));
-        }
-        Ok(None)
-    }
-
-    /// Moves the cursor to the next message that can go out now, and past it. What cannot go yet becomes held.
-    fn take_new<S: Source>(&mut self, source: &mut S, now: Time) -> Result<Option<u64>, S::Error> {
-        while self.cursor < self.end && self.held.len() < self.limits.held {
-            let sequence = self.cursor;
-            if let Some(end) = self.finished.end_of(sequence) {
-                self.cursor = end;
-                continue;
-            }
-            let Some(facts) = source.facts(sequence)? else {
-                self.remove(sequence);
-                self.cursor = self.cursor.max(sequence + 1);
-                continue;
-            };
-            self.cursor = sequence + 1;
-            let recalled = self.recalled.remove(&sequence);
-            let attempts = recalled.map_or(0, |recalled| recalled.attempts);
-            let due = recalled.map_or(facts.due, |recalled| recalled.due.max(facts.due));
-            let held = Held { attempts, key: facts.key, leads: false, state: State::Parked { due } };
-            self.held.insert(sequence, held);
-            if attempts == 0 && due > now {
-                // A delayed publish holds up nobody of its key before its time.
-                self.defer(sequence, due);
-                continue;
-            }
-            if let Some(ticket) = self.enter(sequence, due, now) {
-                self.ready.remove(&ticket);
-                self.last_from_ready = false;
-                return Ok(Some(sequence));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Places a held message that is in no queue: behind its key, in the deferred, or ready with the ticket returned.
-    fn enter(&mut self, sequence: u64, due: Time, now: Time) -> Option<u64> {
-        let held = self.held.get_mut(&sequence).expect("only held messages are placed");
-        if let (Some(key), false) = (held.key, held.leads) {
-            if let Some(waiting) = self.parked.get_mut(&key) {
-                held.state = State::Parked { due };
-                waiting.insert(sequence);
-                return None;
-            }
-            held.leads = true;
-            self.parked.insert(key, BTreeSet::new());
-        }
-        if due > now {
-            self.defer(sequence, due);
-            return None;
-        }
-        Some(self.make_ready(sequence))
-    }
-
-    fn make_ready(&mut self, sequence: u64) -> u64 {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        self.held.get_mut(&sequence).expect("only held messages become ready").state =
-            State::Ready { ticket };
-        self.ready.insert(ticket, sequence);
-        ticket
-    }
-
-    fn defer(&mut self, sequence: u64, due: Time) {
-        self.held.get_mut(&sequence).expect("only held messages are deferred").state =
-            State::Deferred { due };
-        self.deferred.insert((due, sequence));
-    }
-
-    /// Takes a message out of flight; the caller places it next.
-    fn land(&mut self, sequence: u64) {
-        let lease = self.lease(sequence).expect("only messages in flight land");
-        self.leases.remove(&(lease.until, sequence));
-        if let std::collections::hash_map::Entry::Occupied(mut count) =
-            self.in_flight_by.entry(lease.consumer)
-        {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
-    }
-
-    /// Marks a message finished, wherever it stands, and lets the next of its key go.
-    fn remove(&mut self, sequence: u64) {
-        self.recalled.remove(&sequence);
-        if self.lease(sequence).is_some() {
-            self.land(sequence);
-        }
-        if let MapEntry::Occupied(entry) = self.held.entry(sequence) {
-            let held = entry.remove();
-            match held.state {
-                State::Ready { ticket } => {
-                    self.ready.remove(&ticket);
-                }
-                State::Deferred { due } => {
-                    self.deferred.remove(&(due, sequence));
-                }
-                State::InFlight { .. } | State::Parked { .. } => {}
-            }
-            if let Some(key) = held.key {
-                self.leave_key(key, sequence, held.leads);
-            }
-        }
-        self.counters.finished += 1;
-        self.finished.insert(sequence);
-        if self.finished.end_of(self.floor).is_some() {
-            self.floor = self.finished.raise(self.floor);
-            self.cursor = self.cursor.max(self.floor);
-        }
-    }
-
-    fn leave_key(&mut self, key: u64, sequence: u64, leads: bool) {
-        let Some(waiting) = self.parked.get_mut(&key) else { return };
-        if !leads {
-            waiting.remove(&sequence);
-            return;
-        }
-        match waiting.pop_first() {
-            None => {
-                self.parked.remove(&key);
-            }
-            Some(next) => {
-                let held = self.held.get_mut(&next).expect("a parked message is held");
-                held.leads = true;
-                match held.state {
-                    // The next tick lets it go, when its time has come.
-                    State::Parked { due } if due > Time::ZERO => self.defer(next, due),
-                    _ => {
-                        self.make_ready(next);
-                    }
-                }
-            }
-        }
+    /// Moves the floor to a sequence, and past what is finished there.
+    fn raise_floor(&mut self, to: u64) {
+        self.floor = if self.finished.is_empty() { to } else { self.finished.end_of(to).unwrap_or(to) };
+        self.finished.forget_chunks_below(self.floor);
+        self.cursor = self.cursor.max(self.floor);
     }
 }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bis_broker::channel::{
-    Channel, ConsumerId, Facts, FinishIdleError, Handout, Limits, Recalled, Source, Standing, Time,
+    Channel, ConsumerId, Facts, FinishIdleError, Handout, Limits, Recalled, Rewound, Source, Standing, Time,
 };
 
 const A: ConsumerId = ConsumerId(1);
@@ -168,18 +168,169 @@ fn a_delayed_publish_comes_at_its_time_and_keeps_nobody() {
 
 #[test]
 fn the_bound_on_held_messages_stops_the_cursor() {
-    let mut store = Store::keyed(&[7, 7, 7, 7, 8]);
-    let mut channel = Channel::new(0, Limits { held: 3 });
+    let mut store = Store::plain(5);
+    let mut channel = Channel::new(0, Limits { held: 3, ..Limits::default() });
     channel.extend(store.end());
-    assert_eq!(next(&mut channel, &mut store, A, 1), Some((0, 1)));
+    for sequence in 0..3 {
+        assert_eq!(next(&mut channel, &mut store, A, 1), Some((sequence, 1)));
+    }
     assert_eq!(next(&mut channel, &mut store, A, 1), None);
     assert!(channel.is_stalled());
-    let mut in_flight = 0;
-    for _ in 0..4 {
-        channel.finish(in_flight, A).unwrap();
-        in_flight = next(&mut channel, &mut store, A, 1).unwrap().0;
+    channel.finish(1, A).unwrap();
+    assert_eq!(next(&mut channel, &mut store, A, 1), Some((3, 1)));
+    channel.finish(0, A).unwrap();
+    assert_eq!(next(&mut channel, &mut store, A, 1), Some((4, 1)));
+    assert!(!channel.is_stalled(), "there is nothing left to wait for");
+}
+
+#[test]
+fn a_hot_key_keeps_nobody_waiting_until_its_list_is_full() {
+    let mut store = Store::keyed(&[7; 20_000]);
+    store.0.push(Some(Facts { key: Some(8), due: Time::ZERO }));
+    let mut roomy = Channel::new(0, Limits { held: 3, ..Limits::default() });
+    roomy.extend(store.end());
+    assert_eq!(next(&mut roomy, &mut store, A, 1), Some((0, 1)));
+    let mut calls = 0;
+    let other = std::iter::from_fn(|| {
+        calls += 1;
+        let handout = next(&mut roomy, &mut store, A, 1);
+        (handout.is_some() || roomy.is_looking()).then_some(handout)
+    });
+    assert_eq!(
+        other.flatten().next(),
+        Some((20_000, 1)),
+        "the other key's message goes past the parked ones"
+    );
+    assert!(calls > 1, "one call does not look at everything");
+    assert_eq!((roomy.depth(), roomy.in_flight()), (19_999, 2));
+    let mut narrow = Channel::new(0, Limits { listed_bytes: 1000, ..Limits::default() });
+    narrow.extend(store.end());
+    assert_eq!(next(&mut narrow, &mut store, A, 1), Some((0, 1)));
+    assert_eq!(next(&mut narrow, &mut store, A, 1), None);
+    assert!(narrow.is_stalled() && !narrow.is_looking());
+    for sequence in 0..19_000 {
+        narrow.finish(sequence, A).unwrap();
+        assert_eq!(next(&mut narrow, &mut store, A, 1), Some((sequence + 1, 1)), "in order");
     }
-    assert!(!channel.is_stalled());
+}
+
+#[test]
+fn what_is_due_at_a_far_time_is_listed_and_comes_then() {
+    const DAY: u64 = 24 * 60 * 60;
+    let mut store = Store::plain(3);
+    store.0.resize(10_000, Some(Facts { due: at(DAY), key: None }));
+    store.0.push(Some(Facts { due: at(2 * DAY), key: Some(1) }));
+    let mut channel = Channel::new(0, Limits { held: 5, ..Limits::default() });
+    channel.extend(store.end());
+    for sequence in 0..3 {
+        assert_eq!(next(&mut channel, &mut store, A, 1), Some((sequence, 1)));
+        channel.finish(sequence, A).unwrap();
+    }
+    while next(&mut channel, &mut store, A, 1).is_none() && channel.is_looking() {}
+    assert_eq!((channel.deferred(), channel.depth(), channel.is_stalled()), (9_998, 0, false));
+    let deadline = channel.next_deadline().unwrap();
+    assert!(deadline > at(DAY - 120) && deadline <= at(DAY), "{deadline:?}");
+    channel.finish_idle(4).unwrap();
+    assert_eq!(channel.deferred(), 9_997);
+
+    let snapshot = channel.snapshot();
+    let mut channel = Channel::restore(&snapshot, Limits { held: 5, ..Limits::default() });
+    channel.extend(store.end());
+    assert_eq!((channel.deferred(), channel.unfinished()), (9_997, 9_997));
+    store.0.push(Some(Facts::default()));
+    channel.extend(store.end());
+    assert_eq!(
+        next(&mut channel, &mut store, A, 2),
+        Some((10_001, 1)),
+        "without looking at the others again"
+    );
+    channel.finish(10_001, A).unwrap();
+    let mut seen = Vec::new();
+    while let Some((sequence, attempt)) = next(&mut channel, &mut store, A, DAY) {
+        assert_eq!(attempt, 1);
+        channel.finish(sequence, A).unwrap();
+        seen.push(sequence);
+    }
+    let expected: Vec<u64> = (3..10_000).filter(|sequence| *sequence != 4).collect();
+    assert_eq!(seen, expected);
+    let mut now = DAY;
+    while next(&mut channel, &mut store, A, now).is_none() {
+        let deadline = channel.next_deadline().unwrap();
+        assert!(deadline > at(now) && deadline <= at(2 * DAY), "{deadline:?} at {now}");
+        now = deadline.0.div_ceil(1_000_000_000);
+    }
+    assert_eq!(now, 2 * DAY);
+}
+
+#[test]
+fn going_back_brings_everything_again_but_what_is_in_flight() {
+    let mut store = Store::plain(6);
+    let mut channel = channel(&store);
+    for _ in 0..5 {
+        next(&mut channel, &mut store, A, 1);
+    }
+    channel.finish(0, A).unwrap();
+    channel.finish(2, A).unwrap();
+    channel.retry(3, A, at(100), at(1)).unwrap();
+    channel.retry(4, A, Time::ZERO, at(1)).unwrap();
+    assert_eq!(channel.rewind(2), Rewound::Back { to: 2 });
+    // Message 1 is in flight below, and stays so.
+    assert_eq!((channel.floor(), channel.in_flight(), channel.depth(), channel.deferred()), (1, 1, 4, 0));
+    for sequence in 2..6 {
+        assert_eq!(next(&mut channel, &mut store, B, 1), Some((sequence, 1)), "as if for the first time");
+    }
+    channel.finish(2, B).unwrap();
+    assert_eq!(channel.rewind(0), Rewound::Back { to: 0 });
+    assert_eq!((channel.floor(), channel.in_flight(), channel.depth()), (0, 4, 2));
+    assert_eq!(next(&mut channel, &mut store, A, 1), Some((0, 1)));
+    channel.finish(3, B).unwrap();
+    channel.retry(4, B, Time::ZERO, at(1)).unwrap();
+    assert_eq!(next(&mut channel, &mut store, A, 1), Some((4, 2)), "it was in flight and keeps its count");
+    assert_eq!(next(&mut channel, &mut store, A, 1), Some((2, 1)), "1 is still in flight");
+    assert_eq!(next(&mut channel, &mut store, A, 1), None);
+    for sequence in [0, 1, 2, 4] {
+        channel.finish(sequence, A).unwrap();
+    }
+    channel.finish(5, B).unwrap();
+    assert_eq!((channel.unfinished(), channel.floor()), (0, 6));
+}
+
+#[test]
+fn going_forward_drops_what_lies_between() {
+    let mut store = Store::plain(10);
+    let mut channel = channel(&store);
+    next(&mut channel, &mut store, A, 1);
+    next(&mut channel, &mut store, A, 1);
+    assert_eq!(channel.rewind(7), Rewound::Forward { from: 2, to: 7, dropped: 5 });
+    assert_eq!((channel.in_flight(), channel.depth()), (2, 3));
+    assert_eq!(next(&mut channel, &mut store, A, 1), Some((7, 1)));
+    assert_eq!(channel.skip(1, 9), 3, "in flight or not");
+    assert!(channel.finish(1, A).is_err());
+    channel.finish(0, A).unwrap();
+    assert_eq!((channel.floor(), channel.unfinished()), (9, 1));
+    assert_eq!(channel.rewind(99), Rewound::Forward { from: 9, to: 10, dropped: 1 });
+}
+
+#[test]
+fn a_replay_keeps_the_order_of_keys() {
+    let mut store = Store::keyed(&[7, 7, 7, 8]);
+    let mut channel = channel(&store);
+    for sequence in 0..2 {
+        assert_eq!(next(&mut channel, &mut store, A, 1), Some((sequence, 1)));
+        if sequence == 0 {
+            assert_eq!(next(&mut channel, &mut store, A, 1), Some((3, 1)));
+        }
+        if sequence == 0 {
+            channel.finish(0, A).unwrap();
+        }
+    }
+    // 1 and 3 are in flight, 2 is parked.
+    assert_eq!(channel.rewind(0), Rewound::Back { to: 0 });
+    assert_eq!(next(&mut channel, &mut store, A, 1), None, "1 of the same key is in flight");
+    channel.finish(1, A).unwrap();
+    assert_eq!(next(&mut channel, &mut store, A, 1), Some((0, 1)));
+    channel.finish(0, A).unwrap();
+    assert_eq!(next(&mut channel, &mut store, A, 1), Some((2, 1)));
 }
 
 #[test]
@@ -250,7 +401,7 @@ fn a_restored_channel_goes_on_where_it_stood() {
     first.retry(1, A, at(10), at(1)).unwrap();
     first.release(4, A).unwrap();
     let snapshot = first.snapshot();
-    assert_eq!((snapshot.floor, snapshot.finished.as_slice()), (1, [(2, 3)].as_slice()));
+    assert_eq!((snapshot.floor, snapshot.finished.runs().collect::<Vec<_>>()), (1, vec![(2, 3)]));
 
     let mut second = Channel::restore(&snapshot, Limits::default());
     second.extend(store.end());

@@ -43,7 +43,8 @@
 //!
 //! The body of an `Operations` record is a channel's id (u32) and operations, each a byte and its numbers:
 //! 1 finished (sequence u64), 2 attempts (sequence u64, attempts u32, due u64), 3 forgot below (sequence u64),
-//! 4 paused, 5 unpaused.
+//! 4 paused, 5 unpaused, 6 everything from a sequence on comes again (sequence u64), 7 skipped a range (first u64, end
+//! u64).
 //!
 //! # Seal
 //! A full segment ends with a batch of `Footer` records, one a topic: the body lists the offset of each sequence as a

@@ -2,17 +2,20 @@
 //!
 //! The cursor is not part of it: a restored channel walks again from its floor, over what is not finished.
 
-use super::Time;
+use super::{SequenceSet, Time};
 
 /// A channel's durable state. Whoever stores it chooses the encoding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Everything below this sequence is finished.
     pub floor: u64,
-    /// Finished ranges above the floor, `(start, end)` with the end excluded, in order.
-    pub finished: Vec<(u64, u64)>,
+    /// What is finished above the floor.
+    pub finished: SequenceSet,
     /// Unfinished messages that were handed out before or have a retry time, in order.
     pub recalled: Vec<Recalled>,
+    /// Messages that wait for a far time, never handed out, by the time at which to look at them again: the bytes of a
+    /// [`SequenceSet`] each. It may be left out: then the channel finds them again by walking over them.
+    pub far: Vec<(Time, Vec<u8>)>,
     /// Whether the channel is paused.
     pub paused: bool,
 }

@@ -30,17 +30,21 @@ pub trait Source {
     fn facts(&mut self, sequence: u64) -> Result<Option<Facts>, Self::Error>;
 }
 
-/// Bounds on what a channel holds.
+/// Bounds on what a channel keeps in memory. At a bound the cursor waits, and only what is held is handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most unfinished messages behind the cursor. At the bound the cursor waits, and only held messages are
-    /// handed out. About 150 bytes each; 1,000,000 unless set.
+    /// The most held messages: in flight, ready again, or deferred (a first delivery within about a minute, or a retry).
+    /// About 150 bytes each; 1,000,000 unless set.
     pub held: usize,
+    /// The most memory for lists, in bytes: messages parked behind an ordering key, and those whose first delivery is more
+    /// than about a minute ahead. One to three bytes each where they lie close; 64 MiB unless set. What is finished above
+    /// the floor is beside it, at about a bit each.
+    pub listed_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { held: 1_000_000 }
+        Self { held: 1_000_000, listed_bytes: 64 * 1024 * 1024 }
     }
 }
 

@@ -6,7 +6,9 @@
 use std::io;
 use std::sync::Arc;
 
-use bis_broker::channel::Snapshot;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bis_broker::channel::{Recalled, SequenceSet, Snapshot, Time};
 use serde::{Deserialize, Serialize};
 
 use super::disk::Disk;
@@ -52,9 +54,13 @@ pub(crate) struct ChannelPoint {
     /// How much of the topic it was shown: less than there is when the topic is paused.
     pub(crate) reached: u64,
     pub(crate) floor: u64,
-    pub(crate) finished: Vec<(u64, u64)>,
+    /// About a bit a message where they are scattered.
+    #[serde(with = "set_in_base64")]
+    pub(crate) finished: SequenceSet,
     /// Sequence, attempts, due time.
     pub(crate) recalled: Vec<(u64, u32, u64)>,
+    /// Messages that wait for a far time: that time, and the bytes of their set in base64.
+    pub(crate) far: Vec<(u64, String)>,
 }
 
 impl ChannelPoint {
@@ -67,7 +73,42 @@ impl ChannelPoint {
             floor: snapshot.floor,
             finished: snapshot.finished.clone(),
             recalled: snapshot.recalled.iter().map(|at| (at.sequence, at.attempts, at.due.0)).collect(),
+            far: snapshot.far.iter().map(|(due, bytes)| (due.0, STANDARD.encode(bytes))).collect(),
         }
+    }
+
+    /// What the channel's state machine begins with.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let recalled = self.recalled.iter();
+        let far = self.far.iter();
+        Snapshot {
+            floor: self.floor,
+            finished: self.finished.clone(),
+            recalled: recalled
+                .map(|&(sequence, attempts, due)| Recalled { sequence, attempts, due: Time(due) })
+                .collect(),
+            // A list that cannot be read is made anew by walking over its messages.
+            far: far.filter_map(|(due, text)| Some((Time(*due), STANDARD.decode(text).ok()?))).collect(),
+            paused: self.paused,
+        }
+    }
+}
+
+/// A set as text in JSON.
+mod set_in_base64 {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use bis_broker::channel::SequenceSet;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(set: &SequenceSet, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(set.to_bytes()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SequenceSet, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text).map_err(Error::custom)?;
+        SequenceSet::from_bytes(&bytes).map_err(Error::custom)
     }
 }
 

@@ -110,6 +110,8 @@ impl Connection {
         lookout.deadline = None;
         match round {
             Round::Gone => self.ending = true,
+            // Others have a turn at the lock, and nothing else would bring this connection back.
+            Round::More if self.unsent.is_empty() => self.wake.notify_one(),
             Round::More => {}
             Round::Missing(missing) => {
                 let shared = Arc::clone(shared);

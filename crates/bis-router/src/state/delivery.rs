@@ -200,6 +200,7 @@ impl State {
             }
             let handout = match machine.next(&mut source, id, now, until) {
                 Ok(Some(handout)) => handout,
+                Ok(None) if machine.is_looking() => break Round::More,
                 Ok(None) => {
                     waits = true;
                     break Round::Done { deadline: machine.next_deadline() };

@@ -9,6 +9,8 @@ const ATTEMPTS: u8 = 2;
 const FORGOT: u8 = 3;
 const PAUSED: u8 = 4;
 const UNPAUSED: u8 = 5;
+const REOPENED: u8 = 6;
+const SKIPPED: u8 = 7;
 
 /// Operations of one channel that are not yet in the journal.
 #[derive(Debug, Default)]
@@ -35,6 +37,19 @@ impl Operations {
         self.0.extend_from_slice(&below.to_le_bytes());
     }
 
+    /// Everything from a sequence on comes again.
+    pub(crate) fn reopened(&mut self, from: u64) {
+        self.0.push(REOPENED);
+        self.0.extend_from_slice(&from.to_le_bytes());
+    }
+
+    /// What was unfinished of a range was dropped.
+    pub(crate) fn skipped(&mut self, from: u64, to: u64) {
+        self.0.push(SKIPPED);
+        self.0.extend_from_slice(&from.to_le_bytes());
+        self.0.extend_from_slice(&to.to_le_bytes());
+    }
+
     /// The channel was paused, or not any more.
     pub(crate) fn paused(&mut self, paused: bool) {
         self.0.push(if paused { PAUSED } else { UNPAUSED });
@@ -56,7 +71,8 @@ impl Operations {
 pub(crate) fn apply(channel: &mut Channel, mut body: &[u8]) {
     while let Some((kind, rest)) = body.split_first() {
         let length = match *kind {
-            FINISHED | FORGOT => 8,
+            FINISHED | FORGOT | REOPENED => 8,
+            SKIPPED => 16,
             ATTEMPTS => 20,
             PAUSED | UNPAUSED => 0,
             _ => return,
@@ -66,7 +82,13 @@ pub(crate) fn apply(channel: &mut Channel, mut body: &[u8]) {
         }
         match *kind {
             FINISHED => channel.recall_finished(read_u64(rest, 0)),
-            FORGOT => channel.forget_below(read_u64(rest, 0)),
+            FORGOT => {
+                channel.forget_below(read_u64(rest, 0));
+            }
+            REOPENED => channel.reopen(read_u64(rest, 0)),
+            SKIPPED => {
+                channel.skip(read_u64(rest, 0), read_u64(rest, 8));
+            }
             ATTEMPTS => channel.recall(Recalled {
                 sequence: read_u64(rest, 0),
                 attempts: read_u32(rest, 8),

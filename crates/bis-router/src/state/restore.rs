@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use bis_broker::channel::{Recalled, Snapshot, Time};
+use bis_broker::channel::{Snapshot, Time};
 use bis_nsq::Name;
 
 use super::State;
@@ -115,16 +115,7 @@ fn restore_topic(point: &TopicPoint) -> Result<Topic, bis_nsq::NameError> {
     (topic.end, topic.next_sequence, topic.base) = (point.end, point.end, point.base);
     topic.paused = point.paused;
     for at in &point.channels {
-        let recalled = at.recalled.iter();
-        let snapshot = Snapshot {
-            floor: at.floor,
-            finished: at.finished.clone(),
-            recalled: recalled
-                .map(|&(sequence, attempts, due)| Recalled { sequence, attempts, due: Time(due) })
-                .collect(),
-            paused: at.paused,
-        };
-        let mut channel = ChannelState::new(at.id, &snapshot);
+        let mut channel = ChannelState::new(at.id, &at.snapshot());
         channel.reach(at.reached);
         topic.channels.insert(Name::new(&at.name)?, channel);
     }

@@ -290,7 +290,7 @@ impl TopicState {
         self.channels.push(Subscribed {
             name: spec.name.clone(),
             ordered: spec.ordered,
-            channel: Channel::new(self.log.end(), Limits { held: MAX_BACKLOG }),
+            channel: Channel::new(self.log.end(), Limits { held: MAX_BACKLOG, ..Limits::default() }),
             arrived: Arc::new(Notify::new()),
         });
         self.channels.len() - 1
@@ -323,7 +323,12 @@ impl InProcessConsumer {
         while deliveries.len() < max.get() {
             let mut view = View { log, ordered: subscribed.ordered };
             let Ok(handout) = subscribed.channel.next(&mut view, self.held.id, now, NEVER);
-            let Some(handout) = handout else { break };
+            let Some(handout) = handout else {
+                if subscribed.channel.is_looking() {
+                    continue;
+                }
+                break;
+            };
             let stored = log.get(handout.sequence).expect("a channel hands out what the log holds");
             deliveries.push(Delivery {
                 envelope: stored.envelope.clone(),

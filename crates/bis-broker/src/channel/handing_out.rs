@@ -1,0 +1,199 @@
+//! Handing out: what comes next, from where the cursor stands, from what came back, and from the lists whose time has
+//! come.
+
+use super::far::Far;
+use super::held::{Held, State};
+use super::{Channel, ConsumerId, Handout, Source, Time};
+
+/// How many messages one call looks at, at most, before it says that it is not done.
+const STEPS: u32 = 4096;
+/// How many messages of far lists one call looks at, at most: so many may become ready for one that goes out.
+const FAR_STEPS: u32 = 16;
+
+impl Channel {
+    /// Hands the next message to a consumer, in flight until `until`; `None` when there is nothing for it now, or when
+    /// [`Channel::is_looking`].
+    ///
+    /// New messages come in the topic's order. Messages that came back take turns with new ones, so that neither a
+    /// backlog nor a message that fails again and again keeps the other waiting. The facts of what is handed out were
+    /// asked for in the same call.
+    ///
+    /// # Errors
+    /// The source's: nothing was handed out, and the same message comes again at the next call.
+    pub fn next<S: Source>(
+        &mut self,
+        source: &mut S,
+        consumer: ConsumerId,
+        now: Time,
+        until: Time,
+    ) -> Result<Option<Handout>, S::Error> {
+        self.looking = false;
+        if self.paused {
+            return Ok(None);
+        }
+        self.tick(now);
+        self.open_far(source, now)?;
+        let new_first = self.last_from_ready || self.ready.is_empty();
+        let mut taken = if new_first { self.take_new(source, now)? } else { self.take_ready(source)? };
+        if taken.is_none() {
+            taken = if new_first { self.take_ready(source)? } else { self.take_new(source, now)? };
+        }
+        let Some((sequence, mut held)) = taken else { return Ok(None) };
+        held.attempts = held.attempts.saturating_add(1);
+        let place = self.leases.begin(until, sequence);
+        held.state = State::InFlight { consumer, delivered: now, until, place };
+        self.held.insert(sequence, held);
+        *self.in_flight_by.entry(consumer).or_default() += 1;
+        self.counters.handed_out += 1;
+        self.looking = false;
+        Ok(Some(Handout { sequence, attempt: held.attempts }))
+    }
+
+    /// Lets what its time has come for go: a held message that was deferred becomes ready, or is parked.
+    pub(super) fn let_go(&mut self, sequence: u64) {
+        let held = self.held.get_mut(&sequence).expect("what is deferred is held");
+        if let (Some(key), false) = (held.key, held.leads) {
+            if !self.keys.lead(key) {
+                self.held.remove(&sequence);
+                self.keys.park(key, sequence);
+                return;
+            }
+            held.leads = true;
+        }
+        self.make_ready(sequence);
+    }
+
+    pub(super) fn make_ready(&mut self, sequence: u64) {
+        self.held.get_mut(&sequence).expect("only held messages become ready").state = State::Ready;
+        self.ready.push_back(sequence);
+    }
+
+    pub(super) fn defer(&mut self, sequence: u64, due: Time) {
+        self.held.get_mut(&sequence).expect("only held messages are deferred").state =
+            State::Deferred { due };
+        self.deferred.insert((due, sequence));
+    }
+
+    /// The message that has been ready again for longest.
+    fn take_ready<S: Source>(&mut self, source: &mut S) -> Result<Option<(u64, Held)>, S::Error> {
+        while let Some(&sequence) = self.ready.front() {
+            let held = self.held.get(&sequence).copied();
+            if let Some(held) = held.filter(|held| matches!(held.state, State::Ready)) {
+                if source.facts(sequence)?.is_some() {
+                    self.ready.pop_front();
+                    self.last_from_ready = true;
+                    return Ok(Some((sequence, held)));
+                }
+                self.remove(sequence);
+            }
+            self.ready.pop_front();
+        }
+        Ok(None)
+    }
+
+    /// Moves the cursor to the next message that can go out now, and past it. What cannot go yet becomes held or listed.
+    fn take_new<S: Source>(&mut self, source: &mut S, now: Time) -> Result<Option<(u64, Held)>, S::Error> {
+        let mut steps = STEPS;
+        while self.cursor < self.end && self.has_room() {
+            let sequence = self.cursor;
+            if let Some(end) = self.finished.end_of(sequence) {
+                self.cursor = end;
+                continue;
+            }
+            if self.ahead.remove(sequence) || self.far.contains(sequence) {
+                self.cursor += 1;
+                continue;
+            }
+            if steps == 0 {
+                self.looking = true;
+                break;
+            }
+            steps -= 1;
+            if let Some(held) = self.look_at(source, sequence, now)? {
+                self.cursor = sequence + 1;
+                self.last_from_ready = false;
+                return Ok(Some((sequence, held)));
+            }
+            self.cursor = self.cursor.max(sequence + 1);
+        }
+        Ok(None)
+    }
+
+    /// Looks at some messages of the far lists whose time has come.
+    fn open_far<S: Source>(&mut self, source: &mut S, now: Time) -> Result<(), S::Error> {
+        if self.far.len() == 0 {
+            return Ok(());
+        }
+        for _ in 0..FAR_STEPS {
+            if self.held.len() >= self.limits.held {
+                return Ok(());
+            }
+            let Some(sequence) = self.far.first_due(now) else { return Ok(()) };
+            let facts = source.facts(sequence)?;
+            if sequence >= self.cursor && facts.is_some_and(|facts| facts.key.is_some()) {
+                // After a restart: others of its key may come before it, which the cursor knows when it gets there.
+                self.far.remove(sequence);
+                continue;
+            }
+            let held = self.look_at(source, sequence, now)?;
+            self.far.remove(sequence);
+            if sequence >= self.cursor && !self.is_finished(sequence) {
+                self.ahead.insert(sequence);
+            }
+            if let Some(held) = held {
+                self.held.insert(sequence, held);
+                self.make_ready(sequence);
+            }
+        }
+        self.looking = true;
+        Ok(())
+    }
+
+    /// Places a message that is looked at for the first time, or again after a restart. One that can go out now is
+    /// returned, and is not held yet.
+    fn look_at<S: Source>(
+        &mut self,
+        source: &mut S,
+        sequence: u64,
+        now: Time,
+    ) -> Result<Option<Held>, S::Error> {
+        let Some(facts) = source.facts(sequence)? else {
+            self.remove(sequence);
+            return Ok(None);
+        };
+        let recalled = if self.recalled.is_empty() { None } else { self.recalled.get(&sequence) };
+        let attempts = recalled.map_or(0, |recalled| recalled.attempts);
+        let due = recalled.map_or(facts.due, |recalled| recalled.due.max(facts.due));
+        let mut held = Held { attempts, key: facts.key, leads: false, state: State::Ready };
+        if attempts == 0 && due > now {
+            // A delayed publish holds up nobody of its key before its time.
+            if Far::is_far(due, now) && recalled.is_none() {
+                self.far.add(sequence, due);
+            } else {
+                self.hold_until(sequence, held, due);
+            }
+            return Ok(None);
+        }
+        if let Some(key) = facts.key {
+            if !self.keys.lead(key) {
+                self.keys.park(key, sequence);
+                return Ok(None);
+            }
+            held.leads = true;
+        }
+        if due > now {
+            self.hold_until(sequence, held, due);
+            return Ok(None);
+        }
+        if !self.recalled.is_empty() {
+            self.recalled.remove(&sequence);
+        }
+        Ok(Some(held))
+    }
+
+    fn hold_until(&mut self, sequence: u64, held: Held, due: Time) {
+        self.recalled.remove(&sequence);
+        self.held.insert(sequence, held);
+        self.defer(sequence, due);
+    }
+}
