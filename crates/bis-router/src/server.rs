@@ -8,6 +8,8 @@ mod connection;
 mod consume;
 mod gate;
 mod http;
+mod http_client;
+pub(crate) mod lookup;
 mod negotiate;
 mod permission;
 mod process;
@@ -52,6 +54,8 @@ pub(crate) struct Server {
     pub(crate) authorizer: Option<Arc<Authorizer>>,
     /// Where nsqlookupd is; the HTTP API changes it.
     pub(crate) lookup_addresses: watch::Sender<Vec<String>>,
+    /// How it stands with each of them.
+    pub(crate) lookup_standings: watch::Sender<lookup::Standings>,
 }
 
 /// What makes clients trusted, read from the options' files before anything is listened on.
@@ -76,21 +80,19 @@ impl Server {
         http_address: SocketAddr,
         trust: Trust,
     ) -> Self {
-        let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let (lookup_addresses, _) = watch::channel(options.lookup.tcp_addresses.clone());
-        let (started, clients) = (unix_seconds(), Arc::new(Clients::default()));
         let Trust { tls, authorizer } = trust;
         Self {
+            lookup_addresses: watch::Sender::new(options.lookup.tcp_addresses.clone()),
+            lookup_standings: watch::Sender::default(),
             shared,
             options,
             tcp_address,
             http_address,
-            hostname,
-            started,
-            clients,
+            hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            started: unix_seconds(),
+            clients: Arc::default(),
             tls,
             authorizer,
-            lookup_addresses,
         }
     }
 

@@ -136,7 +136,9 @@ impl Router {
                 .map_err(|source| StartError::Journal { path: path.clone(), source })?;
         let tcp = listen(options.tcp_address).await?;
         let http = listen(options.http_address).await?;
-        let shared = Arc::new(Shared::new(restored.state, clock));
+        let mut state = restored.state;
+        state.holds_new_topics = !options.lookup.tcp_addresses.is_empty();
+        let shared = Arc::new(Shared::new(state, clock));
         let committer = Committer {
             shared: Arc::clone(&shared),
             writer: restored.writer,
@@ -160,6 +162,7 @@ impl Router {
         let server = Arc::new(Server::new(Arc::clone(&shared), options, tcp_address, http_address, trust));
         let mut listeners = JoinSet::new();
         listeners.spawn(server::listen_tcp(Arc::clone(&server), tcp));
+        listeners.spawn(server::lookup::run(Arc::clone(&server)));
         listeners.spawn(server::listen_http(server, http));
         tracing::info!(%tcp_address, %http_address, "the router listens");
         Ok(Handle {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bis_broker::channel::{Snapshot, Time};
 use bis_nsq::Name;
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::journal::batch::BATCH_HEADER;
 use crate::journal::checkpoint::{ChannelPoint, Checkpoint, TopicPoint};
@@ -88,6 +89,11 @@ pub(crate) struct State {
     dirty: BTreeMap<u32, BTreeSet<Name>>,
     /// A commit failed: what it defined must be written again.
     redefine: bool,
+    /// Counts changes of which topics and channels there are, for those who tell others of them.
+    pub(crate) topology: watch::Sender<u64>,
+    /// New topics keep their messages until [`State::release_topic`], because somebody knows channels of theirs.
+    pub(crate) holds_new_topics: bool,
+    held_topics: Vec<Name>,
 }
 
 impl State {
@@ -107,6 +113,9 @@ impl State {
             messages: Vec::new(),
             dirty: BTreeMap::new(),
             redefine: false,
+            topology: watch::Sender::new(0),
+            holds_new_topics: false,
+            held_topics: Vec::new(),
         }
     }
 
@@ -152,7 +161,13 @@ impl State {
         let id = self.next_topic;
         self.next_topic += 1;
         self.names.insert(name.clone(), id);
-        self.topics.insert(id, Topic::new(id, name.clone()));
+        let mut topic = Topic::new(id, name.clone());
+        if self.holds_new_topics {
+            topic.held = true;
+            self.held_topics.push(name.clone());
+        }
+        self.topics.insert(id, topic);
+        self.note_topology();
         record::append(&mut self.buffer, &Header::new(Kind::Topic, id, 0), name.as_bytes());
         id
     }
@@ -165,14 +180,15 @@ impl State {
             return;
         }
         let topic_id = topic.id;
-        let start = if topic.channels.is_empty() { topic.base } else { topic.end };
+        let start = if topic.channels.is_empty() || topic.held { topic.base } else { topic.end };
         let id = self.next_channel;
         self.next_channel += 1;
         let mut channel = ChannelState::new(id, &Snapshot { floor: start, ..Snapshot::default() });
-        if !topic.paused {
+        if topic.is_shown() {
             channel.reach(topic.end);
         }
         topic.channels.insert(name.clone(), channel);
+        self.note_topology();
         append_channel(&mut self.buffer, id, name, topic_id, start);
     }
 
@@ -184,6 +200,7 @@ impl State {
         }
         self.dirty.remove(&id);
         self.log.forget_topic(id);
+        self.note_topology();
         record::append(&mut self.buffer, &Header::new(Kind::TopicDeleted, id, 0), &[]);
         true
     }
@@ -201,6 +218,7 @@ impl State {
         if let Some(channels) = self.dirty.get_mut(&topic.id) {
             channels.remove(name.as_str());
         }
+        self.note_topology();
         true
     }
 
@@ -226,6 +244,27 @@ impl State {
         if let Some(topic) = self.topics.get(&topic) {
             let header = Header::new(Kind::TopicState, topic.id, topic.base);
             record::append(&mut self.buffer, &header, &[u8::from(topic.paused)]);
+        }
+    }
+
+    fn note_topology(&self) {
+        self.topology.send_modify(|changes| *changes += 1);
+    }
+
+    /// The new topics that wait to be released, since the last call.
+    pub(crate) fn take_held_topics(&mut self) -> Vec<Name> {
+        std::mem::take(&mut self.held_topics)
+    }
+
+    /// A new topic has the channels that were known of it, made now, and shows them what was published since.
+    pub(crate) fn release_topic(&mut self, name: &str, channels: &[Name]) {
+        let Some(id) = self.names.get(name).copied() else { return };
+        for channel in channels {
+            self.make_channel(id, channel);
+        }
+        if let Some(topic) = self.topics.get_mut(&id) {
+            topic.held = false;
+            topic.extend();
         }
     }
 

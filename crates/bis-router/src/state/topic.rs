@@ -17,6 +17,8 @@ pub(crate) struct Topic {
     pub(crate) id: u32,
     pub(crate) name: Name,
     pub(crate) paused: bool,
+    /// It is new, and shows its channels nothing until all that others know of are made.
+    pub(crate) held: bool,
     /// One past the last message that consumers may see.
     pub(crate) end: u64,
     /// The sequence of the next message taken.
@@ -35,6 +37,7 @@ impl Topic {
             id,
             name,
             paused: false,
+            held: false,
             end: 0,
             next_sequence: 0,
             base: 0,
@@ -58,9 +61,14 @@ impl Topic {
         self.end - behind.min(self.end)
     }
 
-    /// Shows the channels what was stored, unless the topic is paused.
+    /// Whether channels see what is stored.
+    pub(crate) fn is_shown(&self) -> bool {
+        !self.paused && !self.held
+    }
+
+    /// Shows the channels what was stored, unless the topic is paused or held.
     pub(crate) fn extend(&mut self) {
-        if self.paused {
+        if !self.is_shown() {
             return;
         }
         for channel in self.channels.values_mut() {

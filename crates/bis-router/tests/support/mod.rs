@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
 pub mod http;
+pub mod lookupd;
 pub mod peer;
 pub mod process;
 
