@@ -152,5 +152,7 @@ fn test_of_an_app() {
             Ok(())
         }
     };
-    insta::assert_snapshot!(pretty(harness::expand(quote!(app = shop::app), function)));
+    insta::assert_snapshot!(pretty(harness::expand(quote!(app = shop::app), function.clone())));
+    let chaotic = harness::expand(quote!(app = shop::app, chaos = 0..20), function);
+    insta::assert_snapshot!(pretty(chaotic));
 }

@@ -122,6 +122,10 @@ pub fn event(input: TokenStream) -> TokenStream {
 /// #[bis::test(app = shop::app)]
 /// async fn an_order_ships(app: TestApp) -> Result<()> { .. }
 /// ```
+///
+/// With `chaos = 42` the broker does what it may: events come twice, late, and while it restarts, as the seed says. A
+/// range of seeds, `chaos = 0..20`, runs the test with each; `chaos = Chaos::seeded(42).restarts(0.1)` sets rates. See
+/// `bis::chaos`.
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     test::expand(arguments.into(), item.into()).into()

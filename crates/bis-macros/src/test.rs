@@ -21,12 +21,16 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let (attributes, visibility) = (std::mem::take(&mut function.attrs), function.vis.clone());
     function.vis = syn::Visibility::Inherited;
     let name = &function.sig.ident;
+    let call = match &args.chaos {
+        None => quote!(run_test(#app, #name)),
+        Some(chaos) => quote!(run_chaos_test(stringify!(#name), #app, #name, #chaos)),
+    };
     quote! {
         #[::core::prelude::v1::test]
         #(#attributes)*
         #visibility fn #name() {
             #function
-            ::bis::__private::run_test(#app, #name)
+            ::bis::__private::#call
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `#[bis::test(app = shop::app)]`.
+//! `#[bis::test(app = shop::app, chaos = 42)]`.
 
 use proc_macro2::TokenStream;
-use syn::{ItemFn, Path};
+use syn::{Expr, ItemFn, Path};
 
 use crate::{
     ErrorKind, Errors,
@@ -14,6 +14,8 @@ use crate::{
 pub struct TestArgs {
     /// The function that makes the app.
     pub app: Path,
+    /// The faults to inject: an expression.
+    pub chaos: Option<Expr>,
 }
 
 const EXAMPLE: &str = "#[bis::test(app = shop::app)]";
@@ -21,18 +23,31 @@ const EXAMPLE: &str = "#[bis::test(app = shop::app)]";
 impl TestArgs {
     /// Reads the arguments. `None` when there is no app to test.
     pub fn parse(tokens: TokenStream, errors: &mut Errors) -> Option<Self> {
-        let mut known = Known::new("`#[bis::test]`", &["app"]);
+        let mut known = Known::new("`#[bis::test]`", &["app", "chaos"]);
         let before = errors.len();
         let mut app = None;
+        let mut chaos = None;
         for argument in options::arguments(tokens) {
             match argument {
                 Argument::Plain(tokens) => known.unexpected(&tokens, errors),
                 Argument::List(name, _) => {
                     if known.accept(&name, errors) {
-                        known.wrong_form(&name, "app = shop::app", errors);
+                        let form = if name == "chaos" { "chaos = 42" } else { "app = shop::app" };
+                        known.wrong_form(&name, form, errors);
                     }
                 }
-                Argument::Assign(name, value) if known.accept(&name, errors) => {
+                Argument::Assign(name, value) if name == "chaos" && known.accept(&name, errors) => {
+                    chaos = syn::parse2::<Expr>(value.clone()).ok();
+                    if chaos.is_none() {
+                        errors.push_help(
+                            ErrorKind::Syntax,
+                            &value,
+                            "`chaos` must be a seed, a range of seeds, or an expression of the type `Chaos`",
+                            "write `chaos = 42`",
+                        );
+                    }
+                }
+                Argument::Assign(name, value) if name != "chaos" && known.accept(&name, errors) => {
                     app = syn::parse2::<Path>(value.clone()).ok();
                     if app.is_none() {
                         errors.push_help(
@@ -54,7 +69,7 @@ impl TestArgs {
                 format!("write `{EXAMPLE}`"),
             );
         }
-        Some(Self { app: app? })
+        Some(Self { app: app?, chaos })
     }
 }
 

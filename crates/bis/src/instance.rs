@@ -11,7 +11,7 @@ use bis_broker::{Broker, Outgoing, PublishError};
 use bis_core::TopicName;
 use tokio::runtime::{Handle, Id};
 
-use crate::{config::Config, http, testing::Recorder, time::Clock};
+use crate::{config::Config, http, time::Clock};
 
 /// The code runs where no app does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,19 +40,11 @@ pub(crate) struct Instance {
     pub(crate) calls: http::Client,
     /// The source of events that no service's handler publishes: `/app`.
     source: String,
-    /// What a test looks at afterwards.
-    recorder: Option<Arc<Recorder>>,
 }
 
 impl Instance {
-    pub(crate) fn new(
-        app: &str,
-        config: Config,
-        clock: Clock,
-        broker: Arc<dyn Broker>,
-        recorder: Option<Arc<Recorder>>,
-    ) -> Self {
-        Self { config, clock, broker, calls: http::Client::default(), source: format!("/{app}"), recorder }
+    pub(crate) fn new(app: &str, config: Config, clock: Clock, broker: Arc<dyn Broker>) -> Self {
+        Self { config, clock, broker, calls: http::Client::default(), source: format!("/{app}") }
     }
 
     /// Where an event comes from: `/app/service`, or `/app` outside every service.
@@ -69,17 +61,7 @@ impl Instance {
         topic: &TopicName,
         events: Vec<Outgoing>,
     ) -> Vec<Result<(), PublishError>> {
-        let Some(recorder) = &self.recorder else {
-            return self.broker.publish(topic, events).await;
-        };
-        let envelopes: Vec<_> = events.iter().map(|event| event.envelope.clone()).collect();
-        let results = self.broker.publish(topic, events).await;
-        for (envelope, result) in envelopes.into_iter().zip(&results) {
-            if result.is_ok() {
-                recorder.record(topic, envelope);
-            }
-        }
-        results
+        self.broker.publish(topic, events).await
     }
 }
 

@@ -33,6 +33,7 @@ extern crate self as bis;
 #[doc = include_str!("../../../README.md")]
 mod readme {}
 
+pub mod chaos;
 pub mod config;
 pub mod prelude;
 pub mod time;
@@ -60,6 +61,7 @@ pub mod __private;
 pub use app::App;
 pub use bis_core::{Attributes, DeadLetter, DeadReason, EventId, Retention};
 pub use bis_macros::{Event, api, app, mount, service, subscription, test};
+pub use chaos::Chaos;
 pub use delivery::Delivery;
 pub use error::{Context, Error, Result};
 pub use event::{Event, NotScalar};

@@ -74,6 +74,8 @@ pub(crate) struct Scope {
     pub(crate) tracestate: Option<String>,
     /// The event that is being handled.
     pub(crate) cause: Option<EventId>,
+    /// Which attempt at the event this is, from 1; of a batch, at its first event.
+    pub(crate) attempt: Option<u32>,
     /// The service that the handler belongs to.
     pub(crate) service: Option<&'static str>,
     /// The path, as declared, of the endpoint that answers a request.
@@ -92,6 +94,7 @@ impl Scope {
             span: span.map_or_else(Span::root, Span::child),
             tracestate: span.and_then(|_| parent?.tracestate.clone()),
             cause: None,
+            attempt: None,
             service: None,
             route: None,
             deadline: None,

@@ -2,11 +2,13 @@
 //! not meet.
 
 mod app;
+mod chaos;
 mod keeper;
 mod recorder;
 mod run;
 
 pub use app::{NotSettled, TestApp};
+pub use chaos::{TestChaos, run_chaos_test};
 pub use run::{TestOutcome, run_test};
 
-pub(crate) use recorder::Recorder;
+use recorder::{Recorded, Recorder};

@@ -74,6 +74,7 @@ pub async fn popularity(Path(sku): Path<String>) -> Result<Json<u32>> {
     Ok(Json(locked(&POPULAR).get(&sku).copied().unwrap_or(0)))
 }
 
+// An event that comes twice counts twice. For what is popular that is near enough.
 #[subscription(ITEM_ADDED, name = "count-popular", batch(max = 100, wait = "50ms"))]
 async fn count_popular(added: Vec<ItemAdded>) -> Result<()> {
     let mut popular = locked(&POPULAR);

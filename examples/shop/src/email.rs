@@ -55,10 +55,15 @@ async fn announce_parcel(shipped: shipping::OrderShipped) -> Result<()> {
     send(&shipped.email, format!("Your parcel {}", shipped.parcel))
 }
 
+/// Sends a letter, unless it was sent before: an event may come twice.
 fn send(address: &str, subject: String) -> Result<()> {
     if !address.contains('@') {
         return Err(Error::permanent(format!("`{address}` is no e-mail address")));
     }
-    SENT.lock().unwrap_or_else(PoisonError::into_inner).entry(address.to_owned()).or_default().push(subject);
+    let mut sent = SENT.lock().unwrap_or_else(PoisonError::into_inner);
+    let letters = sent.entry(address.to_owned()).or_default();
+    if !letters.contains(&subject) {
+        letters.push(subject);
+    }
     Ok(())
 }

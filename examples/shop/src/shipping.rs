@@ -1,5 +1,10 @@
 //! Parcels: booked with a carrier that often fails, which a retry mends, and that does not go everywhere, which none does.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use bis::prelude::*;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -31,13 +36,22 @@ async fn ship(order: orders::OrderPlaced) -> Result<()> {
     Ok(())
 }
 
-/// Books a parcel. One call in three fails: retry it.
+/// The parcels that were booked, by order: an order whose event comes again must not get a second one.
+static PARCELS: Mutex<BTreeMap<Uuid, String>> = Mutex::new(BTreeMap::new());
+
+/// Books a parcel, once for each order. One call in three fails: retry it.
 fn book_carrier(order: &orders::OrderPlaced) -> Result<String> {
+    let mut parcels = PARCELS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(parcel) = parcels.get(&order.order_id) {
+        return Ok(parcel.clone());
+    }
     if !["AT", "CH", "DE", "FR", "IT"].contains(&order.country.as_str()) {
         return Err(Error::permanent(format!("the carrier does not go to `{}`", order.country)));
     }
     if fastrand::u8(0..3) == 0 {
         return Err(Error::msg("the carrier does not answer"));
     }
-    Ok(format!("P-{:08}", fastrand::u32(0..100_000_000)))
+    let parcel = format!("P-{:08}", fastrand::u32(0..100_000_000));
+    parcels.insert(order.order_id, parcel.clone());
+    Ok(parcel)
 }

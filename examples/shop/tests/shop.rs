@@ -98,3 +98,25 @@ async fn an_empty_cart_cannot_be_ordered(app: TestApp) -> Result<()> {
     assert!(app.published(&orders::PLACED).is_empty());
     Ok(())
 }
+
+/// Whatever the broker does to the events: whoever orders gets one parcel, and each letter once.
+#[bis::test(app = shop::app, chaos = 0..20)]
+async fn what_happens_twice_has_its_effect_once(app: TestApp) -> Result<()> {
+    let mut placed = Vec::new();
+    for _ in 0..5 {
+        // Each seed runs in this process, and has customers of its own.
+        let customer = uuid::Uuid::new_v4().to_string();
+        placed.push((order(&app, &customer, "FR").await?, customer));
+    }
+    app.settle().await;
+
+    for (Order { order_id, .. }, customer) in placed {
+        let shown: Order = app.get(&format!("/orders/{order_id}")).await?;
+        let parcel = shown.parcel.context("the order has its parcel")?;
+        let mut letters: Vec<String> = app.get(&format!("/emails/{customer}@example.org")).await?;
+        letters.sort();
+        assert_eq!(letters, [format!("Your order {order_id}"), format!("Your parcel {parcel}")]);
+    }
+    assert_eq!(app.dead(&orders::PLACED), []);
+    Ok(())
+}

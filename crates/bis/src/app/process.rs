@@ -13,6 +13,7 @@ use tokio::{
 use super::{App, Parts, ready};
 use crate::{
     Context, Error, Result,
+    chaos::{self, ChaosBroker},
     config::{BrokerConfig, Config},
     drivers::{in_process::InProcess, nsq::Nsq},
     http,
@@ -80,8 +81,15 @@ fn broker(config: &Config) -> Result<Arc<dyn Broker>> {
 
 async fn serve(app: &App, config: Config, inherited: Option<std::net::TcpListener>) -> Result<()> {
     let mut signals = Signals::new()?;
-    let broker = broker(&config)?;
-    let instance = Arc::new(Instance::new(app.name(), config, Clock::System, broker, None));
+    let mut broker = broker(&config)?;
+    let chaos = chaos::from_env()?.map(|settings| {
+        tracing::warn!(seed = settings.seed(), %settings, "faults are injected, as `BIS_CHAOS` asks for");
+        Arc::new(ChaosBroker::new(broker.clone(), settings))
+    });
+    if let Some(chaos) = &chaos {
+        broker = chaos.clone();
+    }
+    let instance = Arc::new(Instance::new(app.name(), config, Clock::System, broker));
     let registered = instance::register(instance.clone(), Reach::Process);
     let listeners = Listeners::bind(app, &instance.config, inherited).await?;
     let parts = tokio::select! {
@@ -125,6 +133,9 @@ async fn serve(app: &App, config: Config, inherited: Option<std::net::TcpListene
             tracing::warn!(signal = name, "stopped at once; unfinished events come again");
             std::process::exit(CUT_SHORT);
         }
+    }
+    if let Some(chaos) = chaos {
+        tracing::info!(faults = %chaos.faults(), "chaos ends");
     }
     drop(registered);
     match broken {

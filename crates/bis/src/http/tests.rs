@@ -120,7 +120,7 @@ impl Process {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (registered, address, stop, serving) = runtime.block_on(async {
             let broker = Arc::new(InProcess::new());
-            let instance = Arc::new(Instance::new("shop", config, Clock::System, broker, None));
+            let instance = Arc::new(Instance::new("shop", config, Clock::System, broker));
             let registered = instance::register(instance.clone(), Reach::Runtime);
             let parts = Parts::start(&app(), &instance).await.unwrap();
             let listener = TcpListener::bind(address).await.unwrap();

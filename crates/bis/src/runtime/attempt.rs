@@ -12,7 +12,7 @@ use std::{
 };
 
 use bis_broker::{Delivery, SettleError};
-use bis_core::{Envelope, format_duration};
+use bis_core::format_duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
 
@@ -32,7 +32,7 @@ use crate::{
 pub(super) async fn run(shared: Arc<Shared>, mut delivery: Delivery, slot: Option<OwnedSemaphorePermit>) {
     let Shared { instance, subscription } = &*shared;
     let activity = instance.clock.begin(|| subscription.to_string());
-    let scope = scope(subscription, Some(&delivery.envelope), activity.as_ref());
+    let scope = scope(subscription, Some(&delivery), activity.as_ref());
     let span = span(subscription, &delivery, &scope);
     let handled = async {
         let outcome = if !delivery.envelope.is_for(&subscription.name) {
@@ -53,11 +53,14 @@ pub(super) async fn run(shared: Arc<Shared>, mut delivery: Delivery, slot: Optio
 /// What surrounds a run that `first` began: a batch continues the trace of its first event.
 pub(super) fn scope(
     subscription: &Subscription,
-    first: Option<&Envelope>,
+    first: Option<&Delivery>,
     activity: Option<&Activity>,
 ) -> Scope {
+    let attempt = first.map(|delivery| delivery.attempt);
+    let first = first.map(|delivery| &*delivery.envelope);
     Scope {
         cause: first.map(|envelope| envelope.id.clone()),
+        attempt,
         service: Some(subscription.service),
         activity: activity.map(Activity::id),
         ..Scope::continuing(first.and_then(|envelope| envelope.trace.as_ref()))

@@ -54,8 +54,7 @@ pub(super) async fn collect(
 pub(super) async fn run(shared: Arc<Shared>, deliveries: Vec<Delivery>, slot: OwnedSemaphorePermit) {
     let Shared { instance, subscription } = &*shared;
     let activity = instance.clock.begin(|| subscription.to_string());
-    let first = deliveries.first().map(|delivery| &*delivery.envelope);
-    let scope = attempt::scope(subscription, first, activity.as_ref());
+    let scope = attempt::scope(subscription, deliveries.first(), activity.as_ref());
     let span = tracing::debug_span!(
         "deliver",
         "otel.kind" = "consumer",

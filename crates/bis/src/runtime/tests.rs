@@ -129,7 +129,7 @@ async fn check(
         settle: Box::new(ScriptedSettle(log.clone())),
     });
     let broker = Arc::new(Scripted(log.clone()));
-    let instance = Arc::new(Instance::new("shop", Config::default(), Clock::System, broker, None));
+    let instance = Arc::new(Instance::new("shop", Config::default(), Clock::System, broker));
     let call = move |incoming: crate::registry::Incoming| -> crate::Result<crate::registry::HandlerFuture> {
         Ok(Box::pin(async move {
             tokio::time::sleep(run_for).await;

@@ -1,6 +1,7 @@
 //! What a test does with its app: requests, events, waiting until all is settled, and looking at what came of it.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 use super::Recorder;
 use crate::{
     Context, Delivery, Error, Event, PublishError, Result, Topic,
+    chaos::{ChaosBroker, Faults},
     http::{self, Routers},
     publish,
     registry::Incoming,
@@ -44,6 +46,7 @@ pub struct TestApp {
     recorder: Arc<Recorder>,
     time: Arc<VirtualClock>,
     settled: Arc<Notify>,
+    chaos: Option<Arc<ChaosBroker>>,
 }
 
 /// Why an app does not settle.
@@ -75,8 +78,9 @@ impl TestApp {
         recorder: Arc<Recorder>,
         time: Arc<VirtualClock>,
         settled: Arc<Notify>,
+        chaos: Option<Arc<ChaosBroker>>,
     ) -> Self {
-        Self { routers, recorder, time, settled }
+        Self { routers, recorder, time, settled, chaos }
     }
 
     /// Sends a GET request to the public router, without a socket, and reads the answer as JSON; an answer that is no JSON
@@ -190,6 +194,11 @@ impl TestApp {
         result
     }
 
+    /// The faults that were injected so far; none without `chaos` in the test's attribute.
+    pub fn faults(&self) -> Faults {
+        self.chaos.as_ref().map(|chaos| chaos.faults()).unwrap_or_default()
+    }
+
     /// The present of the app's time.
     pub fn now(&self) -> SystemTime {
         self.time.now()
@@ -219,15 +228,14 @@ impl TestApp {
 
     /// The dead letters of a topic's events, in order.
     pub fn dead<T>(&self, topic: &Topic<T>) -> Vec<DeadLetter> {
-        let mut letters: Vec<DeadLetter> = self
-            .recorder
+        // One that was kept again, since nobody knew that it had been, has the same id.
+        let mut seen = BTreeSet::new();
+        self.recorder
             .of(&TopicName::DEAD)
             .iter()
             .map(|envelope| serde_json::from_slice(&envelope.data).expect("the runtime wrote it"))
-            .filter(|letter: &DeadLetter| letter.topic == *topic.name())
-            .collect();
-        letters.dedup_by(|second, first| second.id == first.id);
-        letters
+            .filter(|letter: &DeadLetter| letter.topic == *topic.name() && seen.insert(letter.id.clone()))
+            .collect()
     }
 }
 

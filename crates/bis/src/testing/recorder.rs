@@ -5,12 +5,16 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use bis_core::{Envelope, TopicName};
+use bis_broker::{
+    BoxFuture, Broker, ConsumeError, Consumer, EnsureError, Outgoing, PublishError, SubscriptionSpec,
+    Topology,
+};
+use bis_core::{Capabilities, Envelope, TopicName};
 use tokio::sync::Notify;
 
 /// Every event that was published, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Recorder {
+pub(super) struct Recorder {
     events: Mutex<Vec<(TopicName, Arc<Envelope>)>>,
     /// How many events may still come before [`Recorder::overflow`] rings; 0 is without a bound.
     allowed: AtomicU64,
@@ -18,7 +22,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn record(&self, topic: &TopicName, envelope: Arc<Envelope>) {
+    fn record(&self, topic: &TopicName, envelope: Arc<Envelope>) {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).push((topic.clone(), envelope));
         let left = self.allowed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
         if left == Ok(1) {
@@ -54,5 +58,55 @@ impl Recorder {
         latest.sort_unstable();
         latest.dedup();
         latest
+    }
+}
+
+/// A broker whose publishes are recorded.
+pub(super) struct Recorded {
+    inner: Arc<dyn Broker>,
+    recorder: Arc<Recorder>,
+}
+
+impl Recorded {
+    pub(super) fn new(inner: Arc<dyn Broker>, recorder: Arc<Recorder>) -> Self {
+        Self { inner, recorder }
+    }
+}
+
+impl Broker for Recorded {
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn ensure<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<(), EnsureError>> {
+        self.inner.ensure(topology)
+    }
+
+    fn publish<'a>(
+        &'a self,
+        topic: &'a TopicName,
+        events: Vec<Outgoing>,
+    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+        Box::pin(async move {
+            let envelopes: Vec<_> = events.iter().map(|event| event.envelope.clone()).collect();
+            let results = self.inner.publish(topic, events).await;
+            for (envelope, result) in envelopes.into_iter().zip(&results) {
+                if result.is_ok() {
+                    self.recorder.record(topic, envelope);
+                }
+            }
+            results
+        })
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        subscription: &'a SubscriptionSpec,
+    ) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>> {
+        self.inner.subscribe(subscription)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
     }
 }

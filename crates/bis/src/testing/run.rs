@@ -2,10 +2,12 @@
 
 use std::{future::Future, sync::Arc, time::SystemTime};
 
+use bis_broker::Broker;
 use tokio::sync::Notify;
 
 use super::{
-    Recorder, TestApp,
+    Recorded, Recorder, TestApp,
+    chaos::ChaosRun,
     keeper::{self, Idle},
 };
 use crate::{
@@ -48,6 +50,17 @@ pub fn run_test<F>(app: impl FnOnce() -> App, test: impl FnOnce(TestApp) -> F)
 where
     F: Future<Output: TestOutcome>,
 {
+    run(app, test, None);
+}
+
+/// Runs a test of an app that is started for it alone, with chaos before its broker if there is any.
+pub(super) fn run<F>(
+    app: impl FnOnce() -> App,
+    test: impl FnOnce(TestApp) -> F,
+    chaos: Option<&mut ChaosRun<'_>>,
+) where
+    F: Future<Output: TestOutcome>,
+{
     logging::init_for_tests();
     let idle = Arc::new(Idle::default());
     let parking = idle.clone();
@@ -60,16 +73,21 @@ where
         let app = app();
         let time = Arc::new(VirtualClock::new(SystemTime::now()));
         let clock = Clock::Virtual(time.clone());
-        let broker = Arc::new(InProcess::with_clock(clock.clone()));
         let recorder = Arc::new(Recorder::default());
-        let instance =
-            Arc::new(Instance::new(app.name(), Config::default(), clock, broker, Some(recorder.clone())));
+        let broker = Arc::new(InProcess::with_clock(clock.clone()));
+        let recorded = Arc::new(Recorded::new(broker, recorder.clone()));
+        let chaos = chaos.map(|chaos| chaos.before(recorded.clone(), &clock));
+        let broker: Arc<dyn Broker> = match &chaos {
+            Some(chaos) => chaos.clone(),
+            None => recorded,
+        };
+        let instance = Arc::new(Instance::new(app.name(), Config::default(), clock, broker));
         let registered = instance::register(instance.clone(), Reach::Runtime);
         let settled = Arc::new(Notify::new());
         tokio::spawn(keeper::keep(time.clone(), idle, settled.clone()));
         let outcome = match Parts::start(&app, &instance).await {
             Ok(parts) => {
-                let test_app = TestApp::new(parts.routers, recorder, time, settled);
+                let test_app = TestApp::new(parts.routers, recorder, time, settled, chaos);
                 let outcome = test(test_app).await.failure();
                 drop(parts.workers);
                 outcome
