@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::env;
+use std::ops::Range;
+use std::path::Path;
 
 use bis_conformance::Missing;
 use serde_json::Value;
@@ -18,26 +20,27 @@ pub(crate) struct Broker {
     pub(crate) tcp: String,
     /// Where its HTTP API answers, as `127.0.0.1:port`.
     pub(crate) http: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Broker {
     /// Starts it on free ports, with these flags of nsqd besides.
     pub(crate) fn start(flags: &[String]) -> Result<Self, Missing> {
         let folder = tempfile::tempdir().unwrap();
-        let mut arguments = vec![
-            "--tcp-address=127.0.0.1:0".to_owned(),
-            "--http-address=127.0.0.1:0".to_owned(),
-            format!("--data-path={}", folder.path().display()),
-        ];
-        arguments.extend_from_slice(flags);
-        let (program, tcp, http) = if is_nsqd() { nsqd(&arguments)? } else { router(&arguments) };
-        Ok(Self { program, tcp, http, _folder: folder })
+        let (program, tcp, http) = launch("127.0.0.1:0", "127.0.0.1:0", folder.path(), flags)?;
+        Ok(Self { program, tcp, http, folder })
     }
 
-    /// Publishes this many messages, `0` up to it, and waits for the answer.
-    pub(crate) fn publish(&self, topic: &str, count: usize) -> Vec<String> {
-        let bodies: Vec<String> = (0..count).map(|number| format!("message {number}")).collect();
+    /// Ends it without a warning and starts it again where it was, with no flags besides.
+    pub(crate) fn kill_and_start_again(&mut self) -> Result<(), Missing> {
+        self.program.kill();
+        (self.program, ..) = launch(&self.tcp, &self.http, self.folder.path(), &[])?;
+        Ok(())
+    }
+
+    /// Publishes a message for each of these numbers and waits for the answer. Returns the messages.
+    pub(crate) fn publish(&self, topic: &str, numbers: Range<usize>) -> Vec<String> {
+        let bodies: Vec<String> = numbers.map(|number| format!("message {number}")).collect();
         self.post(&format!("/mpub?topic={topic}"), bodies.join("\n").as_bytes()).expect_ok();
         bodies
     }
@@ -74,6 +77,21 @@ pub(crate) fn is_nsqd() -> bool {
 /// holds each in memory at once, the router reads them when the channel first reaches them.
 pub(crate) fn deferred_in_depth(deferred: usize) -> usize {
     if is_nsqd() { 0 } else { deferred }
+}
+
+fn launch(
+    tcp: &str,
+    http: &str,
+    folder: &Path,
+    flags: &[String],
+) -> Result<(Program, String, String), Missing> {
+    let mut arguments = vec![
+        format!("--tcp-address={tcp}"),
+        format!("--http-address={http}"),
+        format!("--data-path={}", folder.display()),
+    ];
+    arguments.extend_from_slice(flags);
+    Ok(if is_nsqd() { nsqd(&arguments)? } else { router(&arguments) })
 }
 
 fn nsqd(arguments: &[String]) -> Result<(Program, String, String), Missing> {

@@ -5,6 +5,7 @@
 //! `BIS_REQUIRE_PEERS=1`. Nothing here may know the inside of the router.
 
 mod broker;
+mod certificates;
 mod http;
 mod peers;
 mod program;
@@ -12,5 +13,6 @@ mod suite;
 
 mod go_nsq;
 mod nsqadmin;
+mod secure;
 mod tokio_nsq;
 mod tools;

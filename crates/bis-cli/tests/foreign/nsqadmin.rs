@@ -58,7 +58,7 @@ impl Cluster {
             self.broker.post(&format!("/channel/create?topic={topic}&channel={channel}"), b"").expect_ok();
         }
         if count > 0 {
-            self.broker.publish(topic, count);
+            self.broker.publish(topic, 0..count);
         }
         wait_until("nsqadmin sees the topic", || self.topics().iter().any(|known| known == topic));
     }
@@ -195,7 +195,7 @@ fn creates_where_nsqlookupd_says() {
         let inactive = cluster.get("/api/topics?inactive=true");
         assert_eq!(inactive["topics"]["plans"], json!(["mail"]), "{inactive}");
         // The broker that makes the topic asks nsqlookupd for its channels, so that no message misses them.
-        cluster.broker.publish("plans", 3);
+        cluster.broker.publish("plans", 0..3);
         wait_until("the channel has the messages", || cluster.broker.channel("plans", "mail")["depth"] == 3);
         Ok(())
     });

@@ -121,7 +121,8 @@ impl Program {
         self.output.lines.lock().unwrap().all.join("\n")
     }
 
-    fn kill(&mut self) {
+    /// Ends it without a warning.
+    pub(crate) fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,11 +1,12 @@
 //! The tools of NSQ's distribution that move and count messages, each against the broker.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::broker::{Broker, Lookup, deferred_in_depth};
+use crate::broker::{Broker, Lookup, deferred_in_depth, is_nsqd};
 use crate::http::Server;
 use crate::peers::{find, with_peers};
 use crate::program::{LIMIT, Program, wait_until};
@@ -17,7 +18,7 @@ const COUNT: usize = 1000;
 fn nsq_tail_shows_every_message() {
     with_peers("nsq_tail_shows_every_message", || {
         let broker = Broker::start(&[])?;
-        let bodies = broker.publish("news", COUNT);
+        let bodies = broker.publish("news", 0..COUNT);
         let arguments = [
             "--topic=news".to_owned(),
             "--channel=tail".to_owned(),
@@ -41,7 +42,7 @@ fn nsq_tail_leaves_no_ephemeral_channel_behind() {
         let arguments = ["--topic=news".to_owned(), format!("--nsqd-tcp-address={}", broker.tcp)];
         let mut tail = Program::start(find("nsq_tail")?, arguments);
         wait_until("its channel", || broker.channel("news", "")["client_count"] == 1);
-        broker.publish("news", 3);
+        broker.publish("news", 0..3);
         wait_until("its messages", || tail.stdout().len() == 3);
         tail.stop();
         wait_until("the end of its channel", || broker.channel("news", "").is_null());
@@ -65,7 +66,7 @@ fn nsq_to_file_finds_the_broker_by_nsqlookupd() {
         let lookup = Lookup::start()?;
         let broker = Broker::start(&lookup.flags())?;
         let source = format!("--lookupd-http-address={}", lookup.http);
-        broker.publish("early", 1);
+        broker.publish("early", 0..1);
         wait_until("the topic at nsqlookupd", || {
             crate::http::request(&lookup.http, "GET", "/topics", b"").expect_ok().contains("early")
         });
@@ -74,7 +75,7 @@ fn nsq_to_file_finds_the_broker_by_nsqlookupd() {
 }
 
 fn to_file(broker: &Broker, source: &[String]) -> Result<(), bis_conformance::Missing> {
-    let bodies = broker.publish("events", COUNT);
+    let bodies = broker.publish("events", 0..COUNT);
     let folder = tempfile::tempdir().unwrap();
     let arguments = [
         "--topic=events".to_owned(),
@@ -86,7 +87,7 @@ fn to_file(broker: &Broker, source: &[String]) -> Result<(), bis_conformance::Mi
     wait_until("all messages in the file", || lines(folder.path()).len() >= COUNT);
     wait_until("the channel is empty", || broker.is_drained("events", "archive"));
     // It finishes what it synced: what comes after must reach the file too.
-    let later = broker.publish("events", 10);
+    let later = broker.publish("events", COUNT..COUNT + 10);
     wait_until("the later messages in the file", || lines(folder.path()).len() >= COUNT + later.len());
     tool.stop();
     assert!(broker.is_drained("events", "archive"));
@@ -96,11 +97,46 @@ fn to_file(broker: &Broker, source: &[String]) -> Result<(), bis_conformance::Mi
 }
 
 #[test]
+fn nsq_to_file_misses_nothing_when_the_broker_is_killed() {
+    if is_nsqd() {
+        println!("skipped: nsqd keeps messages in memory and loses them");
+        return;
+    }
+    with_peers("nsq_to_file_misses_nothing_when_the_broker_is_killed", || {
+        let mut broker = Broker::start(&[])?;
+        let mut bodies = broker.publish("events", 0..COUNT);
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = [
+            "--topic=events".to_owned(),
+            "--channel=archive".to_owned(),
+            "--sync-interval=50ms".to_owned(),
+            // A tenth of the messages, so that the kill comes while most wait.
+            format!("--max-in-flight={}", COUNT / 10),
+            // How soon a lost broker is looked for again.
+            "--consumer-opt=lookupd_poll_interval,100ms".to_owned(),
+            format!("--output-dir={}", folder.path().display()),
+            format!("--nsqd-tcp-address={}", broker.tcp),
+        ];
+        let mut tool = Program::start(find("nsq_to_file")?, arguments);
+        wait_until("some messages in the file", || lines(folder.path()).len() >= COUNT / 10);
+        broker.kill_and_start_again()?;
+        bodies.extend(broker.publish("events", COUNT..2 * COUNT));
+        // What was delivered before the kill and not finished comes again.
+        let kept = || BTreeSet::from_iter(lines(folder.path()));
+        wait_until("all messages in the file", || kept().len() >= 2 * COUNT);
+        wait_until("the channel is empty", || broker.is_drained("events", "archive"));
+        tool.stop();
+        assert_eq!(kept(), BTreeSet::from_iter(bodies));
+        Ok(())
+    });
+}
+
+#[test]
 fn nsq_to_http_posts_every_message() {
     with_peers("nsq_to_http_posts_every_message", || {
         let broker = Broker::start(&[])?;
         let server = Server::start("");
-        let bodies = broker.publish("events", COUNT);
+        let bodies = broker.publish("events", 0..COUNT);
         let arguments = [
             "--topic=events".to_owned(),
             format!("--post=http://{}/hook", server.address),
@@ -123,7 +159,7 @@ fn nsq_to_nsq_moves_every_message() {
         let (from, to) = (Broker::start(&[])?, Broker::start(&[])?);
         to.post("/topic/create?topic=copies", b"").expect_ok();
         to.post("/channel/create?topic=copies&channel=all", b"").expect_ok();
-        from.publish("events", COUNT);
+        from.publish("events", 0..COUNT);
         let arguments = [
             "--topic=events".to_owned(),
             "--channel=copier".to_owned(),
@@ -163,7 +199,7 @@ fn nsq_stat_counts_what_there_is() {
         let broker = Broker::start(&lookup.flags())?;
         broker.post("/topic/create?topic=events", b"").expect_ok();
         broker.post("/channel/create?topic=events&channel=all", b"").expect_ok();
-        broker.publish("events", COUNT);
+        broker.publish("events", 0..COUNT);
         broker.post("/pub?topic=events&defer=60000", b"later").expect_ok();
         wait_until("the topic at nsqlookupd", || {
             crate::http::request(&lookup.http, "GET", "/topics", b"").expect_ok().contains("events")
