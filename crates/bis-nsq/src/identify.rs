@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{ErrorCode, Limits, ProtocolError};
 
@@ -72,12 +73,19 @@ pub struct Identify {
 }
 
 impl Identify {
-    /// Reads the body and checks every number against the server's ranges, in nsqd's words.
+    /// Reads the body and checks every number against the server's ranges, in nsqd's words. As nsqd does, it takes `null`
+    /// for a field that is absent, and names of fields in any case.
     pub fn parse(body: &[u8], ranges: &Ranges) -> Result<Self, ProtocolError> {
-        let identify: Self = serde_json::from_slice(body)
+        let identify = Self::decode(body)
             .map_err(|_| ProtocolError::new(ErrorCode::BadBody, "IDENTIFY failed to decode JSON body"))?;
         identify.check(ranges)?;
         Ok(identify)
+    }
+
+    fn decode(body: &[u8]) -> Result<Self, serde_json::Error> {
+        let fields: Option<serde_json::Map<String, Value>> = serde_json::from_slice(body)?;
+        let given = fields.unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null());
+        serde_json::from_value(given.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect())
     }
 
     /// The body as JSON.
@@ -247,6 +255,19 @@ mod tests {
         assert!(identify.feature_negotiation);
         assert_eq!(identify.bis, None);
         assert_eq!(Identify::parse(b"{}", &Ranges::default()).unwrap(), Identify::default());
+    }
+
+    #[test]
+    fn json_is_read_as_go_reads_it() {
+        // What tokio-nsq 0.14 sends.
+        let body =
+            br#"{"client_id":null,"hostname":"h","user_agent":"tokio_nsq/0.14.0","feature_negotiation":true,
+            "tls_v1":false,"deflate":false,"snappy":true,"sample_rate":null}"#;
+        let identify = Identify::parse(body, &Ranges::default()).unwrap();
+        assert_eq!((identify.client_id.as_str(), identify.sample_rate, identify.snappy), ("", 0, true));
+        assert_eq!(Identify::parse(b"null", &Ranges::default()).unwrap(), Identify::default());
+        let other_case = Identify::parse(br#"{"Sample_Rate":5}"#, &Ranges::default()).unwrap();
+        assert_eq!(other_case.sample_rate, 5);
     }
 
     #[test]
