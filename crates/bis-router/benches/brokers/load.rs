@@ -19,8 +19,8 @@ const WARM_UP: Duration = Duration::from_millis(300);
 /// A run that makes no progress for so long fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Publishes on four connections for so long, with `window` unanswered on each, over `topics` topics in turn. Returns how
-/// many were answered, and calls `counted` when the counting begins.
+/// Publishes on four connections for so long, with `window` unanswered on each, over `topics` topics in turn. Calls
+/// `counted` when the counting begins. Returns how many were answered from then on, and how many in all.
 pub fn publish(
     wire: Wire,
     address: SocketAddr,
@@ -28,15 +28,17 @@ pub fn publish(
     topics: usize,
     time: Duration,
     counted: impl FnOnce(),
-) -> usize {
-    let (counting, stop, answered) = (AtomicBool::new(false), AtomicBool::new(false), AtomicUsize::new(0));
+) -> (usize, usize) {
+    let (counting, stop) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (answered, all) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for connection in 0..CONNECTIONS {
-            let (counting, stop, answered) = (&counting, &stop, &answered);
+            let (counting, stop, answered, all) = (&counting, &stop, &answered, &all);
             scope.spawn(move || {
                 let mut publisher = Publisher::connect(wire, address, topics, connection);
                 while !stop.load(Ordering::Relaxed) {
                     let done = publisher.turn(window);
+                    all.fetch_add(done, Ordering::Relaxed);
                     if counting.load(Ordering::Relaxed) {
                         answered.fetch_add(done, Ordering::Relaxed);
                     }
@@ -49,7 +51,7 @@ pub fn publish(
         std::thread::sleep(time);
         stop.store(true, Ordering::Relaxed);
     });
-    answered.load(Ordering::Relaxed)
+    (answered.into_inner(), all.into_inner())
 }
 
 /// Publishes so many on four connections, and waits for the answers.
@@ -168,9 +170,9 @@ pub fn flow(address: SocketAddr, count: usize, channels: usize, subscribers: usi
     })
 }
 
-/// Consumes for so long what is there and what two connections publish meanwhile, no more than they publish. Returns how
-/// many were finished.
-pub fn consume_backlog(address: SocketAddr, time: Duration, counted: impl FnOnce()) -> usize {
+/// Consumes for so long what is there and what two connections publish meanwhile, no more than they publish. Calls
+/// `counted` when the counting begins. Returns how many were finished from then on, and how many in all.
+pub fn consume_backlog(address: SocketAddr, time: Duration, counted: impl FnOnce()) -> (usize, usize) {
     let (finished, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -198,7 +200,7 @@ pub fn consume_backlog(address: SocketAddr, time: Duration, counted: impl FnOnce
         std::thread::sleep(time);
         let after = finished.load(Ordering::Relaxed);
         stop.store(true, Ordering::Relaxed);
-        after - before
+        (after - before, after)
     })
 }
 

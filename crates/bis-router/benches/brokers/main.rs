@@ -6,19 +6,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at the first surprise")]
 
+mod disk;
 mod load;
 mod report;
 mod servers;
 mod wire;
 
 use std::fs;
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use report::{Row, Table, median};
 use servers::{Kind, Server, Usage};
 use wire::Wire;
 
+/// How many messages go through a server before a run that counts them.
+const WARM_UP: usize = 10_000;
 const RUN: Duration = Duration::from_millis(1500);
 const SCENARIOS: [&str; 8] = ["publish", "single", "flow", "fan-out", "many", "paced", "topics", "backlog"];
 /// Servers that speak NSQ.
@@ -42,7 +44,7 @@ fn main() {
     let missing = Kind::ALL.into_iter().filter(|kind| !kind.is_here());
     missing.for_each(|kind| println!("left out, not on the path: {}", kind.name()));
     println!("{} rounds, medians; {}-byte messages; {}", plan.rounds, load::BODY_BYTES, machine());
-    println!("sync latency of this disk: {}", sync_latency());
+    println!("sync latency of this disk: {}", disk::sync_latency());
     let mut tables = Vec::new();
     for scenario in &plan.scenarios {
         match scenario.as_str() {
@@ -56,14 +58,14 @@ fn main() {
             _ => backlog(plan.rounds),
         }
     }
-    println!("\nsync latency of this disk, at the end: {}", sync_latency());
+    println!("\nsync latency of this disk, at the end: {}", disk::sync_latency());
     if let Some(file) = plan.svg {
         let caption = [
             format!(
                 "{}; medians of {} interleaved runs; sync latency {}",
                 machine(),
                 plan.rounds,
-                sync_latency()
+                disk::sync_latency()
             ),
             format!("cargo bench -p bis-router --bench brokers -- {}", plan.scenarios.join(" ")),
         ];
@@ -93,26 +95,48 @@ fn plan() -> Plan {
     plan
 }
 
-/// Runs a scenario on each server in turn, so many rounds, and takes the medians. A run returns the messages, the time, and
-/// what the server used meanwhile.
-fn interleaved(
-    title: String,
-    kinds: &[Kind],
-    rounds: usize,
-    run: impl Fn(&Server) -> (usize, Duration, Usage, Usage),
-) -> Table {
+/// One run: what was counted, and what the server used meanwhile.
+struct Run {
+    messages: usize,
+    /// With those before the counting.
+    all: usize,
+    took: Duration,
+    cpu_seconds: f64,
+    resident: f64,
+}
+
+impl Run {
+    fn new(messages: usize, all: usize, took: Duration, before: &Usage, server: &Server) -> Self {
+        let after = server.usage();
+        let cpu_seconds = after.cpu_seconds - before.cpu_seconds;
+        Self { messages, all, took, cpu_seconds, resident: after.resident }
+    }
+
+    fn rate(&self) -> f64 {
+        self.messages as f64 / self.took.as_secs_f64()
+    }
+
+    /// Microseconds a message.
+    fn cpu(&self) -> f64 {
+        self.cpu_seconds / self.messages as f64 * 1e6
+    }
+}
+
+/// Runs a scenario on each server in turn, so many rounds, and takes the medians.
+fn interleaved(title: String, kinds: &[Kind], rounds: usize, run: impl Fn(&Server) -> Run) -> Table {
     let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| kind.is_here()).collect();
     let mut figures = vec![[const { Vec::new() }; 4]; kinds.len()];
     for _ in 0..rounds {
         for (kind, figures) in kinds.iter().zip(&mut figures) {
+            let written = disk::written();
             let server = Server::start(*kind);
-            let (messages, took, before, after) = run(&server);
+            let run = run(&server);
+            let written = disk::written() - written;
             server.kill();
-            let messages = messages as f64;
-            figures[0].push(messages / took.as_secs_f64());
-            figures[1].push((after.cpu_seconds - before.cpu_seconds) / messages * 1e6);
-            figures[2].push((after.written - before.written) / messages);
-            figures[3].push(after.resident);
+            figures[0].push(run.rate());
+            figures[1].push(run.cpu());
+            figures[2].push(written / run.all as f64);
+            figures[3].push(run.resident);
         }
     }
     let rows = kinds.iter().zip(figures).map(|(kind, figures)| {
@@ -129,14 +153,14 @@ fn publishes(rounds: usize, window: usize) -> Table {
     interleaved(title, &Kind::ALL, rounds, |server| published(server, window, 1))
 }
 
-fn published(server: &Server, window: usize, topics: usize) -> (usize, Duration, Usage, Usage) {
+fn published(server: &Server, window: usize, topics: usize) -> Run {
     let mut start = None;
     let wire = server.kind.wire();
-    let messages = load::publish(wire, server.address, window, topics, RUN, || {
+    let (messages, all) = load::publish(wire, server.address, window, topics, RUN, || {
         start = Some((Instant::now(), server.usage()));
     });
     let (began, before) = start.unwrap();
-    (messages, began.elapsed(), before, server.usage())
+    Run::new(messages, all, began.elapsed(), &before, server)
 }
 
 fn flows(rounds: usize, channels: usize, subscribers: usize) -> Table {
@@ -147,10 +171,10 @@ fn flows(rounds: usize, channels: usize, subscribers: usize) -> Table {
     );
     let count = 200_000 / channels;
     interleaved(title, &NSQ, rounds, |server| {
-        load::flow(server.address, 10_000, channels, subscribers);
+        load::flow(server.address, WARM_UP, channels, subscribers);
         let before = server.usage();
         let took = load::flow(server.address, count, channels, subscribers);
-        (count * channels, took, before, server.usage())
+        Run::new(count * channels, (WARM_UP + count) * channels, took, &before, server)
     })
 }
 
@@ -159,17 +183,21 @@ fn count_of(count: usize, noun: &str) -> String {
 }
 
 fn paced(rounds: usize) {
-    println!("\nFrom the intended time of a publish to its delivery, {PACE} messages a second");
-    for kind in NSQ.into_iter().filter(|kind| kind.is_here()) {
-        let mut quantiles = [const { Vec::new() }; 3];
-        for _ in 0..rounds {
-            let server = Server::start(kind);
+    let kinds: Vec<Kind> = NSQ.into_iter().filter(|kind| kind.is_here()).collect();
+    let mut figures = vec![[const { Vec::new() }; 3]; kinds.len()];
+    for _ in 0..rounds {
+        for (kind, figures) in kinds.iter().zip(&mut figures) {
+            let server = Server::start(*kind);
             let latencies = load::paced(server.address, PACE, 2 * RUN);
-            for (quantile, part) in quantiles.iter_mut().zip([0.5, 0.99, 1.0]) {
-                quantile.push(latencies.quantile(part).as_secs_f64() * 1e3);
+            for (figure, part) in figures.iter_mut().zip([0.5, 0.99, 1.0]) {
+                figure.push(latencies.quantile(part).as_secs_f64() * 1e3);
             }
         }
-        let [p50, p99, most] = quantiles.map(median);
+    }
+    println!("\nFrom the intended time of a publish to its delivery, {PACE} messages a second");
+    println!("sync latency of this disk just now: {}", disk::sync_latency());
+    for (kind, figures) in kinds.iter().zip(figures) {
+        let [p50, p99, most] = figures.map(median);
         println!("  {:28} p50 {p50:6.2} ms   p99 {p99:6.2} ms   max {most:6.2} ms", kind.name());
     }
 }
@@ -198,16 +226,12 @@ fn backlog(rounds: usize) {
     load::fill(Wire::Nsq, server.address, BACKLOG);
     let filled = server.usage();
     println!("\n{BACKLOG} messages published: RSS {:.0} MB", filled.resident / 1e6);
-    let figures = (0..rounds).map(|_| {
-        let (messages, took, before, after) = drained(&server);
-        (
-            messages as f64 / took.as_secs_f64(),
-            (after.cpu_seconds - before.cpu_seconds) / messages as f64 * 1e6,
-        )
-    });
-    let (rates, cpus): (Vec<f64>, Vec<f64>) = figures.unzip();
-    let resident = server.usage().resident;
-    let row = Row { kind, rate: median(rates), cpu: median(cpus), written: 0.0, resident };
+    let written = disk::written();
+    let runs: Vec<Run> = (0..rounds).map(|_| drained(&server)).collect();
+    let written = (disk::written() - written) / runs.iter().map(|run| run.all).sum::<usize>() as f64;
+    let of_runs = |figure: fn(&Run) -> f64| median(runs.iter().map(figure).collect());
+    let resident = of_runs(|run| run.resident);
+    let row = Row { kind, rate: of_runs(Run::rate), cpu: of_runs(Run::cpu), written, resident };
     let table = Table { title: format!("The same, behind a backlog of {BACKLOG}"), rows: vec![row] };
     table.print();
     compare("a backlog", "an empty queue", &empty.rows, &table.rows);
@@ -226,12 +250,12 @@ fn backlog(rounds: usize) {
     }
 }
 
-fn drained(server: &Server) -> (usize, Duration, Usage, Usage) {
+fn drained(server: &Server) -> Run {
     let mut start = None;
-    let messages =
+    let (messages, all) =
         load::consume_backlog(server.address, RUN, || start = Some((Instant::now(), server.usage())));
     let (began, before) = start.unwrap();
-    (messages, began.elapsed(), before, server.usage())
+    Run::new(messages, all, began.elapsed(), &before, server)
 }
 
 fn compare(what: &str, with: &str, base: &[Row], other: &[Row]) {
@@ -242,24 +266,6 @@ fn compare(what: &str, with: &str, base: &[Row], other: &[Row]) {
             base.kind.name()
         );
     }
-}
-
-/// What a sync of a small write costs here: what every durable figure stands on.
-fn sync_latency() -> String {
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(&vec![0; 4 << 20]).unwrap();
-    file.sync_all().unwrap();
-    std::io::Seek::rewind(&mut file).unwrap();
-    let mut times: Vec<f64> = (0..200)
-        .map(|_| {
-            file.write_all(&[1; 4096]).unwrap();
-            let began = Instant::now();
-            file.sync_data().unwrap();
-            began.elapsed().as_secs_f64() * 1e3
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    format!("p50 {:.2} ms, p99 {:.2} ms", times[100], times[198])
 }
 
 fn machine() -> String {

@@ -151,10 +151,8 @@ impl Server {
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
         Usage {
             cpu_seconds: (ticks(11) + ticks(12)) / 100.0,
-            written: number_after(&io, "write_bytes:"),
             resident: number_after(&status, "VmRSS:") * 1024.0,
         }
     }
@@ -181,8 +179,6 @@ impl Drop for Server {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     pub cpu_seconds: f64,
-    /// Bytes given to the disk.
-    pub written: f64,
     /// Bytes of memory, now.
     pub resident: f64,
 }
