@@ -1,8 +1,8 @@
 //! A whole router on a disk that fails: clients are answered, the holder of the handle learns why, a restart recovers.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use bis_nsq::client::{Options as ClientOptions, Publisher};
+use bis_nsq::client::{Consumer, Options as ClientOptions, Publisher};
 use bis_nsq::{Command, Name};
 
 use super::*;
@@ -16,14 +16,23 @@ const WORKS: u8 = 0;
 const FAILS: u8 = 1;
 const PANICS: u8 = 2;
 
+#[derive(Clone)]
 struct Failing {
-    folder: Folder,
+    folder: Arc<Folder>,
     sync: Arc<AtomicU8>,
+    reads_fail: Arc<AtomicBool>,
+}
+
+impl Failing {
+    fn new(folder: &tempfile::TempDir) -> Self {
+        let folder = Arc::new(Folder::new(folder.path()));
+        Self { folder, sync: Arc::new(AtomicU8::new(WORKS)), reads_fail: Arc::default() }
+    }
 }
 
 struct FailingFile {
     file: Arc<dyn DiskFile>,
-    sync: Arc<AtomicU8>,
+    disk: Failing,
 }
 
 impl Disk for Failing {
@@ -32,7 +41,7 @@ impl Disk for Failing {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(FailingFile { file: self.folder.open(name)?, sync: Arc::clone(&self.sync) }))
+        Ok(Arc::new(FailingFile { file: self.folder.open(name)?, disk: self.clone() }))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -50,6 +59,9 @@ impl Disk for Failing {
 
 impl DiskFile for FailingFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.disk.reads_fail.load(Ordering::SeqCst) {
+            return Err(io::Error::other("input/output error"));
+        }
         self.file.read_at(buffer, offset)
     }
 
@@ -58,7 +70,7 @@ impl DiskFile for FailingFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        match self.sync.load(Ordering::SeqCst) {
+        match self.disk.sync.load(Ordering::SeqCst) {
             FAILS => Err(io::Error::other("input/output error")),
             PANICS => panic!("a defect in the committer"),
             _ => self.file.sync(),
@@ -84,8 +96,8 @@ fn options(folder: &tempfile::TempDir) -> Options {
 /// Breaks the disk under a router with one client; what is said is `expected`.
 async fn check(what: u8, expected: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let sync = Arc::new(AtomicU8::new(WORKS));
-    let disk = Failing { folder: Folder::new(folder.path()), sync: Arc::clone(&sync) };
+    let disk = Failing::new(&folder);
+    let sync = Arc::clone(&disk.sync);
     let router = Router::start_on(Arc::new(disk), options(&folder)).await.unwrap();
     let publisher = Publisher::start(ClientOptions::new(router.tcp_address().to_string()));
     let event =
@@ -117,4 +129,42 @@ async fn a_failed_sync_is_told() {
 #[tokio::test]
 async fn a_committer_that_died_is_told() {
     check(PANICS, "the thread that writes the journal has panicked; restart the router to recover").await;
+}
+
+#[tokio::test]
+async fn a_failed_read_delays_messages_and_loses_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(&folder);
+    // Sealed segments and the active one are read alike.
+    options.segment_bytes = 4096;
+    let router = Router::start(options.clone()).await.unwrap();
+    let publisher = Publisher::start(ClientOptions::new(router.tcp_address().to_string()));
+    let topic = Name::new("orders").unwrap();
+    let bodies: Vec<String> = (0..20).map(|number| format!("{number}{}", "x".repeat(900))).collect();
+    for body in &bodies {
+        let publish = Command::Publish { topic: topic.clone(), body: body.clone().into() };
+        publisher.publish(publish).await.unwrap();
+    }
+    publisher.close().await;
+    router.shutdown().await.unwrap();
+
+    let disk = Failing::new(&folder);
+    let router = Router::start_on(Arc::new(disk.clone()), options).await.unwrap();
+    disk.reads_fail.store(true, Ordering::SeqCst);
+    let client = ClientOptions::new(router.tcp_address().to_string());
+    let mut consumer = Consumer::start(client, topic, Name::new("ship").unwrap());
+    let early = tokio::time::timeout(Duration::from_millis(1500), consumer.receive(1)).await;
+    assert!(early.is_err(), "a message came that could not be read");
+    let errors = router.shared.lock().log.read_errors();
+    assert!((1..=4).contains(&errors), "{errors} reads in a second and a half");
+    disk.reads_fail.store(false, Ordering::SeqCst);
+    for body in &bodies {
+        let delivery = tokio::time::timeout(LIMIT, consumer.receive(1)).await.unwrap().unwrap().remove(0);
+        assert_eq!(delivery.body(), body.as_bytes());
+        assert_eq!(delivery.attempts(), 1, "a read that fails is no delivery");
+        delivery.finish().unwrap();
+    }
+    assert_eq!(router.shared.lock().log.damaged(), 0);
+    consumer.stop().await;
+    router.shutdown().await.unwrap();
 }
