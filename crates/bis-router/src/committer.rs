@@ -228,7 +228,14 @@ impl Committer {
         self.sync()?;
         let bytes = self.writer.roll(&offsets, now.0).map_err(|error| reason(&error))?;
         let position = self.writer.position();
-        self.shared.lock().log.rolled(bytes, position.segment, self.writer.file(), now.0);
+        let definitions = {
+            let mut state = self.shared.lock();
+            state.log.rolled(bytes, position.segment, self.writer.file(), now.0);
+            state.definitions()
+        };
+        if let Some(mut definitions) = definitions {
+            self.writer.write(&mut definitions).map_err(|error| reason(&error))?;
+        }
         if let Err(error) = self.checkpoint() {
             tracing::warn!(%error, "no checkpoint was written; the next start reads more of the journal");
             self.checkpoint_due = true;
@@ -259,7 +266,9 @@ impl Committer {
         }
     }
 
+    /// Writes a checkpoint. It vouches for everything before it, which is synced first in every mode.
     fn checkpoint(&mut self) -> io::Result<()> {
+        self.sync().map_err(|reason| io::Error::other(reason.to_string()))?;
         let checkpoint = self.shared.lock().checkpoint(self.writer.position());
         checkpoint.store(&self.disk)
     }

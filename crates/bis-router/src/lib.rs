@@ -22,6 +22,7 @@
 
 mod clock;
 mod committer;
+pub mod inspect;
 pub mod journal;
 mod options;
 mod server;

@@ -22,6 +22,7 @@ use crate::journal::checkpoint::{ChannelPoint, Checkpoint, TopicPoint};
 use crate::journal::log::Log;
 use crate::journal::record::{self, Header, Kind};
 use crate::journal::writer::{Position, Written};
+use operations::Operations;
 use topic::{ChannelState, Topic};
 
 /// A commit to wait for. The answer comes through [`Progress`].
@@ -94,6 +95,11 @@ pub(crate) struct State {
     /// New topics keep their messages until [`State::release_topic`], because somebody knows channels of theirs.
     pub(crate) holds_new_topics: bool,
     held_topics: Vec<Name>,
+    /// Topics and channels that the next commit defines. They are written once more by the commit after it, so that no
+    /// single damaged record hides all their messages.
+    defined: Vec<u8>,
+    /// What the last commit defined.
+    defined_before: Vec<u8>,
 }
 
 impl State {
@@ -116,6 +122,8 @@ impl State {
             topology: watch::Sender::new(0),
             holds_new_topics: false,
             held_topics: Vec::new(),
+            defined: Vec::new(),
+            defined_before: Vec::new(),
         }
     }
 
@@ -168,7 +176,9 @@ impl State {
         }
         self.topics.insert(id, topic);
         self.note_topology();
-        record::append(&mut self.buffer, &Header::new(Kind::Topic, id, 0), name.as_bytes());
+        for buffer in [&mut self.buffer, &mut self.defined] {
+            record::append(buffer, &Header::new(Kind::Topic, id, 0), name.as_bytes());
+        }
         id
     }
 
@@ -189,7 +199,9 @@ impl State {
         }
         topic.channels.insert(name.clone(), channel);
         self.note_topology();
-        append_channel(&mut self.buffer, id, name, topic_id, start);
+        for buffer in [&mut self.buffer, &mut self.defined] {
+            append_channel(buffer, id, name, topic_id, start);
+        }
     }
 
     /// Removes a topic with all it has. False when it is not there.
@@ -201,6 +213,7 @@ impl State {
         self.dirty.remove(&id);
         self.log.forget_topic(id);
         self.note_topology();
+        self.forget_defined();
         record::append(&mut self.buffer, &Header::new(Kind::TopicDeleted, id, 0), &[]);
         true
     }
@@ -219,6 +232,7 @@ impl State {
             channels.remove(name.as_str());
         }
         self.note_topology();
+        self.forget_defined();
         true
     }
 
@@ -283,7 +297,7 @@ impl State {
 
     /// Whether there are operations that nobody waits for.
     pub(crate) fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+        !self.dirty.is_empty() || !self.defined_before.is_empty()
     }
 
     /// The ticket of what was taken last.
@@ -308,6 +322,8 @@ impl State {
                 }
             }
         }
+        self.buffer.append(&mut self.defined_before);
+        self.defined_before = std::mem::take(&mut self.defined);
         if !self.is_awaited() {
             return None;
         }
@@ -398,15 +414,34 @@ impl State {
         expired
     }
 
-    fn define_all(&mut self) {
+    /// A batch that defines every topic and channel, with room for its header; `None` when there is none. Each segment
+    /// begins with one, so that it can be read without a checkpoint.
+    pub(crate) fn definitions(&self) -> Option<Vec<u8>> {
         let mut definitions = vec![0; BATCH_HEADER];
         for topic in self.topics.values() {
             let header = Header::new(Kind::Topic, topic.id, 0);
             record::append(&mut definitions, &header, topic.name.as_bytes());
+            let header = Header::new(Kind::TopicState, topic.id, topic.base);
+            record::append(&mut definitions, &header, &[u8::from(topic.paused)]);
             for (name, channel) in &topic.channels {
                 append_channel(&mut definitions, channel.id, name, topic.id, channel.machine.floor());
+                if channel.machine.is_paused() {
+                    let header = Header::new(Kind::Operations, topic.id, 0);
+                    record::append(&mut definitions, &header, &Operations::pause_of(channel.id));
+                }
             }
         }
+        (definitions.len() > BATCH_HEADER).then_some(definitions)
+    }
+
+    /// Something was deleted: it must not be defined again.
+    fn forget_defined(&mut self) {
+        self.defined.clear();
+        self.defined_before.clear();
+    }
+
+    fn define_all(&mut self) {
+        let Some(mut definitions) = self.definitions() else { return };
         let shift = definitions.len() - BATCH_HEADER;
         definitions.extend_from_slice(&self.buffer[BATCH_HEADER..]);
         self.buffer = definitions;

@@ -216,14 +216,14 @@ impl DiskFile for Open {
 struct Router {
     committer: Committer,
     subscription: Option<Subscription>,
-    damage: usize,
+    damage: Vec<crate::journal::scan::Damage>,
 }
 
 impl Router {
     fn start(disk: &SimulatedDisk) -> io::Result<Self> {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
         let restored = restore::restore(&disk, SEGMENT_BYTES, Time(1))?;
-        let damage = restored.damage.len();
+        let damage = restored.damage;
         let shared = Arc::new(Shared::new(restored.state, Arc::new(SystemClock)));
         let policy =
             Policy { sync: SyncMode::Always, retention: Duration::from_secs(3600), retention_bytes: 8192 };
@@ -352,7 +352,7 @@ impl Promises {
     }
 
     fn check(&self, router: &Router, situation: &str) {
-        assert_eq!(router.damage, 0, "{situation}: a torn tail was taken for damage");
+        assert_eq!(router.damage, [], "{situation}: a torn tail was taken for damage");
         let found = router.unfinished();
         for body in self.answered.difference(&self.finished) {
             assert!(found.contains(body), "{situation}: answered and lost: {body}");
@@ -416,7 +416,7 @@ fn a_full_disk_refuses_and_loses_nothing() {
     let all = router.unfinished();
     let disk = disk.after_crash(&mut Random(7));
     let router = Router::start(&disk).unwrap();
-    assert_eq!(router.damage, 0);
+    assert_eq!(router.damage, []);
     assert_eq!(router.unfinished(), all);
     assert!(all.contains("before") && all.contains("after"));
     assert_eq!(all.len(), 102 - refused);
@@ -455,7 +455,7 @@ fn a_flipped_bit_is_reported_and_hides_nothing_else() {
         }
     }
     let router = Router::start(&flipped).unwrap();
-    assert_eq!(router.damage, 1);
+    assert_eq!(router.damage.len(), 1);
     let expected: BTreeSet<String> =
         (0..10).filter(|number| *number != 4).map(|number| format!("message {number}")).collect();
     assert_eq!(router.unfinished(), expected);

@@ -265,6 +265,12 @@ impl Log {
         tracing::error!(segment, offset, bytes, "damaged bytes in the journal; what they held is set aside");
     }
 
+    /// The first sequence of a topic that may be here.
+    pub(crate) fn first_of(&self, topic: u32) -> Option<u64> {
+        let sealed = self.runs.get(&topic).and_then(|runs| runs.keys().next().copied());
+        sealed.or_else(|| self.active_offsets.get(&topic).map(|offsets| offsets.first))
+    }
+
     /// Bytes on the disk in sealed segments.
     pub(crate) fn sealed_bytes(&self) -> u64 {
         self.sealed.values().map(|sealed| sealed.bytes).sum()

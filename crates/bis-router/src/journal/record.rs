@@ -99,6 +99,14 @@ pub(crate) fn length_at(bytes: &[u8]) -> Option<usize> {
     (length >= RECORD_HEADER && length <= bytes.len()).then_some(length)
 }
 
+/// Whether `bytes` may begin with a record: a cheap look before the checksum.
+pub(crate) fn may_begin(bytes: &[u8]) -> bool {
+    bytes.len() >= RECORD_HEADER
+        && Kind::from_byte(bytes[8]).is_some()
+        && bytes[9] <= HAS_KEY
+        && bytes[10..12] == [0, 0]
+}
+
 /// Whether the record's checksum holds in this segment.
 pub(crate) fn is_intact(record: &[u8], segment: u64) -> bool {
     record.len() >= RECORD_HEADER && read_u32(record, 4) == checksum(record, segment)

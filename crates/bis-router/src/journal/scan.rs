@@ -2,7 +2,8 @@
 //!
 //! A batch that does not hold is *torn* when nothing shows that it was ever durable: then it, and what follows, was
 //! never answered and is dropped. When a later batch, or the checkpoint, says that it was durable, it is *damaged*: it
-//! is reported, what of it still holds is used, and what follows it is read.
+//! is reported, what of it still holds is used, and what follows it is read. Of the torn tail, the records that hold are
+//! saved all the same: its last batch may have been answered and then damaged, and nothing can tell.
 
 use super::batch::{self, ALIGNMENT, BATCH_HEADER, Batch, SEGMENT_HEADER};
 use super::record;
@@ -28,6 +29,8 @@ pub(crate) struct Scanned {
     pub(crate) damage: Vec<Damage>,
     /// Whether bytes that are not zero follow the end: a torn write.
     pub(crate) torn: bool,
+    /// The records of the torn tail that hold. They are not visited; they lie beyond the end.
+    pub(crate) saved: Vec<u8>,
 }
 
 /// Visits every record that holds, in order, with its offset. `known_durable` is the offset that the checkpoint vouches
@@ -70,12 +73,28 @@ pub(crate) fn scan(
         }
         let vouched = usize::try_from(known_durable).unwrap_or(usize::MAX);
         let next = next_batch(segment, bytes, at).unwrap_or(vouched.max(at));
-        found.damage.push(Damage { segment, offset: at as u64, bytes: (next - at) as u64 });
+        let there = bytes.get(at..next.min(bytes.len())).unwrap_or_default();
+        if there.iter().any(|byte| *byte != 0) {
+            salvage(segment, there, at, &mut visit, &mut found.damage);
+        } else {
+            found.damage.push(Damage { segment, offset: at as u64, bytes: (next - at) as u64 });
+        }
         at = next;
     }
     found.end = at as u64;
-    found.torn = bytes.get(at..).unwrap_or_default().iter().any(|byte| *byte != 0);
+    let tail = bytes.get(at..).unwrap_or_default();
+    found.torn = tail.iter().any(|byte| *byte != 0);
+    if found.torn {
+        let save = &mut |record: &[u8], _| found.saved.extend_from_slice(record);
+        salvage(segment, tail, at, save, &mut Vec::new());
+    }
     found
+}
+
+/// The record that `bytes` begin with, if it holds.
+fn intact_at(segment: u64, bytes: &[u8]) -> Option<&[u8]> {
+    let record = &bytes[..record::length_at(bytes)?];
+    (record::may_begin(record) && record::is_intact(record, segment)).then_some(record)
 }
 
 fn visit_all(records: &[u8], start: usize, visit: &mut impl FnMut(&[u8], u64)) {
@@ -86,7 +105,7 @@ fn visit_all(records: &[u8], start: usize, visit: &mut impl FnMut(&[u8], u64)) {
     }
 }
 
-/// Visits the records of a damaged batch that hold, each by its own checksum, as far as lengths can be followed.
+/// Visits the records that hold among damaged bytes, each by its own checksum.
 fn salvage(
     segment: u64,
     records: &[u8],
@@ -96,17 +115,13 @@ fn salvage(
 ) {
     let mut at = 0;
     while at < records.len() {
-        let length = record::length_at(&records[at..]).unwrap_or(0);
-        if length > 0 && record::is_intact(&records[at..at + length], segment) {
-            visit(&records[at..at + length], (start + at) as u64);
-            at += length;
+        if let Some(record) = intact_at(segment, &records[at..]) {
+            visit(record, (start + at) as u64);
+            at += record.len();
             continue;
         }
         // The length itself may be what is damaged: look for the next record that holds.
-        let next = (at + 1..records.len()).find(|&next| {
-            record::length_at(&records[next..])
-                .is_some_and(|length| record::is_intact(&records[next..next + length], segment))
-        });
+        let next = (at + 1..records.len()).find(|&next| intact_at(segment, &records[next..]).is_some());
         let next = next.unwrap_or(records.len());
         damage.push(Damage { segment, offset: (start + at) as u64, bytes: (next - at) as u64 });
         at = next;

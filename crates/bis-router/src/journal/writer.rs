@@ -34,6 +34,9 @@ pub(crate) struct Writer {
     position: Position,
     filled: u64,
     durable: u64,
+    /// Where the bytes of what failed end: they are cleared before anything is written in their place, so that no start
+    /// takes them for records.
+    refused: u64,
     segment_bytes: u64,
 }
 
@@ -53,7 +56,8 @@ impl Writer {
         disk.sync_names()?;
         let offset = SEGMENT_HEADER as u64;
         let position = Position { segment, offset, next_batch };
-        Ok(Self { disk, file, position, filled: offset, durable: offset, segment_bytes })
+        let (filled, durable, refused) = (offset, offset, offset);
+        Ok(Self { disk, file, position, filled, durable, refused, segment_bytes })
     }
 
     /// Goes on in a segment that was scanned: what follows the position is cut off, so that nothing of a torn batch
@@ -70,8 +74,8 @@ impl Writer {
             file.write_at(&batch::segment_header(position.segment, now), 0)?;
         }
         file.sync()?;
-        let (filled, durable) = (position.offset, position.offset);
-        Ok(Self { disk, file, position, filled, durable, segment_bytes })
+        let (filled, durable, refused) = (position.offset, position.offset, position.offset);
+        Ok(Self { disk, file, position, filled, durable, refused, segment_bytes })
     }
 
     pub(crate) fn position(&self) -> Position {
@@ -95,6 +99,7 @@ impl Writer {
         self.put(buffer, at)?;
         self.position.offset = batch::aligned(at + buffer.len() as u64);
         self.position.next_batch += 1;
+        self.refused = self.position.offset;
         Ok(Written { segment: self.position.segment, records_at: at + BATCH_HEADER as u64 })
     }
 
@@ -120,9 +125,11 @@ impl Writer {
         let at = self.position.offset;
         self.put(&mut buffer, at)?;
         let trailer_at = batch::aligned(at + buffer.len() as u64);
-        self.file.write_at(&footer::trailer(self.position.segment, at), trailer_at)?;
         let length = trailer_at + TRAILER as u64;
+        self.refused = length;
+        self.file.write_at(&footer::trailer(self.position.segment, at), trailer_at)?;
         self.file.set_length(length)?;
+        self.filled = length;
         self.file.sync()?;
         let (segment, next_batch) = (self.position.segment + 1, self.position.next_batch + 1);
         *self = Self::create(Arc::clone(&self.disk), segment, next_batch, self.segment_bytes, now)?;
@@ -137,7 +144,13 @@ impl Writer {
         let checksum = Batch::checksum_of(segment, records);
         let number = self.position.next_batch;
         Batch { number, length, checksum, durable: self.durable, count }.encode(segment, header);
-        self.fill_to(at + buffer.len() as u64)?;
+        let end = at + buffer.len() as u64;
+        self.fill_to(end)?;
+        if self.refused > at {
+            let length = usize::try_from(self.refused - at).map_err(io::Error::other)?;
+            self.file.write_at(&vec![0; length], at)?;
+        }
+        self.refused = end;
         self.file.write_at(buffer, at)
     }
 

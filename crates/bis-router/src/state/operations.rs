@@ -55,6 +55,13 @@ impl Operations {
         self.0.push(if paused { PAUSED } else { UNPAUSED });
     }
 
+    /// The body of a record that pauses a channel.
+    pub(crate) fn pause_of(channel: u32) -> Vec<u8> {
+        let mut body = channel.to_le_bytes().to_vec();
+        body.push(PAUSED);
+        body
+    }
+
     /// The body of the record, and an empty list from now on; `None` when nothing happened.
     pub(crate) fn take(&mut self, channel: u32) -> Option<Vec<u8>> {
         if self.0.is_empty() {

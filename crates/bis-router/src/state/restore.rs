@@ -1,18 +1,21 @@
 //! From the disk back to the state: checkpoint, then every record after it.
 
+use std::cmp::Ordering;
 use std::io;
 use std::sync::Arc;
 
 use bis_broker::channel::{Snapshot, Time};
 use bis_nsq::Name;
+use bytes::Bytes;
 
 use super::State;
 use super::operations;
 use super::topic::{ChannelState, Topic};
+use crate::journal::batch::{BATCH_HEADER, Batch, SEGMENT_HEADER};
 use crate::journal::checkpoint::{Checkpoint, TopicPoint};
 use crate::journal::disk::Disk;
 use crate::journal::fetch::read_whole;
-use crate::journal::footer::{self, SegmentOffsets};
+use crate::journal::footer::{self, SegmentOffsets, TRAILER};
 use crate::journal::log::Log;
 use crate::journal::record::{self, Header, Kind, RECORD_HEADER, read_u32};
 use crate::journal::scan::{self, Damage};
@@ -44,25 +47,64 @@ pub(crate) fn restore(disk: &Arc<dyn Disk>, segment_bytes: u64, now: Time) -> io
         return Ok(Restored { state: from_checkpoint(log, &checkpoint), writer, damage: Vec::new() });
     };
     let log = Log::new(newest, disk.open(&segment_name(newest))?);
-    let mut state = from_checkpoint(log, &checkpoint);
-    let mut damage = Vec::new();
-    let mut end = Position { segment: newest, ..checkpoint.position() };
-    let mut is_sealed = false;
+    let mut restoring = Restoring {
+        disk: Arc::clone(disk),
+        state: from_checkpoint(log, &checkpoint),
+        damage: Vec::new(),
+        saved: Vec::new(),
+        end: Position { segment: newest, ..checkpoint.position() },
+        written: newest_written(disk, &segments)?,
+        // Its position counts as part of the checkpoint as long as the journal does not go beyond.
+        is_sealed: newest < checkpoint.segment,
+        now,
+        checkpoint,
+    };
     for segment in segments {
-        let file = disk.open(&segment_name(segment))?;
+        restoring.read_segment(segment)?;
+    }
+    restoring.finish(segment_bytes)
+}
+
+/// A start in progress.
+struct Restoring {
+    disk: Arc<dyn Disk>,
+    checkpoint: Checkpoint,
+    state: State,
+    damage: Vec<Damage>,
+    /// Records of a torn tail that hold, to be written again.
+    saved: Vec<u8>,
+    /// The newest segment with a batch. Those before were synced as a whole before it was begun.
+    written: u64,
+    /// Where the journal goes on, unless its newest segment is sealed.
+    end: Position,
+    is_sealed: bool,
+    now: Time,
+}
+
+impl Restoring {
+    /// Takes over one segment, the oldest first: by its footers when the checkpoint covers it, and else by reading it.
+    fn read_segment(&mut self, segment: u64) -> io::Result<()> {
+        let file = self.disk.open(&segment_name(segment))?;
+        let length = file.length()?;
+        let (newest, after) = (self.end.segment, (self.checkpoint.segment, self.checkpoint.offset));
         let footers = footer::read(&*file, segment)?;
-        if let Some(offsets) = footers.as_ref().filter(|_| segment < checkpoint.segment) {
-            let bytes = file.length()?;
-            state.log.add_sealed(segment, file, bytes, offsets, now.0);
-            continue;
+        if let Some(offsets) = footers.as_ref().filter(|_| segment < after.0) {
+            self.state.log.add_sealed(segment, file, length, offsets, self.now.0);
+            return Ok(());
         }
-        let known_durable = match segment.cmp(&checkpoint.segment) {
-            std::cmp::Ordering::Less => file.length()?,
-            std::cmp::Ordering::Equal => checkpoint.offset,
-            std::cmp::Ordering::Greater => 0,
+        let mut known_durable = match segment.cmp(&after.0) {
+            _ if segment < self.written => length,
+            Ordering::Less => length,
+            Ordering::Equal => after.1,
+            Ordering::Greater => 0,
         };
         let mut offsets = SegmentOffsets::new();
-        let bytes = read_whole(&*file)?;
+        let mut bytes = read_whole(&*file)?;
+        if footers.is_some() {
+            bytes.truncate(bytes.len() - TRAILER);
+            known_durable = known_durable.min(bytes.len() as u64);
+        }
+        let state = &mut self.state;
         let found = scan::scan(segment, &bytes, known_durable, |record, offset| {
             let Some(header) = record::header(record) else { return };
             if header.kind == Kind::Message
@@ -70,31 +112,82 @@ pub(crate) fn restore(disk: &Arc<dyn Disk>, segment_bytes: u64, now: Time) -> io
             {
                 offsets.entry(header.topic).or_default().push(header.sequence, offset);
             }
-            if (segment, offset) >= (checkpoint.segment, checkpoint.offset) {
+            if (segment, offset) >= after {
                 state.apply(&header, &record[RECORD_HEADER..]);
             }
         });
-        damage.extend(found.damage);
-        end.next_batch = end.next_batch.max(found.next_batch);
-        if segment == newest && footers.is_none() {
-            end.offset = found.end;
-            state.log.restore_active(offsets, found.end);
+        self.damage.extend(found.damage);
+        self.end.next_batch = self.end.next_batch.max(found.next_batch);
+        if footers.is_none() {
+            self.saved.extend(found.saved);
+        }
+        if segment == newest && footers.is_none() && !self.is_sealed {
+            self.end.offset = found.end;
+            self.state.log.restore_active(offsets, found.end);
         } else {
-            is_sealed |= segment == newest;
-            state.log.add_sealed(segment, file, bytes.len() as u64, &offsets, now.0);
+            self.is_sealed |= segment == newest;
+            self.state.log.add_sealed(segment, file, length, &offsets, self.now.0);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, segment_bytes: u64) -> io::Result<Restored> {
+        let disk = Arc::clone(&self.disk);
+        let mut writer = if self.is_sealed {
+            let next = self.end.segment.max(self.checkpoint.segment) + 1;
+            let writer = Writer::create(disk, next, self.end.next_batch, segment_bytes, self.now.0)?;
+            self.state.log.restart(next, writer.file());
+            writer
+        } else {
+            Writer::resume(disk, self.end, segment_bytes, self.now.0)?
+        };
+        self.write_saved(&mut writer)?;
+        self.damage.iter().for_each(|found| self.state.log.report(found));
+        self.state.finish_restore();
+        Ok(Restored { state: self.state, writer, damage: self.damage })
+    }
+
+    /// Writes what was saved of a torn batch as a batch of its own.
+    fn write_saved(&mut self, writer: &mut Writer) -> io::Result<()> {
+        if self.saved.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(bytes = self.saved.len(), "records after the journal's torn end hold and are kept");
+        let mut buffer = vec![0; BATCH_HEADER];
+        buffer.append(&mut self.saved);
+        let written = writer.write(&mut buffer)?;
+        writer.sync()?;
+        let mut at = BATCH_HEADER;
+        while let Some(length) = record::length_at(&buffer[at..]) {
+            let record = &buffer[at..at + length];
+            if let Some(header) = record::header(record) {
+                if header.kind == Kind::Message {
+                    let offset = written.records_at + (at - BATCH_HEADER) as u64;
+                    self.state.log.note(header.topic, header.sequence, offset);
+                }
+                self.state.apply(&header, &record[RECORD_HEADER..]);
+            }
+            at += length;
+        }
+        self.state.log.keep_recent(
+            written.segment,
+            written.records_at,
+            Bytes::from(buffer).slice(BATCH_HEADER..),
+        );
+        Ok(())
+    }
+}
+
+/// The newest segment that begins with a batch; the newest at all when none does.
+fn newest_written(disk: &Arc<dyn Disk>, segments: &[u64]) -> io::Result<u64> {
+    for segment in segments.iter().rev() {
+        let mut header = [0; BATCH_HEADER];
+        disk.open(&segment_name(*segment))?.read_at(&mut header, SEGMENT_HEADER as u64)?;
+        if Batch::decode(*segment, &header).is_some() {
+            return Ok(*segment);
         }
     }
-    let writer = if is_sealed {
-        let next = newest + 1;
-        let writer = Writer::create(Arc::clone(disk), next, end.next_batch, segment_bytes, now.0)?;
-        state.log.restart(next, writer.file());
-        writer
-    } else {
-        Writer::resume(Arc::clone(disk), end, segment_bytes, now.0)?
-    };
-    damage.iter().for_each(|found| state.log.report(found));
-    state.finish_restore();
-    Ok(Restored { state, writer, damage })
+    Ok(segments.last().copied().unwrap_or_default())
 }
 
 fn from_checkpoint(log: Log, checkpoint: &Checkpoint) -> State {
@@ -150,8 +243,7 @@ impl State {
         let Some(topic) = self.topics.get_mut(&header.topic) else { return };
         match header.kind {
             Kind::Message => {
-                topic.end = topic.end.max(header.sequence + 1);
-                topic.next_sequence = topic.end;
+                topic.hold_end(header.sequence.saturating_add(1));
                 if !topic.paused {
                     topic.channels.values_mut().for_each(|channel| channel.reach(topic.end));
                 }
@@ -159,11 +251,14 @@ impl State {
             Kind::TopicState => {
                 topic.base = header.sequence;
                 topic.paused = body.first() == Some(&1);
+                topic.hold_end(header.sequence);
                 topic.extend();
             }
             Kind::Channel | Kind::ChannelDeleted | Kind::Operations if body.len() < 4 => {}
             Kind::Channel => {
                 let id = read_u32(body, 0);
+                // What was below may be gone with its segments: its sequences must not be given out again.
+                topic.hold_end(header.sequence);
                 self.next_channel = self.next_channel.max(id.saturating_add(1));
                 if let Ok(name) = Name::new(&body[4..]) {
                     let known = topic.channels.values().any(|channel| channel.id == id);

@@ -66,6 +66,12 @@ impl Topic {
         !self.paused && !self.held
     }
 
+    /// It is known, at a start, that the topic had every sequence below `end`.
+    pub(crate) fn hold_end(&mut self, end: u64) {
+        self.end = self.end.max(end);
+        self.next_sequence = self.next_sequence.max(self.end);
+    }
+
     /// Shows the channels what was stored, unless the topic is paused or held.
     pub(crate) fn extend(&mut self) {
         if !self.is_shown() {

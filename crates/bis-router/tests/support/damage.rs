@@ -1,0 +1,241 @@
+//! A journal in memory, made by a real router, and what a broken disk may do to it. The fuzz target uses this file too.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bis_router::inspect::inspect;
+use bis_router::journal::disk::{Disk, DiskFile};
+use bis_router::{Options, Router};
+
+const MESSAGES: usize = 60;
+const RECORD_HEADER: usize = 64;
+
+/// Files in memory.
+#[derive(Clone, Default)]
+pub struct MemoryDisk(Arc<Mutex<BTreeMap<String, Arc<MemoryFile>>>>);
+
+#[derive(Default)]
+struct MemoryFile(Mutex<Vec<u8>>);
+
+impl MemoryFile {
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl DiskFile for MemoryFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let bytes = self.bytes();
+        let from = usize::try_from(offset).unwrap().min(bytes.len());
+        let count = buffer.len().min(bytes.len() - from);
+        buffer[..count].copy_from_slice(&bytes[from..from + count]);
+        Ok(count)
+    }
+
+    fn write_at(&self, written: &[u8], offset: u64) -> io::Result<()> {
+        let (mut bytes, from) = (self.bytes(), usize::try_from(offset).unwrap());
+        if bytes.len() < from + written.len() {
+            bytes.resize(from + written.len(), 0);
+        }
+        bytes[from..from + written.len()].copy_from_slice(written);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.bytes().len() as u64)
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.bytes().resize(usize::try_from(length).unwrap(), 0);
+        Ok(())
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.0.lock().unwrap().keys().cloned().collect())
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.0.lock().unwrap().entry(name.to_owned()).or_default().clone())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.lock().unwrap().remove(name);
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut files = self.0.lock().unwrap();
+        let file = files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        files.insert(to.to_owned(), file);
+        Ok(())
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One thing that a broken disk does.
+#[derive(Debug, Clone, Copy)]
+pub enum Break {
+    /// These bits of a byte turn.
+    Flip { file: usize, offset: usize, bits: u8 },
+    /// Bytes read as zeros.
+    Zero { file: usize, offset: usize, bytes: usize },
+    /// No checkpoint holds.
+    Checkpoints,
+    /// The file ends early.
+    Cut { file: usize, length: usize },
+}
+
+/// A journal and what it promised.
+pub struct Journal {
+    files: Vec<(String, Vec<u8>)>,
+    messages: Vec<Published>,
+}
+
+/// Topic, sequence, body, and where its record lies: file, offset, length.
+type Published = (&'static str, u64, String, (usize, usize, usize));
+
+impl Journal {
+    /// Lets a router make one: two topics, several segments, checkpoints, a clean stop.
+    pub fn make() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options::new(folder.path());
+        options.tcp_address.set_port(0);
+        options.http_address.set_port(0);
+        options.segment_bytes = 8192;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let router = runtime.block_on(Router::start(options)).unwrap();
+        let mut published = Vec::new();
+        for number in 0..MESSAGES {
+            let topic = ["orders", "bills"][usize::from(number % 3 == 0)];
+            let body = format!("<{number}>{}</{number}>", "x".repeat(number * 37 % 900));
+            post(router.http_address(), &format!("/pub?topic={topic}"), body.as_bytes());
+            if number == 5 {
+                post(router.http_address(), "/channel/create?topic=orders&channel=ship", b"");
+            }
+            published.push((topic, body));
+        }
+        runtime.block_on(router.shutdown()).unwrap();
+        drop(runtime);
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            files.push((name, std::fs::read(entry.path()).unwrap()));
+        }
+        files.sort();
+        let mut next = BTreeMap::new();
+        let messages = published.into_iter().map(|(topic, body)| {
+            let sequence = next.entry(topic).or_insert(0_u64);
+            *sequence += 1;
+            let found = files.iter().enumerate().find_map(|(file, (_, bytes))| {
+                let at = bytes.windows(body.len()).position(|window| window == body.as_bytes())?;
+                Some((file, at - RECORD_HEADER, RECORD_HEADER + body.len()))
+            });
+            (topic, *sequence - 1, body, found.expect("a published message is in the journal"))
+        });
+        let messages = messages.collect();
+        Self { files, messages }
+    }
+
+    /// How many files there are, and how long the longest is.
+    pub fn extent(&self) -> (usize, usize) {
+        (self.files.len(), self.files.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(0))
+    }
+
+    /// Where the records lie: file and offset.
+    #[allow(dead_code, clippy::allow_attributes, reason = "the fuzzer finds them by itself")]
+    pub fn records(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.messages.iter().map(|(_, _, _, (file, offset, _))| (*file, *offset))
+    }
+
+    /// Breaks a copy, recovers it, and panics when something is lost or made up. Numbers beyond the extent wrap around.
+    pub fn check(&self, breaks: &[Break]) {
+        let mut files = self.files.clone();
+        // What is damaged: file, from, to.
+        let mut damaged = Vec::new();
+        for broken in breaks {
+            let (Break::Flip { file, .. } | Break::Zero { file, .. } | Break::Cut { file, .. }) = *broken
+            else {
+                for (_, bytes) in files.iter_mut().filter(|(name, _)| name.starts_with("checkpoint")) {
+                    bytes.truncate(10);
+                }
+                continue;
+            };
+            let file = file % files.len();
+            let bytes = &mut files[file].1;
+            let before = bytes.len();
+            match *broken {
+                _ if before == 0 => {}
+                Break::Checkpoints => {}
+                Break::Flip { offset, bits, .. } => {
+                    bytes[offset % before] ^= bits;
+                    damaged.push((file, offset % before, offset % before + 1));
+                }
+                Break::Zero { offset, bytes: count, .. } => {
+                    let from = offset % before;
+                    let to = (from + count).min(before);
+                    bytes[from..to].fill(0);
+                    damaged.push((file, from, to));
+                }
+                Break::Cut { length, .. } => {
+                    bytes.truncate(length % before);
+                    damaged.push((file, length % before, usize::MAX));
+                }
+            }
+        }
+        let disk = MemoryDisk::default();
+        for (name, bytes) in files {
+            disk.open(&name).unwrap().write_at(&bytes, 0).unwrap();
+        }
+        let disk: Arc<dyn Disk> = Arc::new(disk);
+        let mut found = BTreeMap::new();
+        let inspection = inspect(&disk, |message| {
+            let body = String::from_utf8_lossy(message.body).into_owned();
+            found.insert((message.topic.to_owned(), message.sequence), body);
+        });
+        let inspection = inspection.unwrap();
+        let mut expected: BTreeMap<_, _> = self
+            .messages
+            .iter()
+            .map(|(topic, sequence, body, _)| (((*topic).to_owned(), *sequence), body))
+            .collect();
+        for (at, body) in &found {
+            assert_eq!(expected.get(at), Some(&body), "{breaks:?}: {at:?} is not what was published");
+        }
+        for (topic, sequence, _, (file, offset, length)) in &self.messages {
+            let touches = |(at, from, to): &(usize, usize, usize)| {
+                at == file && *from < offset + length && *to > *offset
+            };
+            if damaged.iter().any(touches) {
+                expected.remove(&((*topic).to_owned(), *sequence));
+            }
+        }
+        for (at, body) in expected {
+            assert_eq!(found.get(&at), Some(body), "{breaks:?}: {at:?} is lost; {:?}", inspection.damage);
+        }
+    }
+}
+
+fn post(address: SocketAddr, path: &str, body: &[u8]) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    let head =
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
