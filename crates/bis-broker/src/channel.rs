@@ -268,6 +268,18 @@ impl Channel {
         self.depth() + (self.leases.len() + self.deferred()) as u64
     }
 
+    /// How many messages from a sequence on are not finished.
+    #[must_use]
+    pub fn unfinished_from(&self, sequence: u64) -> u64 {
+        let from = sequence.max(self.floor);
+        self.end.saturating_sub(from) - self.finished.count_from(from)
+    }
+
+    /// The messages in flight, in no order.
+    pub fn leases(&self) -> impl Iterator<Item = (u64, Lease)> + '_ {
+        self.leases.sequences().filter_map(|sequence| Some((sequence, self.lease(sequence)?)))
+    }
+
     /// Everything below this sequence is finished.
     #[must_use]
     pub fn floor(&self) -> u64 {

@@ -24,7 +24,9 @@ pub const FEATURE_ORDERED: &str = "ordered";
 /// [`Command::HeadedPublish`](crate::Command::HeadedPublish)), within [`Extension::dedup_window`].
 pub const FEATURE_DEDUP: &str = "dedup";
 
-/// The feature whose server moves a channel back to what it has handled, over HTTP.
+/// The feature whose server moves a channel back to what it has handled, over HTTP: `POST /channel/replay` with `topic`,
+/// `channel` and either `from` (a sequence) or `time` (nanoseconds since 1970). It answers `{"from":..,"messages":..}`:
+/// where the channel goes on, and how many messages come from there on.
 pub const FEATURE_REPLAY: &str = "replay";
 
 /// The feature whose server shows what waits in a channel, over HTTP.

@@ -5,6 +5,7 @@
 
 pub(crate) mod delivery;
 pub(crate) mod operations;
+pub(crate) mod replay;
 pub(crate) mod restore;
 pub(crate) mod sampler;
 pub(crate) mod topic;

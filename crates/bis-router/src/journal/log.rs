@@ -204,6 +204,14 @@ impl Log {
         self.sealed.iter().map(|(segment, sealed)| (*segment, sealed))
     }
 
+    /// Where the messages of a topic are kept: the first sequence and one past the last of each piece, in order.
+    pub(crate) fn kept(&self, topic: u32) -> Vec<(u64, u64)> {
+        let runs = self.runs.get(&topic).into_iter().flatten();
+        let sealed = runs.filter_map(|(_, segment)| self.sealed.get(segment)?.topics.get(&topic).copied());
+        let active = self.active_offsets.get(&topic).map(|offsets| (offsets.first, offsets.end()));
+        sealed.chain(active).collect()
+    }
+
     /// A sealed segment's file is about to be removed.
     pub(crate) fn forget(&mut self, segment: u64) {
         if let Some(sealed) = self.sealed.remove(&segment) {

@@ -5,6 +5,7 @@ mod arguments;
 mod config;
 mod messages;
 mod publish;
+mod replay;
 mod reports;
 mod topology;
 
@@ -61,6 +62,7 @@ pub(super) fn routes(server: Arc<Server>) -> Router {
         .route("/channel/unpause", channel(Action::Unpause))
         .route("/channel/peek", get(messages::peek))
         .route("/channel/finish", post(messages::finish))
+        .route("/channel/replay", post(replay::replay))
         .route("/config/{option}", get(config::show).put(config::change))
         .fallback(|| async { ApiError(StatusCode::NOT_FOUND, "NOT_FOUND".to_owned()) })
         .method_not_allowed_fallback(|| async {

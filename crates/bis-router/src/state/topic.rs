@@ -100,6 +100,9 @@ pub(crate) struct ChannelState {
     pub(crate) reached: u64,
     /// Messages it was shown since the start of the process.
     pub(crate) message_count: u64,
+    /// Unfinished messages that were dropped since the start of the process: by the backlog's bound, or by a replay that
+    /// went forward.
+    pub(crate) dropped: u64,
 }
 
 impl ChannelState {
@@ -113,6 +116,7 @@ impl ChannelState {
             order: DeliveryOrder::Any,
             reached: snapshot.floor,
             message_count: 0,
+            dropped: 0,
         }
     }
 

@@ -1,0 +1,53 @@
+//! Moving a channel to another place of its topic, among the messages that are kept. The change is an operation for the
+//! journal like any other.
+
+use bis_broker::channel::{Rewound, Time};
+use bis_nsq::Name;
+
+use super::State;
+
+/// What a replay did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Replayed {
+    /// Where the channel goes on.
+    pub(crate) from: u64,
+    /// How many messages come from there on, those in flight included.
+    pub(crate) messages: u64,
+}
+
+impl State {
+    /// Moves a channel to the message `to`, or to the nearest one that is kept: everything from there on comes (again),
+    /// as [`Channel::rewind`](bis_broker::channel::Channel::rewind) has it. What is no longer kept is passed over. `None`
+    /// when there is no such channel.
+    pub(crate) fn replay(&mut self, topic: u32, channel: &Name, to: u64) -> Option<Replayed> {
+        let kept = self.log.kept(topic);
+        let state = self.channel(topic, channel)?;
+        let first = kept.first().map_or(state.reached, |(first, _)| *first);
+        let from = to.max(first).min(state.reached);
+        match state.machine.rewind(from) {
+            Rewound::Forward { from, to, dropped } => {
+                state.operations.skipped(from, to);
+                state.dropped += dropped;
+            }
+            Rewound::Back { to } => {
+                state.operations.reopened(to);
+                let mut end = first;
+                for (start, next_end) in kept {
+                    if end < start && start > to {
+                        state.machine.skip(end.max(to), start);
+                        state.operations.skipped(end.max(to), start);
+                    }
+                    end = next_end.max(end);
+                }
+                // What is in flight keeps its count, also after a restart.
+                for (sequence, lease) in state.machine.leases().filter(|(sequence, _)| *sequence >= to) {
+                    state.operations.attempts(sequence, lease.attempt, Time::ZERO);
+                }
+            }
+        }
+        state.wake_all();
+        let messages = state.machine.unfinished_from(from);
+        self.mark_dirty(topic, channel);
+        Some(Replayed { from, messages })
+    }
+}
