@@ -6,10 +6,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod auth;
 mod connection;
 mod delivery;
 mod http;
 mod identify;
+mod layers;
 mod publish;
 mod stats;
 mod subscribe;

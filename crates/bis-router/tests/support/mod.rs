@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
+pub mod authority;
 pub mod http;
+pub mod layers;
 pub mod lookupd;
 pub mod peer;
 pub mod process;

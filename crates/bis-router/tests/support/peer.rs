@@ -3,10 +3,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
-use bis_router::{Handle, Options, Router, SyncMode};
+use bis_router::{ClientCertificates, Handle, Options, Router, SyncMode, Tls, TlsRequired};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -30,6 +31,22 @@ pub struct Settings {
     pub message_timeout: Duration,
     pub max_message_timeout: Duration,
     pub max_requeue_delay: Duration,
+    pub snappy: bool,
+    pub deflate: bool,
+    pub max_deflate_level: u32,
+    pub max_channel_consumers: Option<usize>,
+    pub tls: Option<TlsSettings>,
+    pub auth_addresses: Vec<String>,
+}
+
+/// TLS, from files.
+#[derive(Debug, Clone)]
+pub struct TlsSettings {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub root_ca: PathBuf,
+    pub required: TlsRequired,
+    pub client_certificates: ClientCertificates,
 }
 
 impl Default for Settings {
@@ -43,6 +60,12 @@ impl Default for Settings {
             max_message_timeout: options.max_message_timeout,
             // nsqd's; the router's own default is longer.
             max_requeue_delay: Duration::from_secs(60 * 60),
+            snappy: true,
+            deflate: true,
+            max_deflate_level: 6,
+            max_channel_consumers: None,
+            tls: None,
+            auth_addresses: Vec::new(),
         }
     }
 }
@@ -191,6 +214,21 @@ fn router(settings: &Settings) -> Server {
     options.message_timeout = settings.message_timeout;
     options.max_message_timeout = settings.max_message_timeout;
     options.max_requeue_delay = settings.max_requeue_delay;
+    options.compression.snappy = settings.snappy;
+    options.compression.deflate = settings.deflate;
+    options.compression.max_deflate_level = settings.max_deflate_level;
+    options.max_channel_consumers = settings.max_channel_consumers;
+    options.auth.addresses.clone_from(&settings.auth_addresses);
+    if let Some(tls) = &settings.tls {
+        options.tls = Tls {
+            certificate: Some(tls.certificate.clone()),
+            key: Some(tls.key.clone()),
+            root_ca: Some(tls.root_ca.clone()),
+            required: tls.required,
+            client_certificates: tls.client_certificates,
+            ..Tls::default()
+        };
+    }
     options.lookup.broadcast_address = Some("127.0.0.1".to_owned());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let handle = runtime.block_on(Router::start(options)).unwrap();
@@ -210,6 +248,7 @@ fn nsqd(settings: &Settings) -> Server {
         .arg(format!("--msg-timeout={}", millis(settings.message_timeout)))
         .arg(format!("--max-msg-timeout={}", millis(settings.max_message_timeout)))
         .arg(format!("--max-req-timeout={}", millis(settings.max_requeue_delay)))
+        .args(nsqd_flags(settings))
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -228,4 +267,31 @@ fn nsqd(settings: &Settings) -> Server {
     // A full pipe would stop nsqd.
     std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
     Server { tcp: tcp.unwrap(), http: http.unwrap(), running: Running::Nsqd(child), _folder: folder }
+}
+
+fn nsqd_flags(settings: &Settings) -> Vec<String> {
+    let mut flags = vec![
+        format!("--snappy={}", settings.snappy),
+        format!("--deflate={}", settings.deflate),
+        format!("--max-deflate-level={}", settings.max_deflate_level),
+        format!("--max-channel-consumers={}", settings.max_channel_consumers.unwrap_or(0)),
+    ];
+    flags.extend(settings.auth_addresses.iter().map(|address| format!("--auth-http-address={address}")));
+    if let Some(tls) = &settings.tls {
+        flags.push("--https-address=127.0.0.1:0".to_owned());
+        flags.push(format!("--tls-cert={}", tls.certificate.display()));
+        flags.push(format!("--tls-key={}", tls.key.display()));
+        flags.push(format!("--tls-root-ca-file={}", tls.root_ca.display()));
+        flags.push(match tls.required {
+            TlsRequired::No => "--tls-required=false".to_owned(),
+            TlsRequired::ExceptHttp => "--tls-required=tcp-https".to_owned(),
+            TlsRequired::Yes => "--tls-required=true".to_owned(),
+        });
+        flags.push(match tls.client_certificates {
+            ClientCertificates::NotAsked => "--tls-client-auth-policy=".to_owned(),
+            ClientCertificates::Any => "--tls-client-auth-policy=require".to_owned(),
+            ClientCertificates::Verified => "--tls-client-auth-policy=require-verify".to_owned(),
+        });
+    }
+    flags
 }
