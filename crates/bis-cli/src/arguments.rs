@@ -78,6 +78,11 @@ pub(crate) struct Run {
     pub(crate) release: bool,
     #[command(flatten)]
     pub(crate) features: Features,
+    /// Inject faults that follow from this seed: events come twice, late and out of turn, publishes fail, the router
+    /// restarts. `42,duplicates=0.5,restarts=0` sets rates; others are `delays`, `reordering`, `publish-errors`,
+    /// `longest-delay` and `requests`
+    #[arg(long, value_name = "SEED")]
+    pub(crate) chaos: Option<String>,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }

@@ -3,6 +3,7 @@
 //! The router runs in this process; the application is a process of its own, and never linked.
 
 mod build;
+mod chaos;
 mod dispatcher;
 mod event;
 mod instance;
@@ -15,12 +16,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::arguments;
+use crate::check;
 use crate::exit;
 use crate::project::Project;
 use crate::run::build::BuildOptions;
+use crate::run::chaos::Chaos;
 use crate::run::dispatcher::{Dispatcher, PENDING_EVENTS, Parts};
 use crate::run::event::Event;
 use crate::run::listener::PublicListener;
@@ -42,8 +45,13 @@ pub(crate) fn run(arguments: arguments::Run) -> Result<ExitCode> {
 }
 
 async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
+    let chaos = arguments.chaos.as_deref().map(Chaos::parse).transpose()?;
     let project = Project::find(&arguments.folder)?;
     build::check_cargo()?;
+    let reporter = Reporter::new(arguments.format);
+    if !is_application(&project, &arguments.features, &reporter)? {
+        return Ok(exit::APPLICATION.into());
+    }
     let state = StateFolder::of(project.folder(), arguments.namespace.as_deref())?;
     let claim = state.claim()?;
     if arguments.fresh {
@@ -70,8 +78,9 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
         .into_iter()
         .chain(router.replaced_ports())
         .collect();
-    let reporter = Reporter::new(arguments.format);
-    let failing = sender.clone();
+    let (stop_router, router_stops) = oneshot::channel();
+    let restarts = chaos.as_ref().and_then(Chaos::restarts);
+    let router = tokio::spawn(router.keep(restarts, sender.clone(), router_stops));
     let parts = Parts {
         project,
         options: BuildOptions {
@@ -86,18 +95,12 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
         replaced_ports,
         watch,
         sender,
+        chaos,
     };
-    let tell_of_failure = async {
-        // A closed queue means that the loop has ended.
-        let _ = failing.send(Event::RouterFailed(router.failed().await)).await;
-        std::future::pending().await
-    };
-    let ended = tokio::select! {
-        ended = Dispatcher::new(parts).run(events) => ended,
-        never = tell_of_failure => never,
-    };
-    // The application is gone by now, so that nobody misses the router.
-    let stopped = router.stop().await;
+    let ended = Dispatcher::new(parts).run(events).await;
+    // The application is gone by now, so that nobody misses the router. A router that ended by itself needs no word.
+    let _ = stop_router.send(());
+    let stopped = router.await.context("the router's task failed").flatten();
     let code = ended?;
     if code != exit::SURROUNDINGS {
         // What became of a router that has failed was told.
@@ -105,6 +108,18 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     }
     reporter.report(&Report::Stopped).context("cannot write to stdout")?;
     Ok(code.into())
+}
+
+/// Whether the source has an application to run. What is wrong with it is told before a router starts or a folder is made
+/// for it.
+fn is_application(project: &Project, features: &arguments::Features, reporter: &Reporter) -> Result<bool> {
+    let checked = check::check(project.folder(), &check::options(features, None))?;
+    let (errors, warnings) = (checked.errors(), checked.warnings());
+    if errors > 0 {
+        anstream::eprint!("{}", checked.text());
+        reporter.report(&Report::CheckFailed { errors, warnings }).context("cannot write to stdout")?;
+    }
+    Ok(errors == 0)
 }
 
 /// The application's configuration: documented in the `bis` crate, which refuses what it does not know.

@@ -18,6 +18,7 @@ use crate::format::Format;
 use crate::print;
 use crate::project::Project;
 use crate::run::build::{Build, BuildOptions, Built, Outcome, Stamp};
+use crate::run::chaos::Chaos;
 use crate::run::event::{BuildId, Event, InstanceId};
 use crate::run::instance::{Instance, Launch};
 use crate::run::listener::PublicListener;
@@ -42,6 +43,7 @@ pub(crate) struct Parts {
     pub(crate) replaced_ports: Vec<(u16, u16)>,
     pub(crate) watch: Watch,
     pub(crate) sender: mpsc::Sender<Event>,
+    pub(crate) chaos: Option<Chaos>,
 }
 
 /// The loop's state.
@@ -64,6 +66,7 @@ pub(crate) struct Dispatcher {
     /// What the command ends with once everything has stopped.
     code: Code,
     served_once: bool,
+    router_restarts: u64,
     began: Instant,
 }
 
@@ -106,6 +109,7 @@ impl Dispatcher {
             stop: Stop::No,
             code: exit::DONE,
             served_once: false,
+            router_restarts: 0,
             began: Instant::now(),
         }
     }
@@ -132,10 +136,18 @@ impl Dispatcher {
             Event::NotDrainedInTime(id) => self.not_drained_in_time(id)?,
             Event::Exited(id, status) => self.exited(id, status)?,
             Event::RouterFailed(reason) => self.router_failed(reason)?,
+            Event::RouterRestarted { milliseconds } => {
+                self.router_restarts += 1;
+                self.tell(Report::RouterRestarted { milliseconds })?;
+            }
             Event::StopRequested => self.stop_requested()?,
         }
         let nothing_lives = self.serving.is_none() && self.starting.is_none() && self.draining.is_empty();
         if self.stop != Stop::No && nothing_lives {
+            if let Some(chaos) = &self.parts.chaos {
+                let router_restarts = self.router_restarts;
+                self.tell(Report::ChaosEnded { chaos: chaos.text.clone(), router_restarts })?;
+            }
             return Ok(Next::End(self.code));
         }
         Ok(Next::Wait)
@@ -233,6 +245,7 @@ impl Dispatcher {
             config: self.parts.claim.folder().config(),
             listener: &self.parts.listener,
             format: self.parts.format,
+            chaos: self.parts.chaos.as_ref(),
         };
         let instance = Instance::start(&launch, self.last_instance, self.parts.sender.clone())
             .with_context(|| format!("cannot start `{}`", built.executable.display()))?;
@@ -250,6 +263,8 @@ impl Dispatcher {
             router: self.parts.running.router.clone(),
             router_http: self.parts.running.router_http.clone(),
             process: instance.pid(),
+            chaos: self.parts.chaos.as_ref().map(|chaos| chaos.text.clone()),
+            faults: self.parts.chaos.as_ref().map(Chaos::summary),
             replaced_ports: self.parts.replaced_ports.clone(),
             state: print::path(self.parts.claim.folder().path()),
             after: self.began.elapsed(),

@@ -31,6 +31,8 @@ pub(crate) enum Event {
     Exited(InstanceId, ExitStatus),
     /// The router accepts nothing any more, for this reason.
     RouterFailed(String),
+    /// The router was gone for so long and is back, as chaos asked for.
+    RouterRestarted { milliseconds: u128 },
     /// Ctrl-C, SIGTERM or SIGHUP.
     StopRequested,
 }

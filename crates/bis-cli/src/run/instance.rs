@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use crate::format::Format;
+use crate::run::chaos::{self, Chaos};
 use crate::run::event::{Event, InstanceId};
 use crate::run::listener::PublicListener;
 
@@ -41,6 +42,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) listener: &'a PublicListener,
     /// With JSON output the application's stdout goes to stderr, so that stdout carries JSON alone.
     pub(crate) format: Format,
+    /// The faults to inject.
+    pub(crate) chaos: Option<&'a Chaos>,
 }
 
 /// A process of the application.
@@ -123,6 +126,9 @@ fn command(launch: &Launch<'_>) -> Command {
         .stdin(Stdio::null())
         .process_group(0)
         .kill_on_drop(true);
+    if let Some(chaos) = launch.chaos {
+        command.env(chaos::VARIABLE, chaos.value());
+    }
     if launch.format == Format::Json {
         command.stdout(Stdio::from(io::stderr()));
     }

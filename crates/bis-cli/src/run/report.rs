@@ -36,6 +36,10 @@ pub(crate) enum Report {
     Killed { pid: u32 },
     /// The serving process ended by itself.
     Exited { pid: u32, code: Option<i32>, signal: Option<i32> },
+    /// The router restarted, as chaos asked for.
+    RouterRestarted { milliseconds: u128 },
+    /// The faults were injected with this seed and these settings; the router restarted so often.
+    ChaosEnded { chaos: String, router_restarts: u64 },
     /// The router accepts nothing any more.
     RouterFailed { reason: String },
     /// Everything is being stopped.
@@ -62,6 +66,12 @@ pub(crate) struct Addresses {
     pub(crate) router_http: String,
     /// The application's process.
     pub(crate) process: u32,
+    /// The faults that are injected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) chaos: Option<String>,
+    /// What is said of them, for people.
+    #[serde(skip)]
+    pub(crate) faults: Option<String>,
     /// Ports that were asked for and taken: `(asked for, used)`.
     #[serde(skip)]
     pub(crate) replaced_ports: Vec<(u16, u16)>,
@@ -125,6 +135,19 @@ fn text(report: &Report) -> String {
             "the application {}; the router still runs, save a file to build and start it again",
             how(*code, *signal)
         )),
+        Report::RouterRestarted { milliseconds } => {
+            good("Chaos", &format!("the router restarted after {milliseconds} ms"))
+        }
+        Report::ChaosEnded { chaos, router_restarts } => {
+            let times = plural(usize::try_from(*router_restarts).unwrap_or(usize::MAX), "time");
+            let again = format!("again with `bis run --chaos {chaos}`");
+            good(
+                "Chaos",
+                &format!(
+                    "the router restarted {router_restarts} {times}, the log above has the other faults; {again}"
+                ),
+            )
+        }
         Report::RouterFailed { reason } => {
             bad(&format!("the router has failed: {reason}; `bis run` again recovers what was answered"))
         }
@@ -157,6 +180,9 @@ fn banner(addresses: &Addresses) -> String {
     row("app", &addresses.app);
     row("router", &format!("{}, http://{}", addresses.router, addresses.router_http));
     row("state", &addresses.state);
+    if let Some(faults) = &addresses.faults {
+        row("chaos", faults);
+    }
     for (wanted, used) in &addresses.replaced_ports {
         lines.push_str(&warn(&format!("port {wanted} is taken, using {used}")));
     }

@@ -3,16 +3,21 @@
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bis_router::{Damage, Handle, Options, Router};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::print::BOLD_YELLOW;
+use crate::run::chaos::Restarts;
+use crate::run::event::Event;
 
-/// A router that lives until [`LocalRouter::stop`].
+/// A router that lives until the end of [`LocalRouter::keep`].
 #[derive(Debug)]
 pub(crate) struct LocalRouter {
     handle: Handle,
+    options: Options,
     wanted: [u16; 2],
 }
 
@@ -24,9 +29,60 @@ impl LocalRouter {
         let mut options = Options::new(data);
         options.tcp_address = free_address(wanted[0])?;
         options.http_address = free_address(wanted[1])?;
-        let handle = Router::start(options).await.context("cannot start the router")?;
+        let handle = Router::start(options.clone()).await.context("cannot start the router")?;
         warn_of_damage(&handle);
-        Ok(Self { handle, wanted })
+        options.tcp_address = handle.tcp_address();
+        options.http_address = handle.http_address();
+        Ok(Self { handle, options, wanted })
+    }
+
+    /// Lives until `stop`: restarts when it is time to, and tells of that and of a failure.
+    pub(crate) async fn keep(
+        mut self,
+        mut restarts: Option<Restarts>,
+        events: mpsc::Sender<Event>,
+        mut stop: oneshot::Receiver<()>,
+    ) -> Result<()> {
+        loop {
+            let due = async {
+                match &mut restarts {
+                    Some(restarts) => {
+                        tokio::time::sleep(restarts.runs_for()).await;
+                        restarts.gone_for()
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            let gone = tokio::select! {
+                // A sender that is gone means the same.
+                _ = &mut stop => return self.stop().await,
+                reason = self.failed() => {
+                    // A closed queue means that the loop has ended.
+                    let _ = events.send(Event::RouterFailed(reason)).await;
+                    let _ = stop.await;
+                    return self.stop().await;
+                }
+                gone = due => gone,
+            };
+            self = match self.restart(gone).await {
+                Ok(restarted) => restarted,
+                Err(error) => {
+                    let _ = events.send(Event::RouterFailed(format!("{error:#}"))).await;
+                    let _ = stop.await;
+                    return Ok(());
+                }
+            };
+            let _ = events.send(Event::RouterRestarted { milliseconds: gone.as_millis() }).await;
+        }
+    }
+
+    /// Closes connections and journal, and starts again on them at the same addresses.
+    async fn restart(self, gone: Duration) -> Result<Self> {
+        let Self { handle, options, wanted } = self;
+        handle.shutdown().await.context("cannot stop the router")?;
+        tokio::time::sleep(gone).await;
+        let handle = Router::start(options.clone()).await.context("cannot start the router again")?;
+        Ok(Self { handle, options, wanted })
     }
 
     /// Where NSQ clients connect.
@@ -47,12 +103,12 @@ impl LocalRouter {
     }
 
     /// Resolves when the router accepts nothing any more, with the reason.
-    pub(crate) async fn failed(&self) -> String {
+    async fn failed(&self) -> String {
         self.handle.failed().await.to_string()
     }
 
     /// Closes connections and journal.
-    pub(crate) async fn stop(self) -> Result<()> {
+    async fn stop(self) -> Result<()> {
         self.handle.shutdown().await.context("cannot stop the router")
     }
 }

@@ -235,7 +235,9 @@ fn a_run_that_cannot_begin_says_what_to_do() {
     file("plain/Cargo.toml", "[package]\nname = \"plain\"\nedition = \"2024\"\n");
     file("plain/src/main.rs", "fn main() {}\n");
     file("stateless/.bis", "a file where a folder should be");
-    file("stateless/Cargo.toml", "[package]\nname = \"stateless\"\nedition = \"2024\"\n");
+    let manifest = "[package]\nname = \"stateless\"\nedition = \"2024\"\n[dependencies]\nbis = \"*\"\n";
+    file("stateless/Cargo.toml", manifest);
+    file("stateless/src/lib.rs", "bis::service!(\"one\");\nbis::app!(services: [crate]);\n");
     fs::create_dir(path.join("empty")).unwrap();
     let run = |name: &str| transcript(path, &["run", name, "--port", "0", "--router-port", "0"]);
     insta::assert_snapshot!([run("empty"), run("two"), run("plain"), run("stateless")].join("\n"));

@@ -215,3 +215,35 @@ fn commands_with(text: &str) -> Vec<String> {
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
     lines.map(|line| String::from_utf8_lossy(&line).into_owned()).filter(|line| line.contains(text)).collect()
 }
+
+#[test]
+fn chaos_reaches_the_application_and_restarts_the_router() {
+    let app = StandIn::new();
+    let tell = "eprintln!(\"chaos {:?}\", std::env::var(\"BIS_CHAOS\")); unsafe { signal(15, stop) };";
+    app.save(&include_str!("support/stand_in.rs").replacen("unsafe { signal(15, stop) };", tell, 1));
+    let mut run = Run::start(&app, &["--chaos", "42"]);
+    let ready = run.wait_for("ready");
+    assert_eq!(ready["chaos"], "42");
+    run.wait_for_stderr("chaos Ok(\"42,restarts=0\")");
+    run.wait_for("router-restarted");
+    // At the same addresses as before.
+    let router = address(&ready, "router_http");
+    assert_eq!(get(router, "/ping").unwrap(), "OK");
+    assert!(get(address(&ready, "app"), "/").unwrap().starts_with("one "));
+    run.signal(Signal::SIGINT);
+    let ended = run.wait_for("chaos-ended");
+    assert!(ended["chaos"] == "42" && ended["router_restarts"].as_u64() >= Some(1), "{ended}");
+    run.wait_for("stopped");
+    assert_eq!(run.wait().code(), Some(0));
+}
+
+#[test]
+fn a_package_without_an_application_starts_nothing() {
+    let app = StandIn::new();
+    app.save("fn main() {}");
+    let mut run = Run::start(&app, &[]);
+    run.wait_for("check-failed");
+    assert_eq!(run.wait().code(), Some(1));
+    assert!(run.stderr().contains("BIS0005"), "{}", run.stderr());
+    assert!(!app.folder.path().join(".bis").exists());
+}
