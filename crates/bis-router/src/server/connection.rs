@@ -286,7 +286,16 @@ impl Connection {
             extensions: self.limits.extensions,
         };
         while self.commands.len() < COMMANDS_AT_ONCE {
-            let decoded = decode_command(&mut self.received, &self.limits, |word| gate.check(word));
+            let mut is_ready = false;
+            let decoded = decode_command(&mut self.received, &self.limits, |word| {
+                is_ready = word == b"RDY";
+                gate.check(word)
+            });
+            let decoded = match decoded {
+                // As on nsqd: after `CLS` nobody looks at what it says.
+                Err(_) if is_ready && self.stage == Stage::Closing => Ok(Some(Command::Nop)),
+                decoded => decoded,
+            };
             let Some(decoded) = decoded.transpose() else { return };
             let is_last = match &decoded {
                 Ok(command) => matches!(

@@ -13,6 +13,7 @@ const QUIET: Duration = Duration::from_millis(100);
 
 against_both! {
     what_is_not_in_flight_cannot_be_answered,
+    another_consumers_message_cannot_be_answered,
     identifiers_and_parameters_are_checked,
     a_requeued_message_comes_again,
     a_delayed_requeue_waits,
@@ -48,6 +49,26 @@ fn what_is_not_in_flight_cannot_be_answered(peer: Peer) {
     }
     server.publish("orders", "2");
     assert_eq!(consumer.message().body, "2", "the connection goes on");
+}
+
+fn another_consumers_message_cannot_be_answered(peer: Peer) {
+    let server = peer.start();
+    let mut owner = server.subscribe("orders", "ship", 1);
+    server.publish("orders", "1");
+    let message = owner.message();
+    let mut other = server.subscribe("orders", "ship", 1);
+    for (word, rest) in [("FIN", ""), ("TOUCH", ""), ("REQ", " 0")] {
+        command(&mut other, word, &message, rest);
+        let text = format!("E_{word}_FAILED {word} {} failed client does not own message", message.id);
+        assert_eq!(other.error(), text);
+    }
+    // Another channel's message is as unknown as any.
+    let mut stranger = server.subscribe("orders", "bill", 1);
+    command(&mut stranger, "FIN", &message, "");
+    let text = format!("E_FIN_FAILED FIN {} failed ID not in flight", message.id);
+    assert_eq!(stranger.error(), text);
+    owner.finish(&message);
+    server.becomes("orders", "in_flight_count", 0);
 }
 
 fn identifiers_and_parameters_are_checked(peer: Peer) {

@@ -10,6 +10,8 @@ use crate::support::peer::{Peer, Server};
 
 against_both! {
     a_new_server_has_nothing,
+    topics_and_channels_are_counted,
+    clients_are_shown_as_they_named_themselves,
     producers_are_shown,
     they_can_be_narrowed,
     every_field_is_there,
@@ -30,6 +32,79 @@ fn a_new_server_has_nothing(peer: Peer) {
     assert!(stats["version"].as_str().unwrap().starts_with("1.3.0"));
     assert!(stats["start_time"].as_u64().unwrap() > 1_600_000_000);
     assert!(stats["memory"]["heap_in_use_bytes"].as_u64().unwrap() > 0, "{stats}");
+}
+
+fn topics_and_channels_are_counted(peer: Peer) {
+    let server = peer.start();
+    let mut producer = server.connect();
+    for body in ["12345", "1", "1"] {
+        producer.publish("orders", body);
+    }
+    let topic = |field: &str| stats(&server, "")["topics"][0][field].clone();
+    assert_eq!(
+        (topic("depth"), topic("message_count"), topic("message_bytes")),
+        (3.into(), 3.into(), 7.into())
+    );
+    let mut consumer = server.subscribe("orders", "ship", 2);
+    let (first, second) = (consumer.message(), consumer.message());
+    server.becomes("orders", "depth", 1);
+    assert_eq!(topic("depth"), 0, "the channel has them");
+    let channel = server.channel("orders");
+    assert_eq!((&channel["in_flight_count"], &channel["message_count"]), (&2.into(), &3.into()));
+    consumer.finish(&first);
+    let third = consumer.message();
+    consumer.finish(&third);
+    consumer.send_raw(format!("REQ {} 60000\n", second.id).as_bytes());
+    server.becomes("orders", "deferred_count", 1);
+    let channel = server.channel("orders");
+    for (field, count) in [
+        ("depth", 0),
+        ("in_flight_count", 0),
+        ("message_count", 3),
+        ("requeue_count", 1),
+        ("timeout_count", 0),
+        ("client_count", 1),
+    ] {
+        assert_eq!(channel[field], count, "{field}");
+    }
+    let client = &channel["clients"][0];
+    for (field, count) in [
+        ("ready_count", 2),
+        ("in_flight_count", 0),
+        ("message_count", 3),
+        ("finish_count", 2),
+        ("requeue_count", 1),
+        ("state", 3),
+    ] {
+        assert_eq!(client[field], count, "{field}");
+    }
+    consumer.send_raw(b"CLS\n");
+    assert_eq!(consumer.response(), "CLOSE_WAIT");
+    let client = server.channel("orders")["clients"][0].clone();
+    assert_eq!((&client["state"], &client["ready_count"]), (&4.into(), &0.into()));
+}
+
+fn clients_are_shown_as_they_named_themselves(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.connect();
+    let ask = json!({"client_id": "me", "hostname": "my.host", "user_agent": "test/1", "sample_rate": 42});
+    consumer.identify(&ask).unwrap();
+    consumer.send_raw(b"SUB orders ship\n");
+    assert_eq!(consumer.response(), "OK");
+    let client = server.channel("orders")["clients"][0].clone();
+    for (field, value) in
+        [("client_id", "me"), ("hostname", "my.host"), ("user_agent", "test/1"), ("version", "V2")]
+    {
+        assert_eq!(client[field], value, "{field}");
+    }
+    assert_eq!(client["sample_rate"], 42);
+    for field in ["tls", "deflate", "snappy"] {
+        assert_eq!(client[field], false, "{field}");
+    }
+    assert!(client["remote_address"].as_str().unwrap().starts_with("127.0.0.1:"));
+    let _nameless = server.subscribe("parcels", "ship", 0);
+    let client = server.channel("parcels")["clients"][0].clone();
+    assert_eq!((&client["client_id"], &client["hostname"]), (&"127.0.0.1".into(), &"127.0.0.1".into()));
 }
 
 fn producers_are_shown(peer: Peer) {

@@ -11,10 +11,12 @@ const QUIET: Duration = Duration::from_millis(100);
 against_both! {
     names_are_checked,
     it_happens_once,
+    commands_out_of_place_are_fatal,
     ready_bounds_what_is_in_flight,
     ready_is_bounded,
     ready_means_one_by_itself,
     nothing_comes_before_ready,
+    after_close_nothing_comes_and_finishing_goes_on,
     a_channel_shares_its_messages_among_consumers,
     the_first_channel_takes_what_waited,
     ephemeral_channels_go_with_their_last_consumer,
@@ -48,6 +50,31 @@ fn it_happens_once(peer: Peer) {
     let mut client = server.subscribe("orders", "ship", 0);
     client.send_raw(b"SUB orders ship\n");
     client.ends_with("E_INVALID cannot SUB in current state");
+}
+
+fn commands_out_of_place_are_fatal(peer: Peer) {
+    let server = peer.start();
+    for line in [
+        "RDY 1",
+        "FIN 0123456789abcdef",
+        "REQ 0123456789abcdef 0",
+        "TOUCH 0123456789abcdef",
+        "CLS",
+        "RDY x",
+        "FIN",
+    ] {
+        let mut client = server.connect();
+        client.send_raw(format!("{line}\n").as_bytes());
+        let command = line.split(' ').next().unwrap();
+        client.ends_with(&format!("E_INVALID cannot {command} in current state"));
+    }
+    for line in ["CLS\n", "SUB orders ship\n"] {
+        let mut client = server.subscribe("orders", "ship", 0);
+        client.send_raw(b"CLS\n");
+        assert_eq!(client.response(), "CLOSE_WAIT");
+        client.send_raw(line.as_bytes());
+        client.ends_with(&format!("E_INVALID cannot {} in current state", &line[..3]));
+    }
 }
 
 fn ready_bounds_what_is_in_flight(peer: Peer) {
@@ -109,6 +136,29 @@ fn nothing_comes_before_ready(peer: Peer) {
     consumer.send_raw(b"SUB orders ship\n");
     assert_eq!(consumer.response(), "OK");
     assert!(consumer.is_quiet(QUIET));
+}
+
+fn after_close_nothing_comes_and_finishing_goes_on(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 2);
+    let mut producer = server.connect();
+    producer.publish("orders", "1");
+    producer.publish("orders", "2");
+    let (first, second) = (consumer.message(), consumer.message());
+    consumer.send_raw(b"CLS\n");
+    assert_eq!(consumer.response(), "CLOSE_WAIT");
+    producer.publish("orders", "3");
+    consumer.send_raw(b"RDY 10\nRDY nonsense\n");
+    assert!(consumer.is_quiet(QUIET), "RDY is overlooked now");
+    consumer.finish(&first);
+    consumer.send_raw(format!("TOUCH {}\nREQ {} 0\n", second.id, second.id).as_bytes());
+    consumer.finish(&second);
+    let text = format!("E_FIN_FAILED FIN {} failed ID not in flight", second.id);
+    assert_eq!(consumer.error(), text, "the others succeeded");
+    let mut next = server.subscribe("orders", "ship", 2);
+    let mut bodies = [next.message().body, next.message().body];
+    bodies.sort();
+    assert_eq!(bodies, ["2", "3"]);
 }
 
 fn a_channel_shares_its_messages_among_consumers(peer: Peer) {

@@ -10,7 +10,7 @@ pub mod lookupd;
 pub mod peer;
 pub mod process;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
@@ -38,6 +38,14 @@ pub async fn start(folder: &Path) -> Handle {
 pub struct Client {
     stream: TcpStream,
     buffer: BytesMut,
+}
+
+/// What [`Client::poll`] found.
+#[derive(Debug)]
+pub enum Poll {
+    Frame(Frame),
+    Closed,
+    Nothing,
 }
 
 impl Client {
@@ -140,6 +148,56 @@ impl Client {
                 Err(error) => panic!("no frame came: {error}"),
             }
         }
+    }
+
+    /// What has come or comes within a moment, heartbeats answered and left out.
+    pub fn poll(&mut self, moment: Duration) -> Poll {
+        loop {
+            match decode_frame(&mut self.buffer, 64 * 1024 * 1024).unwrap() {
+                Some(Frame::Response(data)) if &data[..] == b"_heartbeat_" => {
+                    self.send(&Command::Nop);
+                    continue;
+                }
+                Some(frame) => return Poll::Frame(frame),
+                None => {}
+            }
+            let mut chunk = [0; 64 * 1024];
+            let read = if moment.is_zero() {
+                self.stream.set_nonblocking(true).unwrap();
+                let read = self.stream.read(&mut chunk);
+                self.stream.set_nonblocking(false).unwrap();
+                read
+            } else {
+                self.stream.set_read_timeout(Some(moment)).unwrap();
+                let read = self.stream.read(&mut chunk);
+                self.stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                read
+            };
+            match read {
+                Ok(0) => return Poll::Closed,
+                Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => return Poll::Nothing,
+                    ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => return Poll::Closed,
+                    _ => panic!("the connection broke: {error}"),
+                },
+            }
+        }
+    }
+
+    /// Sends to a server that may have closed the connection already.
+    pub fn send_if_open(&mut self, bytes: &[u8]) {
+        // What it said before it closed is read nevertheless.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// No more commands; answers may still come.
+    pub fn finish_sending(&mut self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+    }
+
+    pub fn local_address(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
     }
 
     /// Expects this error, and the end of the connection after it.
