@@ -80,6 +80,10 @@ impl Identify {
     pub fn parse(body: &[u8], ranges: &Ranges) -> Result<Self, ProtocolError> {
         let identify = Self::decode(body)
             .map_err(|_| ProtocolError::new(ErrorCode::BadBody, "IDENTIFY failed to decode JSON body"))?;
+        // nsqd reads this one into 32 bits.
+        if i32::try_from(identify.sample_rate).is_err() {
+            return Err(ProtocolError::new(ErrorCode::BadBody, "IDENTIFY failed to decode JSON body"));
+        }
         identify.check(ranges)?;
         Ok(identify)
     }
