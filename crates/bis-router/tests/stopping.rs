@@ -1,0 +1,36 @@
+//! What a client has sent before a stop is carried out, though the router had not read it yet.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod support;
+
+use bis_nsq::Command;
+use support::{Client, name, start};
+
+/// The messages of one round.
+const MESSAGES: usize = 200;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_finished_before_a_stop_does_not_come_again() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let router = start(folder.path()).await;
+        let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 2500);
+        let mut producer = Client::connect(router.tcp_address());
+        let bodies = (0..MESSAGES).map(|at| at.to_string().into()).collect();
+        producer.send(&Command::MultiPublish { topic: name("orders"), bodies });
+        assert_eq!(producer.response(), "OK");
+        let messages: Vec<_> = (0..MESSAGES).map(|_| consumer.message()).collect();
+        for message in &messages {
+            consumer.finish(message);
+        }
+        // Nothing was waited for: many of these are unread when the stop begins.
+        router.shutdown().await.unwrap();
+        let router = start(folder.path()).await;
+        let mut producer = Client::connect(router.tcp_address());
+        producer.publish("orders", "after");
+        let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 1);
+        assert_eq!(&consumer.message().body[..], b"after", "nothing older comes again");
+        router.shutdown().await.unwrap();
+    }
+}
