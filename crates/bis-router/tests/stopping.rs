@@ -1,7 +1,5 @@
 //! What a client has sent before a stop is carried out, though the router had not read it yet.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 mod support;
 
 use bis_nsq::Command;
