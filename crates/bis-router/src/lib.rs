@@ -33,7 +33,7 @@ pub use clock::{Clock, SystemClock};
 pub use journal::scan::Damage;
 pub use options::{
     Auth, AuthMethod, AuthMethodError, ClientCertificates, Compression, LogLevel, LogLevelError, LogSwitch,
-    Lookup, Options, SyncMode, SyncModeError, Tls, TlsRequired, TlsVersion, TlsWordError,
+    Lookup, Options, RemoteError, SyncMode, SyncModeError, Tls, TlsRequired, TlsVersion, TlsWordError,
 };
 pub use server::tls::TlsError;
 pub use service::{Failure, Handle, Router, ShutdownError, StartError};

@@ -10,11 +10,13 @@ use bis_nsq::Limits;
 mod auth;
 mod log_level;
 mod lookup;
+mod reach;
 mod tls;
 
 pub use auth::{Auth, AuthMethod, AuthMethodError};
 pub use log_level::{LogLevel, LogLevelError, LogSwitch};
 pub use lookup::Lookup;
+pub use reach::RemoteError;
 pub use tls::{ClientCertificates, Compression, Tls, TlsRequired, TlsVersion, TlsWordError};
 
 /// How to run a router. [`Options::new`] gives the defaults; change the fields that matter.
@@ -28,7 +30,9 @@ pub struct Options {
     pub https_address: Option<SocketAddr>,
     /// The journal's folder, made if it is not there. One router at a time may use it.
     pub data_folder: PathBuf,
-    /// Whether addresses that other machines can reach are allowed: there is no authentication yet. Off unless set.
+    /// Whether addresses that other machines can reach are allowed although not every client is known. Off unless set:
+    /// then NSQ clients beyond loopback need TLS and either an authorization server or a verified certificate, HTTP needs TLS
+    /// and HTTPS a verified certificate.
     pub allow_remote: bool,
     /// When a publish is answered; [`SyncMode::Always`] unless set.
     pub sync: SyncMode,

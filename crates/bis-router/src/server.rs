@@ -9,6 +9,7 @@ mod consume;
 mod gate;
 mod http;
 mod http_client;
+mod https;
 pub(crate) mod lookup;
 mod negotiate;
 mod permission;
@@ -43,6 +44,7 @@ pub(crate) struct Server {
     pub(crate) options: Options,
     pub(crate) tcp_address: SocketAddr,
     pub(crate) http_address: SocketAddr,
+    pub(crate) https_address: Option<SocketAddr>,
     /// The machine's name.
     pub(crate) hostname: String,
     /// Seconds since 1970.
@@ -56,6 +58,14 @@ pub(crate) struct Server {
     pub(crate) lookup_addresses: watch::Sender<Vec<String>>,
     /// How it stands with each of them.
     pub(crate) lookup_standings: watch::Sender<lookup::Standings>,
+}
+
+/// What is listened on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) tcp: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
 }
 
 /// What makes clients trusted, read from the options' files before anything is listened on.
@@ -73,21 +83,16 @@ impl Trust {
 }
 
 impl Server {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        options: Options,
-        tcp_address: SocketAddr,
-        http_address: SocketAddr,
-        trust: Trust,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, options: Options, addresses: Addresses, trust: Trust) -> Self {
         let Trust { tls, authorizer } = trust;
         Self {
             lookup_addresses: watch::Sender::new(options.lookup.tcp_addresses.clone()),
             lookup_standings: watch::Sender::default(),
             shared,
             options,
-            tcp_address,
-            http_address,
+            tcp_address: addresses.tcp,
+            http_address: addresses.http,
+            https_address: addresses.https,
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             started: unix_seconds(),
             clients: Arc::default(),
@@ -138,8 +143,23 @@ pub(crate) async fn listen_tcp(server: Arc<Server>, listener: TcpListener) {
 
 /// Serves the HTTP API until the router stops.
 pub(crate) async fn listen_http(server: Arc<Server>, listener: TcpListener) {
+    let routes = http::plain_routes(Arc::clone(&server));
+    serve_http(&server, listener, routes).await;
+}
+
+/// Serves the HTTP API over TLS until the router stops; nothing without a certificate.
+pub(crate) async fn listen_https(server: Arc<Server>, listener: TcpListener) {
+    let Some(acceptor) = server.tls.clone() else { return };
+    let routes = http::routes(Arc::clone(&server));
+    serve_http(&server, https::TlsListener::new(listener, acceptor), routes).await;
+}
+
+async fn serve_http<L>(server: &Server, listener: L, routes: axum::Router)
+where
+    L: axum::serve::Listener,
+    L::Addr: std::fmt::Debug,
+{
     let stopping = Arc::clone(&server.shared);
-    let routes = http::routes(server);
     let served =
         axum::serve(listener, routes).with_graceful_shutdown(async move { stopping.stopped().await });
     if let Err(error) = served.await {

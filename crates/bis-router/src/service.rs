@@ -15,9 +15,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::committer::{Committer, Policy, Shared};
 use crate::journal::disk::{Disk, Folder};
 use crate::journal::scan::Damage;
-use crate::options::Options;
+use crate::options::{Options, RemoteError};
 use crate::server::tls::TlsError;
-use crate::server::{self, Server, Trust};
+use crate::server::{self, Addresses, Server, Trust};
 use crate::state::restore;
 
 /// How long a shutdown waits for connections to end by themselves.
@@ -66,10 +66,8 @@ pub enum StartError {
     #[error("cannot use TLS as the options say")]
     Tls(#[source] TlsError),
     /// The address is open to other machines, and that was not allowed.
-    #[error(
-        "`{0}` can be reached from other machines and the router has no authentication; allow it, or listen on 127.0.0.1"
-    )]
-    Remote(SocketAddr),
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
 }
 
 /// Why a stop was not clean. Nothing that was answered is lost; the next start recovers.
@@ -89,6 +87,7 @@ pub struct Failure(String);
 pub struct Handle {
     tcp_address: SocketAddr,
     http_address: SocketAddr,
+    https_address: Option<SocketAddr>,
     damage: Vec<Damage>,
     shared: Arc<Shared>,
     listeners: JoinSet<()>,
@@ -111,11 +110,7 @@ impl Router {
     /// # Errors
     /// When the folder is in use or cannot be used, or an address cannot be listened on.
     pub async fn start(options: Options) -> Result<Handle, StartError> {
-        for address in [options.tcp_address, options.http_address] {
-            if !address.ip().is_loopback() && !options.allow_remote {
-                return Err(StartError::Remote(address));
-            }
-        }
+        options.check_reach()?;
         let disk = Arc::new(Folder::new(&options.data_folder));
         Self::start_on(disk, options).await
     }
@@ -136,6 +131,10 @@ impl Router {
                 .map_err(|source| StartError::Journal { path: path.clone(), source })?;
         let tcp = listen(options.tcp_address).await?;
         let http = listen(options.http_address).await?;
+        let https = match options.https_address.filter(|_| trust.tls.is_some()) {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let mut state = restored.state;
         state.holds_new_topics = !options.lookup.tcp_addresses.is_empty();
         let shared = Arc::new(Shared::new(state, clock));
@@ -157,17 +156,25 @@ impl Router {
             .spawn(move || committer.run())
             .map_err(|source| StartError::Journal { path, source })?;
         let address_of = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
-        let tcp_address = address_of(&tcp, options.tcp_address);
-        let http_address = address_of(&http, options.http_address);
-        let server = Arc::new(Server::new(Arc::clone(&shared), options, tcp_address, http_address, trust));
+        let addresses = Addresses {
+            tcp: address_of(&tcp, options.tcp_address),
+            http: address_of(&http, options.http_address),
+            https: https.as_ref().and_then(|listener| listener.local_addr().ok()),
+        };
+        let server = Arc::new(Server::new(Arc::clone(&shared), options, addresses, trust));
         let mut listeners = JoinSet::new();
         listeners.spawn(server::listen_tcp(Arc::clone(&server), tcp));
         listeners.spawn(server::lookup::run(Arc::clone(&server)));
+        if let Some(https) = https {
+            listeners.spawn(server::listen_https(Arc::clone(&server), https));
+        }
         listeners.spawn(server::listen_http(server, http));
-        tracing::info!(%tcp_address, %http_address, "the router listens");
+        let Addresses { tcp: tcp_address, http: http_address, https: https_address } = addresses;
+        tracing::info!(%tcp_address, %http_address, https_address = https_address.map(tracing::field::display), "the router listens");
         Ok(Handle {
             tcp_address,
             http_address,
+            https_address,
             damage: restored.damage,
             shared,
             listeners,
@@ -188,6 +195,12 @@ impl Handle {
     #[must_use]
     pub fn http_address(&self) -> SocketAddr {
         self.http_address
+    }
+
+    /// Where the HTTP API answers over TLS, if it does.
+    #[must_use]
+    pub fn https_address(&self) -> Option<SocketAddr> {
+        self.https_address
     }
 
     /// What the start found damaged in the journal: reported, set aside, and not part of any topic.

@@ -24,6 +24,7 @@ use serde_json::json;
 use self::arguments::Arguments;
 use self::topology::Action;
 use super::Server;
+use crate::options::TlsRequired;
 use crate::state::{State, Ticket};
 
 type Reply = Result<Response, ApiError>;
@@ -38,6 +39,22 @@ impl IntoResponse for ApiError {
         *response.status_mut() = self.0;
         response
     }
+}
+
+/// The API's routes for clients without TLS: none where TLS is required.
+pub(super) fn plain_routes(server: Arc<Server>) -> Router {
+    if server.options.tls.required() != TlsRequired::Yes {
+        return routes(server);
+    }
+    let port = server.https_address.map_or(0, |address| address.port());
+    Router::new().fallback(move || async move {
+        // Word for word, with nsqd's spaces.
+        let mut response = versioned(format!(r#"{{"message": "TLS_REQUIRED", "https_port": {port}}}"#));
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
+    })
 }
 
 /// The API's routes.
