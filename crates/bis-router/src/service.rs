@@ -137,6 +137,7 @@ impl Router {
         };
         let mut state = restored.state;
         state.holds_new_topics = !options.lookup.tcp_addresses.is_empty();
+        state.forget_ephemeral();
         let shared = Arc::new(Shared::new(state, clock));
         let committer = Committer {
             shared: Arc::clone(&shared),

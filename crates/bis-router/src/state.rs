@@ -219,6 +219,23 @@ impl State {
         true
     }
 
+    /// Removes the topics and channels that were to go with their last client: after a start none has any.
+    pub(crate) fn forget_ephemeral(&mut self) {
+        let topics: Vec<Name> = self.names.keys().filter(|name| name.is_ephemeral()).cloned().collect();
+        for name in topics {
+            self.delete_topic(name.as_str());
+        }
+        let channels: Vec<(u32, Name)> = self
+            .topics
+            .values()
+            .flat_map(|topic| topic.channels.keys().map(|name| (topic.id, name.clone())))
+            .filter(|(_, name)| name.is_ephemeral())
+            .collect();
+        for (topic, name) in channels {
+            self.delete_channel(topic, &name);
+        }
+    }
+
     /// Removes a channel. False when it is not there.
     pub(crate) fn delete_channel(&mut self, topic: u32, name: &Name) -> bool {
         let Some(topic) = self.topics.get_mut(&topic) else { return false };

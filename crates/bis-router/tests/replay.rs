@@ -1,5 +1,7 @@
 //! A channel is moved to another place of its topic: back to a sequence or a time, or forward, also across a restart.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod support;
 
 use std::net::SocketAddr;

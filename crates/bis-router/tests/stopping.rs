@@ -1,9 +1,12 @@
-//! What a client has sent before a stop is carried out, though the router had not read it yet.
+//! What a client has sent before a stop is carried out, though the router had not read it yet; and what was to go with
+//! its last client is gone after it.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support;
 
 use bis_nsq::Command;
-use support::{Client, name, start};
+use support::{Client, http, name, start};
 
 /// The messages of one round.
 const MESSAGES: usize = 200;
@@ -29,6 +32,30 @@ async fn what_was_finished_before_a_stop_does_not_come_again() {
         producer.publish("orders", "after");
         let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 1);
         assert_eq!(&consumer.message().body[..], b"after", "nothing older comes again");
+        router.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_ephemeral_is_gone_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = start(folder.path()).await;
+    for path in [
+        "/topic/create?topic=orders",
+        "/channel/create?topic=orders&channel=ship",
+        "/channel/create?topic=orders&channel=tail%23ephemeral",
+        "/topic/create?topic=short%23ephemeral",
+    ] {
+        assert_eq!(http::post(router.http_address(), path, b"").status, 200, "{path}");
+    }
+    router.shutdown().await.unwrap();
+    for _ in 0..2 {
+        let router = start(folder.path()).await;
+        let stats = http::get(router.http_address(), "/stats?format=json").json();
+        let topics = stats["topics"].as_array().unwrap();
+        assert_eq!((topics.len(), &topics[0]["topic_name"]), (1, &"orders".into()));
+        let channels = topics[0]["channels"].as_array().unwrap();
+        assert_eq!((channels.len(), &channels[0]["channel_name"]), (1, &"ship".into()));
         router.shutdown().await.unwrap();
     }
 }
