@@ -1,8 +1,6 @@
 //! What a client has sent before a stop is carried out, though the router had not read it yet; and what was to go with
 //! its last client is gone after it.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 mod support;
 
 use bis_nsq::Command;
