@@ -1,6 +1,7 @@
 //! Every broker runs the suite: one module each, one test a case. Brokers that are processes also run a whole app.
 
 mod app;
+mod chaos;
 mod in_process;
 mod nsqd;
 mod router;

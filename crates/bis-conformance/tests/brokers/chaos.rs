@@ -1,0 +1,159 @@
+//! Chaos keeps the contract: a broker behind it loses nothing that was taken, invents nothing, and keeps the order of
+//! keys; and with every rate at 0 nobody can tell that it is there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bis::{
+    Chaos,
+    chaos::ChaosBroker,
+    drivers::{
+        in_process::InProcess,
+        nsq::{Nsq, NsqOptions},
+    },
+};
+use bis_broker::{BoxFuture, Broker, Outgoing, PublishError, SubscriptionSpec, TopicSpec, Topology};
+use bis_conformance::{Missing, Peer, Process};
+use bis_core::{Envelope, EventId, Retention, SubscriptionName, TopicName};
+
+/// How long what must come may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Nothing that chaos holds back comes later than this.
+const QUIET: Duration = Duration::from_millis(1500);
+const EVENTS: usize = 150;
+const KEYS: [&str; 3] = ["a", "b", "c"];
+
+/// Without faults the whole suite passes.
+mod none {
+    bis_conformance::suite!(super::start);
+}
+
+async fn start() -> Result<Box<dyn Peer>, Missing> {
+    let broker = Arc::new(InProcess::new());
+    Ok(Box::new(Quiet(Arc::new(ChaosBroker::new(broker, Chaos::only(1))))))
+}
+
+struct Quiet(Arc<ChaosBroker>);
+
+impl Peer for Quiet {
+    fn client(&self) -> BoxFuture<'_, Arc<dyn Broker>> {
+        Box::pin(async { self.0.clone() as Arc<dyn Broker> })
+    }
+
+    fn process(&self) -> Option<&dyn Process> {
+        None
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_process_keeps_the_contract() {
+    for seed in 0..4 {
+        keeps_the_contract(Arc::new(InProcess::new()), seed).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_router_keeps_the_contract() {
+    for seed in 0..4 {
+        let data = tempfile::tempdir().expect("a folder for the router's data");
+        let mut options = bis_router::Options::new(data.path());
+        options.tcp_address.set_port(0);
+        options.http_address.set_port(0);
+        let router = bis_router::Router::start(options).await.expect("the router starts");
+        let broker = Arc::new(Nsq::start(NsqOptions::new(router.tcp_address().to_string())));
+        keeps_the_contract(broker, seed).await;
+        router.shutdown().await.expect("the router stops cleanly");
+    }
+}
+
+/// What publishes came to.
+#[derive(Default)]
+struct Published {
+    taken: BTreeSet<EventId>,
+    refused: BTreeSet<EventId>,
+}
+
+async fn keeps_the_contract(broker: Arc<dyn Broker>, seed: u64) {
+    let settings = Chaos::seeded(seed).requests_too().longest_delay(Duration::from_millis(100));
+    let chaos = Arc::new(ChaosBroker::new(broker, settings));
+    let topic = TopicName::from_static("order-placed");
+    let spec =
+        SubscriptionSpec { topic: topic.clone(), name: SubscriptionName::from_static("ship"), ordered: true };
+    let topology = Topology {
+        topics: vec![TopicSpec { name: topic.clone(), ordered: true, retention: Retention::DEFAULT }],
+        subscriptions: vec![spec.clone()],
+    };
+    chaos.ensure(&topology).await.expect("ensured");
+    let handling = tokio::spawn(handle(chaos.clone(), spec));
+    let published = publish(&*chaos, &topic).await;
+    let handled = handling.await.expect("the handler does not panic");
+
+    let seen: BTreeSet<EventId> = handled.iter().map(|(id, ..)| id.clone()).collect();
+    let missing: Vec<_> = published.taken.difference(&seen).collect();
+    assert!(missing.is_empty(), "seed {seed}: taken and never delivered: {missing:?}");
+    let invented: Vec<_> = published.refused.intersection(&seen).collect();
+    assert!(invented.is_empty(), "seed {seed}: refused and delivered: {invented:?}");
+    check_order(seed, &handled);
+    assert!(chaos.faults().total() > 20, "seed {seed}: {}", chaos.faults());
+    chaos.close().await;
+}
+
+async fn publish(broker: &dyn Broker, topic: &TopicName) -> Published {
+    let mut published = Published::default();
+    for number in 0..EVENTS {
+        let data = number.to_string().into_bytes().into();
+        let id = EventId::generate();
+        let mut envelope = Envelope::new(id.clone(), "/shop", "OrderPlaced", SystemTime::now(), data);
+        envelope.key = Some(KEYS[number % KEYS.len()].to_owned());
+        let event = Outgoing { envelope: Arc::new(envelope), delay: Duration::ZERO };
+        // A restart lasts up to 100 ms, and is not to meet all events.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        match broker.publish(topic, vec![event]).await.remove(0) {
+            Ok(()) => _ = published.taken.insert(id),
+            Err(PublishError::Unreachable { .. }) => _ = published.refused.insert(id),
+            Err(PublishError::Unanswered { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    published
+}
+
+/// Acks whatever comes, until nothing does; returns id, number and attempt of each delivery in order.
+async fn handle(broker: Arc<dyn Broker>, spec: SubscriptionSpec) -> Vec<(EventId, usize, u32)> {
+    let mut consumer = broker.subscribe(&spec).await.expect("subscribed");
+    let most = NonZeroUsize::new(10).expect("not zero");
+    let mut handled = Vec::new();
+    loop {
+        let wait = if handled.is_empty() { PATIENCE } else { QUIET };
+        let Ok(received) = tokio::time::timeout(wait, consumer.receive(most)).await else { break };
+        for delivery in received.expect("the consumer lives") {
+            let text = std::str::from_utf8(&delivery.envelope.data).expect("bytes are unchanged");
+            let number = text.parse().expect("bytes are unchanged");
+            assert_eq!(delivery.envelope.key.as_deref(), Some(KEYS[number % KEYS.len()]));
+            handled.push((delivery.envelope.id.clone(), number, delivery.attempt));
+            // One that is lost comes again.
+            let _ = delivery.settle.ack().await;
+        }
+    }
+    consumer.stop().await;
+    handled
+}
+
+/// Of each key: one after the other, again only while it is the latest, and each time as one more attempt.
+fn check_order(seed: u64, handled: &[(EventId, usize, u32)]) {
+    let mut latest: BTreeMap<usize, (usize, u32)> = BTreeMap::new();
+    for (_, number, attempt) in handled {
+        let before = latest.insert(number % KEYS.len(), (*number, *attempt));
+        match before {
+            Some((last, attempts)) if last == *number => {
+                assert!(*attempt > attempts, "seed {seed}: {handled:?}")
+            }
+            Some((last, _)) => assert!(*number > last, "seed {seed}: {number} after {last}: {handled:?}"),
+            None => {}
+        }
+    }
+}
