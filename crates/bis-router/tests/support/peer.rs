@@ -80,7 +80,7 @@ pub struct Server {
 
 enum Running {
     Nsqd(Child),
-    Router(Option<Handle>, Runtime),
+    Router(Box<(Option<Handle>, Runtime)>),
 }
 
 impl Peer {
@@ -156,7 +156,8 @@ impl Drop for Server {
                 let _ = child.kill();
                 let _ = child.wait();
             }
-            Running::Router(handle, runtime) => {
+            Running::Router(running) => {
+                let (handle, runtime) = &mut **running;
                 if let Some(handle) = handle.take() {
                     let stopped = runtime.block_on(handle.shutdown());
                     assert!(stopped.is_ok() || std::thread::panicking(), "the router stopped: {stopped:?}");
@@ -233,7 +234,7 @@ fn router(settings: &Settings) -> Server {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let handle = runtime.block_on(Router::start(options)).unwrap();
     let (tcp, http) = (handle.tcp_address(), handle.http_address());
-    Server { tcp, http, running: Running::Router(Some(handle), runtime), _folder: folder }
+    Server { tcp, http, running: Running::Router(Box::new((Some(handle), runtime))), _folder: folder }
 }
 
 fn nsqd(settings: &Settings) -> Server {
