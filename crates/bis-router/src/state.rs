@@ -236,7 +236,7 @@ impl State {
         }
     }
 
-    /// Removes a channel. False when it is not there.
+    /// Removes a channel, and an ephemeral topic with its last. False when it is not there.
     pub(crate) fn delete_channel(&mut self, topic: u32, name: &Name) -> bool {
         let Some(topic) = self.topics.get_mut(&topic) else { return false };
         let Some(mut channel) = topic.channels.remove(name.as_str()) else { return false };
@@ -244,6 +244,8 @@ impl State {
         if topic.channels.is_empty() {
             topic.base = topic.end;
         }
+        let is_done_with = topic.channels.is_empty() && topic.name.is_ephemeral();
+        let done_with = is_done_with.then(|| topic.name.clone());
         let header = Header::new(Kind::ChannelDeleted, topic.id, topic.base);
         record::append(&mut self.buffer, &header, &channel.id.to_le_bytes());
         if let Some(channels) = self.dirty.get_mut(&topic.id) {
@@ -251,6 +253,9 @@ impl State {
         }
         self.note_topology();
         self.forget_defined();
+        if let Some(name) = done_with {
+            self.delete_topic(name.as_str());
+        }
         true
     }
 

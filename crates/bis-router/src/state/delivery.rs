@@ -164,11 +164,6 @@ impl State {
         let is_last = channel.consumers.is_empty();
         if is_last && subscription.channel.is_ephemeral() {
             self.delete_channel(subscription.topic, &subscription.channel);
-            let topic = self.topics.get(&subscription.topic);
-            let name = topic.filter(|topic| topic.channels.is_empty()).map(|topic| topic.name.clone());
-            if let Some(name) = name.filter(Name::is_ephemeral) {
-                self.delete_topic(name.as_str());
-            }
         }
     }
 

@@ -253,20 +253,21 @@ fn nsqd(settings: &Settings) -> Server {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
     let (mut tcp, mut http) = (None, None);
     // They come in any order.
     while tcp.is_none() || http.is_none() {
-        let line = lines.next().expect("nsqd ended before it listened").unwrap();
-        let address = || line.rsplit(' ').next().and_then(|address| address.parse().ok());
+        let mut line = String::new();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "nsqd ended before it listened");
+        let address = || line.trim_end().rsplit(' ').next().and_then(|address| address.parse().ok());
         if line.contains("TCP: listening on") {
             tcp = address();
         } else if line.contains("HTTP: listening on") {
             http = address();
         }
     }
-    // A full pipe would stop nsqd.
-    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+    // A full pipe would stop nsqd, a closed one end it. The log is not always text: it quotes clients.
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
     Server { tcp: tcp.unwrap(), http: http.unwrap(), running: Running::Nsqd(child), _folder: folder }
 }
 
