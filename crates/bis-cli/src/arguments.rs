@@ -1,5 +1,7 @@
 //! The command line: every command and flag, with the text that `--help` shows. No behaviour.
 
+pub(crate) mod router;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -29,7 +31,7 @@ pub(crate) enum Command {
     /// Explain a diagnostic, such as BIS0001
     Explain(Explain),
     /// Run the event router alone; the flags are those of nsqd
-    Router(Router),
+    Router(Box<router::Router>),
     /// List, follow and publish to topics
     #[command(subcommand)]
     Topic(Topic),
@@ -133,46 +135,6 @@ pub(crate) struct Graph {
 pub(crate) struct Explain {
     /// Code of a diagnostic; without one, all codes are listed
     pub(crate) code: Option<String>,
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-/// Arguments of `bis router`. Durations are like nsqd's: `250ms`, `60s`, `15m`.
-#[derive(Debug, Args)]
-pub(crate) struct Router {
-    /// Address of the NSQ protocol
-    #[arg(long, default_value = "127.0.0.1:4150")]
-    pub(crate) tcp_address: String,
-    /// Address of the HTTP API
-    #[arg(long, default_value = "127.0.0.1:4151")]
-    pub(crate) http_address: String,
-    /// Folder of the journal
-    #[arg(long, default_value = "bis-router-data")]
-    pub(crate) data_path: PathBuf,
-    /// Largest message, in bytes
-    #[arg(long)]
-    pub(crate) max_msg_size: Option<usize>,
-    /// Largest body of a command, in bytes
-    #[arg(long)]
-    pub(crate) max_body_size: Option<usize>,
-    /// Most messages that a client may ask for at once
-    #[arg(long)]
-    pub(crate) max_rdy_count: Option<u32>,
-    /// Time after which a message that nobody finished is delivered again
-    #[arg(long)]
-    pub(crate) msg_timeout: Option<String>,
-    /// Longest time that a client may ask for with its own message timeout and TOUCH
-    #[arg(long)]
-    pub(crate) max_msg_timeout: Option<String>,
-    /// Longest delay of a deferred publish or a requeue
-    #[arg(long)]
-    pub(crate) max_req_timeout: Option<String>,
-    /// Allow addresses that other machines can reach, although the router has no authentication yet
-    #[arg(long)]
-    pub(crate) allow_remote: bool,
-    /// When a publish is answered: `always` after it is on the disk, `interval=100ms`, or `none`
-    #[arg(long, default_value = "always")]
-    pub(crate) sync: String,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }

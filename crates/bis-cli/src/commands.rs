@@ -15,6 +15,9 @@ use anyhow::Result;
 
 use crate::arguments::{Arguments, Command};
 
+/// Adds to the arguments what stands in a file that they name.
+pub(crate) use router::config::complete;
+
 /// Runs the command that was asked for.
 pub(crate) fn dispatch(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {

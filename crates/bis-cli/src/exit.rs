@@ -5,10 +5,11 @@ use std::process::ExitCode;
 /// What `bis --help` prints about exit codes; the constants below are the same list.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  0  done; for `bis run`, stopped by Ctrl-C or SIGTERM
+  0  done; for `bis run` and `bis router`, stopped by Ctrl-C or SIGTERM
   1  the application is at fault: diagnostics with errors, a build that fails, a machine that `doctor` finds wanting
   2  the command line is wrong
-  3  the surroundings are at fault: no router, no cargo, a file that cannot be written, another `bis run`
+  3  the surroundings are at fault: no router, no cargo, a file that cannot be written, a journal that failed,
+     another `bis run`; or a second signal ended `bis router` before it had stopped
   4  what was asked for does not exist: a topic, a dead letter, a code, a folder";
 
 /// The command did what was asked.

@@ -32,7 +32,10 @@ fn main() -> ExitCode {
     if let Some(code) = start::main() {
         return code;
     }
-    let arguments = Arguments::parse();
+    let arguments = match commands::complete(Arguments::parse()) {
+        Ok(arguments) => arguments,
+        Err(error) => return failure::report(&error),
+    };
     log::start(&arguments);
     match commands::dispatch(arguments) {
         Ok(code) => code,

@@ -1,25 +1,34 @@
 //! `bis router`: the router alone, in nsqd's place.
 
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+pub(crate) mod config;
+mod notify;
+
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bis_core::parse_duration;
-use bis_router::{Handle, Options, Router};
+use bis_router::{Handle, LogSwitch, Options, Router, StartError};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::arguments;
+use crate::arguments::router::{Router as Arguments, address};
 use crate::exit;
 use crate::failure::Failure;
 use crate::format::Format;
+use crate::log;
 use crate::print::{self, BOLD, CYAN};
 use crate::run::warn_of_damage;
 
+/// Where HTTPS clients are served when there is a certificate, unless it is said.
+const HTTPS_ADDRESS: &str = "127.0.0.1:4152";
+
 /// Runs a router until Ctrl-C or SIGTERM, or until it fails: whoever supervises it should start it again.
-pub(crate) fn run(arguments: &arguments::Router) -> Result<ExitCode> {
-    let options = options(arguments)?;
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let switch = LogSwitch::new(arguments.log_level);
+    log::start_router(&switch, arguments.log_format);
+    let options = options(arguments, switch)?;
+    for (flag, instead) in arguments.other.without_effect() {
+        tracing::warn!(flag, instead, "an option of nsqd has no effect here");
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(serve(options, arguments.format))?;
@@ -30,15 +39,26 @@ async fn serve(options: Options, format: Format) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let data = options.data_folder.display().to_string();
-    let handle = Router::start(options).await.context("cannot start the router")?;
+    let handle = tokio::select! {
+        started = Router::start(options) => started.map_err(refused)?,
+        () = either(&mut interrupt, &mut terminate) => return Ok(()),
+    };
     warn_of_damage(&handle);
     announce(&handle, &data, format)?;
+    notify::tell("READY=1");
     let failure = tokio::select! {
-        _ = interrupt.recv() => None,
-        _ = terminate.recv() => None,
+        () = either(&mut interrupt, &mut terminate) => None,
         failure = handle.failed() => Some(failure.to_string()),
     };
-    let stopped = handle.shutdown().await;
+    notify::tell("STOPPING=1");
+    let stopped = tokio::select! {
+        stopped = handle.shutdown() => stopped,
+        () = either(&mut interrupt, &mut terminate) => {
+            return Err(Failure::new(exit::SURROUNDINGS, "ended at once by a second signal")
+                .help("everything that was answered is there, and the next start recovers it")
+                .into());
+        }
+    };
     if let Some(reason) = failure {
         if format == Format::Json {
             print::json_line(&json!({ "event": "failed", "reason": reason }))?;
@@ -55,37 +75,94 @@ async fn serve(options: Options, format: Format) -> Result<()> {
     Ok(())
 }
 
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}
+
+fn refused(error: StartError) -> anyhow::Error {
+    match error {
+        StartError::Remote(error) => Failure::new(exit::USAGE, error.to_string())
+            .help("see `--tls-required`, `--tls-client-auth-policy`, `--auth-http-address` and `--allow-remote`")
+            .into(),
+        error => anyhow::Error::new(error).context("cannot start the router"),
+    }
+}
+
 fn announce(handle: &Handle, data: &str, format: Format) -> Result<()> {
     let (tcp, http) = (handle.tcp_address().to_string(), format!("http://{}", handle.http_address()));
+    let https = handle.https_address().map(|address| format!("https://{address}"));
     if format == Format::Json {
         return Ok(print::json_line(
-            &json!({ "event": "ready", "router": tcp, "router_http": http, "data": data }),
+            &json!({ "event": "ready", "router": tcp, "router_http": http, "router_https": https, "data": data }),
         )?);
     }
-    for (name, value) in [("nsq", tcp.as_str()), ("http", &http), ("data", data)] {
+    let https = https.as_deref().map(|https| ("https", https));
+    for (name, value) in
+        [("nsq", tcp.as_str()), ("http", &http)].into_iter().chain(https).chain([("data", data)])
+    {
         anstream::eprintln!("  {BOLD}{name:<6}{BOLD:#}{CYAN}{value}{CYAN:#}");
     }
     Ok(())
 }
 
-fn options(arguments: &arguments::Router) -> Result<Options> {
+fn options(arguments: &Arguments, switch: LogSwitch) -> Result<Options> {
+    if arguments.other.wants_statsd() {
+        return Err(Failure::new(
+            exit::USAGE,
+            "`--statsd-address` cannot be had: nothing is sent to a statsd",
+        )
+        .help("let Prometheus read `/metrics` at the HTTP address, and leave the option out")
+        .into());
+    }
     let mut options = Options::new(&arguments.data_path);
-    options.tcp_address = address("--tcp-address", &arguments.tcp_address)?;
-    options.http_address = address("--http-address", &arguments.http_address)?;
+    options.log = switch;
+    options.tcp_address = arguments.tcp_address;
+    options.http_address = arguments.http_address;
+    let default = arguments.tls_cert.as_ref().map(|_| HTTPS_ADDRESS);
+    let https = arguments.https_address.as_deref().or(default).filter(|text| !text.is_empty());
+    let parsed = https.map(address).transpose();
+    options.https_address = parsed.map_err(|error| Failure::new(exit::USAGE, error))?;
     options.allow_remote = arguments.allow_remote;
-    options.sync = arguments
-        .sync
-        .parse()
-        .map_err(|error: bis_router::SyncModeError| Failure::new(exit::USAGE, error.to_string()))?;
+    options.sync = arguments.sync;
+    set(&mut options.segment_bytes, arguments.max_bytes_per_file);
+    set(&mut options.retention, arguments.retention);
+    set(&mut options.retention_bytes, arguments.retention_bytes);
     set(&mut options.max_message_bytes, arguments.max_msg_size);
     set(&mut options.max_body_bytes, arguments.max_body_size);
+    set(&mut options.message_timeout, arguments.msg_timeout);
+    set(&mut options.max_message_timeout, arguments.max_msg_timeout);
+    set(&mut options.max_requeue_delay, arguments.max_req_timeout);
     set(&mut options.max_ready_count, arguments.max_rdy_count);
-    set(&mut options.message_timeout, duration("--msg-timeout", arguments.msg_timeout.as_deref())?);
-    set(
-        &mut options.max_message_timeout,
-        duration("--max-msg-timeout", arguments.max_msg_timeout.as_deref())?,
-    );
-    set(&mut options.max_requeue_delay, duration("--max-req-timeout", arguments.max_req_timeout.as_deref())?);
+    options.max_channel_consumers = arguments.max_channel_consumers.filter(|count| *count > 0);
+    set(&mut options.max_heartbeat_interval, arguments.max_heartbeat_interval);
+    set(&mut options.max_output_buffer_bytes, arguments.max_output_buffer_size);
+    set(&mut options.max_output_buffer_timeout, arguments.max_output_buffer_timeout);
+    set(&mut options.min_output_buffer_timeout, arguments.min_output_buffer_timeout);
+    set(&mut options.output_buffer_timeout, arguments.output_buffer_timeout);
+    options.tls.certificate.clone_from(&arguments.tls_cert);
+    options.tls.key.clone_from(&arguments.tls_key);
+    options.tls.root_ca.clone_from(&arguments.tls_root_ca_file);
+    set(&mut options.tls.client_certificates, arguments.tls_client_auth_policy);
+    set(&mut options.tls.required, arguments.tls_required);
+    set(&mut options.tls.min_version, arguments.tls_min_version);
+    set(&mut options.compression.deflate, arguments.deflate);
+    set(&mut options.compression.max_deflate_level, arguments.max_deflate_level);
+    set(&mut options.compression.snappy, arguments.snappy);
+    options.auth.addresses.clone_from(&arguments.auth_http_address);
+    set(&mut options.auth.method, arguments.auth_http_request_method);
+    for timeout in [&mut options.auth.connect_timeout, &mut options.lookup.connect_timeout] {
+        set(timeout, arguments.http_client_connect_timeout);
+    }
+    for timeout in [&mut options.auth.request_timeout, &mut options.lookup.request_timeout] {
+        set(timeout, arguments.http_client_request_timeout);
+    }
+    options.lookup.tcp_addresses.clone_from(&arguments.lookupd_tcp_address);
+    options.lookup.broadcast_address.clone_from(&arguments.broadcast_address);
+    options.lookup.broadcast_tcp_port = arguments.broadcast_tcp_port.filter(|port| *port > 0);
+    options.lookup.broadcast_http_port = arguments.broadcast_http_port.filter(|port| *port > 0);
     Ok(options)
 }
 
@@ -93,24 +170,4 @@ fn set<T>(option: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *option = value;
     }
-}
-
-/// An address as nsqd takes it: `127.0.0.1:4150`, `localhost:4150`, or `:4150` for every interface.
-fn address(flag: &str, text: &str) -> Result<SocketAddr> {
-    if let Some(Ok(port)) = text.strip_prefix(':').map(str::parse) {
-        return Ok((Ipv4Addr::UNSPECIFIED, port).into());
-    }
-    let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    found.ok_or_else(|| {
-        Failure::new(exit::USAGE, format!("`{text}` is no address for `{flag}`"))
-            .help("write it like `127.0.0.1:4150`")
-            .into()
-    })
-}
-
-fn duration(flag: &str, text: Option<&str>) -> Result<Option<Duration>> {
-    let parsed = text.map(|text| {
-        parse_duration(text).map_err(|error| Failure::new(exit::USAGE, format!("`{flag}`: {error}")))
-    });
-    Ok(parsed.transpose()?)
 }
