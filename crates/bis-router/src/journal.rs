@@ -63,4 +63,5 @@ pub(crate) mod footer;
 pub(crate) mod log;
 pub(crate) mod record;
 pub(crate) mod scan;
+pub(crate) mod scrub;
 pub(crate) mod writer;

@@ -25,6 +25,7 @@ mod committer;
 pub mod inspect;
 pub mod journal;
 mod options;
+mod scrubber;
 mod server;
 mod service;
 mod state;

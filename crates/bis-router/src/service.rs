@@ -164,6 +164,7 @@ impl Router {
         };
         let server = Arc::new(Server::new(Arc::clone(&shared), options, addresses, trust));
         let mut listeners = JoinSet::new();
+        listeners.spawn(crate::scrubber::run(Arc::clone(&shared)));
         listeners.spawn(server::listen_tcp(Arc::clone(&server), tcp));
         listeners.spawn(server::lookup::run(Arc::clone(&server)));
         if let Some(https) = https {

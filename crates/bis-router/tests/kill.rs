@@ -10,12 +10,26 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bis_nsq::Command;
+use bis_nsq::{Command, Frame, Headers};
 use support::process::start;
 use support::{Client, name};
 
-const ROUNDS: u32 = 6;
+const ROUNDS: u32 = 20;
+const ROUNDS_LONG: u32 = 200;
 const PRODUCERS: u32 = 3;
+/// How many messages a consumer finishes before it asks whether that is on the disk.
+const MARK_EVERY: usize = 50;
+
+/// What the router has promised, and what it did.
+#[derive(Default)]
+struct Book {
+    answered: HashSet<String>,
+    delivered: HashSet<String>,
+    /// Finished, and known to be on the disk: a publish after it on the same connection was answered.
+    finished: HashSet<String>,
+    /// Delivered although it was finished for good.
+    returned: Vec<String>,
+}
 
 /// Not a test by itself: the process that the test below starts and kills.
 #[test]
@@ -23,38 +37,62 @@ fn router_process() {
     support::process::run();
 }
 
-/// Publishes until the router is gone; adds what was answered to `answered`.
-fn produce(address: SocketAddr, prefix: String, answered: Arc<Mutex<HashSet<String>>>) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        let run = || {
-            let mut client = Client::connect(address);
-            for number in 0.. {
-                let bodies: Vec<String> = (0..8).map(|at| format!("{prefix}-{number}-{at}")).collect();
-                for body in &bodies {
-                    client.send(&Command::Publish { topic: name("orders"), body: body.clone().into() });
-                }
-                for body in bodies {
-                    assert_eq!(client.response(), "OK");
-                    answered.lock().unwrap().insert(body);
-                }
+/// Publishes with event ids until the router is gone; notes what was answered.
+fn produce(address: SocketAddr, round: u32, producer: u32, book: Arc<Mutex<Book>>) -> JoinHandle<()> {
+    let run = move || {
+        let mut client = Client::connect_extended(address);
+        for number in 0_u64.. {
+            let bodies: Vec<String> = (0..8).map(|at| format!("{round}-{producer}-{number}-{at}")).collect();
+            for (body, at) in bodies.iter().zip(0_u128..) {
+                let event =
+                    (u128::from(round) << 80) | (u128::from(producer) << 72) | (u128::from(number) << 8) | at;
+                let headers = Headers { event: Some(event.to_be_bytes()), ..Headers::default() };
+                client.send(&Command::HeadedPublish {
+                    topic: name("orders"),
+                    headers,
+                    body: body.clone().into(),
+                });
             }
-        };
-        // It ends with a panic when the connection breaks: that is what the test does to it.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+            for body in bodies {
+                assert_eq!(client.response(), "OK");
+                book.lock().unwrap().answered.insert(body);
+            }
+        }
+    };
+    until_it_breaks(run)
+}
+
+/// Finishes what comes until the router is gone.
+fn consume(address: SocketAddr, book: Arc<Mutex<Book>>) -> JoinHandle<()> {
+    until_it_breaks(move || {
+        let mut client = Client::subscribe(address, "orders", "ship", 20);
+        let (mut unmarked, mut marked) = (Vec::new(), Vec::new());
+        while let Some(frame) = client.try_frame() {
+            match frame {
+                Frame::Message(message) => {
+                    client.finish(&message);
+                    let body = String::from_utf8(message.body.to_vec()).unwrap();
+                    let mut book = book.lock().unwrap();
+                    if book.finished.contains(&body) {
+                        book.returned.push(body.clone());
+                    }
+                    book.delivered.insert(body.clone());
+                    unmarked.push(body);
+                }
+                Frame::Response(_) => book.lock().unwrap().finished.extend(marked.drain(..)),
+                Frame::Error(error) => panic!("{error:?}"),
+            }
+            if marked.is_empty() && unmarked.len() >= MARK_EVERY {
+                marked = std::mem::take(&mut unmarked);
+                client.send(&Command::Publish { topic: name("marks"), body: "mark".into() });
+            }
+        }
     })
 }
 
-/// Finishes until the router is gone; adds what came to `delivered`.
-fn consume(address: SocketAddr, delivered: Arc<Mutex<HashSet<String>>>) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        let run = || {
-            let mut client = Client::subscribe(address, "orders", "ship", 20);
-            loop {
-                let message = client.message();
-                delivered.lock().unwrap().insert(String::from_utf8(message.body.to_vec()).unwrap());
-                client.finish(&message);
-            }
-        };
+/// Runs something that ends with a panic when the connection breaks: that is what the test does to it.
+fn until_it_breaks(run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    std::thread::spawn(|| {
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
     })
 }
@@ -66,36 +104,46 @@ fn what_was_answered_survives_kill_9() {
             eprintln!("{info}");
         }
     }));
+    let rounds = if std::env::var_os("BIS_LONG").is_some() { ROUNDS_LONG } else { ROUNDS };
     let folder = tempfile::tempdir().unwrap();
-    let answered = Arc::new(Mutex::new(HashSet::new()));
-    let delivered = Arc::new(Mutex::new(HashSet::new()));
-    for round in 0..ROUNDS {
+    let book = Arc::new(Mutex::new(Book::default()));
+    for round in 0..rounds {
         let (mut child, address) = start(folder.path());
-        let mut threads: Vec<_> = (0..PRODUCERS)
-            .map(|producer| produce(address, format!("{round}-{producer}"), Arc::clone(&answered)))
-            .collect();
-        // Every other round piles up a backlog.
-        if round % 2 == 1 {
-            threads.push(consume(address, Arc::clone(&delivered)));
+        let mut threads: Vec<_> =
+            (0..PRODUCERS).map(|producer| produce(address, round, producer, Arc::clone(&book))).collect();
+        // Every third round piles up a backlog.
+        if round % 3 != 0 {
+            threads.push(consume(address, Arc::clone(&book)));
+            threads.push(consume(address, Arc::clone(&book)));
         }
-        std::thread::sleep(Duration::from_millis(300 + 70 * u64::from(round)));
+        std::thread::sleep(Duration::from_millis(100 + u64::from(round * 37 % 100)));
         child.kill().unwrap();
         child.wait().unwrap();
         for thread in threads {
             thread.join().unwrap();
         }
     }
-    let answered = answered.lock().unwrap().clone();
-    assert!(answered.len() > 100, "too little was published: {}", answered.len());
+    let mut book = std::mem::take(&mut *book.lock().unwrap());
+    assert!(book.answered.len() > 100, "too little was published: {}", book.answered.len());
+    assert!(book.finished.len() > 100, "too little was finished: {}", book.finished.len());
     let (mut child, address) = start(folder.path());
     let mut client = Client::subscribe(address, "orders", "ship", 1000);
-    let mut seen = delivered.lock().unwrap().clone();
-    while !answered.is_subset(&seen) {
+    let mut left = book.answered.difference(&book.delivered).count();
+    while left > 0 {
         let message = client.message();
-        seen.insert(String::from_utf8(message.body.to_vec()).unwrap());
+        let body = String::from_utf8(message.body.to_vec()).unwrap();
+        if book.finished.contains(&body) {
+            book.returned.push(body.clone());
+        }
+        left -= usize::from(book.delivered.insert(body.clone()) && book.answered.contains(&body));
         client.finish(&message);
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    println!("{} answered publishes, {ROUNDS} kills, all delivered", answered.len());
+    assert!(book.returned.is_empty(), "finished for good, and came back: {:?}", book.returned);
+    println!(
+        "{rounds} kills: {} answered publishes, all delivered; {} finished for good, none came back",
+        book.answered.len(),
+        book.finished.len()
+    );
 }

@@ -15,6 +15,7 @@ use super::fetch::{Fetched, Missing};
 use super::footer::SegmentOffsets;
 use super::record;
 use super::scan::Damage;
+use super::scrub::Scrub;
 
 /// The newest bytes that are kept as they were written; at least one batch.
 const RECENT_BYTES: usize = 16 * 1024 * 1024;
@@ -210,6 +211,12 @@ impl Log {
         let sealed = runs.filter_map(|(_, segment)| self.sealed.get(segment)?.topics.get(&topic).copied());
         let active = self.active_offsets.get(&topic).map(|offsets| (offsets.first, offsets.end()));
         sealed.chain(active).collect()
+    }
+
+    /// The next sealed segment after this one, to be verified.
+    pub(crate) fn sealed_after(&self, segment: u64) -> Option<(u64, Scrub)> {
+        let (next, sealed) = self.sealed.range(segment.saturating_add(1)..).next()?;
+        Some((*next, Scrub::new(*next, Arc::clone(&sealed.file), sealed.bytes)))
     }
 
     /// A sealed segment's file is about to be removed.

@@ -1,0 +1,67 @@
+//! Reads sealed segments in the background, slowly, so that damage is reported before somebody needs the data.
+//!
+//! At most 8 MiB a second, each segment when it was sealed or found and then once a day. It never writes, and never holds
+//! the state's lock while it reads.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::committer::Shared;
+use crate::journal::scrub::{Scrub, Step};
+
+/// The pause after each step, which reads 1 MiB.
+const STEP_PAUSE: Duration = Duration::from_millis(125);
+/// How often newly sealed segments are looked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How often all are read again.
+const ROUND: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Verifies until the router stops.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let rounds = async {
+        let (mut last, mut began) = (0, Instant::now());
+        loop {
+            if began.elapsed() >= ROUND {
+                (last, began) = (0, Instant::now());
+            }
+            let next = shared.lock().log.sealed_after(last);
+            let Some((segment, scrub)) = next else {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                continue;
+            };
+            verify(&shared, segment, scrub).await;
+            last = segment;
+            tokio::time::sleep(STEP_PAUSE).await;
+        }
+    };
+    tokio::select! {
+        () = rounds => {}
+        () = shared.stopped() => {}
+    }
+}
+
+async fn verify(shared: &Shared, segment: u64, mut scrub: Scrub) {
+    loop {
+        let step = tokio::task::spawn_blocking(move || {
+            let step = scrub.step();
+            (scrub, step)
+        });
+        let Ok((back, step)) = step.await else { return };
+        scrub = back;
+        match step {
+            Ok(Step::More) => {}
+            Ok(Step::Sound) => return,
+            Ok(Step::Damaged(damage)) => {
+                let mut state = shared.lock();
+                damage.iter().for_each(|damage| state.log.report(damage));
+                return;
+            }
+            Err(error) => {
+                let now = shared.clock.now();
+                shared.lock().log.read_failed(segment, &error, now.0);
+                return;
+            }
+        }
+        tokio::time::sleep(STEP_PAUSE).await;
+    }
+}
