@@ -9,9 +9,11 @@ pub mod channel;
 mod broker;
 mod delivery;
 mod error;
+mod event_window;
 mod topology;
 
 pub use broker::{BoxFuture, Broker, Consumer, Outgoing};
 pub use delivery::{Delivery, Settle};
 pub use error::{ConsumeError, EnsureError, PublishError, SettleError};
+pub use event_window::{EventKey, EventWindow};
 pub use topology::{SubscriptionSpec, TopicSpec, Topology};

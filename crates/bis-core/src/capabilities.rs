@@ -68,6 +68,9 @@ impl Capabilities {
     }
 }
 
+/// Among how many of the latest events Bis's own brokers recognize one, unless told otherwise.
+const DEDUPLICATION: usize = 100_000;
+
 const IN_PROCESS: Capabilities = Capabilities {
     broker: BrokerKind::InProcess,
     durable: false,
@@ -75,7 +78,7 @@ const IN_PROCESS: Capabilities = Capabilities {
     ordering: true,
     uncounted_release: true,
     peek: true,
-    deduplication: None,
+    deduplication: Some(DEDUPLICATION),
     replay: false,
     max_delay: None,
     durable_delay: false,
@@ -91,8 +94,8 @@ const ROUTER: Capabilities = Capabilities {
     ordering: true,
     uncounted_release: true,
     peek: true,
-    deduplication: None,
-    replay: false,
+    deduplication: Some(DEDUPLICATION),
+    replay: true,
     max_delay: Some(Duration::from_secs(30 * 24 * 60 * 60)),
     durable_delay: true,
     max_lease: Some(Duration::from_secs(15 * 60)),

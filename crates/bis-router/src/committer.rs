@@ -202,7 +202,7 @@ impl Committer {
             }
             Err(reason) => {
                 tracing::error!(%reason, "a commit failed; its publishes are refused");
-                self.shared.lock().refused();
+                self.shared.lock().refused(ticket);
                 self.checkpoint_due = true;
                 self.decide(ticket, Some(reason));
             }

@@ -136,6 +136,7 @@ impl Router {
             None => None,
         };
         let mut state = restored.state;
+        state.dedup.set_window(options.dedup_window);
         state.holds_new_topics = !options.lookup.tcp_addresses.is_empty();
         state.forget_ephemeral();
         let shared = Arc::new(Shared::new(state, clock));

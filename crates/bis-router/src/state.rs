@@ -3,6 +3,7 @@
 //! Nothing here waits or writes: publishes land in a buffer, which the committer takes, writes and reports back.
 //! A message is shown to channels when its commit is reported, never before.
 
+pub(crate) mod dedup;
 pub(crate) mod delivery;
 pub(crate) mod operations;
 pub(crate) mod replay;
@@ -23,6 +24,7 @@ use crate::journal::checkpoint::{ChannelPoint, Checkpoint, TopicPoint};
 use crate::journal::log::Log;
 use crate::journal::record::{self, Header, Kind};
 use crate::journal::writer::{Position, Written};
+use dedup::Dedup;
 use operations::Operations;
 use topic::{ChannelState, Topic};
 
@@ -76,6 +78,7 @@ pub(crate) struct State {
     pub(crate) topics: BTreeMap<u32, Topic>,
     pub(crate) names: HashMap<Name, u32>,
     pub(crate) log: Log,
+    pub(crate) dedup: Dedup,
     /// Why nothing is accepted any more.
     pub(crate) failure: Option<Arc<str>>,
     pub(crate) stopping: bool,
@@ -109,6 +112,7 @@ impl State {
             topics: BTreeMap::new(),
             names: HashMap::new(),
             log,
+            dedup: Dedup::new(),
             failure: None,
             stopping: false,
             drained: false,
@@ -129,7 +133,7 @@ impl State {
     }
 
     /// Takes messages for a topic, which is made if it is not there; each is stored with these facts. They are stored
-    /// once the ticket is decided.
+    /// once the ticket is decided. An event that is known (see [`Dedup`]) is not taken again: the ticket is the first one's.
     pub(crate) fn publish<'a>(
         &mut self,
         topic: &Name,
@@ -139,6 +143,10 @@ impl State {
     ) -> Result<Ticket, Arc<str>> {
         self.check_open()?;
         let id = self.make_topic(topic);
+        if let Some(ticket) = self.dedup.known(id, facts.event) {
+            return Ok(ticket);
+        }
+        self.dedup.note(id, facts.event, self.ticket);
         let topic = self.topics.get_mut(&id).expect("the topic was just made");
         for body in bodies {
             let mut header = Header::new(Kind::Message, id, topic.next_sequence);
@@ -383,11 +391,13 @@ impl State {
             }
         }
         self.redefine = false;
+        self.dedup.committed(batch.ticket);
     }
 
     /// The batch is not in the journal. Its sequences stay unused; what it defined is written again.
-    pub(crate) fn refused(&mut self) {
+    pub(crate) fn refused(&mut self, ticket: Ticket) {
         self.redefine = true;
+        self.dedup.refused(ticket);
     }
 
     /// The state for a checkpoint at a position.
@@ -414,6 +424,7 @@ impl State {
             next_topic: self.next_topic,
             next_channel: self.next_channel,
             topics: topics.collect(),
+            events: self.dedup.to_bytes(),
         }
     }
 

@@ -32,6 +32,9 @@ pub(crate) struct Checkpoint {
     pub(crate) next_topic: u32,
     pub(crate) next_channel: u32,
     pub(crate) topics: Vec<TopicPoint>,
+    /// The latest event ids, each after its topic's number.
+    #[serde(with = "bytes_in_base64")]
+    pub(crate) events: Vec<u8>,
 }
 
 /// One topic.
@@ -91,6 +94,21 @@ impl ChannelPoint {
             far: far.filter_map(|(due, text)| Some((Time(*due), STANDARD.decode(text).ok()?))).collect(),
             paused: self.paused,
         }
+    }
+}
+
+/// Bytes as text in JSON.
+mod bytes_in_base64 {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(Error::custom)
     }
 }
 

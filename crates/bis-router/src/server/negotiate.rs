@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bis_nsq::{
-    ErrorCode, Extension, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_PEEK, FEATURE_RELEASE, FEATURE_REPLAY,
-    Identify, IdentifyReply, Limits, OK, ProtocolError, Ranges,
+    ErrorCode, Extension, FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_PEEK, FEATURE_RELEASE,
+    FEATURE_REPLAY, Identify, IdentifyReply, Limits, OK, ProtocolError, Ranges,
 };
 use bytes::Bytes;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConnection};
@@ -146,10 +146,15 @@ fn reply(server: &Server, terms: &Terms) -> IdentifyReply {
 
 /// What is offered beyond NSQ, with the limits that nsqd's reply has no words for.
 fn offer(options: &Options) -> Extension {
+    let mut features = FEATURES.to_vec();
+    if options.dedup_window > 0 {
+        features.push(FEATURE_DEDUP);
+    }
     Extension {
+        dedup_window: i64::try_from(options.dedup_window).unwrap_or(i64::MAX),
         max_delay: to_millis(options.max_requeue_delay),
         max_message_bytes: i64::try_from(options.max_message_bytes).unwrap_or(i64::MAX),
-        ..Extension::offer(FEATURES)
+        ..Extension::offer(&features)
     }
 }
 

@@ -47,6 +47,8 @@ struct OwnStats {
     damaged_records: u64,
     read_errors: u64,
     sealed_bytes: u64,
+    /// Publishes that were recognized as the event that was published before.
+    duplicates: u64,
 }
 
 /// nsqd's names. Here there is no garbage collector: what belongs to it is zero.
@@ -144,6 +146,7 @@ pub(super) fn gather(server: &Server, filter: &Filter<'_>) -> Stats {
         damaged_records: state.log.damaged(),
         read_errors: state.log.read_errors(),
         sealed_bytes: state.log.sealed_bytes(),
+        duplicates: state.dedup.duplicates(),
     };
     let health = health(&state);
     drop(state);

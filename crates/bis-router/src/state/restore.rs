@@ -194,6 +194,7 @@ fn from_checkpoint(log: Log, checkpoint: &Checkpoint) -> State {
     let mut state = State::new(log);
     state.next_topic = checkpoint.next_topic.max(1);
     state.next_channel = checkpoint.next_channel.max(1);
+    state.dedup.restore(&checkpoint.events);
     for point in &checkpoint.topics {
         if let Ok(topic) = restore_topic(point) {
             state.names.insert(topic.name.clone(), topic.id);
@@ -243,6 +244,7 @@ impl State {
         let Some(topic) = self.topics.get_mut(&header.topic) else { return };
         match header.kind {
             Kind::Message => {
+                self.dedup.note(header.topic, header.event, 0);
                 topic.hold_end(header.sequence.saturating_add(1));
                 if !topic.paused {
                     topic.channels.values_mut().for_each(|channel| channel.reach(topic.end));

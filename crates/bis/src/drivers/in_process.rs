@@ -15,8 +15,8 @@ use std::{
 };
 
 use bis_broker::{
-    BoxFuture, Broker, ConsumeError, Consumer, Delivery, EnsureError, Outgoing, PublishError, Settle,
-    SettleError, SubscriptionSpec, Topology,
+    BoxFuture, Broker, ConsumeError, Consumer, Delivery, EnsureError, EventWindow, Outgoing, PublishError,
+    Settle, SettleError, SubscriptionSpec, Topology,
     channel::{Channel, ConsumerId, Facts, Limits, Source, Time},
 };
 use bis_core::{BrokerKind, Capabilities, Envelope, SubscriptionName, TopicName};
@@ -27,6 +27,7 @@ use crate::time::{Clock, Purpose};
 /// The most events that a topic keeps for its subscriptions. A publish beyond is refused.
 pub const MAX_BACKLOG: usize = 1_000_000;
 
+const CAPABILITIES: Capabilities = Capabilities::of(BrokerKind::InProcess);
 const NEVER: Time = Time(u64::MAX);
 
 /// A broker in the memory of this process.
@@ -48,10 +49,18 @@ struct Topic {
     state: Mutex<TopicState>,
 }
 
-#[derive(Default)]
 struct TopicState {
     log: Log,
     channels: Vec<Subscribed>,
+    /// The latest events: one that is published again under its id is not stored a second time.
+    known: EventWindow<()>,
+}
+
+impl Default for TopicState {
+    fn default() -> Self {
+        let known = EventWindow::new(CAPABILITIES.deduplication.unwrap_or(0));
+        Self { log: Log::default(), channels: Vec::new(), known }
+    }
 }
 
 /// One subscription.
@@ -110,7 +119,7 @@ impl InProcess {
 
     pub(crate) fn with_clock(clock: Clock) -> Self {
         let shared = Shared {
-            capabilities: Capabilities::of(BrokerKind::InProcess),
+            capabilities: CAPABILITIES,
             clock,
             topics: RwLock::default(),
             next_consumer: AtomicU64::new(0),
@@ -181,6 +190,13 @@ impl Shared {
             let text =
                 format!("the topic holds {MAX_BACKLOG} events that are not handled yet; publish later");
             return Err(PublishError::Refused(text));
+        }
+        // A replay is to be delivered although its event is known.
+        if let Some(id) = event.envelope.id.uuid_bytes().filter(|_| event.envelope.replay == 0) {
+            if state.known.get(&(0, id)).is_some() {
+                return Ok(());
+            }
+            state.known.note((0, id), ());
         }
         let due = if event.delay.is_zero() { Time::ZERO } else { now.plus(event.delay) };
         let key = event.envelope.key.as_ref().map(|key| self.hasher.hash_one(key));
@@ -317,7 +333,7 @@ impl InProcessConsumer {
     fn take(&self, max: NonZeroUsize) -> Result<Vec<Delivery>, Option<Duration>> {
         let now = self.held.shared.now();
         let mut state = self.held.topic.lock();
-        let TopicState { log, channels } = &mut *state;
+        let TopicState { log, channels, .. } = &mut *state;
         let subscribed = &mut channels[self.held.index];
         let mut deliveries = Vec::new();
         while deliveries.len() < max.get() {

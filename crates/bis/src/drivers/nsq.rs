@@ -131,7 +131,8 @@ impl Nsq {
             return Err(PublishError::DelayTooLong { delay: event.delay, limit });
         }
         let headers = Headers {
-            event: event.envelope.id.uuid_bytes(),
+            // A replay is to be delivered although its event is known.
+            event: event.envelope.id.uuid_bytes().filter(|_| event.envelope.replay == 0),
             key: event.envelope.key.as_ref().map(|key| key.clone().into()),
             delay: event.delay,
         };

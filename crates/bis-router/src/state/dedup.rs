@@ -1,0 +1,81 @@
+//! Events that are published again under their id: answered like the first time, and not stored a second time.
+//!
+//! The window holds the latest event ids of all topics. An event counts from when it is taken, so that a second publish
+//! waits for the first one's commit and shares its fate. The checkpoint has the window, and the records after it bring
+//! the rest, so that a start reads nothing more for it.
+
+use bis_broker::{EventKey, EventWindow};
+
+use super::Ticket;
+
+/// An event that came without an id.
+const NO_ID: [u8; 16] = [0; 16];
+const KEY_BYTES: usize = 20;
+
+/// Which events are known.
+#[derive(Debug)]
+pub(crate) struct Dedup {
+    /// Each with the commit that it waits for.
+    window: EventWindow<Ticket>,
+    /// Commits up to this one hold.
+    committed: Ticket,
+    duplicates: u64,
+}
+
+impl Dedup {
+    /// Knows nothing, and has no bound until [`Dedup::set_window`] sets one: recovery fills it first.
+    pub(crate) fn new() -> Self {
+        Self { window: EventWindow::new(usize::MAX), committed: 0, duplicates: 0 }
+    }
+
+    /// How many events are known; 0 turns it off.
+    pub(crate) fn set_window(&mut self, events: usize) {
+        self.window.set_limit(events);
+    }
+
+    /// The commit of an event that is known. It is counted as a duplicate.
+    pub(crate) fn known(&mut self, topic: u32, event: [u8; 16]) -> Option<Ticket> {
+        let ticket = self.window.get(&(topic, event)).copied()?;
+        self.duplicates += 1;
+        Some(ticket)
+    }
+
+    /// Notes an event, when it has an id, that waits for a commit; for recovery, 0.
+    pub(crate) fn note(&mut self, topic: u32, event: [u8; 16], ticket: Ticket) {
+        if event != NO_ID {
+            self.window.note((topic, event), ticket);
+        }
+    }
+
+    /// The commit holds.
+    pub(crate) fn committed(&mut self, ticket: Ticket) {
+        self.committed = ticket;
+    }
+
+    /// The commit failed: its events may come again.
+    pub(crate) fn refused(&mut self, ticket: Ticket) {
+        self.window.retain(|_, at| *at != ticket);
+    }
+
+    /// How many publishes were recognized since the start.
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    /// The events that the journal has, for the checkpoint.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let stored = self.window.iter().filter(|(_, ticket)| **ticket <= self.committed);
+        stored.flat_map(|((topic, event), _)| topic.to_le_bytes().into_iter().chain(*event)).collect()
+    }
+
+    /// Takes over what a checkpoint has.
+    pub(crate) fn restore(&mut self, bytes: &[u8]) {
+        for key in bytes.chunks_exact(KEY_BYTES) {
+            let (topic, event) = key.split_at(4);
+            if let (Ok(topic), Ok(event)) = (topic.try_into(), event.try_into()) {
+                let key: EventKey = (u32::from_le_bytes(topic), event);
+                self.window.note(key, 0);
+            }
+        }
+    }
+}
