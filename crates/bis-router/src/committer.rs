@@ -231,6 +231,7 @@ impl Committer {
         let definitions = {
             let mut state = self.shared.lock();
             state.log.rolled(bytes, position.segment, self.writer.file(), now.0);
+            state.bound_backlog();
             state.definitions()
         };
         if let Some(mut definitions) = definitions {

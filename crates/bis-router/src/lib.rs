@@ -33,8 +33,9 @@ mod state;
 pub use clock::{Clock, SystemClock};
 pub use journal::scan::Damage;
 pub use options::{
-    Auth, AuthMethod, AuthMethodError, ClientCertificates, Compression, LogLevel, LogLevelError, LogSwitch,
-    Lookup, Options, RemoteError, SyncMode, SyncModeError, Tls, TlsRequired, TlsVersion, TlsWordError,
+    Auth, AuthMethod, AuthMethodError, Backlog, BacklogPolicy, BacklogPolicyError, ClientCertificates,
+    Compression, LogLevel, LogLevelError, LogSwitch, Lookup, Options, RemoteError, SyncMode, SyncModeError,
+    Tls, TlsRequired, TlsVersion, TlsWordError,
 };
 pub use server::tls::TlsError;
 pub use service::{Failure, Handle, Router, ShutdownError, StartError};

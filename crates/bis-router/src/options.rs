@@ -8,12 +8,14 @@ use std::time::Duration;
 use bis_nsq::Limits;
 
 mod auth;
+mod backlog;
 mod log_level;
 mod lookup;
 mod reach;
 mod tls;
 
 pub use auth::{Auth, AuthMethod, AuthMethodError};
+pub use backlog::{Backlog, BacklogPolicy, BacklogPolicyError};
 pub use log_level::{LogLevel, LogLevelError, LogSwitch};
 pub use lookup::Lookup;
 pub use reach::RemoteError;
@@ -71,6 +73,8 @@ pub struct Options {
     pub lookup: Lookup,
     /// How much is logged. Whoever writes the log holds a clone; it stands at [`LogLevel::Info`] unless set.
     pub log: LogSwitch,
+    /// What is done when what channels have not handled grows too large; see [`Backlog`].
+    pub backlog: Backlog,
     /// Among how many of the latest events one that is published again under its id is recognized: it is answered and not
     /// stored a second time. 100,000 unless set, about 80 bytes each; 0 turns it off.
     pub dedup_window: usize,
@@ -109,6 +113,7 @@ impl Options {
             auth: Auth::default(),
             lookup: Lookup::default(),
             log: LogSwitch::default(),
+            backlog: Backlog::default(),
             dedup_window: 100_000,
             segment_bytes: 64 * 1024 * 1024,
             retention: Duration::from_secs(7 * 24 * 60 * 60),

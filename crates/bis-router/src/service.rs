@@ -137,6 +137,8 @@ impl Router {
         };
         let mut state = restored.state;
         state.dedup.set_window(options.dedup_window);
+        state.backlog.limit = options.backlog;
+        state.bound_backlog();
         state.holds_new_topics = !options.lookup.tcp_addresses.is_empty();
         state.forget_ephemeral();
         let shared = Arc::new(Shared::new(state, clock));

@@ -3,6 +3,7 @@
 //! Nothing here waits or writes: publishes land in a buffer, which the committer takes, writes and reports back.
 //! A message is shown to channels when its commit is reported, never before.
 
+pub(crate) mod backlog;
 pub(crate) mod dedup;
 pub(crate) mod delivery;
 pub(crate) mod operations;
@@ -21,9 +22,10 @@ use tokio::sync::watch;
 
 use crate::journal::batch::BATCH_HEADER;
 use crate::journal::checkpoint::{ChannelPoint, Checkpoint, TopicPoint};
-use crate::journal::log::Log;
+use crate::journal::log::{Log, Sealed};
 use crate::journal::record::{self, Header, Kind};
 use crate::journal::writer::{Position, Written};
+use backlog::BacklogBound;
 use dedup::Dedup;
 use operations::Operations;
 use topic::{ChannelState, Topic};
@@ -79,6 +81,7 @@ pub(crate) struct State {
     pub(crate) names: HashMap<Name, u32>,
     pub(crate) log: Log,
     pub(crate) dedup: Dedup,
+    pub(crate) backlog: BacklogBound,
     /// Why nothing is accepted any more.
     pub(crate) failure: Option<Arc<str>>,
     pub(crate) stopping: bool,
@@ -113,6 +116,7 @@ impl State {
             names: HashMap::new(),
             log,
             dedup: Dedup::new(),
+            backlog: BacklogBound::default(),
             failure: None,
             stopping: false,
             drained: false,
@@ -142,6 +146,7 @@ impl State {
         now: Time,
     ) -> Result<Ticket, Arc<str>> {
         self.check_open()?;
+        self.check_backlog()?;
         let id = self.make_topic(topic);
         if let Some(ticket) = self.dedup.known(id, facts.event) {
             return Ok(ticket);
@@ -428,15 +433,16 @@ impl State {
         }
     }
 
+    /// Whether every channel has handled all of a segment.
+    fn is_handled(&self, segment: &Sealed) -> bool {
+        let mut topics = segment.topics.iter();
+        topics.all(|(id, (_, end))| self.topics.get(id).is_none_or(|topic| *end <= topic.handled_below()))
+    }
+
     /// Sealed segments that may go, oldest first: every channel has handled all of them, and they are too old or
     /// together too large.
     pub(crate) fn expired_segments(&self, now: Time, age_ns: u64, bytes: u64) -> Vec<u64> {
-        let is_handled = |topics: &HashMap<u32, (u64, u64)>| {
-            topics
-                .iter()
-                .all(|(id, (_, end))| self.topics.get(id).is_none_or(|topic| *end <= topic.handled_below()))
-        };
-        let handled: Vec<_> = self.log.sealed().filter(|(_, sealed)| is_handled(&sealed.topics)).collect();
+        let handled: Vec<_> = self.log.sealed().filter(|(_, sealed)| self.is_handled(sealed)).collect();
         let mut total: u64 = handled.iter().map(|(_, sealed)| sealed.bytes).sum();
         let mut expired = Vec::new();
         for (segment, sealed) in handled {

@@ -62,7 +62,11 @@ async fn the_window_is_bounded_and_can_be_turned_off() {
         for _ in 0..2 {
             consumer.message();
         }
-        assert_eq!(!consumer.is_quiet_so_far(Duration::from_millis(100)), comes_again, "a window of {window}");
+        assert_eq!(
+            !consumer.is_quiet_so_far(Duration::from_millis(100)),
+            comes_again,
+            "a window of {window}"
+        );
         router.shutdown().await.unwrap();
     }
 }

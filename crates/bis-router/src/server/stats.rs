@@ -47,6 +47,10 @@ struct OwnStats {
     damaged_records: u64,
     read_errors: u64,
     sealed_bytes: u64,
+    /// Bytes in sealed segments with something unhandled.
+    backlog_bytes: u64,
+    /// Unhandled messages that were dropped.
+    dropped: u64,
     /// Publishes that were recognized as the event that was published before.
     duplicates: u64,
 }
@@ -146,6 +150,8 @@ pub(super) fn gather(server: &Server, filter: &Filter<'_>) -> Stats {
         damaged_records: state.log.damaged(),
         read_errors: state.log.read_errors(),
         sealed_bytes: state.log.sealed_bytes(),
+        backlog_bytes: state.backlog_bytes(),
+        dropped: state.dropped(),
         duplicates: state.dedup.duplicates(),
     };
     let health = health(&state);

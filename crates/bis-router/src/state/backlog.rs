@@ -1,0 +1,104 @@
+//! The bound on what channels have not handled: when it is reached, publishes are refused or the oldest messages dropped.
+//!
+//! It counts sealed segments, so it is looked at when one is sealed, and before a publish is refused.
+
+use std::sync::Arc;
+
+use bis_nsq::Name;
+
+use super::State;
+use crate::options::{Backlog, BacklogPolicy};
+
+/// The bound, and whether it is reached.
+#[derive(Debug, Default)]
+pub(crate) struct BacklogBound {
+    pub(crate) limit: Backlog,
+    is_full: bool,
+}
+
+impl State {
+    /// Bytes in sealed segments with something that a channel has not handled.
+    pub(crate) fn backlog_bytes(&self) -> u64 {
+        self.unhandled_segments().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Unfinished messages that were dropped since the start, over all channels.
+    pub(crate) fn dropped(&self) -> u64 {
+        let channels = self.topics.values().flat_map(|topic| topic.channels.values());
+        channels.map(|channel| channel.dropped).sum()
+    }
+
+    /// A segment was sealed: keeps the bound by dropping, or notes that it is reached.
+    pub(crate) fn bound_backlog(&mut self) {
+        let Some(limit) = self.backlog.limit.bytes else { return };
+        if self.backlog.limit.policy == BacklogPolicy::DropOldest {
+            while self.backlog_bytes() > limit {
+                let Some((oldest, _)) = self.unhandled_segments().next() else { break };
+                self.drop_segment(oldest);
+            }
+        }
+        let is_full = self.backlog_bytes() > limit;
+        if is_full && !self.backlog.is_full {
+            tracing::warn!(
+                limit,
+                "the backlog is full; publishes are refused until consumers have caught up"
+            );
+        }
+        self.backlog.is_full = is_full;
+    }
+
+    /// Refuses when the backlog is full, with what to do.
+    pub(crate) fn check_backlog(&mut self) -> Result<(), Arc<str>> {
+        if self.backlog.is_full {
+            self.bound_backlog();
+        }
+        match self.backlog.limit.bytes.filter(|_| self.backlog.is_full) {
+            None => Ok(()),
+            Some(limit) => {
+                Err(format!("backlog over {limit} bytes; let consumers catch up, or raise the bound").into())
+            }
+        }
+    }
+
+    /// The oldest first.
+    fn unhandled_segments(&self) -> impl Iterator<Item = (u64, u64)> {
+        let unhandled = self.log.sealed().filter(|(_, sealed)| !self.is_handled(sealed));
+        unhandled.map(|(segment, sealed)| (segment, sealed.bytes))
+    }
+
+    /// Forgets a segment's messages, and those of the same topics before it, in every channel.
+    fn drop_segment(&mut self, segment: u64) {
+        let Some((_, sealed)) = self.log.sealed().find(|(at, _)| *at == segment) else { return };
+        let ends: Vec<(u32, u64)> = sealed.topics.iter().map(|(topic, (_, end))| (*topic, *end)).collect();
+        for (id, end) in ends {
+            let Some(topic) = self.topics.get_mut(&id) else { continue };
+            if topic.channels.is_empty() {
+                topic.base = topic.base.max(end);
+                self.note_topic(id);
+                continue;
+            }
+            let mut dirty: Vec<Name> = Vec::new();
+            for (name, channel) in &mut topic.channels {
+                let before = channel.machine.unfinished();
+                channel.machine.forget_below(end);
+                let dropped = before - channel.machine.unfinished();
+                if dropped > 0 {
+                    channel.dropped += dropped;
+                    channel.operations.forgot(end);
+                    channel.wake(1);
+                    let topic = topic.name.as_str();
+                    tracing::warn!(
+                        topic,
+                        channel = name.as_str(),
+                        dropped,
+                        "the backlog is full; its oldest messages are dropped"
+                    );
+                    dirty.push(name.clone());
+                }
+            }
+            for name in dirty {
+                self.mark_dirty(id, &name);
+            }
+        }
+    }
+}
