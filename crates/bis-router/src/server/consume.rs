@@ -69,13 +69,15 @@ impl Lookout {
 }
 
 impl Connection {
-    /// There may be messages; if this client cannot take them now, another one may.
+    /// There may be messages; if this client cannot take them now, another one may. Or its channel is
+    /// gone: then it must go too.
     pub(super) fn woken(&mut self) {
         self.lookout.look = true;
         if (self.unsent.len() >= MAX_UNSENT || self.stage == Stage::Closing)
             && let Some(subscription) = &self.subscription
         {
-            self.server.shared.lock().pass_on(subscription);
+            let is_there = self.server.shared.lock().pass_on(subscription);
+            self.ending |= !is_there;
         }
     }
 

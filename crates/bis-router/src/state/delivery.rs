@@ -258,11 +258,12 @@ impl State {
         channel.wake(1);
     }
 
-    /// The consumer cannot take messages for now, or for good: what it was woken for is another's.
-    pub(crate) fn pass_on(&mut self, subscription: &Subscription) {
-        if let Some(channel) = self.subscribed(subscription) {
-            channel.wake(1);
-        }
+    /// The consumer cannot take messages for now, or for good: what it was woken for is another's. False
+    /// when its channel is gone.
+    pub(crate) fn pass_on(&mut self, subscription: &Subscription) -> bool {
+        let Some(channel) = self.subscribed(subscription) else { return false };
+        channel.wake(1);
+        true
     }
 
     /// `FIN`.

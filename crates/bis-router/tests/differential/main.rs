@@ -24,7 +24,7 @@ use step::Step;
 use support::peer::has_nsqd;
 
 /// How many seeds an ordinary run plays.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 150;
 /// How long a long run plays.
 const LONG: Duration = Duration::from_secs(300);
 /// A mismatch counts when one of so many repetitions shows it again: both servers have races of their own.

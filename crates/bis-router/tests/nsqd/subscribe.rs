@@ -16,6 +16,7 @@ against_both! {
     ready_is_bounded,
     ready_means_one_by_itself,
     nothing_comes_before_ready,
+    a_deleted_channel_ends_its_consumers_closing_or_not,
     after_close_nothing_comes_and_finishing_goes_on,
     a_channel_shares_its_messages_among_consumers,
     the_first_channel_takes_what_waited,
@@ -159,6 +160,16 @@ fn after_close_nothing_comes_and_finishing_goes_on(peer: Peer) {
     let mut bodies = [next.message().body, next.message().body];
     bodies.sort();
     assert_eq!(bodies, ["2", "3"]);
+}
+
+fn a_deleted_channel_ends_its_consumers_closing_or_not(peer: Peer) {
+    let server = peer.start();
+    let mut open = server.subscribe("orders", "ship", 1);
+    let mut closing = server.subscribe("orders", "ship", 1);
+    closing.send_raw(b"CLS\n");
+    assert_eq!(closing.response(), "CLOSE_WAIT");
+    server.order("/channel/delete?topic=orders&channel=ship");
+    assert!(open.is_closed() && closing.is_closed());
 }
 
 fn a_channel_shares_its_messages_among_consumers(peer: Peer) {
