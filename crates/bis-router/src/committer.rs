@@ -14,6 +14,7 @@ use crate::journal::disk::Disk;
 use crate::journal::fetch::{Fetched, Missing};
 use crate::journal::footer::SegmentOffsets;
 use crate::journal::writer::{Writer, segment_name};
+use crate::journal_metrics::JournalMetrics;
 use crate::options::SyncMode;
 use crate::state::{Batch, Progress, State};
 
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     work: Condvar,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: JournalMetrics,
     stopping: watch::Sender<bool>,
     failure: watch::Sender<Option<Arc<str>>>,
 }
@@ -39,7 +41,15 @@ impl Shared {
         let (progress, _) = watch::channel(Progress::default());
         let (stopping, _) = watch::channel(false);
         let (failure, _) = watch::channel(None);
-        Self { state: Mutex::new(state), work: Condvar::new(), progress, clock, stopping, failure }
+        Self {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            progress,
+            clock,
+            metrics: JournalMetrics::default(),
+            stopping,
+            failure,
+        }
     }
 
     /// The state. Never held across an await.
@@ -194,6 +204,7 @@ impl Committer {
         };
         match result {
             Ok(written) => {
+                self.shared.metrics.committed(batch.buffer.len());
                 self.shared.lock().committed(batch, written);
                 self.decide(ticket, None);
                 if self.checkpoint_due {
@@ -202,6 +213,7 @@ impl Committer {
             }
             Err(reason) => {
                 tracing::error!(%reason, "a commit failed; its publishes are refused");
+                self.shared.metrics.failed();
                 self.shared.lock().refused(ticket);
                 self.checkpoint_due = true;
                 self.decide(ticket, Some(reason));
@@ -247,7 +259,9 @@ impl Committer {
 
     fn sync(&mut self) -> Result<(), Arc<str>> {
         self.last_sync = Instant::now();
-        self.writer.sync().map_err(|error| {
+        let synced = self.writer.sync();
+        self.shared.metrics.synced(self.last_sync.elapsed());
+        synced.map_err(|error| {
             let reason: Arc<str> =
                 format!("the journal could not be synced ({error}); restart the router to recover").into();
             tracing::error!(%reason, "nothing is accepted any more");

@@ -24,6 +24,7 @@ mod clock;
 mod committer;
 pub mod inspect;
 pub mod journal;
+mod journal_metrics;
 mod options;
 mod scrubber;
 mod server;

@@ -11,6 +11,7 @@ mod http;
 mod http_client;
 mod https;
 pub(crate) mod lookup;
+mod metrics;
 mod negotiate;
 mod permission;
 mod process;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bis_core::parse_duration;
-use bis_router::{AuthMethod, ClientCertificates, LogLevel, SyncMode, TlsRequired, TlsVersion};
+use bis_router::{
+    AuthMethod, BacklogPolicy, ClientCertificates, LogLevel, SyncMode, TlsRequired, TlsVersion,
+};
 use clap::{Args, ValueEnum};
 
 use crate::format::Format;
@@ -43,6 +45,15 @@ pub(crate) struct Router {
     /// How many bytes of messages are kept that every channel has handled
     #[arg(long)]
     pub(crate) retention_bytes: Option<u64>,
+    /// Most bytes of the journal that may wait to be handled; the disk is the bound unless given
+    #[arg(long)]
+    pub(crate) backlog_bytes: Option<u64>,
+    /// What happens then: `refuse` publishes, or `drop-oldest` messages
+    #[arg(long, value_name = "POLICY", value_parser = parsed::<BacklogPolicy>)]
+    pub(crate) backlog_policy: Option<BacklogPolicy>,
+    /// How many events are remembered, so that one published again under its id is stored once; 0 for none
+    #[arg(long)]
+    pub(crate) dedup_window: Option<usize>,
 
     /// Largest message, in bytes
     #[arg(long)]

@@ -130,6 +130,9 @@ fn options(arguments: &Arguments, switch: LogSwitch) -> Result<Options> {
     set(&mut options.segment_bytes, arguments.max_bytes_per_file);
     set(&mut options.retention, arguments.retention);
     set(&mut options.retention_bytes, arguments.retention_bytes);
+    options.backlog.bytes = arguments.backlog_bytes;
+    set(&mut options.backlog.policy, arguments.backlog_policy);
+    set(&mut options.dedup_window, arguments.dedup_window);
     set(&mut options.max_message_bytes, arguments.max_msg_size);
     set(&mut options.max_body_bytes, arguments.max_body_size);
     set(&mut options.message_timeout, arguments.msg_timeout);

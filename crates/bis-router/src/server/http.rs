@@ -65,6 +65,7 @@ pub(super) fn routes(server: Arc<Server>) -> Router {
         .route("/ping", get(reports::ping))
         .route("/info", get(reports::info))
         .route("/stats", get(reports::stats))
+        .route("/metrics", get(reports::metrics))
         .route("/pub", post(publish::one))
         .route("/mpub", post(publish::many))
         .route("/topic/create", topic(Action::Create))

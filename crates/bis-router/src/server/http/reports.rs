@@ -1,15 +1,15 @@
-//! What the router says of itself: `/ping`, `/info`, `/stats`. It changes nothing.
+//! What the router says of itself: `/ping`, `/info`, `/stats`, `/metrics`. It changes nothing.
 
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::{Arguments, json_reply, versioned};
 use crate::server::stats::{self, Filter};
-use crate::server::{Server, VERSION};
+use crate::server::{Server, VERSION, metrics};
 
 /// `/ping`: `OK`, or status 500 and the reason.
 pub(super) async fn ping(Extract(server): Extract<Arc<Server>>) -> Response {
@@ -46,4 +46,9 @@ pub(super) async fn stats(Extract(server): Extract<Arc<Server>>, arguments: Argu
     };
     let stats = stats::gather(&server, &filter);
     if arguments.get("format") == Some("json") { json_reply(&stats) } else { versioned(stats.to_string()) }
+}
+
+/// `/metrics`: for Prometheus.
+pub(super) async fn metrics(Extract(server): Extract<Arc<Server>>) -> Response {
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&server)).into_response()
 }

@@ -1,0 +1,201 @@
+//! `/metrics`: what Prometheus reads. It only reads, and holds the state's lock for a copy of the numbers.
+//!
+//! The text format is written by hand: topics come and go, so every scrape starts from the state, and a registry of metrics
+//! would be a second copy of it to keep in step.
+
+use std::fmt::{Display, Write};
+
+use super::lookup::Standing;
+use super::{Server, VERSION, process};
+use crate::journal_metrics::SYNC_BUCKETS;
+use crate::state::State;
+
+/// The text's type, as Prometheus wants it.
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const GAUGE: &str = "gauge";
+const COUNTER: &str = "counter";
+
+/// One number with its labels.
+type Sample = (Vec<(&'static str, String)>, f64);
+
+/// All metrics as text.
+pub(super) fn text(server: &Server) -> String {
+    let mut page = Page::default();
+    router(server, &mut page);
+    {
+        let state = server.shared.lock();
+        topics(&state, &mut page);
+        channels(&state, &mut page);
+        log(&state, &mut page);
+    }
+    journal(server, &mut page);
+    of_process(&mut page);
+    page.0
+}
+
+fn router(server: &Server, page: &mut Page) {
+    let version = vec![("version", VERSION.to_owned())];
+    page.family("bis_router_info", GAUGE, "The router's version.", [(version, 1.0)]);
+    let is_well = server.shared.lock().failure.is_none();
+    page.one(
+        "bis_router_healthy",
+        GAUGE,
+        "1, or 0 once the journal has failed.",
+        f64::from(u8::from(is_well)),
+    );
+    page.one(
+        "bis_router_connections",
+        GAUGE,
+        "NSQ clients that are connected.",
+        server.clients.count() as f64,
+    );
+    let accepted = server.clients.accepted() as f64;
+    page.one("bis_router_connections_accepted_total", COUNTER, "NSQ clients that have connected.", accepted);
+    let standings = server.lookup_standings.borrow();
+    let registered = standings.iter().map(|(address, standing)| {
+        let is_registered = matches!(standing, Standing::Registered { .. });
+        (vec![("address", address.clone())], f64::from(u8::from(is_registered)))
+    });
+    let help = "1 where the router is registered with the nsqlookupd, else 0.";
+    page.family("bis_router_lookupd_registered", GAUGE, help, registered);
+}
+
+fn topics(state: &State, page: &mut Page) {
+    let mut family = |name: &str, kind, help, value: &dyn Fn(&crate::state::topic::Topic) -> f64| {
+        let samples = state
+            .topics
+            .values()
+            .map(|topic| (vec![("topic", topic.name.as_str().to_owned())], value(topic)));
+        page.family(&format!("bis_router_topic_{name}"), kind, help, samples);
+    };
+    family("depth", GAUGE, "Messages that no channel has been shown.", &|topic| topic.depth() as f64);
+    family("paused", GAUGE, "1 while the topic is paused.", &|topic| f64::from(u8::from(topic.paused)));
+    family("messages_total", COUNTER, "Messages published since the start.", &|topic| {
+        topic.message_count as f64
+    });
+    family("message_bytes_total", COUNTER, "Bytes of bodies published since the start.", &|topic| {
+        topic.message_bytes as f64
+    });
+}
+
+fn channels(state: &State, page: &mut Page) {
+    let mut family = |name: &str, kind, help, value: &dyn Fn(&crate::state::topic::ChannelState) -> f64| {
+        let samples = state.topics.values().flat_map(|topic| {
+            topic.channels.iter().map(|(channel, of)| {
+                let labels =
+                    vec![("topic", topic.name.as_str().to_owned()), ("channel", channel.as_str().to_owned())];
+                (labels, value(of))
+            })
+        });
+        page.family(&format!("bis_router_channel_{name}"), kind, help, samples);
+    };
+    family("depth", GAUGE, "Messages that wait to be delivered.", &|one| one.machine.depth() as f64);
+    family("in_flight", GAUGE, "Messages that consumers have.", &|one| one.machine.in_flight() as f64);
+    family("deferred", GAUGE, "Messages that are not yet due.", &|one| one.machine.deferred() as f64);
+    family("clients", GAUGE, "Consumers that are connected.", &|one| one.consumers.len() as f64);
+    family("paused", GAUGE, "1 while the channel is paused.", &|one| {
+        f64::from(u8::from(one.machine.is_paused()))
+    });
+    family("messages_total", COUNTER, "Messages shown to the channel since the start.", &|one| {
+        one.message_count as f64
+    });
+    family("dropped_total", COUNTER, "Messages dropped because the backlog was full.", &|one| {
+        one.dropped as f64
+    });
+    family("delivered_total", COUNTER, "Deliveries since the start.", &|one| {
+        one.machine.counters().handed_out as f64
+    });
+    family("finished_total", COUNTER, "Messages finished since the start.", &|one| {
+        one.machine.counters().finished as f64
+    });
+    family("requeued_total", COUNTER, "Deliveries given back since the start.", &|one| {
+        one.machine.counters().requeued as f64
+    });
+    family(
+        "timed_out_total",
+        COUNTER,
+        "Deliveries that were not answered in time since the start.",
+        &|one| one.machine.counters().expired as f64,
+    );
+}
+
+fn log(state: &State, page: &mut Page) {
+    let log = &state.log;
+    let segments = log.sealed().count() as f64 + 1.0;
+    page.one("bis_router_journal_segments", GAUGE, "Files of the journal.", segments);
+    let help = "Bytes of the journal's sealed segments.";
+    page.one("bis_router_journal_sealed_bytes", GAUGE, help, log.sealed_bytes() as f64);
+    let help = "Bytes of sealed segments with something unhandled, which `--backlog-bytes` bounds.";
+    page.one("bis_router_journal_backlog_bytes", GAUGE, help, state.backlog_bytes() as f64);
+    let help = "Damaged places of the journal that were set aside since the start.";
+    page.one("bis_router_journal_damaged_records_total", COUNTER, help, log.damaged() as f64);
+    let help = "Reads of the journal that failed and are tried again.";
+    page.one("bis_router_journal_read_errors_total", COUNTER, help, log.read_errors() as f64);
+}
+
+fn journal(server: &Server, page: &mut Page) {
+    let counts = server.shared.metrics.read();
+    let mut counter = |name, help, value: u64| page.one(name, COUNTER, help, value as f64);
+    counter("bis_router_journal_commits_total", "Batches written since the start.", counts.commits);
+    let help = "Batches that could not be written; their publishes were refused.";
+    counter("bis_router_journal_commit_failures_total", help, counts.failures);
+    counter("bis_router_journal_written_bytes_total", "Bytes written since the start.", counts.bytes);
+    let name = "bis_router_journal_sync_seconds";
+    page.head(name, "histogram", "How long syncs of the journal took.");
+    for (bound, within) in SYNC_BUCKETS.iter().zip(counts.within) {
+        let bound = (*bound as f64 / 1e6).to_string();
+        page.sample(&format!("{name}_bucket"), &[("le", bound)], within as f64);
+    }
+    page.sample(&format!("{name}_bucket"), &[("le", "+Inf".to_owned())], counts.syncs as f64);
+    page.sample(&format!("{name}_sum"), &[], counts.sync_seconds);
+    page.sample(&format!("{name}_count"), &[], counts.syncs as f64);
+}
+
+fn of_process(page: &mut Page) {
+    let process = process::read();
+    let bytes = process.resident_bytes as f64;
+    page.one("process_resident_memory_bytes", GAUGE, "Resident memory size in bytes.", bytes);
+    let bytes = process.virtual_bytes as f64;
+    page.one("process_virtual_memory_bytes", GAUGE, "Virtual memory size in bytes.", bytes);
+    let help = "Total user and system CPU time spent in seconds.";
+    page.one("process_cpu_seconds_total", COUNTER, help, process.cpu_seconds);
+    page.one("process_open_fds", GAUGE, "Number of open file descriptors.", process.open_descriptors as f64);
+    page.one("process_threads", GAUGE, "Number of OS threads in the process.", process.threads as f64);
+}
+
+/// The text as it grows.
+#[derive(Debug, Default)]
+struct Page(String);
+
+impl Page {
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: f64) {
+        self.family(name, kind, help, [(Vec::new(), value)]);
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str, samples: impl IntoIterator<Item = Sample>) {
+        self.head(name, kind, help);
+        for (labels, value) in samples {
+            self.sample(name, &labels, value);
+        }
+    }
+
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, String)], value: f64) {
+        self.line(name);
+        for (at, (label, text)) in labels.iter().enumerate() {
+            let text = text.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n");
+            self.line(format_args!("{}{label}=\"{text}\"", if at == 0 { '{' } else { ',' }));
+        }
+        let end = if labels.is_empty() { "" } else { "}" };
+        self.line(format_args!("{end} {value}\n"));
+    }
+
+    fn line(&mut self, part: impl Display) {
+        // Writing to a text does not fail.
+        let _ = write!(self.0, "{part}");
+    }
+}
