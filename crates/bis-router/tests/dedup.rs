@@ -1,7 +1,5 @@
 //! An event that is published again under its id is answered and not stored a second time, also after a restart.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 mod support;
 
 use std::time::Duration;
