@@ -51,6 +51,15 @@
 //! varint of the distance to the one before, 0 for a sequence that is missing. A trailer of 32 bytes ends the file:
 //! `BISSEAL1`, segment id (u64), offset of the footer batch (u64), 4 zero bytes, crc32c of bytes 8..28.
 //!
+//! # Memory
+//! What is held does not grow with the backlog but by a few numbers a segment and topic:
+//! - the newest bytes as they were written: 16 MiB, or one batch;
+//! - bytes that were read: 16 MiB, or one chunk; a read is 256 KiB, or one record, for each connection that waits for it;
+//! - the active segment's index and those of 8 sealed ones: 4 bytes a message, about 1 MB each for messages of 200 bytes;
+//! - damage that was reported: 65,536 places.
+//!
+//! A start reads one segment at a time, the last one whole; so does the scrubber when it has met damage.
+//!
 //! # Recovery
 //! The checkpoint's state, then every record after its position. Where a batch does not hold, [`scan`] tells a torn
 //! tail from damage.
