@@ -285,8 +285,13 @@ fn quoted(bytes: &[u8]) -> String {
             match character {
                 '"' => quoted.push_str("\\\""),
                 '\\' => quoted.push_str("\\\\"),
+                '\x07' => quoted.push_str("\\a"),
+                '\x08' => quoted.push_str("\\b"),
                 '\t' => quoted.push_str("\\t"),
+                '\x0b' => quoted.push_str("\\v"),
+                '\x0c' => quoted.push_str("\\f"),
                 '\r' => quoted.push_str("\\r"),
+                control @ '\u{80}'..='\u{9f}' => quoted.push_str(&format!("\\u{:04x}", control as u32)),
                 control if control.is_control() => quoted.push_str(&format!("\\x{:02x}", control as u32)),
                 plain => quoted.push(plain),
             }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::compare::differences;
-use crate::side::{Side, Target};
+use crate::side::{Connection, Side, Target};
 use crate::step::{CHANNELS, CONNECTIONS, Command, Step, Which};
 use crate::support::peer::Peer;
 
@@ -123,6 +123,14 @@ impl Game {
             }
             Which::Settled => {
                 let settled = self.nsqd.connections[connection].as_ref().and_then(|it| it.settled.clone());
+                // One that came back may be with a consumer again on one server, and wait on the other.
+                let holders = |side: &Side, body: &str| {
+                    let holds = |it: &Option<_>| {
+                        it.as_ref().is_some_and(|it: &Connection| it.held.contains_key(body))
+                    };
+                    side.connections.each_ref().map(holds)
+                };
+                let settled = settled.filter(|body| holders(&self.nsqd, body) == holders(&self.router, body));
                 settled.map_or(Target::Unknown, Target::Body)
             }
             Which::Unknown => Target::Unknown,

@@ -123,6 +123,8 @@ fn names_are_checked(peer: Peer) {
         ("a\"b", "a\\\"b"),
         ("a\\b", "a\\\\b"),
         ("a\tb", "a\\tb"),
+        ("a\u{7}\u{8}\u{b}\u{c}\u{1b}", "a\\a\\b\\v\\f\\x1b"),
+        ("a\u{85}", "a\\u0085"),
         ("a\u{1}b", "a\\x01b"),
         ("a\u{7f}b", "a\\x7fb"),
         ("größe", "größe"),
