@@ -7,11 +7,11 @@ use std::{
 };
 
 use bis_broker::{Broker, Consumer, Delivery, Outgoing, PublishError, SubscriptionSpec, TopicSpec, Topology};
-use bis_core::{Capabilities, Envelope, EventId, Retention, SubscriptionName, TopicName};
+use bis_core::{Envelope, EventId, Retention, SubscriptionName, TopicName};
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::{Peer, Process};
+use crate::{Peer, Process, skipped::note_skip};
 
 /// How long what must come may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -22,12 +22,19 @@ pub const TOPIC: TopicName = TopicName::from_static("order-placed");
 /// What a case works with.
 pub struct Context {
     peer: Arc<dyn Peer>,
+    kind: &'static str,
+    case: &'static str,
     opened: Mutex<Vec<Arc<dyn Broker>>>,
 }
 
 impl Context {
-    pub(crate) fn new(peer: Box<dyn Peer>) -> Self {
-        Self { peer: peer.into(), opened: Mutex::new(Vec::new()) }
+    pub(crate) fn new(peer: Box<dyn Peer>, kind: &'static str, case: &'static str) -> Self {
+        Self { peer: peer.into(), kind, case, opened: Mutex::new(Vec::new()) }
+    }
+
+    /// Says that the case does not apply.
+    pub fn skip(&self, why: &str) {
+        note_skip(self.kind, self.case, why);
     }
 
     pub(crate) async fn close(self) {
@@ -78,15 +85,10 @@ impl Context {
         crashing.await.expect("the client crashes as planned");
     }
 
-    /// The broker's process; a case that needs one and gets `None` says so with [`skip`].
+    /// The broker's process; a case that needs one and gets `None` says so with [`Context::skip`].
     pub fn process(&self) -> Option<&dyn Process> {
         self.peer.process()
     }
-}
-
-/// Says that a case does not apply.
-pub fn skip(capabilities: &Capabilities, why: &str) {
-    println!("skipped: {:?}: {why}", capabilities.broker);
 }
 
 /// Makes [`TOPIC`] with these subscriptions.

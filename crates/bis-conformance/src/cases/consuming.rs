@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     Context, Inbox, Peer,
-    context::{ack, publish_numbers, skip},
+    context::{ack, publish_numbers},
 };
 
 /// A consumer with three free handlers leaves the rest to others, and does not get more by asking again.
@@ -76,7 +76,7 @@ pub async fn a_crashed_consumer_loses_nothing(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
     publish_numbers(&*broker, 10).await;
     if context.process().is_none() {
-        return skip(broker.capabilities(), "its one client crashes together with it");
+        return context.skip("its one client crashes together with it");
     }
     context.crash_while_holding("ship", 5).await;
     let mut inbox = Inbox::open(&*broker, "ship").await;

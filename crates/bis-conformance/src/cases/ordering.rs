@@ -6,7 +6,7 @@ use bis_broker::{Broker, EnsureError, Outgoing};
 
 use crate::{
     Context, Inbox,
-    context::{TOPIC, ack, at_once, event, skip, topology},
+    context::{TOPIC, ack, at_once, event, topology},
 };
 
 /// Long enough for a delivery that should not come.
@@ -33,7 +33,7 @@ async fn ordered(context: &Context) -> Option<Arc<dyn Broker>> {
         assert_eq!(ensured, Ok(()));
         return Some(broker);
     }
-    skip(broker.capabilities(), "it keeps no order by key");
+    context.skip("it keeps no order by key");
     None
 }
 
@@ -126,7 +126,7 @@ pub async fn a_key_without_order_holds_nobody_up(context: &Context) {
 pub async fn order_survives_a_kill(context: &Context) {
     let Some(broker) = ordered(context).await else { return };
     let Some(process) = context.process().filter(|_| broker.capabilities().durable) else {
-        return skip(broker.capabilities(), "it forgets everything with its process");
+        return context.skip("it forgets everything with its process");
     };
     let mut inbox = Inbox::open_ordered(&*broker, "ship").await;
     publish(&*broker, (0..30).map(|number| keyed(["a", "b", "c"][number % 3], number))).await;

@@ -9,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bis_broker::{Broker, PublishError};
+use bis_broker::{Broker, Outgoing, PublishError};
 use bis_core::EventId;
 
 use crate::{
     Context, Inbox, Process,
-    context::{at_once, event, publish, skip, try_publish},
+    context::{at_once, event, publish, try_publish},
 };
 
 /// How long a publish may take to say that the broker is gone.
@@ -23,10 +23,10 @@ const UNREACHABLE_WITHIN: Duration = Duration::from_secs(12);
 /// How long clients may take to find a broker that came back.
 const RECONNECT_WITHIN: Duration = Duration::from_secs(20);
 
-fn process<'a>(context: &'a Context, broker: &dyn Broker) -> Option<&'a dyn Process> {
+fn process(context: &Context) -> Option<&dyn Process> {
     let process = context.process();
     if process.is_none() {
-        skip(broker.capabilities(), "it lives and dies with the app's process");
+        context.skip("it lives and dies with the app's process");
     }
     process
 }
@@ -34,7 +34,7 @@ fn process<'a>(context: &'a Context, broker: &dyn Broker) -> Option<&'a dyn Proc
 /// Nothing is reported as published that no broker has taken; and the wait is bounded.
 pub async fn publishing_fails_when_the_broker_is_gone(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
-    let Some(process) = process(context, &*broker) else { return };
+    let Some(process) = process(context) else { return };
     publish(&*broker, "before").await;
     process.kill().await;
     let started = Instant::now();
@@ -51,7 +51,7 @@ pub async fn publishing_fails_when_the_broker_is_gone(context: &Context) {
 /// Consumers and publishers find the broker again by themselves, and what was there before still is.
 pub async fn everyone_reconnects_after_a_restart(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
-    let Some(process) = process(context, &*broker) else { return };
+    let Some(process) = process(context) else { return };
     let mut inbox = Inbox::open(&*broker, "ship").await;
     let first = publish(&*broker, "first").await;
     let held = inbox.one().await;
@@ -68,9 +68,9 @@ pub async fn everyone_reconnects_after_a_restart(context: &Context) {
 /// Durable is what the capability says: taken before the kill, there after it.
 pub async fn what_was_published_survives_a_kill(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
-    let Some(process) = process(context, &*broker) else { return };
+    let Some(process) = process(context) else { return };
     if !broker.capabilities().durable {
-        return skip(broker.capabilities(), "what it has taken does not survive a kill");
+        return context.skip("what it has taken does not survive a kill");
     }
     let mut ids = BTreeSet::new();
     for number in 0..50 {
@@ -84,13 +84,48 @@ pub async fn what_was_published_survives_a_kill(context: &Context) {
     inbox.ack_until_all(ids).await;
 }
 
+/// An event that is delayed and one that waits to be tried again come after a kill, at their time, where delays are
+/// durable; elsewhere they may be gone, which the capability says.
+pub async fn what_waits_for_its_time_survives_a_kill(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let Some(process) = process(context) else { return };
+    if !broker.capabilities().durable_delay {
+        return context.skip("what waits for its time does not survive a kill");
+    }
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    let retried = publish(&*broker, "retried").await;
+    let delivery = inbox.one().await;
+    let wait = Duration::from_secs(2);
+    let retried_at = Instant::now();
+    delivery.settle.retry(wait).await.expect("retried");
+    // What is decided rides along with the next commit; let it be the one of the publish below.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let delayed = event("delayed");
+    let id = delayed.id.clone();
+    try_publish(&*broker, Outgoing { delay: wait, ..at_once(delayed) }).await.expect("published");
+    process.kill().await;
+    process.start().await;
+    inbox.expect_nothing(wait.saturating_sub(retried_at.elapsed() + Duration::from_millis(200))).await;
+    for delivery in inbox.take(2).await {
+        assert!(
+            retried_at.elapsed() + Duration::from_millis(1) >= wait,
+            "came after {:?}",
+            retried_at.elapsed()
+        );
+        let attempt = if delivery.envelope.id == retried { 2 } else { 1 };
+        assert!(delivery.envelope.id == retried || delivery.envelope.id == id);
+        assert_eq!(delivery.attempt, attempt, "{}", delivery.envelope.id);
+        delivery.settle.ack().await.expect("acked");
+    }
+}
+
 /// The broker is killed again and again at arbitrary points of publishing, delivering and acking: whatever a publish
 /// reported as taken is delivered.
 pub async fn nothing_is_lost_when_the_broker_dies_between_any_two_steps(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
-    let Some(process) = process(context, &*broker) else { return };
+    let Some(process) = process(context) else { return };
     if !broker.capabilities().durable {
-        return skip(broker.capabilities(), "what it has taken does not survive a kill");
+        return context.skip("what it has taken does not survive a kill");
     }
     let stop = Arc::new(AtomicBool::new(false));
     let publisher = tokio::spawn(publish_all_the_time(broker.clone(), stop.clone()));

@@ -92,3 +92,31 @@ pub async fn ensuring_twice_changes_nothing(context: &Context) {
     let mut inbox = Inbox::open(&*other, "email").await;
     inbox.ack_until_all([id].into()).await;
 }
+
+/// An event whose publish was not answered is published again under its id: where the broker knows it among its latest,
+/// it is taken and delivered once; elsewhere twice, and nothing is refused.
+pub async fn the_same_event_again_is_kept_once_where_offered(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    let twice = event("twice");
+    for _ in 0..2 {
+        try_publish(&*broker, at_once(twice.clone())).await.expect("taken, or known");
+    }
+    let copies = if broker.capabilities().deduplication.is_some() { 1 } else { 2 };
+    for delivery in inbox.take(copies).await {
+        assert_eq!((&delivery.envelope.id, delivery.attempt), (&twice.id, 1));
+        ack(delivery).await;
+    }
+    inbox.expect_nothing(Duration::from_millis(300)).await;
+    // Also once it is handled, and in one call.
+    let results = broker.publish(&TOPIC, vec![at_once(twice.clone()), at_once(event("other"))]).await;
+    assert_eq!(results, [Ok(()), Ok(())]);
+    let mut data: Vec<_> = Vec::new();
+    for delivery in inbox.take(copies).await {
+        data.push(delivery.envelope.data.clone());
+        ack(delivery).await;
+    }
+    data.sort();
+    assert_eq!(data, ["other", "twice"][..copies]);
+    inbox.expect_nothing(Duration::from_millis(300)).await;
+}

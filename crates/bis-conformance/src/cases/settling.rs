@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     Context, Inbox, Peer,
-    context::{ack, publish, publish_numbers, skip},
+    context::{ack, publish, publish_numbers},
 };
 
 /// The broker's count of deliveries is the attempt.
@@ -92,7 +92,7 @@ pub async fn a_lease_that_ends_gives_the_event_back(context: &Context) {
     let id = publish(&*broker, "1").await;
     let hanging = inbox.one().await;
     let Some(lease) = hanging.lease else {
-        skip(broker.capabilities(), "a delivery stays until its consumer is gone");
+        context.skip("a delivery stays until its consumer is gone");
         return ack(hanging).await;
     };
     let again = inbox.receive_within(1, lease + context.slack()).await.expect("it comes again").remove(0);
@@ -109,7 +109,7 @@ pub async fn acks_before_closing_hold(context: &Context) {
     publish_numbers(&*broker, 200).await;
     let first = context.client().await;
     if context.process().is_none() {
-        return skip(broker.capabilities(), "the broker ends with its one client");
+        return context.skip("the broker ends with its one client");
     }
     let mut inbox = Inbox::open(&*first, "ship").await;
     for delivery in inbox.take(200).await {

@@ -17,8 +17,11 @@ use bis::{
     },
 };
 use bis_broker::{BoxFuture, Broker, Outgoing, PublishError, SubscriptionSpec, TopicSpec, Topology};
-use bis_conformance::{Missing, Peer, Process};
+use bis_conformance::{Kind, Peer, Process, bounded};
 use bis_core::{Envelope, EventId, Retention, SubscriptionName, TopicName};
+use libtest_mimic::Trial;
+
+use crate::trial;
 
 /// How long what must come may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,16 +31,27 @@ const EVENTS: usize = 150;
 const KEYS: [&str; 3] = ["a", "b", "c"];
 
 /// Without faults the whole suite passes.
-mod none {
-    bis_conformance::suite!(super::start);
-}
+pub(crate) const KIND: Kind = Kind {
+    name: "chaos_without_faults",
+    start: || Box::pin(async { Ok(Box::new(Quiet::new()) as Box<dyn Peer>) }),
+};
 
-async fn start() -> Result<Box<dyn Peer>, Missing> {
-    let broker = Arc::new(InProcess::new());
-    Ok(Box::new(Quiet(Arc::new(ChaosBroker::new(broker, Chaos::only(1))))))
+/// With faults the contract is kept.
+pub(crate) fn trials() -> Vec<Trial> {
+    let name = "in_process_keeps_the_contract";
+    let in_process = trial("chaos", name, || bounded(name, in_process_keeps_the_contract()));
+    let name = "the_router_keeps_the_contract";
+    let router = trial("chaos", name, || bounded(name, the_router_keeps_the_contract()));
+    vec![in_process, router]
 }
 
 struct Quiet(Arc<ChaosBroker>);
+
+impl Quiet {
+    fn new() -> Self {
+        Self(Arc::new(ChaosBroker::new(Arc::new(InProcess::new()), Chaos::only(1))))
+    }
+}
 
 impl Peer for Quiet {
     fn client(&self) -> BoxFuture<'_, Arc<dyn Broker>> {
@@ -49,14 +63,12 @@ impl Peer for Quiet {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_process_keeps_the_contract() {
     for seed in 0..4 {
         keeps_the_contract(Arc::new(InProcess::new()), seed).await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_router_keeps_the_contract() {
     for seed in 0..4 {
         let data = tempfile::tempdir().expect("a folder for the router's data");

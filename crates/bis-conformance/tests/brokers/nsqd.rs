@@ -1,56 +1,40 @@
-//! A real nsqd 1.3, found as `$NSQD_BIN`, on the `PATH`, or where `go install` puts it.
+//! A real nsqd 1.3, alone.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    time::Duration,
+use std::{path::Path, time::Duration};
+
+use bis_conformance::Missing;
+
+use crate::{
+    peer::Single,
+    spawned::{Program, Spawned, find},
 };
 
-use bis_conformance::{Missing, Peer};
-
-use crate::spawned::{Program, Spawned};
-
 /// nsqd looks for new channels with something due every 5 s only.
-const SLACK: Duration = Duration::from_millis(6500);
+pub(crate) const SLACK: Duration = Duration::from_millis(6500);
 
-bis_conformance::suite!(super::nsqd::start);
-
-crate::app_suite! { super::nsqd::spawn;
-    what_cannot_be_handled_is_kept_as_a_dead_letter
-    a_stop_finishes_what_was_started_and_no_more
-    other_clients_read_what_we_publish
+pub(crate) async fn start() -> Result<Single, Missing> {
+    let server = Spawned::start(program(Vec::new())?).await;
+    Ok(Single { server, slack: SLACK })
 }
 
-async fn start() -> Result<Box<dyn Peer>, Missing> {
-    Ok(Box::new(spawn().await?))
+/// nsqd with more arguments.
+pub(crate) fn program(extra: Vec<String>) -> Result<Program, Missing> {
+    Ok(Program {
+        path: find("nsqd")?,
+        arguments,
+        extra,
+        environment: |_, _| Vec::new(),
+        // `[nsqd] 2026/01/01 00:00:00.000000 INFO: TCP: listening on 127.0.0.1:4150`
+        address_after: &["TCP: listening on ", "HTTP: listening on "],
+    })
 }
 
-async fn spawn() -> Result<Spawned, Missing> {
-    let path = find().ok_or_else(|| Missing("nsqd".to_owned()))?;
-    Ok(Spawned::start(Program { path, arguments, environment: |_, _| Vec::new(), address_in, slack: SLACK })
-        .await)
-}
-
-fn find() -> Option<PathBuf> {
-    if let Some(path) = env::var_os("NSQD_BIN") {
-        return Some(path.into());
-    }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let home = env::var_os("HOME").map(|home| PathBuf::from(home).join("go/bin"));
-    env::split_paths(&path).chain(home).map(|folder| folder.join("nsqd")).find(|file| file.is_file())
-}
-
-fn arguments(address: &str, data: &Path) -> Vec<String> {
-    let data = data.display();
-    vec![
-        format!("--tcp-address={address}"),
-        "--http-address=127.0.0.1:0".to_owned(),
+fn arguments(addresses: &[String], data: &Path, extra: &[String]) -> Vec<String> {
+    let own = [
+        format!("--tcp-address={}", addresses[0]),
+        format!("--http-address={}", addresses[1]),
         "--broadcast-address=127.0.0.1".to_owned(),
-        format!("--data-path={data}"),
-    ]
-}
-
-/// `[nsqd] 2026/01/01 00:00:00.000000 INFO: TCP: listening on 127.0.0.1:4150`
-fn address_in(line: &str) -> Option<String> {
-    line.split_once("TCP: listening on ").map(|(_, address)| address.trim().to_owned())
+        format!("--data-path={}", data.display()),
+    ];
+    own.into_iter().chain(extra.iter().cloned()).collect()
 }

@@ -23,6 +23,10 @@ pub struct NsqConfig {
     /// The time between two questions to each nsqlookupd, about; 15 s unless set; written as in `"15s"`.
     #[serde(deserialize_with = "duration")]
     pub lookupd_interval: Option<Duration>,
+    /// How long an event stays with this process without a word from it, 1 s to 15 min; 30 s unless set; written as in
+    /// `"30s"`. It is extended while a handler runs, so this is what a killed process delays its events by.
+    #[serde(deserialize_with = "duration")]
+    pub lease: Option<Duration>,
     /// Talk TLS, and nothing else. Needs the feature `nsq-tls`.
     pub tls: Option<NsqTlsConfig>,
     /// What to say to servers that ask for `AUTH`.
@@ -85,6 +89,10 @@ impl NsqConfig {
         if self.lookupd_interval.is_some_and(|interval| interval < Duration::from_millis(100)) {
             return Err("`broker.nsq.lookupd_interval` is below `100ms`".into());
         }
+        let leases = Duration::from_secs(1)..=Duration::from_secs(15 * 60);
+        if self.lease.is_some_and(|lease| !leases.contains(&lease)) {
+            return Err("`broker.nsq.lease` is not between `1s` and `15m`".into());
+        }
         if let Some(tls) = &self.tls
             && tls.certificate_file.is_some() != tls.key_file.is_some()
         {
@@ -111,6 +119,9 @@ impl NsqConfig {
         options.servers = self.servers().cloned().collect();
         if let Some(interval) = self.lookupd_interval {
             options.lookupd_interval = interval;
+        }
+        if let Some(lease) = self.lease {
+            options.client.lease = lease;
         }
         if let Some(tls) = &self.tls {
             let tls = tls.to_tls();
@@ -218,6 +229,7 @@ mod tests {
         );
         check_refused(r#"{"lookupd": ["a:1"], "lookupd_interval": "15"}"#, &["15", "not a duration"]);
         check_refused(r#"{"lookupd": ["a:1"], "lookupd_interval": "1ms"}"#, &["`100ms`"]);
+        check_refused(r#"{"address": "a:1", "lease": "1h"}"#, &["`broker.nsq.lease`", "`15m`"]);
     }
 
     #[test]

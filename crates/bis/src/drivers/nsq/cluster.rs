@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeSet, HashSet},
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -75,7 +75,7 @@ pub(super) struct Cluster {
     /// Which server the next publish begins with.
     pub(super) next: AtomicUsize,
     closed: AtomicBool,
-    following: Option<AbortHandle>,
+    following: OnceLock<AbortHandle>,
 }
 
 impl Cluster {
@@ -86,14 +86,21 @@ impl Cluster {
             Arc::new(Server { address: address.clone(), publisher, named: true, node: Node::default() })
         });
         let (servers, _) = watch::channel(Arc::new(named.collect()));
-        Arc::new_cyclic(|this: &Weak<Self>| {
-            let following = (!options.lookupd.is_empty()).then(|| {
-                let lookup = Lookup::start(options.lookupd.clone(), options.lookupd_interval);
-                tokio::spawn(follow(this.clone(), lookup, options.lookupd_interval)).abort_handle()
-            });
-            let (channels, next) = (Mutex::default(), AtomicUsize::new(0));
-            Self { options, servers, channels, next, closed: AtomicBool::new(false), following }
-        })
+        let this = Arc::new(Self {
+            options,
+            servers,
+            channels: Mutex::default(),
+            next: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            following: OnceLock::new(),
+        });
+        let Self { options, following, .. } = &*this;
+        if !options.lookupd.is_empty() {
+            let lookup = Lookup::start(options.lookupd.clone(), options.lookupd_interval);
+            let task = tokio::spawn(follow(Arc::downgrade(&this), lookup, options.lookupd_interval));
+            following.get_or_init(|| task.abort_handle());
+        }
+        this
     }
 
     /// Whether there may be more than one server.
@@ -243,7 +250,7 @@ impl Cluster {
 
     /// Waits for the answers to what is under way on every server.
     pub(super) async fn close(&self) {
-        if let Some(following) = &self.following {
+        if let Some(following) = self.following.get() {
             following.abort();
         }
         self.closed.store(true, Ordering::Release);
@@ -256,7 +263,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if let Some(following) = &self.following {
+        if let Some(following) = self.following.get() {
             following.abort();
         }
     }

@@ -1,0 +1,173 @@
+//! The app of the cases, and how it is started, talked to and stopped. It says on its standard output what it does.
+
+use std::{
+    env,
+    process::{ExitCode, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use bis::prelude::*;
+use bis_nsq::client::HttpAddress;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+use crate::{peer::Site, spawned::terminate};
+
+/// Makes this program an app.
+const APP: &str = "BIS_CONFORMANCE_APP";
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// How many handlers run at once.
+pub(super) const CONCURRENCY: usize = 4;
+
+mod work {
+    use super::*;
+
+    bis::service!("work");
+
+    #[derive(Event, Serialize, Deserialize)]
+    pub(crate) struct Job {
+        pub(crate) kind: String,
+    }
+
+    static JOBS: Topic<Job> = Topic::new("jobs");
+    static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+    /// Says so while a handler runs, also when it panics or is cancelled.
+    struct Running;
+
+    impl Drop for Running {
+        fn drop(&mut self) {
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    #[api(POST, "/jobs/{kind}/{count}", public)]
+    async fn publish(Path((kind, count)): Path<(String, usize)>) -> Result<()> {
+        for number in 0..count {
+            let kind = if count == 1 { kind.clone() } else { format!("{kind}-{number}") };
+            JOBS.publish(&Job { kind }).await?;
+        }
+        Ok(())
+    }
+
+    #[subscription(
+        JOBS,
+        name = "work",
+        concurrency = 4,
+        retry(max = 3, min_backoff = "100ms", max_backoff = "200ms")
+    )]
+    async fn work(job: Delivery<Job>) -> Result<()> {
+        let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
+        let _running = Running;
+        println!("started {} attempt {} running {running}", job.kind, job.attempt());
+        let (kind, _) = job.kind.split_once('-').unwrap_or((&job.kind, ""));
+        match kind {
+            "panic" => panic!("as asked"),
+            "permanent" => return Err(Error::permanent("never")),
+            "slow" => bis::time::sleep(Duration::from_secs(1)).await,
+            "long" => bis::time::sleep(Duration::from_millis(3500)).await,
+            "short" => bis::time::sleep(Duration::from_millis(20)).await,
+            _ => {}
+        }
+        println!("finished {}", job.kind);
+        Ok(())
+    }
+}
+
+mod whole {
+    use super::work;
+    bis::app!(services: [work]);
+}
+
+/// Runs the app, if this process was started as one.
+pub(crate) fn process() -> Option<ExitCode> {
+    env::var_os(APP).map(|_| whole::app().main())
+}
+
+/// A running app.
+pub(super) struct App {
+    child: Child,
+    lines: tokio::io::Lines<BufReader<ChildStdout>>,
+    address: HttpAddress,
+    _folder: tempfile::TempDir,
+}
+
+impl App {
+    pub(super) async fn start(site: &dyn Site) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("config.json");
+        let text = serde_json::json!({ "http": { "address": "127.0.0.1:0" }, "broker": site.config() });
+        std::fs::write(&config, text.to_string()).expect("the folder can be written");
+        let mut child = Command::new(env::current_exe().expect("a running program has a path"))
+            .env(APP, "1")
+            .env("BIS_CONFIG", config)
+            .env("BIS_READY_FD", "1")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the app starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let address = loop {
+            let line = timeout(PATIENCE, lines.next_line()).await.expect("the app is ready in time");
+            let line = line.expect("text").expect("the app runs on");
+            if let Some((_, rest)) = line.split_once("\"app\":\"") {
+                let address = rest.split('"').next().unwrap_or_default();
+                break HttpAddress::parse(address).expect("an address");
+            }
+        };
+        Self { child, lines, address, _folder: folder }
+    }
+
+    /// Lets the app publish `count` jobs.
+    pub(super) async fn publish(&self, kind: &str, count: usize) {
+        let path = format!("/jobs/{kind}/{count}");
+        self.address.request("POST", &path, PATIENCE).await.expect("the app publishes");
+    }
+
+    /// Reads on until a line has `part`, and returns all lines read.
+    pub(super) async fn until(&mut self, part: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line().await.unwrap_or_else(|| panic!("the app ended before it said `{part}`"));
+            let found = line.contains(part);
+            lines.push(line);
+            if found {
+                return lines;
+            }
+        }
+    }
+
+    /// The next line; `None` when the app has ended.
+    pub(super) async fn line(&mut self) -> Option<String> {
+        timeout(PATIENCE, self.lines.next_line()).await.expect("a line comes in time").expect("text")
+    }
+
+    /// SIGTERM; returns what it said until it ended well.
+    pub(super) async fn stop(mut self) -> Vec<String> {
+        terminate(&self.child).await;
+        let lines = self.rest().await;
+        let status =
+            timeout(PATIENCE, self.child.wait()).await.expect("it stops in time").expect("waited for");
+        assert!(status.success(), "{status}");
+        lines
+    }
+
+    /// SIGKILL; returns what it had said.
+    pub(super) async fn kill(mut self) -> Vec<String> {
+        self.child.kill().await.expect("killed");
+        self.rest().await
+    }
+
+    async fn rest(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(line) = self.line().await {
+            lines.push(line);
+        }
+        lines
+    }
+}
