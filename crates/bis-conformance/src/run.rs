@@ -57,7 +57,7 @@ pub fn bounded(name: &str, work: impl Future<Output = ()>) {
 ///
 /// # Panics
 /// When `BIS_REQUIRE_PEERS=1`: then a broker that is missing is a failure.
-pub fn skip_missing(broker: &'static str, case: &'static str, Missing(what): &Missing) {
+pub fn skip_missing(broker: &str, case: &str, Missing(what): &Missing) {
     let required = std::env::var_os("BIS_REQUIRE_PEERS").is_some_and(|value| value == "1");
     assert!(!required, "{what} not found, and `BIS_REQUIRE_PEERS=1` asks for it");
     note_skip(broker, case, format!("{what} not found"));

@@ -12,9 +12,9 @@ static SKIPPED: Mutex<BTreeSet<Skip>> = Mutex::new(BTreeSet::new());
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Skip {
     /// The broker's name in the run.
-    pub broker: &'static str,
+    pub broker: String,
     /// The case.
-    pub case: &'static str,
+    pub case: String,
     /// Why.
     pub why: String,
 }
@@ -27,8 +27,8 @@ impl fmt::Display for Skip {
 }
 
 /// Notes that a case was skipped.
-pub fn note_skip(broker: &'static str, case: &'static str, why: impl Into<String>) {
-    let skip = Skip { broker, case, why: why.into() };
+pub fn note_skip(broker: &str, case: &str, why: impl Into<String>) {
+    let skip = Skip { broker: broker.to_owned(), case: case.to_owned(), why: why.into() };
     println!("skipped: {skip}");
     SKIPPED.lock().unwrap_or_else(PoisonError::into_inner).insert(skip);
 }

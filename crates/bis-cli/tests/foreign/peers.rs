@@ -8,7 +8,7 @@ use bis_conformance::{Missing, skip_missing};
 /// Runs `test`, or says that it was skipped because a peer is missing, or fails when `BIS_REQUIRE_PEERS=1`.
 pub(crate) fn with_peers(name: &str, test: impl FnOnce() -> Result<(), Missing>) {
     if let Err(missing) = test() {
-        skip_missing(name, &missing);
+        skip_missing("foreign", name, &missing);
     }
 }
 
