@@ -167,10 +167,12 @@ impl Game {
                 return Ok(());
             }
             // nsqd makes the topic of a publish before it looks at the rest of it, and keeps it when it refuses.
-            for topic in nsqd.having("message_bytes") {
-                if router.get(topic, "message_bytes").is_none() && nsqd.number(topic, "message_count") == 0 {
-                    self.router.make_topic(topic.trim_start_matches("topic "));
-                }
+            let is_refused = |said: &String| said.contains("error E_") || said.starts_with("http 4");
+            let made = nsqd.having("message_bytes").filter(|topic| {
+                router.get(topic, "message_bytes").is_none() && nsqd.number(topic, "message_count") == 0
+            });
+            for topic in made.filter(|_| rest && self.nsqd.said.iter().any(is_refused)) {
+                self.router.make_topic(topic.trim_start_matches("topic "));
             }
             if Instant::now() > deadline {
                 let mut found = found;
