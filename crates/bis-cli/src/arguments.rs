@@ -251,3 +251,6 @@ pub(crate) struct Doctor {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }
+
+#[cfg(test)]
+mod documented;

@@ -18,6 +18,9 @@ use crate::arguments::{Arguments, Command};
 /// Adds to the arguments what stands in a file that they name.
 pub(crate) use router::config::complete;
 
+#[cfg(test)]
+pub(crate) use router::config::check as check_config;
+
 /// Runs the command that was asked for.
 pub(crate) fn dispatch(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {

@@ -106,6 +106,12 @@ fn values(flag: &str, value: &Spanned<DeValue<'_>>) -> Vec<Result<String, &'stat
     }
 }
 
+/// Whether the text is a config file.
+#[cfg(test)]
+pub(crate) fn check(text: &str) -> Result<()> {
+    flags(Path::new("router.toml"), text).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
