@@ -5,4 +5,5 @@ mod support;
 mod end_to_end;
 mod output;
 mod router;
+mod router_server;
 mod supervision;
