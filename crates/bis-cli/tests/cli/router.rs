@@ -153,22 +153,3 @@ fn a_taken_port_and_a_used_folder_are_errors() {
     let output = start(&["--sync", "sometimes"]);
     assert_eq!(output.status.code(), Some(2));
 }
-
-#[test]
-fn every_flag_in_the_documentation_is_there() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let text = std::fs::read_to_string(folder.join("docs/router.md")).unwrap();
-    let help = bis().args(["router", "--help"]).output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    let is_flag = |character: char| character.is_ascii_lowercase() || character == '-';
-    let lines = text.lines().filter(|line| !line.contains("cargo"));
-    let words = lines.flat_map(|line| line.split(|character| !is_flag(character)));
-    let flags: Vec<&str> = words.filter(|word| word.starts_with("--") && word.len() > 4).collect();
-    assert!(flags.len() > 15, "{flags:?}");
-    for flag in flags.into_iter().filter(|flag| *flag != "--help") {
-        assert!(
-            help.contains(&format!("{flag} ")) || help.contains(&format!("{flag}[")),
-            "`{flag}` is no flag"
-        );
-    }
-}
