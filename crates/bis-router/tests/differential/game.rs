@@ -118,7 +118,13 @@ impl Game {
         match which {
             Which::Held(number) => pick(common(connection), *number),
             Which::Foreign(number) => {
-                let others = (0..CONNECTIONS).filter(|place| *place != connection);
+                // Of the same topic: the router's identifiers are sequence numbers, each topic has its own.
+                let topic = |place: usize| {
+                    let channel = self.nsqd.connections[place].as_ref().and_then(|it| it.channel);
+                    channel.map(|(topic, _)| topic)
+                };
+                let is_other = |place: &usize| *place != connection && topic(*place) == topic(connection);
+                let others = (0..CONNECTIONS).filter(is_other);
                 pick(others.flat_map(common).collect(), *number)
             }
             Which::Settled => {
