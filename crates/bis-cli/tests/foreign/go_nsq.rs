@@ -32,7 +32,6 @@ const TRIES: usize = 4;
 const LIMIT: Duration = Duration::from_secs(120);
 
 #[test]
-#[ignore = "the router lacks TLS, compression, authentication and registration"]
 fn own_tests_of_go_nsq_pass() {
     with_peers("own_tests_of_go_nsq_pass", || {
         let package = package()?;

@@ -80,7 +80,6 @@ macro_rules! cases {
 
         mod by_nsqlookupd {
             $(#[test]
-            #[ignore = "the router does not register with nsqlookupd"]
             fn $name() {
                 super::with_peers(stringify!($name), || super::$name(&super::Cluster::by_lookup()?));
             })*
@@ -183,7 +182,6 @@ fn deletes(cluster: &Cluster) -> Result<(), Missing> {
 }
 
 #[test]
-#[ignore = "the router does not register with nsqlookupd"]
 fn creates_where_nsqlookupd_says() {
     with_peers("creates_where_nsqlookupd_says", || {
         let cluster = Cluster::by_lookup()?;
@@ -202,7 +200,6 @@ fn creates_where_nsqlookupd_says() {
 }
 
 #[test]
-#[ignore = "the router does not register with nsqlookupd"]
 fn takes_a_topic_from_a_node() {
     with_peers("takes_a_topic_from_a_node", || {
         let cluster = Cluster::by_lookup()?;

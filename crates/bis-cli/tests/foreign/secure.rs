@@ -30,7 +30,6 @@ fn expect_refusal(tool: &Program, reason: &str) {
 }
 
 #[test]
-#[ignore = "the router lacks TLS, compression and authentication"]
 fn messages_come_over_every_transport() {
     with_peers("messages_come_over_every_transport", || {
         let certificates = Certificates::new();
@@ -69,7 +68,6 @@ fn messages_come_over_every_transport() {
 }
 
 #[test]
-#[ignore = "the router lacks TLS, compression and authentication"]
 fn a_certificate_can_be_required() {
     with_peers("a_certificate_can_be_required", || {
         let certificates = Certificates::new();
@@ -98,7 +96,6 @@ fn a_certificate_can_be_required() {
 }
 
 #[test]
-#[ignore = "the router lacks TLS, compression and authentication"]
 fn nsqadmin_follows_to_https_where_tls_is_required() {
     with_peers("nsqadmin_follows_to_https_where_tls_is_required", || {
         let certificates = Certificates::new();
@@ -131,7 +128,6 @@ fn nsqadmin_follows_to_https_where_tls_is_required() {
 }
 
 #[test]
-#[ignore = "the router lacks TLS, compression and authentication"]
 fn a_secret_opens_what_it_is_for() {
     with_peers("a_secret_opens_what_it_is_for", || {
         let authority = Server::start(

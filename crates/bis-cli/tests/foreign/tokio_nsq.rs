@@ -27,7 +27,6 @@ const AUTHORIZATION: &str = r#"{"ttl":3600,"identity":"username","identity_url":
     [{"permissions":["subscribe","publish"],"topic":".*","channels":[".*"]}]}"#;
 
 #[test]
-#[ignore = "the router lacks TLS, compression, authentication and registration"]
 fn own_tests_of_tokio_nsq_pass() {
     with_peers("own_tests_of_tokio_nsq_pass", || {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tokio-nsq");

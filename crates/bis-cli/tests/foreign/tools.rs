@@ -60,7 +60,6 @@ fn nsq_to_file_keeps_every_message() {
 }
 
 #[test]
-#[ignore = "the router does not register with nsqlookupd"]
 fn nsq_to_file_finds_the_broker_by_nsqlookupd() {
     with_peers("nsq_to_file_finds_the_broker_by_nsqlookupd", || {
         let lookup = Lookup::start()?;
@@ -192,7 +191,6 @@ fn to_nsq_publishes_every_line() {
 }
 
 #[test]
-#[ignore = "the router does not register with nsqlookupd"]
 fn nsq_stat_counts_what_there_is() {
     with_peers("nsq_stat_counts_what_there_is", || {
         let lookup = Lookup::start()?;
