@@ -102,7 +102,7 @@ fn nsqd(arguments: &[String]) -> Result<(Program, String, String), Missing> {
 }
 
 fn router(arguments: &[String]) -> (Program, String, String) {
-    let own = ["router", "--format=json", "--broadcast-address=127.0.0.1"].map(str::to_owned);
+    let own = ["router".to_owned(), "--format=json".to_owned()];
     let program = Program::start(env!("CARGO_BIN_EXE_bis"), own.iter().chain(arguments));
     let ready = program.wait_for("being ready", |line| {
         serde_json::from_str::<Value>(line).ok().filter(|line| line["event"] == "ready")

@@ -100,6 +100,7 @@ fn nsqadmin_follows_to_https_where_tls_is_required() {
     with_peers("nsqadmin_follows_to_https_where_tls_is_required", || {
         let certificates = Certificates::new();
         let mut flags = certificates.flags();
+        flags.push("--broadcast-address=127.0.0.1".to_owned());
         flags.push("--tls-required=true".to_owned());
         let broker = Broker::start(&flags)?;
         let refused = broker.post("/topic/create?topic=news", b"");
