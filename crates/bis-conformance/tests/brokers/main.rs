@@ -3,6 +3,7 @@
 //!
 //! The processes that tests start (a router, an app) are this program again.
 
+mod agreement;
 mod app;
 mod chaos;
 mod cluster;
@@ -10,6 +11,7 @@ mod contract;
 mod nsqd;
 mod peer;
 mod router;
+mod secured;
 mod spawned;
 
 use std::{collections::BTreeSet, process::ExitCode};
@@ -68,6 +70,8 @@ fn main() -> ExitCode {
     }
     trials.extend(chaos::trials());
     trials.extend(contract::trials());
+    trials.extend(agreement::trials());
+    trials.extend(secured::trials());
     let everything = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
     let summary = summarize();

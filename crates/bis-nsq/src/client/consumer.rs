@@ -228,6 +228,9 @@ impl Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
+        // First no more, or what is put back comes to this connection again, and is counted when that ends.
+        let (done, _) = oneshot::channel();
+        let _ = self.handle.requests.send(Request::Stop(done));
         self.release_unreceived();
         let (done, _) = oneshot::channel();
         let _ = self.handle.requests.send(Request::Close(done));
