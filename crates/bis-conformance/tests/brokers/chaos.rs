@@ -155,14 +155,18 @@ async fn handle(broker: Arc<dyn Broker>, spec: SubscriptionSpec) -> Vec<(EventId
     handled
 }
 
-/// Of each key: one after the other, again only while it is the latest, and each time as one more attempt.
+/// Of each key: one after the other, again only while it is the latest, and as one more attempt. From the second on an attempt
+/// may stay as it is: chaos gives those back uncounted, so that no event loses more than one.
 fn check_order(seed: u64, handled: &[(EventId, usize, u32)]) {
     let mut latest: BTreeMap<usize, (usize, u32)> = BTreeMap::new();
     for (_, number, attempt) in handled {
         let before = latest.insert(number % KEYS.len(), (*number, *attempt));
         match before {
             Some((last, attempts)) if last == *number => {
-                assert!(*attempt > attempts, "seed {seed}: {handled:?}")
+                assert!(
+                    *attempt > attempts || (attempts > 1 && *attempt == attempts),
+                    "seed {seed}: {handled:?}"
+                )
             }
             Some((last, _)) => assert!(*number > last, "seed {seed}: {number} after {last}: {handled:?}"),
             None => {}
