@@ -196,22 +196,19 @@ impl State {
         id
     }
 
-    /// The channel of this name, made if it is not there: the first of a topic begins with what the topic has kept,
-    /// others with what comes next.
+    /// The channel of this name, made if it is not there. It begins with what the topic has not shown to any channel.
     pub(crate) fn make_channel(&mut self, topic: u32, name: &Name) {
         let Some(topic) = self.topics.get_mut(&topic) else { return };
         if topic.channels.contains_key(name.as_str()) {
             return;
         }
         let topic_id = topic.id;
-        let start = if topic.channels.is_empty() || topic.held { topic.base } else { topic.end };
+        let start = topic.base;
         let id = self.next_channel;
         self.next_channel += 1;
-        let mut channel = ChannelState::new(id, &Snapshot { floor: start, ..Snapshot::default() });
-        if topic.is_shown() {
-            channel.reach(topic.end);
-        }
+        let channel = ChannelState::new(id, &Snapshot { floor: start, ..Snapshot::default() });
         topic.channels.insert(name.clone(), channel);
+        topic.extend();
         self.note_topology();
         for buffer in [&mut self.buffer, &mut self.defined] {
             append_channel(buffer, id, name, topic_id, start);
@@ -254,9 +251,6 @@ impl State {
         let Some(topic) = self.topics.get_mut(&topic) else { return false };
         let Some(mut channel) = topic.channels.remove(name.as_str()) else { return false };
         channel.wake_all();
-        if topic.channels.is_empty() {
-            topic.base = topic.end;
-        }
         let is_done_with = topic.channels.is_empty() && topic.name.is_ephemeral();
         let done_with = is_done_with.then(|| topic.name.clone());
         let header = Header::new(Kind::ChannelDeleted, topic.id, topic.base);

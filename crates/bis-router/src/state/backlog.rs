@@ -72,8 +72,8 @@ impl State {
         let ends: Vec<(u32, u64)> = sealed.topics.iter().map(|(topic, (_, end))| (*topic, *end)).collect();
         for (id, end) in ends {
             let Some(topic) = self.topics.get_mut(&id) else { continue };
+            topic.base = topic.base.max(end);
             if topic.channels.is_empty() {
-                topic.base = topic.base.max(end);
                 self.note_topic(id);
                 continue;
             }

@@ -246,9 +246,7 @@ impl State {
             Kind::Message => {
                 self.dedup.note(header.topic, header.event, 0);
                 topic.hold_end(header.sequence.saturating_add(1));
-                if !topic.paused {
-                    topic.channels.values_mut().for_each(|channel| channel.reach(topic.end));
-                }
+                topic.extend();
             }
             Kind::TopicState => {
                 topic.base = header.sequence;
@@ -266,11 +264,8 @@ impl State {
                     let known = topic.channels.values().any(|channel| channel.id == id);
                     if !known {
                         let snapshot = Snapshot { floor: header.sequence, ..Snapshot::default() };
-                        let mut channel = ChannelState::new(id, &snapshot);
-                        if !topic.paused {
-                            channel.reach(topic.end);
-                        }
-                        topic.channels.insert(name, channel);
+                        topic.channels.insert(name, ChannelState::new(id, &snapshot));
+                        topic.extend();
                     }
                 }
             }
@@ -278,6 +273,7 @@ impl State {
                 let id = read_u32(body, 0);
                 topic.channels.retain(|_, channel| channel.id != id);
                 topic.base = header.sequence;
+                topic.hold_end(header.sequence);
             }
             Kind::Operations => {
                 let id = read_u32(body, 0);
@@ -293,8 +289,9 @@ impl State {
     /// Puts counters where a fresh process has them.
     fn finish_restore(&mut self) {
         self.log.keep_topics(|topic| self.topics.contains_key(&topic));
-        for channel in self.topics.values_mut().flat_map(|topic| topic.channels.values_mut()) {
-            channel.message_count = 0;
+        for topic in self.topics.values_mut() {
+            topic.extend();
+            topic.channels.values_mut().for_each(|channel| channel.message_count = 0);
         }
     }
 }

@@ -23,7 +23,8 @@ pub(crate) struct Topic {
     pub(crate) end: u64,
     /// The sequence of the next message taken.
     pub(crate) next_sequence: u64,
-    /// Where the first channel begins.
+    /// Where the next channel begins: behind what channels were shown. While there is no channel, while the topic is paused
+    /// or held, it stays, so that what waits is for every channel that will be there.
     pub(crate) base: u64,
     pub(crate) channels: BTreeMap<Name, ChannelState>,
     /// Messages and bytes taken since the start of the process.
@@ -52,13 +53,9 @@ impl Topic {
         self.channels.values().map(|channel| channel.machine.floor()).min().unwrap_or(self.base)
     }
 
-    /// Messages that wait for a first channel.
+    /// Messages that no channel was shown.
     pub(crate) fn depth(&self) -> u64 {
-        if self.channels.is_empty() {
-            return self.end - self.base;
-        }
-        let behind = self.channels.values().map(|channel| channel.reached).min().unwrap_or(self.end);
-        self.end - behind.min(self.end)
+        self.end - self.base
     }
 
     /// Whether channels see what is stored.
@@ -81,6 +78,9 @@ impl Topic {
             let new = self.end.saturating_sub(channel.reached);
             channel.reach(self.end);
             channel.wake(usize::try_from(new).unwrap_or(usize::MAX));
+        }
+        if !self.channels.is_empty() {
+            self.base = self.end;
         }
     }
 }

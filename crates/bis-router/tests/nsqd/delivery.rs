@@ -23,6 +23,7 @@ against_both! {
     touches_end_at_the_longest_time,
     a_paused_channel_holds_back,
     a_paused_topic_holds_back,
+    what_a_paused_topic_holds_is_for_the_channels_that_are_there_in_the_end,
     an_emptied_channel_forgets,
     an_emptied_topic_forgets_what_no_channel_has,
 }
@@ -240,6 +241,26 @@ fn a_paused_topic_holds_back(peer: Peer) {
     assert_eq!(topic["channels"][0]["depth"], 0, "it waits in the topic");
     server.order("/topic/unpause?topic=orders");
     assert_eq!(consumer.message().body, "1");
+}
+
+fn what_a_paused_topic_holds_is_for_the_channels_that_are_there_in_the_end(peer: Peer) {
+    let server = peer.start();
+    server.order("/topic/create?topic=orders");
+    for channel in ["ship", "bill"] {
+        server.order(&format!("/channel/create?topic=orders&channel={channel}"));
+    }
+    server.order("/topic/pause?topic=orders");
+    server.publish("orders", "1");
+    for channel in ["ship", "bill", "mail"] {
+        server.order(&format!("/channel/create?topic=orders&channel={channel}"));
+        server.order(&format!("/channel/delete?topic=orders&channel={channel}"));
+    }
+    let mut late = server.subscribe("orders", "late", 1);
+    assert!(late.is_quiet(QUIET));
+    server.order("/channel/create?topic=orders&channel=ship");
+    server.order("/topic/unpause?topic=orders");
+    assert_eq!(late.message().body, "1");
+    assert_eq!(server.subscribe("orders", "ship", 1).message().body, "1");
 }
 
 fn an_emptied_channel_forgets(peer: Peer) {
