@@ -67,7 +67,11 @@ fn main() {
                 plan.rounds,
                 disk::sync_latency()
             ),
-            format!("cargo bench -p bis-router --bench brokers -- {}", plan.scenarios.join(" ")),
+            format!(
+                "cargo bench -p bis-router --bench brokers -- {} --rounds {}",
+                plan.scenarios.join(" "),
+                plan.rounds
+            ),
         ];
         fs::write(&file, report::picture(&tables, &caption)).unwrap();
         println!("wrote {file}");
@@ -165,7 +169,7 @@ fn published(server: &Server, window: usize, topics: usize) -> Run {
 
 fn flows(rounds: usize, channels: usize, subscribers: usize) -> Table {
     let title = format!(
-        "Published, delivered and finished: 2 publishers, window 256, {} with {} each",
+        "Published, delivered and finished: 2 publishers, window 256, {}, {} each",
         count_of(channels, "channel"),
         count_of(subscribers, "subscriber")
     );

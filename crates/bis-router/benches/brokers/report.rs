@@ -54,7 +54,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-const WIDTH: usize = 760;
+const WIDTH: usize = 800;
 const LABEL: usize = 230;
 const BAR: usize = 22;
 
