@@ -266,11 +266,15 @@ impl State {
         true
     }
 
-    /// Drops what waits for a first channel; what channels have stays, as on nsqd.
+    /// Drops what no channel was shown; what channels have stays, as on nsqd.
     pub(crate) fn empty_topic(&mut self, topic: u32) {
-        if let Some(topic) = self.topics.get_mut(&topic) {
-            topic.base = topic.end;
-        }
+        let Some(emptied) = self.topics.get_mut(&topic) else { return };
+        emptied.base = emptied.end;
+        let channels = emptied.channels.iter_mut();
+        let changed: Vec<Name> = channels
+            .filter_map(|(name, channel)| channel.pass_over(emptied.end).then(|| name.clone()))
+            .collect();
+        changed.iter().for_each(|name| self.mark_dirty(topic, name));
         self.note_topic(topic);
     }
 

@@ -22,6 +22,8 @@ async fn what_a_paused_topic_holds_survives_restarts() {
         let mut producer = Client::connect(router.tcp_address());
         producer.publish(topic, "before");
         order(&router, "/topic/pause?");
+        producer.publish(topic, "dropped");
+        order(&router, "/topic/empty?");
         producer.publish(topic, "held");
         order(&router, "/channel/create?channel=mail&");
         order(&router, "/channel/delete?channel=mail&");

@@ -94,6 +94,8 @@ pub(crate) fn apply(channel: &mut Channel, mut body: &[u8]) {
             }
             REOPENED => channel.reopen(read_u64(rest, 0)),
             SKIPPED => {
+                // A paused topic may have shown the channel less.
+                channel.extend(read_u64(rest, 8));
                 channel.skip(read_u64(rest, 0), read_u64(rest, 8));
             }
             ATTEMPTS => channel.recall(Recalled {

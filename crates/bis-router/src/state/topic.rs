@@ -169,6 +169,19 @@ impl ChannelState {
             self.machine.extend(end);
         }
     }
+
+    /// What it was not shown so far is not for it. False when it was shown everything.
+    pub(crate) fn pass_over(&mut self, end: u64) -> bool {
+        let from = self.reached;
+        if end <= from {
+            return false;
+        }
+        self.reached = end;
+        self.machine.extend(end);
+        self.machine.skip(from, end);
+        self.operations.skipped(from, end);
+        true
+    }
 }
 
 /// In which order a channel hands out its messages.

@@ -24,6 +24,7 @@ against_both! {
     a_paused_channel_holds_back,
     a_paused_topic_holds_back,
     what_a_paused_topic_holds_is_for_the_channels_that_are_there_in_the_end,
+    an_emptied_topic_forgets_what_it_holds,
     an_emptied_channel_forgets,
     an_emptied_topic_forgets_what_no_channel_has,
 }
@@ -261,6 +262,18 @@ fn what_a_paused_topic_holds_is_for_the_channels_that_are_there_in_the_end(peer:
     server.order("/topic/unpause?topic=orders");
     assert_eq!(late.message().body, "1");
     assert_eq!(server.subscribe("orders", "ship", 1).message().body, "1");
+}
+
+fn an_emptied_topic_forgets_what_it_holds(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 5);
+    server.order("/topic/pause?topic=orders");
+    server.publish("orders", "1");
+    server.order("/topic/empty?topic=orders");
+    server.publish("orders", "2");
+    server.order("/topic/unpause?topic=orders");
+    assert_eq!(consumer.message().body, "2");
+    assert!(consumer.is_quiet(QUIET));
 }
 
 fn an_emptied_channel_forgets(peer: Peer) {
