@@ -7,6 +7,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bis_nsq::MessageId;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -95,12 +96,15 @@ impl Shared {
     /// # Errors
     /// The disk's. The message is where it was; try again after a while.
     pub(crate) async fn fetch(&self, missing: Missing) -> io::Result<Fetched> {
-        let segment = missing.segment;
+        let (segment, topic, sequence) = (missing.segment, missing.topic, missing.sequence);
         let read = tokio::task::spawn_blocking(move || missing.read()).await;
         let read = read.map_err(io::Error::other).flatten();
         if let Err(error) = &read {
             let now = self.clock.now();
-            self.lock().log.read_failed(segment, error, now.0);
+            let state = &mut *self.lock();
+            let wanted =
+                state.topics.get(&topic).map(|topic| (&topic.name, MessageId::from_number(sequence)));
+            state.log.read_failed(segment, wanted, error, now.0);
         }
         read
     }

@@ -58,7 +58,7 @@ async fn verify(shared: &Shared, segment: u64, mut scrub: Scrub) {
             }
             Err(error) => {
                 let now = shared.clock.now();
-                shared.lock().log.read_failed(segment, &error, now.0);
+                shared.lock().log.read_failed(segment, None, &error, now.0);
                 return;
             }
         }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
+use bis_nsq::{MessageId, Name};
 use bytes::Bytes;
 
 use super::disk::DiskFile;
@@ -181,16 +182,27 @@ impl Log {
         }
     }
 
-    /// What was missing could not be read. It is reported, though not again and again.
-    pub(crate) fn read_failed(&mut self, segment: u64, error: &io::Error, now: u64) {
+    /// What was missing could not be read, and was wanted for a topic's message. It is reported, though not again and again.
+    pub(crate) fn read_failed(
+        &mut self,
+        segment: u64,
+        wanted: Option<(&Name, MessageId)>,
+        error: &io::Error,
+        now: u64,
+    ) {
         self.read_errors += 1;
         let last = self.unreadable.get(&segment);
         if last.is_none_or(|last| now.abs_diff(*last) >= READ_ERROR_PAUSE_NS) {
             self.unreadable.insert(segment, now);
+            let topic = wanted.as_ref().map(|(topic, _)| tracing::field::display(topic));
+            let message = wanted.as_ref().map(|(_, message)| tracing::field::display(message));
             tracing::error!(
                 segment,
+                topic,
+                message,
                 %error,
-                "a segment of the journal cannot be read; its messages wait, and reading is tried again every second"
+                "a segment of the journal cannot be read; its messages wait, and reading is tried again every second; \
+                 `POST /channel/finish` with a message's id gives that message up"
             );
         }
     }
