@@ -286,6 +286,12 @@ impl Channel {
         self.floor
     }
 
+    /// One past the last message that the channel knows of.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Whether a bound of [`Limits`] keeps new messages from being handed out.
     #[must_use]
     pub fn is_stalled(&self) -> bool {

@@ -272,7 +272,7 @@ impl State {
         emptied.base = emptied.end;
         let channels = emptied.channels.iter_mut();
         let changed: Vec<Name> = channels
-            .filter_map(|(name, channel)| channel.pass_over(emptied.end).then(|| name.clone()))
+            .filter_map(|(name, channel)| (channel.pass_over(emptied.end) > 0).then(|| name.clone()))
             .collect();
         changed.iter().for_each(|name| self.mark_dirty(topic, name));
         self.note_topic(topic);

@@ -87,3 +87,38 @@ async fn the_oldest_are_dropped_where_that_is_asked_for() {
     assert!(consumer.is_quiet(std::time::Duration::from_millis(100)), "dropped is dropped");
     router.shutdown().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_are_dropped_of_what_a_paused_topic_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = start(folder.path(), BacklogPolicy::DropOldest).await;
+    let order = |router: &Handle, path: &str| {
+        assert_eq!(http(router.http_address(), "POST", path, &[]).0, 200, "{path}");
+    };
+    order(&router, "/topic/create?topic=orders");
+    order(&router, "/channel/create?topic=orders&channel=ship");
+    order(&router, "/topic/pause?topic=orders");
+    let mut producer = Client::connect(router.tcp_address());
+    for number in 0..MANY {
+        publish(&mut producer, number).unwrap();
+    }
+    let (_, stats) = http(router.http_address(), "GET", "/stats?format=json", &[]);
+    let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
+    let dropped = stats["bis"]["dropped"].as_u64().unwrap() as usize;
+    assert!(dropped > MANY / 2 && dropped < MANY, "{dropped} were dropped");
+    drop(producer);
+    router.shutdown().await.unwrap();
+
+    let router = start(folder.path(), BacklogPolicy::DropOldest).await;
+    let mut consumers =
+        ["ship", "late"].map(|channel| Client::subscribe(router.tcp_address(), "orders", channel, 100));
+    order(&router, "/topic/unpause?topic=orders");
+    for consumer in &mut consumers {
+        for number in dropped..MANY {
+            let message = consumer.message();
+            assert_eq!(String::from_utf8(message.body.to_vec()).unwrap().parse::<usize>().unwrap(), number);
+            consumer.finish(&message);
+        }
+    }
+    router.shutdown().await.unwrap();
+}

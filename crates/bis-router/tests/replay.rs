@@ -130,3 +130,35 @@ async fn a_replay_says_what_is_wrong_with_it() {
     }
     router.shutdown().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_passed_over_hides_nothing_new_when_its_records_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = support::start(folder.path()).await;
+    let mut producer = Client::connect(router.tcp_address());
+    let consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 0);
+    for number in 0..5 {
+        producer.publish("orders", format!("passed over {number}"));
+    }
+    assert_eq!(replay(router.http_address(), "from=5"), (5, 0));
+    drop((producer, consumer));
+    router.shutdown().await.unwrap();
+    for checkpoint in ["checkpoint", "checkpoint.previous"] {
+        let path = folder.path().join(checkpoint);
+        assert!(checkpoint != "checkpoint" || path.exists());
+        let _ = std::fs::remove_file(path);
+    }
+    let path = folder.path().join("0000000000000001.segment");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let bodies: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"passed over")).collect();
+    assert_eq!(bodies.len(), 5);
+    bodies.into_iter().for_each(|at| bytes[at] ^= 1);
+    std::fs::write(&path, bytes).unwrap();
+
+    let router = support::start(folder.path()).await;
+    let mut producer = Client::connect(router.tcp_address());
+    producer.publish("orders", "new");
+    let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 1);
+    assert_eq!(&consumer.message().body[..], b"new");
+    router.shutdown().await.unwrap();
+}

@@ -72,16 +72,11 @@ impl State {
         let ends: Vec<(u32, u64)> = sealed.topics.iter().map(|(topic, (_, end))| (*topic, *end)).collect();
         for (id, end) in ends {
             let Some(topic) = self.topics.get_mut(&id) else { continue };
+            let waits = topic.base < end;
             topic.base = topic.base.max(end);
-            if topic.channels.is_empty() {
-                self.note_topic(id);
-                continue;
-            }
             let mut dirty: Vec<Name> = Vec::new();
             for (name, channel) in &mut topic.channels {
-                let before = channel.machine.unfinished();
-                channel.machine.forget_below(end);
-                let dropped = before - channel.machine.unfinished();
+                let dropped = channel.pass_over(end) + channel.machine.forget_below(end);
                 if dropped > 0 {
                     channel.dropped += dropped;
                     channel.operations.forgot(end);
@@ -98,6 +93,9 @@ impl State {
             }
             for name in dirty {
                 self.mark_dirty(id, &name);
+            }
+            if waits {
+                self.note_topic(id);
             }
         }
     }

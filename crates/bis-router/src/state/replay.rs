@@ -33,9 +33,10 @@ impl State {
                 state.operations.reopened(to);
                 let mut end = first;
                 for (start, next_end) in kept {
-                    if end < start && start > to {
-                        state.machine.skip(end.max(to), start);
-                        state.operations.skipped(end.max(to), start);
+                    let (gap, gap_end) = (end.max(to), start.min(state.reached));
+                    if gap < gap_end {
+                        state.machine.skip(gap, gap_end);
+                        state.operations.skipped(gap, gap_end);
                     }
                     end = next_end.max(end);
                 }

@@ -264,7 +264,9 @@ impl State {
                     let known = topic.channels.values().any(|channel| channel.id == id);
                     if !known {
                         let snapshot = Snapshot { floor: header.sequence, ..Snapshot::default() };
-                        topic.channels.insert(name, ChannelState::new(id, &snapshot));
+                        let mut channel = ChannelState::new(id, &snapshot);
+                        channel.reach(topic.base);
+                        topic.channels.insert(name, channel);
                         topic.extend();
                     }
                 }
@@ -280,6 +282,10 @@ impl State {
                 let channel = topic.channels.values_mut().find(|channel| channel.id == id);
                 if let Some(channel) = channel {
                     operations::apply(&mut channel.machine, &body[4..]);
+                    channel.reached = channel.reached.max(channel.machine.end());
+                    // The records of what was passed over may be damaged: its sequences must not be given out again.
+                    let reached = channel.reached;
+                    topic.hold_end(reached);
                 }
             }
             Kind::Topic | Kind::TopicDeleted | Kind::Footer => {}

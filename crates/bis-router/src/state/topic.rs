@@ -170,17 +170,16 @@ impl ChannelState {
         }
     }
 
-    /// What it was not shown so far is not for it. False when it was shown everything.
-    pub(crate) fn pass_over(&mut self, end: u64) -> bool {
+    /// What it was not shown so far is not for it. Returns how many messages it passes over.
+    pub(crate) fn pass_over(&mut self, end: u64) -> u64 {
         let from = self.reached;
         if end <= from {
-            return false;
+            return 0;
         }
         self.reached = end;
         self.machine.extend(end);
-        self.machine.skip(from, end);
         self.operations.skipped(from, end);
-        true
+        self.machine.skip(from, end)
     }
 }
 
