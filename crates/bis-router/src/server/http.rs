@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -86,8 +86,17 @@ pub(super) fn routes(server: Arc<Server>) -> Router {
         .method_not_allowed_fallback(|| async {
             ApiError(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED".to_owned())
         })
+        .layer(middleware::from_fn(refuse_head))
         .layer(middleware::from_fn(log))
         .with_state(server)
+}
+
+/// As on nsqd, a request for the head alone is refused.
+async fn refuse_head(request: Request, next: Next) -> Response {
+    if request.method() == Method::HEAD {
+        return ApiError(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED".to_owned()).into_response();
+    }
+    next.run(request).await
 }
 
 /// Notes what was asked: changes for whoever runs the router, the rest for whoever looks for a fault. Publishes are not

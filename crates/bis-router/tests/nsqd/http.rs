@@ -89,6 +89,9 @@ fn what_is_wrong_is_said_in_one_word(peer: Peer) {
     }
     refuse(&server, "GET", "/pub?topic=t", "", 405, "METHOD_NOT_ALLOWED");
     refuse(&server, "GET", "/topic/create?topic=t", "", 405, "METHOD_NOT_ALLOWED");
+    for path in ["/ping", "/info", "/stats", "/pub?topic=t"] {
+        assert_eq!(request(server.http, "HEAD", path, b"").status, 405, "{path}");
+    }
 }
 
 fn what_is_right_is_answered(peer: Peer) {
