@@ -3,9 +3,6 @@
 //!
 //! Two more are allowed for in `game.rs`, because they change what follows: a connection that goes gives back what it
 //! held at once (nsqd waits for the timeout), and a refused publish leaves no topic behind (nsqd makes it first).
-//!
-//! One is not played at all: pausing topics. What a paused topic takes is its channels' here and waits in the topic on
-//! nsqd, so when the last channel is deleted it goes with the channel here, and to the next channel there.
 
 use crate::compare::Fact;
 

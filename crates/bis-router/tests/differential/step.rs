@@ -239,7 +239,8 @@ fn http(random: &mut Random, number: usize) -> Step {
         44..=48 => post("/channel/delete?topic={topic}&channel={channel}", ""),
         49..=53 => post("/topic/empty?topic={topic}", ""),
         54..=58 => post("/channel/empty?topic={topic}&channel={channel}", ""),
-        59..=69 => post("/topic/unpause?topic={topic}", ""),
+        59..=61 => post("/topic/pause?topic={topic}", ""),
+        62..=69 => post("/topic/unpause?topic={topic}", ""),
         70..=74 => post("/channel/pause?topic={topic}&channel={channel}", ""),
         75..=82 => post("/channel/unpause?topic={topic}&channel={channel}", ""),
         _ => {
