@@ -11,6 +11,7 @@ mod consumer;
 mod delivery;
 mod http;
 mod lookup;
+mod outages;
 mod publisher;
 mod secret;
 mod session;
@@ -24,6 +25,7 @@ pub use consumer::{ConsumeError, Consumer, ConsumerHandle, Order};
 pub use delivery::{Delivery, SettleError};
 pub use http::{HttpAddress, HttpError};
 pub use lookup::{DEFAULT_INTERVAL, Found, Lookup, Node, nodes};
+pub use outages::Outages;
 pub use publisher::{PublishError, Publisher, Receipt};
 pub use secret::Secret;
 pub use tls::{Certificate, Tls, TlsError};
@@ -53,6 +55,8 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// What `AUTH` says to a server that asks for it. None unless set.
     pub auth_secret: Option<Secret>,
+    /// Which servers are lost now, so that clones of these options tell of an outage once. Its own unless set.
+    pub outages: Outages,
 }
 
 impl Options {
@@ -68,6 +72,7 @@ impl Options {
             client_id: "bis".to_owned(),
             tls: None,
             auth_secret: None,
+            outages: Outages::default(),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::backoff::Backoff;
 use super::consumer::{MAX_HELD, Order, State};
 use super::delivery::{Delivery, Request, release};
-use super::session::{Session, warn_unreachable};
+use super::session::Session;
 use super::{ConnectError, Connection, LostError, Options, is_final};
 use crate::{CLOSE_WAIT, Command, FEATURE_RELEASE, Frame, Message, MessageId, Name, OK, ProtocolError};
 
@@ -66,9 +66,10 @@ impl Task {
                 Err(waiter) => return waiter,
                 Ok(Ok(connection)) => {
                     backoff.reset();
+                    self.options.outages.connected(&self.options.address);
                     match self.serve(connection).await {
                         End::Close(waiter) => return waiter,
-                        End::Lost(error) => self.warn(&error.to_string()),
+                        End::Lost(error) => self.options.outages.lost(&self.options.address, &error),
                         End::Fatal(error) => self.warn(&error),
                     }
                 }
@@ -78,9 +79,8 @@ impl Task {
                 }
                 Ok(Err(error)) => {
                     let wait = backoff.next();
-                    if backoff.is_worth_a_line() {
-                        warn_unreachable(&self.options.address, &error);
-                    }
+                    let Options { address, outages, .. } = &self.options;
+                    outages.unreachable(address, &error, backoff.is_worth_a_line());
                     if let Err(waiter) = self.unless_closed(sleep(wait)).await {
                         return waiter;
                     }
@@ -91,7 +91,7 @@ impl Task {
 
     fn warn(&self, error: &str) {
         let Self { options, topic, channel, .. } = self;
-        tracing::warn!(address = %options.address, %topic, %channel, error, "lost the connection to the broker; reconnecting");
+        tracing::warn!(address = %options.address, %topic, %channel, error, "the broker ended the subscription; reconnecting");
     }
 
     /// Awaits `work` without a connection. Settlements are of a connection that is gone; stopping and closing

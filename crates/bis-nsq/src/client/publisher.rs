@@ -218,11 +218,11 @@ impl Task {
             self.announce.send_modify(|link| link.up = false);
             match end {
                 End::Lost(error) => {
-                    tracing::warn!(address = %self.options.address, %error, "lost the connection to the broker; reconnecting");
+                    self.options.outages.lost(&self.options.address, &error);
                     self.fail_in_flight();
                 }
                 End::Unanswered => {
-                    tracing::warn!(address = %self.options.address, "the broker did not answer a publish; reconnecting");
+                    self.options.outages.lost(&self.options.address, &"it did not answer a publish");
                     self.fail_in_flight();
                 }
                 End::Refused => {
@@ -261,6 +261,7 @@ impl Task {
             let failed = match self.while_disconnected(opening, &reason).await? {
                 Ok(connection) => {
                     self.backoff.reset();
+                    self.options.outages.connected(&self.options.address);
                     self.announce.send_replace(Link { up: true, server: Some(connection.server().clone()) });
                     return Some(connection);
                 }
@@ -268,9 +269,8 @@ impl Task {
             };
             reason = failed.to_string();
             let wait = self.backoff.next();
-            if self.backoff.is_worth_a_line() {
-                super::session::warn_unreachable(&self.options.address, &failed);
-            }
+            let Options { address, outages, .. } = &self.options;
+            outages.unreachable(address, &failed, self.backoff.is_worth_a_line());
             if matches!(&failed, ConnectError::Refused(refusal) if is_final(refusal)) {
                 self.fail_waiting(&reason);
             }

@@ -3,8 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::ConnectError;
-
 /// One connection's life. A new connection gets a new session, so deliveries of an old one know that they
 /// are lost.
 #[derive(Debug)]
@@ -59,13 +57,4 @@ impl Session {
         let ready = (self.unsettled() + max).min(self.max_ready);
         (self.ready.swap(ready, Ordering::AcqRel) != ready).then_some(ready)
     }
-}
-
-/// Says where the broker was looked for and what to do.
-pub(super) fn warn_unreachable(address: &str, error: &ConnectError) {
-    tracing::warn!(
-        address,
-        %error,
-        "cannot reach the broker; trying again (is it running? start one with `bis router`)"
-    );
 }
