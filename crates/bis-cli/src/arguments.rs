@@ -31,6 +31,7 @@ pub(crate) enum Command {
     /// Explain a diagnostic, such as BIS0001
     Explain(Explain),
     /// Run the event router alone; the flags are those of nsqd
+    #[command(version)]
     Router(Box<router::Router>),
     /// List, follow and publish to topics
     #[command(subcommand)]

@@ -5,6 +5,7 @@
 mod arguments;
 mod broker;
 mod check;
+mod command_line;
 mod commands;
 mod event_json;
 mod exit;
@@ -32,7 +33,8 @@ fn main() -> ExitCode {
     if let Some(code) = start::main() {
         return code;
     }
-    let arguments = match commands::complete(Arguments::parse()) {
+    let words = command_line::words();
+    let arguments = match commands::complete(Arguments::parse_from(&words), words) {
         Ok(arguments) => arguments,
         Err(error) => return failure::report(&error),
     };

@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use super::Arguments;
 
 /// What the page need not name.
-const COMMON: [&str; 1] = ["help"];
+const COMMON: [&str; 2] = ["help", "version"];
 
 #[test]
 fn the_page_names_every_flag_and_no_other() {

@@ -182,6 +182,8 @@ pub(crate) struct Nsqd {
     queue_scan_selection_count: Option<String>,
     #[arg(long, hide = true)]
     node_id: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    worker_id: Option<String>,
     #[arg(long, hide = true)]
     log_prefix: Option<String>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -223,6 +225,7 @@ impl Nsqd {
             ("--queue-scan-worker-pool-max", self.queue_scan_worker_pool_max.is_some(), inside),
             ("--queue-scan-selection-count", self.queue_scan_selection_count.is_some(), inside),
             ("--node-id", self.node_id.is_some(), "message ids are sequence numbers"),
+            ("--worker-id", self.worker_id.is_some(), "message ids are sequence numbers"),
             ("--log-prefix", self.log_prefix.is_some(), "log lines have no prefix"),
             ("--verbose", self.verbose.is_some(), "`--log-level` does it"),
             (

@@ -23,21 +23,21 @@ const NAMES: [(&str, &str); 4] = [
 /// What cannot stand in the file.
 const FLAGS_ONLY: [&str; 3] = ["config", "format", "help"];
 
-/// Reads the file that the arguments name, if they do; flags win over it.
-pub(crate) fn complete(arguments: Arguments) -> Result<Arguments> {
+/// Reads the file that the arguments name, if they do; flags win over it. The words are those that the arguments were
+/// read from.
+pub(crate) fn complete(arguments: Arguments, mut words: Vec<OsString>) -> Result<Arguments> {
     let Command::Router(router) = &arguments.command else { return Ok(arguments) };
     let Some(file) = router.config.as_deref() else { return Ok(arguments) };
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
-    let mut all: Vec<OsString> = std::env::args_os().collect();
-    let given: Vec<String> = all
+    let given: Vec<String> = words
         .iter()
         .filter_map(|word| word.to_str()?.strip_prefix("--"))
         .map(|flag| flag.split_once('=').map_or(flag, |(name, _)| name).to_owned())
         .collect();
     let flags = flags(file, &text)?.into_iter().filter(|(name, _)| !given.contains(name));
     // After the program's name and `router`.
-    all.splice(2..2, flags.map(|(name, value)| format!("--{name}={value}").into()));
-    Ok(Arguments::parse_from(all))
+    words.splice(2..2, flags.map(|(name, value)| format!("--{name}={value}").into()));
+    Ok(Arguments::parse_from(words))
 }
 
 /// The file's options as flags; each is tried by itself, so that an error has its line.
