@@ -9,7 +9,7 @@ use bis_nsq::client::{
     ConnectError, Connection, Consumer, HttpAddress, Lookup, Options, PublishError, Publisher, Tls, TlsError,
 };
 use bis_nsq::{
-    Command, ErrorCode, Extension, FEATURE_RELEASE, IdentifyReply, Limits, MessageId, Name, OK,
+    CLOSE_WAIT, Command, ErrorCode, Extension, FEATURE_RELEASE, IdentifyReply, Limits, MessageId, Name, OK,
     decode_command, encode_error, encode_message, encode_response,
 };
 use bytes::BytesMut;
@@ -272,6 +272,27 @@ async fn release_is_used_where_it_is_offered_only() {
         assert_eq!(peer.command().await, Command::Ready(1));
         assert_eq!(peer.command().await, expected);
     }
+}
+
+#[tokio::test]
+async fn what_crosses_the_goodbye_of_a_consumer_goes_back_uncounted() {
+    let server = Server::start().await;
+    let mut consumer = consume(&server);
+    let mut peer = server.accept(&[FEATURE_RELEASE]).await;
+    peer.command().await;
+    peer.ok().await;
+    let (received, ()) = tokio::join!(consumer.receive(2), peer.deliver(1));
+    assert_eq!(peer.command().await, Command::Ready(2));
+    drop(consumer);
+    assert_eq!(peer.command().await, Command::Close);
+    peer.deliver(2).await;
+    encode_response(&mut peer.output, CLOSE_WAIT);
+    peer.flush().await;
+    assert_eq!(peer.command().await, Command::Release(MessageId::from_number(2)));
+    let held = Command::Requeue { id: MessageId::from_number(1), delay: Duration::ZERO };
+    assert_eq!(peer.command().await, held, "what was received was an attempt");
+    assert_eq!(peer.next().await, None);
+    drop(received);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
 use super::consumer::{MAX_HELD, Order, State};
@@ -127,6 +127,11 @@ impl Task {
         }
         self.announce.send_replace(State::Subscribed(session.clone()));
         let end = self.exchange(&mut connection, &session).await;
+        if matches!(end, End::Close(_)) {
+            // When it says nothing in time, the messages that it sent meanwhile count as attempts.
+            let _ = timeout(self.options.connect_timeout, self.hear_out(&mut connection, &session)).await;
+            self.settle_what_waits(&mut connection, &session);
+        }
         session.end();
         self.announce.send_replace(State::Connecting);
         if matches!(end, End::Close(_)) {
@@ -163,6 +168,32 @@ impl Task {
                         next = if connection.has_room() { self.requests.try_recv().ok() } else { None };
                     }
                 }
+            }
+        }
+    }
+
+    /// Waits until the server confirms that it sends no more. What comes until then nobody sees: it goes back
+    /// uncounted.
+    async fn hear_out(&mut self, connection: &mut Connection, session: &Session) {
+        if !std::mem::replace(&mut self.stopping, true) {
+            connection.queue(&Command::Close);
+        } else if self.stop_waiters.is_empty() {
+            return;
+        }
+        loop {
+            match connection.next().await {
+                Ok(Frame::Message(message)) => connection.queue(&release(session, message.id)),
+                Ok(Frame::Response(data)) if data == CLOSE_WAIT => return,
+                Ok(Frame::Response(_) | Frame::Error(_)) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn settle_what_waits(&mut self, connection: &mut Connection, session: &Arc<Session>) {
+        while let Ok(request) = self.requests.try_recv() {
+            if let Some(End::Close(Some(waiter))) = self.act(connection, session, request) {
+                self.stop_waiters.push(waiter);
             }
         }
     }
