@@ -43,6 +43,9 @@ pub(crate) struct TopicStats {
     pub(crate) depth: i64,
     #[serde(default)]
     pub(crate) message_count: u64,
+    /// Its channels are shown nothing; what is published is counted in its own depth.
+    #[serde(default)]
+    pub(crate) paused: bool,
     #[serde(default)]
     pub(crate) channels: Vec<ChannelStats>,
 }
@@ -61,6 +64,8 @@ pub(crate) struct ChannelStats {
     pub(crate) requeue_count: u64,
     #[serde(default)]
     pub(crate) client_count: u64,
+    #[serde(default)]
+    pub(crate) paused: bool,
 }
 
 /// A message that waits in a channel.

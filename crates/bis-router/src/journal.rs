@@ -73,4 +73,5 @@ pub(crate) mod log;
 pub(crate) mod record;
 pub(crate) mod scan;
 pub(crate) mod scrub;
+mod unreadable;
 pub(crate) mod writer;

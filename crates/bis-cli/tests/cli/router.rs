@@ -101,6 +101,32 @@ fn raw_events_go_through_and_survive_a_restart() {
 }
 
 #[test]
+fn what_a_paused_topic_holds_is_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = Router::start(folder.path());
+    let ask = |path: &str| post(router.http.parse().unwrap(), path, "").unwrap();
+    ask("/topic/create?topic=orders");
+    ask("/channel/create?topic=orders&channel=ship");
+    ask("/channel/create?topic=orders&channel=tell");
+    router.run(&["topic", "publish", "orders", "1", "--raw"], b"");
+    ask("/channel/pause?topic=orders&channel=tell");
+    ask("/topic/pause?topic=orders");
+    router.run(&["topic", "publish", "orders", "2", "--raw"], b"");
+    router.run(&["topic", "publish", "orders", "3", "--raw"], b"");
+    let topics = router.topics();
+    let topic = &topics["topics"][0];
+    assert_eq!((&topic["depth"], &topic["paused"]), (&json!(2), &json!(true)));
+    assert_eq!((&topic["channels"][0]["depth"], &topic["channels"][0]["paused"]), (&json!(1), &json!(false)));
+    let listed = bis().args(["topic", "ls", "--router-http", &router.http]).output().unwrap();
+    let text = String::from_utf8(listed.stdout).unwrap();
+    let rows: Vec<Vec<&str>> =
+        text.lines().skip(1).map(|line| line.split_whitespace().take(4).collect()).collect();
+    let expected =
+        [["orders", "-", "(paused)", "2"], ["orders", "ship", "1", "0"], ["orders", "tell", "(paused)", "1"]];
+    assert_eq!(rows, expected, "{text}");
+}
+
+#[test]
 fn a_foreign_event_is_shown_as_bare_data() {
     let folder = tempfile::tempdir().unwrap();
     let router = Router::start(folder.path());

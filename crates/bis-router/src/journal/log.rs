@@ -17,6 +17,7 @@ use super::footer::SegmentOffsets;
 use super::record;
 use super::scan::Damage;
 use super::scrub::Scrub;
+use super::unreadable::Unreadable;
 
 /// The newest bytes that are kept as they were written; at least one batch.
 const RECENT_BYTES: usize = 16 * 1024 * 1024;
@@ -26,8 +27,6 @@ const CHUNK_CACHE_BYTES: usize = 16 * 1024 * 1024;
 const LOADED_SEGMENTS: usize = 8;
 /// How many places of damage are remembered, so that each is reported once.
 const REMEMBERED_DAMAGE: usize = 65_536;
-/// How long a segment that cannot be read is not reported again.
-const READ_ERROR_PAUSE_NS: u64 = 60_000_000_000;
 
 /// A sealed segment, as far as it is always in memory.
 pub(crate) struct Sealed {
@@ -59,8 +58,7 @@ pub(crate) struct Log {
     /// Damage that was reported: segment and offset.
     reported: BTreeSet<(u64, u64)>,
     read_errors: u64,
-    /// When a segment's read errors were reported last; nanoseconds since 1970.
-    unreadable: HashMap<u64, u64>,
+    unreadable: Unreadable,
 }
 
 impl Log {
@@ -81,7 +79,7 @@ impl Log {
             damaged: 0,
             reported: BTreeSet::new(),
             read_errors: 0,
-            unreadable: HashMap::new(),
+            unreadable: Unreadable::default(),
         }
     }
 
@@ -191,9 +189,7 @@ impl Log {
         now: u64,
     ) {
         self.read_errors += 1;
-        let last = self.unreadable.get(&segment);
-        if last.is_none_or(|last| now.abs_diff(*last) >= READ_ERROR_PAUSE_NS) {
-            self.unreadable.insert(segment, now);
+        if self.unreadable.is_due(segment, wanted.is_some(), now) {
             let topic = wanted.as_ref().map(|(topic, _)| tracing::field::display(topic));
             let message = wanted.as_ref().map(|(_, message)| tracing::field::display(message));
             tracing::error!(
@@ -243,7 +239,7 @@ impl Log {
         self.loaded.retain(|(loaded, _)| *loaded != segment);
         self.chunks.retain(|(chunk, _, _)| *chunk != segment);
         self.chunk_bytes = self.chunks.iter().map(|(_, _, bytes)| bytes.len()).sum();
-        self.unreadable.remove(&segment);
+        self.unreadable.forget(segment);
         self.reported.retain(|(reported, _)| *reported != segment);
     }
 

@@ -256,6 +256,8 @@ impl ClientStats {
             tls: client.tls.is_some(),
             tls_version,
             tls_cipher_suite,
+            // As Go has told nsqd for years, whatever was negotiated.
+            tls_negotiated_protocol_is_mutual: client.tls.is_some(),
             ..Self::default()
         }
     }

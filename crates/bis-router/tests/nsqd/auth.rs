@@ -22,6 +22,9 @@ against_both! {
     servers_are_tried_in_turn,
     what_has_run_out_is_asked_for_again,
     a_server_is_told_who_asks,
+    a_server_is_asked_over_tls,
+    a_server_that_nobody_vouches_for_is_not_believed,
+    statistics_show_who_a_client_is,
     the_commands_form_is_checked,
 }
 
@@ -204,6 +207,53 @@ fn a_server_is_told_who_asks(peer: Peer) {
         (told("secret"), told("tls"), told("remote_ip"), told("common_name")),
         ("a secret&more", "true", "127.0.0.1", "the client")
     );
+}
+
+/// A server that asks an authority over TLS, and believes what `certificates` vouches for.
+fn start_with_tls(peer: Peer, authority: &Authority, certificates: &Certificates) -> Server {
+    let tls = TlsSettings {
+        certificate: certificates.path("server.pem"),
+        key: certificates.path("server.key"),
+        root_ca: certificates.path("ca.pem"),
+        required: TlsRequired::No,
+        client_certificates: ClientCertificates::NotAsked,
+    };
+    let auth_addresses = vec![format!("https://{}/who", authority.address)];
+    peer.start_with(&Settings { tls: Some(tls), auth_addresses, ..Settings::default() })
+}
+
+fn a_server_is_asked_over_tls(peer: Peer) {
+    let certificates = Certificates::new();
+    let authority = Authority::start_tls(&certificates);
+    authority.allow("both", 60, ".*", ".*", &["publish", "subscribe"]);
+    let server = start_with_tls(peer, &authority, &certificates);
+    authorized(&server, "both").publish("orders", "one");
+    let asked = authority.asked().remove(0);
+    assert_eq!((asked.line.as_str(), asked.arguments["tls"].as_str()), ("GET /who", "false"));
+}
+
+fn a_server_that_nobody_vouches_for_is_not_believed(peer: Peer) {
+    let authority = Authority::start_tls(&Certificates::new());
+    authority.allow("both", 60, ".*", ".*", &["publish", "subscribe"]);
+    let server = start_with_tls(peer, &authority, &Certificates::new());
+    let mut client = server.connect();
+    client.send_sized("AUTH", b"both");
+    client.ends_with("E_AUTH_FAILED AUTH failed");
+    assert!(authority.asked().is_empty());
+}
+
+fn statistics_show_who_a_client_is(peer: Peer) {
+    let authority = Authority::start();
+    authority.allow("both", 60, ".*", ".*", &["publish", "subscribe"]);
+    let server = start(peer, &authority);
+    let mut client = authorized(&server, "both");
+    client.send_raw(b"SUB orders ship\n");
+    assert_eq!(client.response(), "OK");
+    let shown = server.channel("orders")["clients"][0].clone();
+    let told = |field: &str| &shown[field];
+    assert_eq!(told("authed"), true);
+    assert_eq!(told("auth_identity"), "somebody");
+    assert_eq!(told("auth_identity_url"), "http://example.com/somebody");
 }
 
 fn the_commands_form_is_checked(peer: Peer) {

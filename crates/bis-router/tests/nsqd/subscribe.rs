@@ -1,10 +1,12 @@
 //! SUB, RDY and CLS: who may receive, how many, until when.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use bis_nsq::Command;
 
 use crate::against_both;
-use crate::support::Client;
 use crate::support::peer::{Peer, Settings};
+use crate::support::{Client, name};
 
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -14,6 +16,9 @@ against_both! {
     commands_out_of_place_are_fatal,
     ready_bounds_what_is_in_flight,
     ready_is_bounded,
+    ready_may_be_more_than_2500,
+    consumers_of_a_channel_are_bounded,
+    a_sample_is_delivered,
     ready_means_one_by_itself,
     nothing_comes_before_ready,
     a_deleted_channel_ends_its_consumers_closing_or_not,
@@ -116,6 +121,63 @@ fn ready_is_bounded(peer: Peer) {
         consumer.send_raw(format!("RDY {count}\n").as_bytes());
         consumer.ends_with(&format!("E_INVALID RDY {text}"));
     }
+}
+
+fn ready_may_be_more_than_2500(peer: Peer) {
+    let settings = Settings { max_ready_count: 5000, ..Settings::default() };
+    let server = peer.start_with(&settings);
+    let mut consumer = server.subscribe("orders", "ship", 5000);
+    let bodies = vec!["x".into(); 3000];
+    let mut producer = server.connect();
+    producer.send(&Command::MultiPublish { topic: name("orders"), bodies });
+    assert_eq!(producer.response(), "OK");
+    for _ in 0..3000 {
+        consumer.message();
+    }
+    assert_eq!(server.channel("orders")["in_flight_count"], 3000);
+    assert_eq!(server.channel("orders")["clients"][0]["ready_count"], 5000);
+    consumer.send_raw(b"RDY 5001\n");
+    consumer.ends_with("E_INVALID RDY count 5001 out of range 0-5000");
+}
+
+fn consumers_of_a_channel_are_bounded(peer: Peer) {
+    let settings = Settings { max_channel_consumers: Some(2), ..Settings::default() };
+    let server = peer.start_with(&settings);
+    let (first, _second) = (server.subscribe("orders", "ship", 1), server.subscribe("orders", "ship", 1));
+    let mut third = server.connect();
+    third.send_raw(b"SUB orders ship\n");
+    third.ends_with("E_SUB_FAILED SUB failed consumers for orders:ship exceeds limit of 2");
+    let _other = server.subscribe("orders", "bill", 1);
+    drop(first);
+    let consumers = || server.get("/stats?format=json&topic=orders&channel=ship").json();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while consumers()["topics"][0]["channels"][0]["client_count"] != 1 {
+        assert!(Instant::now() < deadline, "a consumer that left is still counted");
+    }
+    server.subscribe("orders", "ship", 1);
+}
+
+/// What is not in the sample is gone, as nobody was to see it.
+fn a_sample_is_delivered(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.connect();
+    consumer.identify(&serde_json::json!({"sample_rate": 50})).unwrap();
+    consumer.send_raw(b"SUB orders ship\n");
+    assert_eq!(consumer.response(), "OK");
+    consumer.send_raw(b"RDY 2500\n");
+    let mut producer = server.connect();
+    producer.send(&Command::MultiPublish { topic: name("orders"), bodies: vec!["x".into(); 1000] });
+    assert_eq!(producer.response(), "OK");
+    server.becomes("orders", "depth", 0);
+    let delivered = server.channel("orders")["in_flight_count"].as_u64().unwrap();
+    // Ten times the deviation that is to be expected.
+    assert!((340..=660).contains(&delivered), "{delivered} of 1000 with a sample of 50 in 100");
+    for _ in 0..delivered {
+        let message = consumer.message();
+        consumer.finish(&message);
+    }
+    assert!(consumer.is_quiet(QUIET));
+    server.becomes("orders", "in_flight_count", 0);
 }
 
 fn ready_means_one_by_itself(peer: Peer) {

@@ -5,6 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use tokio_rustls::rustls::{ServerConnection, StreamOwned};
+
+use super::layers::Certificates;
+
 /// A running server. Its thread ends with the process: it holds nothing but a socket.
 pub struct Authority {
     pub address: SocketAddr,
@@ -22,11 +26,26 @@ struct State {
 pub struct Asked {
     /// Such as `GET /auth`.
     pub line: String,
+    /// What follows the path's `?`.
+    pub query: String,
     pub arguments: HashMap<String, String>,
 }
 
 impl Authority {
     pub fn start() -> Self {
+        Self::serve(answer)
+    }
+
+    /// One that is asked over TLS, with the certificate for a server.
+    pub fn start_tls(certificates: &Certificates) -> Self {
+        let config = certificates.server();
+        Self::serve(move |stream, state| {
+            let connection = ServerConnection::new(Arc::clone(&config)).map_err(std::io::Error::other)?;
+            answer(StreamOwned::new(connection, stream), state)
+        })
+    }
+
+    fn serve(answer: impl Fn(TcpStream, &Mutex<State>) -> std::io::Result<()> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State::default()));
@@ -62,8 +81,8 @@ impl Authority {
     }
 }
 
-fn answer(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
+fn answer(stream: impl Read + Write, state: &Mutex<State>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
     let mut head = String::new();
     let mut length = 0;
     loop {
@@ -88,13 +107,14 @@ fn answer(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let arguments: HashMap<String, String> = form_urlencoded::parse(&form).into_owned().collect();
     let secret = arguments.get("secret").cloned().unwrap_or_default();
     let mut state = state.lock().unwrap();
-    state.asked.push(Asked { line: format!("{method} {path}"), arguments });
+    state.asked.push(Asked { line: format!("{method} {path}"), query: query.to_owned(), arguments });
     let (status, body) = match state.answers.get(&secret) {
         Some(body) => ("200 OK", body.clone()),
         None => ("403 Forbidden", r#"{"message":"no"}"#.to_owned()),
     };
     drop(state);
     let length = body.len();
-    let mut stream = stream;
-    write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    let stream = reader.get_mut();
+    write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")?;
+    stream.flush()
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 
 /// An authority with the certificates that it signed, as PEM files in a folder.
 pub struct Certificates {
@@ -75,6 +75,17 @@ impl Certificates {
             }
         };
         Arc::new(config)
+    }
+
+    /// A server that shows its certificate and asks for none.
+    pub fn server(&self) -> Arc<ServerConfig> {
+        let key = PrivateKeyDer::from_pem_file(self.path("server.key")).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![read_certificate(&self.path("server.pem"))], key);
+        Arc::new(config.unwrap())
     }
 }
 

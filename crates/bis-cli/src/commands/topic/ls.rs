@@ -29,6 +29,7 @@ fn topic(topic: &TopicStats) -> Value {
         "name": topic.topic_name,
         "depth": topic.depth,
         "messages": topic.message_count,
+        "paused": topic.paused,
         "channels": topic.channels.iter().map(channel).collect::<Vec<_>>(),
     })
 }
@@ -41,6 +42,7 @@ fn channel(channel: &ChannelStats) -> Value {
         "deferred": channel.deferred_count,
         "requeued": channel.requeue_count,
         "consumers": channel.client_count,
+        "paused": channel.paused,
     })
 }
 
@@ -48,10 +50,11 @@ fn table(topics: &[TopicStats]) -> Table {
     let mut table =
         Table::new(["TOPIC", "SUBSCRIPTION", "WAITING", "IN FLIGHT", "DEFERRED", "REQUEUED", "CONSUMERS"]);
     for topic in topics {
-        if topic.channels.is_empty() {
+        // What no subscription was shown yet: there is none, or the topic is paused.
+        if topic.channels.is_empty() || topic.depth > 0 || topic.paused {
             table.row([
                 topic.topic_name.clone(),
-                "-".into(),
+                marked("-", topic.paused),
                 topic.depth.to_string(),
                 "0".into(),
                 "0".into(),
@@ -62,7 +65,7 @@ fn table(topics: &[TopicStats]) -> Table {
         for channel in &topic.channels {
             table.row([
                 topic.topic_name.clone(),
-                channel.channel_name.clone(),
+                marked(&channel.channel_name, channel.paused),
                 channel.depth.to_string(),
                 channel.in_flight_count.to_string(),
                 channel.deferred_count.to_string(),
@@ -72,4 +75,8 @@ fn table(topics: &[TopicStats]) -> Table {
         }
     }
     table
+}
+
+fn marked(name: &str, is_paused: bool) -> String {
+    if is_paused { format!("{name} (paused)") } else { name.to_owned() }
 }
