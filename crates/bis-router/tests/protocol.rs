@@ -1,4 +1,4 @@
-//! What NSQ clients and tools see of the router.
+//! What clients see of the router and not of nsqd. What both do is in `tests/nsqd`.
 
 mod support;
 
@@ -8,39 +8,6 @@ use bis_nsq::{Command, Extension, Identify, IdentifyReply, MessageId};
 use bis_router::{Options, Router, StartError};
 use serde_json::Value;
 use support::{Client, http, name, options, start};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_published_is_delivered_and_finished() {
-    let folder = tempfile::tempdir().unwrap();
-    let router = start(folder.path()).await;
-    let mut producer = Client::connect(router.tcp_address());
-    producer.publish("orders", "one");
-    let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 1);
-    let message = consumer.message();
-    assert_eq!((&message.body[..], message.attempts), (&b"one"[..], 1));
-    producer
-        .send(&Command::MultiPublish { topic: name("orders"), bodies: vec!["two".into(), "three".into()] });
-    assert_eq!(producer.response(), "OK");
-    assert!(consumer.is_quiet(Duration::from_millis(100)), "RDY 1 is one in flight");
-    consumer.finish(&message);
-    let two = consumer.message();
-    assert_eq!(&two.body[..], b"two");
-    consumer.send(&Command::Requeue { id: two.id, delay: Duration::ZERO });
-    let mut bodies = vec![];
-    for _ in 0..2 {
-        let message = consumer.message();
-        bodies.push((message.body.clone(), message.attempts));
-        consumer.finish(&message);
-    }
-    bodies.sort();
-    assert_eq!(bodies, [("three".into(), 1), ("two".into(), 2)]);
-    consumer.send(&Command::Finish(two.id));
-    let text = format!("E_FIN_FAILED FIN {} failed ID not in flight", two.id);
-    assert_eq!(consumer.error(), text);
-    consumer.send(&Command::Close);
-    assert_eq!(consumer.response(), "CLOSE_WAIT");
-    router.shutdown().await.unwrap();
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_lost_connection_held_comes_again_at_once() {
@@ -119,57 +86,13 @@ async fn delays_hold_and_survive_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_are_nsqds() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut options = options(folder.path());
-    options.max_message_bytes = 100;
-    let router = Router::start(options).await.unwrap();
-    let check = |bytes: &[u8], text: &str| {
-        let mut client = Client::connect(router.tcp_address());
-        client.send_raw(bytes);
-        assert_eq!(client.error(), text);
-        assert!(client.is_closed(), "{text} is fatal");
-    };
-    let mut large = b"PUB orders\n\0\0\0\x69".to_vec();
-    large.extend([b'x'; 105]);
-    check(&large, "E_BAD_MESSAGE PUB message too big 105 > 100");
-    check(b"FIN 0123456789abcdef\n", "E_INVALID cannot FIN in current state");
-    check(b"RDY 1\n", "E_INVALID cannot RDY in current state");
-    check(b"CLS\n", "E_INVALID cannot CLS in current state");
-    check(b"HELLO\n", "E_INVALID invalid command HELLO");
-    check(b"AUTH\n\0\0\0\x01x", "E_AUTH_DISABLED AUTH disabled");
-    check(b"PUB a/b\n\0\0\0\x01x", "E_BAD_TOPIC PUB topic name \"a/b\" is not valid");
-    let mut stranger = std::net::TcpStream::connect(router.tcp_address()).unwrap();
-    std::io::Write::write_all(&mut stranger, b"GET ").unwrap();
-    let mut answer = Vec::new();
-    std::io::Read::read_to_end(&mut stranger, &mut answer).unwrap();
-    assert!(answer.ends_with(b"E_BAD_PROTOCOL"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_http_api_is_nsqds() {
+async fn messages_are_peeked_at_and_finished_over_http() {
     let folder = tempfile::tempdir().unwrap();
     let router = start(folder.path()).await;
     let ask = |method: &str, path: &str, body: &[u8]| http(router.http_address(), method, path, body);
-    assert_eq!(ask("GET", "/ping", b""), (200, "OK".into()));
     assert_eq!(ask("POST", "/topic/create?topic=orders", b"").0, 200);
     assert_eq!(ask("POST", "/channel/create?topic=orders&channel=ship", b"").0, 200);
-    let not_found = (404, r#"{"message":"TOPIC_NOT_FOUND"}"#.to_owned());
-    assert_eq!(ask("POST", "/channel/create?topic=nothing&channel=ship", b""), not_found);
-    assert_eq!(ask("POST", "/pub?topic=orders", b"one"), (200, "OK".into()));
-    assert_eq!(ask("POST", "/mpub?topic=orders", b"two\nthree\n"), (200, "OK".into()));
-    assert_eq!(
-        ask("POST", "/mpub?topic=orders&binary=true", b"\0\0\0\x01\0\0\0\x04four"),
-        (200, "OK".into())
-    );
-    assert_eq!(ask("POST", "/pub?topic=orders", b""), (400, r#"{"message":"MSG_EMPTY"}"#.into()));
-    assert_eq!(ask("POST", "/pub", b"x"), (400, r#"{"message":"MISSING_ARG_TOPIC"}"#.into()));
-    assert_eq!(ask("POST", "/pub?topic=a%2Fb", b"x"), (400, r#"{"message":"INVALID_TOPIC"}"#.into()));
-    let stats: Value = serde_json::from_str(&ask("GET", "/stats?format=json", b"").1).unwrap();
-    let topic = &stats["topics"][0];
-    assert_eq!((&topic["topic_name"], &topic["message_count"]), (&"orders".into(), &4.into()));
-    assert_eq!(topic["channels"][0]["depth"], 4);
-
+    assert_eq!(ask("POST", "/mpub?topic=orders", b"one\ntwo\nthree\nfour\n"), (200, "OK".into()));
     let peek = |after: &str| -> Value {
         let path = format!("/channel/peek?topic=orders&channel=ship&limit=3{after}");
         serde_json::from_str(&ask("GET", &path, b"").1).unwrap()
@@ -184,17 +107,12 @@ async fn the_http_api_is_nsqds() {
     let path = format!("/channel/finish?topic=orders&channel=ship&id={id}");
     assert_eq!(ask("POST", &path, b"").0, 200);
     assert_eq!(ask("POST", &path, b""), (404, r#"{"message":"MESSAGE_NOT_FOUND"}"#.into()));
-    assert_eq!(ask("POST", "/channel/pause?topic=orders&channel=ship", b"").0, 200);
     let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 1);
-    assert!(consumer.is_quiet(Duration::from_millis(50)));
-    assert_eq!(ask("POST", "/channel/unpause?topic=orders&channel=ship", b"").0, 200);
     assert_eq!(&consumer.message().body[..], b"one");
     assert_eq!(ask("POST", "/channel/empty?topic=orders&channel=ship", b"").0, 200);
     assert_eq!(peek("")["messages"].as_array().unwrap().len(), 0);
     assert_eq!(ask("POST", "/topic/delete?topic=orders", b"").0, 200);
     assert!(consumer.is_closed());
-    assert_eq!(ask("POST", "/topic/delete?topic=orders", b""), not_found);
-    assert_eq!(ask("GET", "/nothing", b""), (404, r#"{"message":"NOT_FOUND"}"#.into()));
     router.shutdown().await.unwrap();
 }
 
