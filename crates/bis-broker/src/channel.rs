@@ -268,6 +268,16 @@ impl Channel {
         self.depth() + (self.leases.len() + self.deferred()) as u64
     }
 
+    /// How many messages of a range are not finished.
+    #[must_use]
+    pub fn unfinished_count(&self, start: u64, end: u64) -> u64 {
+        let (start, end) = (start.max(self.floor), end.min(self.end));
+        if start >= end {
+            return 0;
+        }
+        end - start - (self.finished.count_from(start) - self.finished.count_from(end))
+    }
+
     /// How many messages from a sequence on are not finished.
     #[must_use]
     pub fn unfinished_from(&self, sequence: u64) -> u64 {

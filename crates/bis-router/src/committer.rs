@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bis_nsq::MessageId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use crate::journal::disk::Disk;
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: JournalMetrics,
+    /// Old segments are being looked at, and those that may go removed.
+    pub(crate) expired: Notify,
     stopping: watch::Sender<bool>,
     failure: watch::Sender<Option<Arc<str>>>,
 }
@@ -48,6 +50,7 @@ impl Shared {
             progress,
             clock,
             metrics: JournalMetrics::default(),
+            expired: Notify::new(),
             stopping,
             failure,
         }
@@ -300,9 +303,8 @@ impl Committer {
 
     fn expire(&mut self) {
         self.last_retention = Instant::now();
-        let now = self.shared.clock.now();
-        let age = u64::try_from(self.policy.retention.as_nanos()).unwrap_or(u64::MAX);
-        let expired = self.shared.lock().expired_segments(now, age, self.policy.retention_bytes);
+        self.shared.expired.notify_one();
+        let expired = self.shared.lock().expired_segments(self.shared.clock.now(), &self.policy);
         if expired.is_empty() || self.checkpoint().is_err() {
             return;
         }

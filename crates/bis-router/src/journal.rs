@@ -46,6 +46,9 @@
 //! 4 paused, 5 unpaused, 6 everything from a sequence on comes again (sequence u64), 7 skipped a range (first u64, end
 //! u64).
 //!
+//! A `Moved` record is a copy of a message, whose own segment may be gone: header and body are the same but for the kind.
+//! Of several copies the newest counts.
+//!
 //! # Seal
 //! A full segment ends with a batch of `Footer` records, one a topic: the body lists the offset of each sequence as a
 //! varint of the distance to the one before, 0 for a sequence that is missing. A trailer of 32 bytes ends the file:
@@ -56,7 +59,8 @@
 //! - the newest bytes as they were written: 16 MiB, or one batch;
 //! - bytes that were read: 16 MiB, or one chunk; a read is 256 KiB, or one record, for each connection that waits for it;
 //! - the active segment's index and those of 8 sealed ones: 4 bytes a message, about 1 MB each for messages of 200 bytes;
-//! - damage that was reported: 65,536 places.
+//! - damage that was reported: 65,536 places;
+//! - where messages live on as copies: 65,536 of them, about 100 bytes each.
 //!
 //! A start reads one segment at a time, the last one whole; so does the scrubber when it has met damage.
 //!
@@ -70,6 +74,7 @@ pub mod disk;
 pub(crate) mod fetch;
 pub(crate) mod footer;
 pub(crate) mod log;
+pub(crate) mod moved;
 pub(crate) mod record;
 pub(crate) mod scan;
 pub(crate) mod scrub;

@@ -25,6 +25,7 @@ mod committer;
 pub mod inspect;
 pub mod journal;
 mod journal_metrics;
+mod mover;
 mod options;
 mod scrubber;
 mod server;

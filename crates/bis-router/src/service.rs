@@ -142,15 +142,16 @@ impl Router {
         state.holds_new_topics = !options.lookup.tcp_addresses.is_empty();
         state.forget_ephemeral();
         let shared = Arc::new(Shared::new(state, clock));
+        let policy = Policy {
+            sync: options.sync,
+            retention: options.retention,
+            retention_bytes: options.retention_bytes,
+        };
         let committer = Committer {
             shared: Arc::clone(&shared),
             writer: restored.writer,
             disk,
-            policy: Policy {
-                sync: options.sync,
-                retention: options.retention,
-                retention_bytes: options.retention_bytes,
-            },
+            policy,
             last_sync: Instant::now(),
             last_retention: Instant::now(),
             checkpoint_due: false,
@@ -168,6 +169,7 @@ impl Router {
         let server = Arc::new(Server::new(Arc::clone(&shared), options, addresses, trust));
         let mut listeners = JoinSet::new();
         listeners.spawn(crate::scrubber::run(Arc::clone(&shared)));
+        listeners.spawn(crate::mover::run(Arc::clone(&shared), policy));
         listeners.spawn(server::listen_tcp(Arc::clone(&server), tcp));
         listeners.spawn(server::lookup::run(Arc::clone(&server)));
         if let Some(https) = https {

@@ -9,6 +9,7 @@ pub(crate) mod delivery;
 pub(crate) mod operations;
 pub(crate) mod replay;
 pub(crate) mod restore;
+pub(crate) mod retention;
 pub(crate) mod sampler;
 pub(crate) mod topic;
 
@@ -22,7 +23,7 @@ use tokio::sync::watch;
 
 use crate::journal::batch::BATCH_HEADER;
 use crate::journal::checkpoint::{ChannelPoint, Checkpoint, TopicPoint};
-use crate::journal::log::{Log, Sealed};
+use crate::journal::log::Log;
 use crate::journal::record::{self, Header, Kind};
 use crate::journal::writer::{Position, Written};
 use backlog::BacklogBound;
@@ -74,6 +75,8 @@ pub(crate) struct Batch {
     pub(crate) buffer: Vec<u8>,
     /// Topic, sequence, place in the buffer.
     messages: Vec<(u32, u64, usize)>,
+    /// The same of messages that are copied from old segments.
+    moving: Vec<(u32, u64, usize)>,
 }
 
 pub(crate) struct State {
@@ -93,6 +96,7 @@ pub(crate) struct State {
     ticket: Ticket,
     buffer: Vec<u8>,
     messages: Vec<(u32, u64, usize)>,
+    moving: Vec<(u32, u64, usize)>,
     /// Channels with operations for the next commit.
     dirty: BTreeMap<u32, BTreeSet<Name>>,
     /// A commit failed: what it defined must be written again.
@@ -126,6 +130,7 @@ impl State {
             ticket: 1,
             buffer: vec![0; BATCH_HEADER],
             messages: Vec::new(),
+            moving: Vec::new(),
             dirty: BTreeMap::new(),
             redefine: false,
             topology: watch::Sender::new(0),
@@ -366,9 +371,10 @@ impl State {
         next.resize(BATCH_HEADER, 0);
         let buffer = std::mem::replace(&mut self.buffer, next);
         let messages = std::mem::take(&mut self.messages);
+        let moving = std::mem::take(&mut self.moving);
         let ticket = self.ticket;
         self.ticket += 1;
-        Some(Batch { ticket, buffer, messages })
+        Some(Batch { ticket, buffer, messages, moving })
     }
 
     /// The batch is in the journal: its messages can be seen.
@@ -384,6 +390,12 @@ impl State {
             topic.end = sequence + 1;
             if touched.last() != Some(id) {
                 touched.insert(*id);
+            }
+        }
+        for (id, sequence, place) in batch.moving {
+            if self.topics.contains_key(&id) {
+                let offset = written.records_at + (place - BATCH_HEADER) as u64;
+                self.log.note_moved((id, sequence), written.segment, offset);
             }
         }
         let records = Bytes::from(batch.buffer).slice(BATCH_HEADER..);
@@ -428,28 +440,8 @@ impl State {
             next_channel: self.next_channel,
             topics: topics.collect(),
             events: self.dedup.to_bytes(),
+            moved: self.log.moved().iter().collect(),
         }
-    }
-
-    /// Whether every channel has handled all of a segment.
-    fn is_handled(&self, segment: &Sealed) -> bool {
-        let mut topics = segment.topics.iter();
-        topics.all(|(id, (_, end))| self.topics.get(id).is_none_or(|topic| *end <= topic.handled_below()))
-    }
-
-    /// Sealed segments that may go, oldest first: every channel has handled all of them, and they are too old or
-    /// together too large.
-    pub(crate) fn expired_segments(&self, now: Time, age_ns: u64, bytes: u64) -> Vec<u64> {
-        let handled: Vec<_> = self.log.sealed().filter(|(_, sealed)| self.is_handled(sealed)).collect();
-        let mut total: u64 = handled.iter().map(|(_, sealed)| sealed.bytes).sum();
-        let mut expired = Vec::new();
-        for (segment, sealed) in handled {
-            if total > bytes || now.0.saturating_sub(sealed.sealed) > age_ns {
-                total -= sealed.bytes;
-                expired.push(segment);
-            }
-        }
-        expired
     }
 
     /// A batch that defines every topic and channel, with room for its header; `None` when there is none. Each segment
@@ -483,7 +475,7 @@ impl State {
         let shift = definitions.len() - BATCH_HEADER;
         definitions.extend_from_slice(&self.buffer[BATCH_HEADER..]);
         self.buffer = definitions;
-        for (_, _, place) in &mut self.messages {
+        for (_, _, place) in self.messages.iter_mut().chain(&mut self.moving) {
             *place += shift;
         }
     }

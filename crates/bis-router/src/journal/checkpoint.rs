@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::Disk;
 use super::fetch::read_whole;
+use super::moved::Message;
 use super::record::{read_u32, read_u64};
 use super::writer::Position;
 
@@ -35,6 +36,9 @@ pub(crate) struct Checkpoint {
     /// The latest event ids, each after its topic's number.
     #[serde(with = "bytes_in_base64")]
     pub(crate) events: Vec<u8>,
+    /// Topic and sequence of messages that live on as copies, and the segment and offset of these.
+    #[serde(default)]
+    pub(crate) moved: Vec<(Message, (u64, u32))>,
 }
 
 /// One topic.

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::disk::DiskFile;
 use super::fetch::{Fetched, Missing};
 use super::footer::SegmentOffsets;
+use super::moved::{Message, Moved};
 use super::record;
 use super::scan::Damage;
 use super::scrub::Scrub;
@@ -48,6 +49,7 @@ pub(crate) struct Log {
     /// Where the active segment's committed bytes end.
     active_end: u64,
     active_offsets: SegmentOffsets,
+    moved: Moved,
     loaded: VecDeque<(u64, Arc<SegmentOffsets>)>,
     recent: VecDeque<(u64, u64, Bytes)>,
     recent_bytes: usize,
@@ -70,6 +72,7 @@ impl Log {
             active_file,
             active_end: 0,
             active_offsets: SegmentOffsets::new(),
+            moved: Moved::default(),
             loaded: VecDeque::new(),
             recent: VecDeque::new(),
             recent_bytes: 0,
@@ -119,6 +122,22 @@ impl Log {
     pub(crate) fn note(&mut self, topic: u32, sequence: u64, offset: u64) {
         let offset = u32::try_from(offset).expect("a segment is bounded far below 4 GiB");
         self.active_offsets.entry(topic).or_default().push(sequence, offset);
+    }
+
+    /// Notes a copy of a message in the active segment, or in one that was found.
+    pub(crate) fn note_moved(&mut self, message: Message, segment: u64, offset: u64) {
+        let offset = u32::try_from(offset).expect("a segment is bounded far below 4 GiB");
+        self.moved.note(message, segment, offset);
+    }
+
+    /// Messages that live on as copies.
+    pub(crate) fn moved(&self) -> &Moved {
+        &self.moved
+    }
+
+    /// Forgets copies unless `keep` says otherwise of message and segment.
+    pub(crate) fn keep_moved(&mut self, keep: impl Fn(Message, u64) -> bool) {
+        self.moved.retain(keep);
     }
 
     /// Keeps a batch that was just written at hand.
@@ -213,12 +232,25 @@ impl Log {
         self.sealed.iter().map(|(segment, sealed)| (*segment, sealed))
     }
 
+    /// One sealed segment.
+    pub(crate) fn sealed_one(&self, segment: u64) -> Option<&Sealed> {
+        self.sealed.get(&segment)
+    }
+
     /// Where the messages of a topic are kept: the first sequence and one past the last of each piece, in order.
     pub(crate) fn kept(&self, topic: u32) -> Vec<(u64, u64)> {
         let runs = self.runs.get(&topic).into_iter().flatten();
         let sealed = runs.filter_map(|(_, segment)| self.sealed.get(segment)?.topics.get(&topic).copied());
         let active = self.active_offsets.get(&topic).map(|offsets| (offsets.first, offsets.end()));
-        sealed.chain(active).collect()
+        let mut kept: Vec<(u64, u64)> = sealed.chain(active).collect();
+        let copies = self.moved.of_topic(topic).filter(|sequence| {
+            let before = kept.partition_point(|(first, _)| first <= sequence);
+            before == 0 || kept[before - 1].1 <= *sequence
+        });
+        let copies: Vec<u64> = copies.collect();
+        kept.extend(copies.into_iter().map(|sequence| (sequence, sequence + 1)));
+        kept.sort_unstable();
+        kept
     }
 
     /// The next sealed segment after this one, to be verified.
@@ -236,6 +268,7 @@ impl Log {
                 }
             }
         }
+        self.moved.retain(|_, at| at != segment);
         self.loaded.retain(|(loaded, _)| *loaded != segment);
         self.chunks.retain(|(chunk, _, _)| *chunk != segment);
         self.chunk_bytes = self.chunks.iter().map(|(_, _, bytes)| bytes.len()).sum();
@@ -247,6 +280,7 @@ impl Log {
     pub(crate) fn forget_topic(&mut self, topic: u32) {
         self.runs.remove(&topic);
         self.active_offsets.remove(&topic);
+        self.moved.retain(|(moved, _), _| moved != topic);
         self.last = None;
     }
 
@@ -263,10 +297,12 @@ impl Log {
         self.active_file = file;
     }
 
-    /// Forgets the topics that are gone.
+    /// Forgets the topics that are gone, and copies in segments that are.
     pub(crate) fn keep_topics(&mut self, keep: impl Fn(u32) -> bool) {
         self.runs.retain(|topic, _| keep(*topic));
         self.active_offsets.retain(|topic, _| keep(*topic));
+        let (sealed, active) = (&self.sealed, self.active);
+        self.moved.retain(|(topic, _), at| keep(topic) && (at == active || sealed.contains_key(&at)));
     }
 
     /// How many damaged records were met since the start.
@@ -291,7 +327,8 @@ impl Log {
     /// The first sequence of a topic that may be here.
     pub(crate) fn first_of(&self, topic: u32) -> Option<u64> {
         let sealed = self.runs.get(&topic).and_then(|runs| runs.keys().next().copied());
-        sealed.or_else(|| self.active_offsets.get(&topic).map(|offsets| offsets.first))
+        let published = sealed.or_else(|| self.active_offsets.get(&topic).map(|offsets| offsets.first));
+        published.into_iter().chain(self.moved.of_topic(topic).next()).min()
     }
 
     /// Bytes on the disk in sealed segments.
@@ -300,6 +337,9 @@ impl Log {
     }
 
     fn locate(&mut self, topic: u32, sequence: u64) -> Result<Option<(u64, u64)>, Missing> {
+        if let Some((segment, offset)) = self.moved.place((topic, sequence)) {
+            return Ok(Some((segment, u64::from(offset))));
+        }
         if let Some(offsets) = self.active_offsets.get(&topic)
             && sequence >= offsets.first
         {

@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Footer = 7,
     /// A topic's state; the sequence is where its first channel would begin, the body one byte: 1 when it is paused.
     TopicState = 8,
+    /// A message that was published to an older segment, copied; the body is its body.
+    Moved = 9,
 }
 
 impl Kind {
@@ -38,6 +40,7 @@ impl Kind {
             6 => Self::Operations,
             7 => Self::Footer,
             8 => Self::TopicState,
+            9 => Self::Moved,
             _ => return None,
         })
     }

@@ -16,6 +16,13 @@ pub(crate) struct BacklogBound {
     is_full: bool,
 }
 
+impl BacklogBound {
+    /// Whether publishes are refused.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
+    }
+}
+
 impl State {
     /// Bytes in sealed segments with something that a channel has not handled.
     pub(crate) fn backlog_bytes(&self) -> u64 {
@@ -62,14 +69,16 @@ impl State {
 
     /// The oldest first.
     fn unhandled_segments(&self) -> impl Iterator<Item = (u64, u64)> {
-        let unhandled = self.log.sealed().filter(|(_, sealed)| !self.is_handled(sealed));
+        let unhandled = self.log.sealed().filter(|(segment, sealed)| !self.is_handled(*segment, sealed));
         unhandled.map(|(segment, sealed)| (segment, sealed.bytes))
     }
 
     /// Forgets a segment's messages, and those of the same topics before it, in every channel.
     fn drop_segment(&mut self, segment: u64) {
-        let Some((_, sealed)) = self.log.sealed().find(|(at, _)| *at == segment) else { return };
-        let ends: Vec<(u32, u64)> = sealed.topics.iter().map(|(topic, (_, end))| (*topic, *end)).collect();
+        let Some(sealed) = self.log.sealed_one(segment) else { return };
+        let published = sealed.topics.iter().map(|(topic, (_, end))| (*topic, *end));
+        let copies = self.log.moved().in_segment(segment).map(|(topic, sequence)| (topic, sequence + 1));
+        let ends: Vec<(u32, u64)> = copies.chain(published).collect();
         for (id, end) in ends {
             let Some(topic) = self.topics.get_mut(&id) else { continue };
             let waits = topic.base < end;

@@ -113,6 +113,9 @@ impl Restoring {
                 offsets.entry(header.topic).or_default().push(header.sequence, offset);
             }
             if (segment, offset) >= after {
+                if header.kind == Kind::Moved {
+                    state.log.note_moved((header.topic, header.sequence), segment, offset);
+                }
                 state.apply(&header, &record[RECORD_HEADER..]);
             }
         });
@@ -161,9 +164,12 @@ impl Restoring {
         while let Some(length) = record::length_at(&buffer[at..]) {
             let record = &buffer[at..at + length];
             if let Some(header) = record::header(record) {
-                if header.kind == Kind::Message {
-                    let offset = written.records_at + (at - BATCH_HEADER) as u64;
-                    self.state.log.note(header.topic, header.sequence, offset);
+                let offset = written.records_at + (at - BATCH_HEADER) as u64;
+                let message = (header.topic, header.sequence);
+                match header.kind {
+                    Kind::Message => self.state.log.note(message.0, message.1, offset),
+                    Kind::Moved => self.state.log.note_moved(message, written.segment, offset),
+                    _ => {}
                 }
                 self.state.apply(&header, &record[RECORD_HEADER..]);
             }
@@ -195,6 +201,9 @@ fn from_checkpoint(log: Log, checkpoint: &Checkpoint) -> State {
     state.next_topic = checkpoint.next_topic.max(1);
     state.next_channel = checkpoint.next_channel.max(1);
     state.dedup.restore(&checkpoint.events);
+    for (message, (segment, offset)) in &checkpoint.moved {
+        state.log.note_moved(*message, *segment, u64::from(*offset));
+    }
     for point in &checkpoint.topics {
         if let Ok(topic) = restore_topic(point) {
             state.names.insert(topic.name.clone(), topic.id);
@@ -248,6 +257,7 @@ impl State {
                 topic.hold_end(header.sequence.saturating_add(1));
                 topic.extend();
             }
+            Kind::Moved => topic.hold_end(header.sequence.saturating_add(1)),
             Kind::TopicState => {
                 topic.base = header.sequence;
                 topic.paused = body.first() == Some(&1);

@@ -48,9 +48,17 @@ impl Topic {
         }
     }
 
-    /// Everything below is handled by every channel.
-    pub(crate) fn handled_below(&self) -> u64 {
-        self.channels.values().map(|channel| channel.machine.floor()).min().unwrap_or(self.base)
+    /// The messages of a range that a channel has not finished, or was not shown; some more than once.
+    pub(crate) fn unhandled_between(&self, first: u64, end: u64) -> impl Iterator<Item = u64> + '_ {
+        let unseen = if self.channels.is_empty() { self.base.max(first)..end } else { end..end };
+        unseen.chain(self.channels.values().flat_map(move |channel| {
+            channel.machine.unfinished_between(first, end).chain(channel.reached.max(first)..end)
+        }))
+    }
+
+    /// Whether every channel has finished a message.
+    pub(crate) fn has_handled(&self, sequence: u64) -> bool {
+        self.unhandled_between(sequence, sequence + 1).next().is_none()
     }
 
     /// Messages that no channel was shown.

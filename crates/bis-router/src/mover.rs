@@ -1,0 +1,84 @@
+//! Copies the few messages that keep old segments to the active one, so that the segments can go.
+//!
+//! It looks whenever old segments were removed, reads without the state's lock, and writes as a publisher does, slowly:
+//! 256 KiB, or one message, every 10 ms. A crash between copy and removal leaves a message twice on the disk and once in its
+//! channels. What fails is tried again the next time.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::committer::{Policy, Shared};
+
+/// How much is copied at once, in bytes; at least one message.
+const STEP_BYTES: usize = 256 * 1024;
+/// The pause after each step.
+const STEP_PAUSE: Duration = Duration::from_millis(10);
+
+/// The pause after each look at all segments.
+const ROUND_PAUSE: Duration = Duration::from_secs(1);
+
+/// Copies until the router stops.
+pub(crate) async fn run(shared: Arc<Shared>, policy: Policy) {
+    let rounds = async {
+        loop {
+            shared.expired.notified().await;
+            round(&shared, &policy).await;
+            tokio::time::sleep(ROUND_PAUSE).await;
+        }
+    };
+    tokio::select! {
+        () = rounds => {}
+        () = shared.stopped() => {}
+    }
+}
+
+/// Looks once at every segment, the oldest first.
+async fn round(shared: &Shared, policy: &Policy) {
+    let segments = {
+        let mut state = shared.lock();
+        state.forget_handled_copies();
+        state.pinned_segments(shared.clock.now(), policy)
+    };
+    for segment in segments {
+        let pinned = shared.lock().pinned(segment);
+        let Some(pinned) = pinned else { continue };
+        let read = tokio::task::spawn_blocking(move || pinned.read()).await;
+        match read.map_err(io::Error::other).flatten() {
+            Ok(Some(records)) => {
+                let messages = records.len();
+                if let Err(reason) = copy(shared, &records).await {
+                    tracing::warn!(segment, %reason, "messages that keep an old segment could not be copied; it stays for now");
+                    return;
+                }
+                tracing::info!(
+                    segment,
+                    messages,
+                    "messages that keep an old segment were copied, so that it can go"
+                );
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let now = shared.clock.now();
+                shared.lock().log.read_failed(segment, None, &error, now.0);
+            }
+        }
+    }
+}
+
+async fn copy(shared: &Shared, mut records: &[Vec<u8>]) -> Result<(), Arc<str>> {
+    while !records.is_empty() {
+        let mut bytes = 0;
+        let fits = records.iter().take_while(|record| {
+            bytes += record.len();
+            bytes <= STEP_BYTES
+        });
+        let (step, rest) = records.split_at(fits.count().max(1));
+        let ticket = shared.lock().move_records(step)?;
+        shared.kick();
+        shared.decided(ticket).await?;
+        records = rest;
+        tokio::time::sleep(STEP_PAUSE).await;
+    }
+    Ok(())
+}
