@@ -30,14 +30,21 @@ fn segments(folder: &Path) -> Vec<String> {
     segments
 }
 
+/// Not a test by itself: the process that a test below starts and kills.
+#[test]
+fn router_process() {
+    support::process::run();
+}
+
 /// Publishes and finishes a fraction of a segment's worth of messages.
 fn work(router: &Handle, consumer: &mut Client) {
-    let mut producer = Client::connect(router.tcp_address());
+    work_on(&mut Client::connect(router.tcp_address()), consumer);
+}
+
+fn work_on(producer: &mut Client, consumer: &mut Client) {
     for _ in 0..8 {
         producer.publish("work", vec![b'x'; 4096]);
-        let message = consumer.message();
-        assert_eq!(message.body[0], b'x');
-        consumer.finish(&message);
+        assert_eq!(consumer.message_finished().body[0], b'x');
     }
 }
 
@@ -181,4 +188,46 @@ async fn a_replay_by_time_finds_its_place_beside_messages_that_moved() {
     let answer = http(router.http_address(), "POST", &replay, b"").1;
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["messages"], 8);
+}
+
+#[test]
+fn what_moves_survives_kill_9() {
+    const ROUNDS: usize = 12;
+    let folder = tempfile::tempdir().unwrap();
+    let mut answered = Vec::new();
+    for round in 0..ROUNDS {
+        let (mut child, address) = support::process::start(folder.path());
+        let mut consumer = Client::subscribe(address, "work", "all", 64);
+        let mut producer = Client::connect(address);
+        // What the last kill left unfinished comes first.
+        producer.publish("work", "begin");
+        while consumer.message_finished().body != b"begin".as_slice() {}
+        work_on(&mut producer, &mut consumer);
+        producer.publish("kept", format!("{round}"));
+        answered.push(format!("{round}"));
+        let worker = std::thread::spawn(move || {
+            // It ends with a panic when the router is gone: that is what this test does to it.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                loop {
+                    work_on(&mut producer, &mut consumer);
+                }
+            }));
+        });
+        std::thread::sleep(Duration::from_millis(400 + 37 * round as u64));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        worker.join().unwrap();
+    }
+    let names = segments(folder.path());
+    assert!(names.len() < 16, "messages of long life keep their segments: {names:?}");
+    let (mut child, address) = support::process::start(folder.path());
+    let mut late = Client::subscribe(address, "kept", "late", 1);
+    let mut delivered: Vec<String> = (0..answered.len())
+        .map(|_| String::from_utf8(late.message_finished().body.to_vec()).unwrap())
+        .collect();
+    assert!(late.is_quiet(QUIET), "one comes twice");
+    delivered.sort_by_key(|body| body.parse::<usize>().unwrap());
+    assert_eq!(delivered, answered);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -231,6 +231,14 @@ impl Client {
         }
     }
 
+    /// Takes a message and finishes it.
+    #[track_caller]
+    pub fn message_finished(&mut self) -> Message {
+        let message = self.message();
+        self.finish(&message);
+        message
+    }
+
     pub fn finish(&mut self, message: &Message) {
         self.send(&Command::Finish(message.id));
     }
