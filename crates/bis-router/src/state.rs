@@ -13,12 +13,13 @@ pub(crate) mod retention;
 pub(crate) mod sampler;
 pub(crate) mod topic;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bis_broker::channel::{Snapshot, Time};
 use bis_nsq::Name;
 use bytes::Bytes;
+use foldhash::HashMap;
 use tokio::sync::watch;
 
 use crate::journal::batch::BATCH_HEADER;
@@ -117,7 +118,7 @@ impl State {
     pub(crate) fn new(log: Log) -> Self {
         Self {
             topics: BTreeMap::new(),
-            names: HashMap::new(),
+            names: HashMap::default(),
             log,
             dedup: Dedup::new(),
             backlog: BacklogBound::default(),
@@ -182,7 +183,7 @@ impl State {
 
     /// The topic of this name, made if it is not there.
     pub(crate) fn make_topic(&mut self, name: &Name) -> u32 {
-        if let Some(id) = self.names.get(name.as_str()) {
+        if let Some(id) = self.names.get(name) {
             return *id;
         }
         let id = self.next_topic;
@@ -379,7 +380,7 @@ impl State {
 
     /// The batch is in the journal: its messages can be seen.
     pub(crate) fn committed(&mut self, batch: Batch, written: Written) {
-        let mut touched = BTreeSet::new();
+        let mut touched: Vec<u32> = Vec::new();
         for (id, sequence, place) in &batch.messages {
             let Some(topic) = self.topics.get_mut(id) else { continue };
             let offset = written.records_at + (place - BATCH_HEADER) as u64;
@@ -389,7 +390,7 @@ impl State {
             topic.message_bytes += (length - record::RECORD_HEADER) as u64;
             topic.end = sequence + 1;
             if touched.last() != Some(id) {
-                touched.insert(*id);
+                touched.push(*id);
             }
         }
         for (id, sequence, place) in batch.moving {
@@ -400,6 +401,8 @@ impl State {
         }
         let records = Bytes::from(batch.buffer).slice(BATCH_HEADER..);
         self.log.keep_recent(written.segment, written.records_at, records);
+        touched.sort_unstable();
+        touched.dedup();
         for id in touched {
             if let Some(topic) = self.topics.get_mut(&id) {
                 topic.extend();

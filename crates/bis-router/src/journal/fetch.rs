@@ -85,7 +85,7 @@ pub(crate) fn read_offsets(file: &dyn DiskFile, segment: u64) -> io::Result<(Seg
         return Ok((offsets, Vec::new()));
     }
     let bytes = read_whole(file)?;
-    let mut offsets = SegmentOffsets::new();
+    let mut offsets = SegmentOffsets::default();
     let scanned = scan::scan(segment, &bytes, bytes.len() as u64, |record, offset| {
         if let (Some(header), Ok(offset)) = (record::header(record), u32::try_from(offset))
             && header.kind == record::Kind::Message

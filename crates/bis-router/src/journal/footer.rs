@@ -2,8 +2,9 @@
 //!
 //! A footer only makes reading faster: without it the segment is scanned.
 
-use std::collections::HashMap;
 use std::io;
+
+use foldhash::HashMap;
 
 use super::batch::{BATCH_HEADER, Batch};
 use super::disk::DiskFile;
@@ -100,7 +101,7 @@ fn decode(segment: u64, bytes: &[u8]) -> Option<SegmentOffsets> {
     if Batch::checksum_of(segment, rest) != batch.checksum {
         return None;
     }
-    let mut found = SegmentOffsets::new();
+    let mut found = SegmentOffsets::default();
     while let Some(length) = record::length_at(rest) {
         let header = record::header(&rest[..length])?;
         let mut body = &rest[record::RECORD_HEADER..length];

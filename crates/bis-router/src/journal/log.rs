@@ -71,7 +71,7 @@ impl Log {
             active,
             active_file,
             active_end: 0,
-            active_offsets: SegmentOffsets::new(),
+            active_offsets: SegmentOffsets::default(),
             moved: Moved::default(),
             loaded: VecDeque::new(),
             recent: VecDeque::new(),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bis_nsq::Name;
+use foldhash::HashMap;
 use serde::Serialize;
 
 use super::stats::ClientStats;
@@ -21,7 +22,7 @@ pub(crate) struct Clients {
 #[derive(Debug)]
 struct Client {
     info: Arc<ClientInfo>,
-    published: BTreeMap<Name, Arc<AtomicU64>>,
+    published: HashMap<Name, u64>,
 }
 
 /// One client's entry, which goes when this is dropped.
@@ -30,17 +31,15 @@ pub(crate) struct Presence {
     clients: Arc<Clients>,
     number: u64,
     client: Arc<Mutex<Client>>,
-    /// The topic it published to last, which most often is the next one too.
-    last: Option<(Name, Arc<AtomicU64>)>,
 }
 
 impl Clients {
     /// Notes a client that connected.
     pub(crate) fn enter(self: &Arc<Self>, info: Arc<ClientInfo>) -> Presence {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed);
-        let client = Arc::new(Mutex::new(Client { info, published: BTreeMap::new() }));
+        let client = Arc::new(Mutex::new(Client { info, published: HashMap::default() }));
         locked(&self.open).insert(number, Arc::clone(&client));
-        Presence { clients: Arc::clone(self), number, client, last: None }
+        Presence { clients: Arc::clone(self), number, client }
     }
 
     /// How many clients are connected.
@@ -63,11 +62,14 @@ impl Clients {
 impl Client {
     fn producer(&self, topic: Option<&str>) -> Option<ProducerStats> {
         let is_asked = |name: &Name| topic.is_none_or(|topic| name.as_str() == topic);
-        let counts = self.published.iter().filter(|(name, _)| is_asked(name)).map(|(name, count)| PubCount {
-            topic: name.as_str().to_owned(),
-            count: count.load(Ordering::Relaxed),
-        });
-        let producer = ProducerStats { client: ClientStats::new(&self.info), pub_counts: counts.collect() };
+        let mut counts: Vec<PubCount> = self
+            .published
+            .iter()
+            .filter(|(name, _)| is_asked(name))
+            .map(|(name, count)| PubCount { topic: name.as_str().to_owned(), count: *count })
+            .collect();
+        counts.sort_unstable_by(|one, other| one.topic.cmp(&other.topic));
+        let producer = ProducerStats { client: ClientStats::new(&self.info), pub_counts: counts };
         (!self.published.is_empty()).then_some(producer)
     }
 }
@@ -79,18 +81,16 @@ impl Presence {
     }
 
     /// The client published so many messages.
-    pub(crate) fn published(&mut self, topic: &Name, messages: usize) {
-        if let Some((last, count)) = &self.last
-            && last == topic
-        {
-            count.fetch_add(messages as u64, Ordering::Relaxed);
+    pub(crate) fn published(&self, topic: &Name, messages: usize) {
+        let mut client = locked(&self.client);
+        if let Some(count) = client.published.get_mut(topic) {
+            *count += messages as u64;
             return;
         }
         // The name's own bytes are part of a buffer that must not be kept.
-        let Ok(topic) = Name::new(topic.as_bytes()) else { return };
-        let count = Arc::clone(locked(&self.client).published.entry(topic.clone()).or_default());
-        count.fetch_add(messages as u64, Ordering::Relaxed);
-        self.last = Some((topic, count));
+        if let Ok(topic) = Name::new(topic.as_bytes()) {
+            client.published.insert(topic, messages as u64);
+        }
     }
 }
 

@@ -98,7 +98,7 @@ impl Restoring {
             Ordering::Equal => after.1,
             Ordering::Greater => 0,
         };
-        let mut offsets = SegmentOffsets::new();
+        let mut offsets = SegmentOffsets::default();
         let mut bytes = read_whole(&*file)?;
         if footers.is_some() {
             bytes.truncate(bytes.len() - TRAILER);
