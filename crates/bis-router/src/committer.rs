@@ -264,7 +264,12 @@ impl Committer {
         Ok(())
     }
 
+    /// Makes everything written durable, unless a sync failed before: what that said to be on the disk may not be, and no
+    /// other sync can tell.
     fn sync(&mut self) -> Result<(), Arc<str>> {
+        if let Some(reason) = self.shared.lock().failure.clone() {
+            return Err(reason);
+        }
         self.last_sync = Instant::now();
         let synced = self.writer.sync();
         self.shared.metrics.synced(self.last_sync.elapsed());
@@ -281,7 +286,6 @@ impl Committer {
         if let SyncMode::Interval(interval) = self.policy.sync
             && self.writer.is_unsynced()
             && self.last_sync.elapsed() >= interval
-            && self.shared.lock().failure.is_none()
         {
             // A failure is kept in the state, where everybody meets it.
             let _ = self.sync();
@@ -330,10 +334,6 @@ impl Committer {
     }
 
     fn stop(mut self) -> io::Result<()> {
-        if let Some(reason) = self.shared.lock().failure.clone() {
-            return Err(io::Error::other(reason.to_string()));
-        }
-        self.writer.sync()?;
         self.checkpoint()
     }
 }

@@ -127,10 +127,18 @@ impl Restoring {
         if segment == newest && footers.is_none() && !self.is_sealed {
             self.end.offset = found.end;
             self.state.log.restore_active(offsets, found.end);
-        } else {
-            self.is_sealed |= segment == newest;
-            self.state.log.add_sealed(segment, file, length, &offsets, self.now.0);
+            return Ok(());
         }
+        self.is_sealed |= segment == newest;
+        let mut length = length;
+        if footers.is_none() && segment >= self.written {
+            // The next one could not be begun. What follows the end was never durable, but will look so once that one is
+            // written to.
+            length = found.end;
+            file.set_length(length)?;
+            file.sync()?;
+        }
+        self.state.log.add_sealed(segment, file, length, &offsets, self.now.0);
         Ok(())
     }
 

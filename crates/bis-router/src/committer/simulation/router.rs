@@ -1,0 +1,160 @@
+//! A router without sockets and threads: what connections, committer and background do, one step at a time.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+
+use bis_broker::channel::Time;
+use bis_nsq::{Frame, Name, decode_frame};
+use bytes::BytesMut;
+use tokio::sync::Notify;
+
+use super::clock::SimulatedClock;
+use super::disk::SimulatedDisk;
+use crate::clock::Clock;
+use crate::committer::{Committer, Policy, Shared};
+use crate::journal::disk::Disk;
+use crate::journal::scan::Damage;
+use crate::options::SyncMode;
+use crate::state::delivery::{Peek, PeekPage, Round, Subscription};
+use crate::state::topic::{ClientInfo, DeliveryOrder, Joining};
+use crate::state::{MessageFacts, State, restore};
+
+const SEGMENT_BYTES: u64 = 4096;
+const POLICY: Policy =
+    Policy { sync: SyncMode::Always, retention: Duration::from_secs(3600), retention_bytes: 8192 };
+
+pub(super) struct Router {
+    committer: Committer,
+    pub(super) clock: Arc<SimulatedClock>,
+    subscription: Option<Subscription>,
+    pub(super) damage: Vec<Damage>,
+}
+
+impl Router {
+    pub(super) fn start(disk: &SimulatedDisk) -> io::Result<Self> {
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        let clock = Arc::new(SimulatedClock::new());
+        let restored = restore::restore(&disk, SEGMENT_BYTES, clock.now())?;
+        let damage = restored.damage;
+        let shared = Arc::new(Shared::new(restored.state, Arc::clone(&clock) as Arc<dyn Clock>));
+        let (last_sync, last_retention) = (Instant::now(), Instant::now());
+        let (writer, policy) = (restored.writer, POLICY);
+        let committer =
+            Committer { shared, writer, disk, policy, last_sync, last_retention, checkpoint_due: false };
+        Ok(Self { committer, clock, subscription: None, damage })
+    }
+
+    pub(super) fn stop(self) -> io::Result<()> {
+        self.committer.stop()
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.committer.shared.lock()
+    }
+
+    /// Commits what there is; whether it holds.
+    pub(super) fn flush(&mut self) -> bool {
+        let Some(batch) = self.state().take_batch() else { return true };
+        let ticket = batch.ticket;
+        self.committer.commit(batch);
+        self.committer.shared.progress.borrow().outcome(ticket).unwrap().is_ok()
+    }
+
+    /// Publishes a message that is due after a while; whether it is answered.
+    pub(super) fn publish(&mut self, body: &str, delay: Duration) -> bool {
+        let now = self.clock.now();
+        let due = if delay.is_zero() { Time::ZERO } else { now.plus(delay) };
+        let facts = MessageFacts { due, ..MessageFacts::default() };
+        let taken = self.state().publish(&name("orders"), [body.as_bytes()], &facts, now);
+        taken.is_ok() && self.flush()
+    }
+
+    /// Takes three messages at once from now on; whether that is answered.
+    pub(super) fn subscribe(&mut self) -> bool {
+        let (client, wake) = (Arc::new(ClientInfo::default()), Arc::new(Notify::new()));
+        let minute = Duration::from_secs(60);
+        let joining = Joining { order: DeliveryOrder::Any, client, wake, timeout: minute, sample_rate: 0 };
+        let subscription = self.state().subscribe(&name("orders"), &name("ship"), joining);
+        self.state().set_ready(&subscription, 3);
+        self.subscription = Some(subscription);
+        self.flush()
+    }
+
+    /// Hands out what the consumer is ready for: sequence and body.
+    pub(super) fn receive(&mut self) -> Vec<(u64, String)> {
+        let Some(subscription) = self.subscription.clone() else { return Vec::new() };
+        let mut out = BytesMut::new();
+        while let Round::Missing(missing) = self.deliver(&subscription, &mut out) {
+            let fetched = missing.read().unwrap();
+            self.state().log.supply(fetched);
+        }
+        let mut received = Vec::new();
+        while let Some(Frame::Message(message)) = decode_frame(&mut out, 1 << 20).unwrap() {
+            let body = String::from_utf8(message.body.to_vec()).unwrap();
+            received.push((message.id.to_number().unwrap(), body));
+        }
+        received
+    }
+
+    fn deliver(&self, subscription: &Subscription, out: &mut BytesMut) -> Round {
+        let now = self.clock.now();
+        let round = self.state().deliver(subscription, now, out);
+        assert!(!matches!(round, Round::Gone));
+        round
+    }
+
+    /// Finishes a message; whether it still was the consumer's.
+    pub(super) fn finish(&mut self, sequence: u64) -> bool {
+        let Some(subscription) = self.subscription.clone() else { return false };
+        self.state().finish(&subscription, sequence).is_ok()
+    }
+
+    /// Copies what pins old segments, and removes what may go.
+    pub(super) fn give_space_back(&mut self) -> bool {
+        let segments = {
+            let mut state = self.state();
+            state.forget_handled_copies();
+            state.pinned_segments(self.clock.now(), &POLICY)
+        };
+        for segment in segments {
+            let pinned = self.state().pinned(segment);
+            let records = pinned.and_then(|pinned| pinned.read().unwrap());
+            if let Some(records) = records
+                && self.state().move_records(&records).is_ok()
+                && !self.flush()
+            {
+                return false;
+            }
+        }
+        self.committer.expire();
+        true
+    }
+
+    /// How many messages live on as copies.
+    pub(super) fn moved(&self) -> usize {
+        self.state().log.moved().len()
+    }
+
+    /// The unfinished messages' bodies, each with how often it is there.
+    pub(super) fn unfinished(&self) -> BTreeMap<String, usize> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let mut found = BTreeMap::new();
+        let Some(topic) = state.names.get("orders").copied() else { return found };
+        let mut page = PeekPage::new(None, 100_000);
+        while let Some(Peek::Missing(missing)) = state.peek(topic, &name("ship"), &mut page, now) {
+            let fetched = missing.read().unwrap();
+            state.log.supply(fetched);
+        }
+        for message in page.messages {
+            *found.entry(String::from_utf8(message.body).unwrap()).or_default() += 1;
+        }
+        found
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
