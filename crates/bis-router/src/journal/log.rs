@@ -340,18 +340,26 @@ impl Log {
         if let Some((segment, offset)) = self.moved.place((topic, sequence)) {
             return Ok(Some((segment, u64::from(offset))));
         }
-        if let Some(offsets) = self.active_offsets.get(&topic)
-            && sequence >= offsets.first
-        {
-            return Ok(offsets.get(sequence).map(|offset| (self.active, u64::from(offset))));
+        let active = self.active_offsets.get(&topic).and_then(|offsets| offsets.get(sequence));
+        if let Some(offset) = active {
+            return Ok(Some((self.active, u64::from(offset))));
         }
-        let run = self.runs.get(&topic).and_then(|runs| runs.range(..=sequence).next_back());
-        let Some((_, &segment)) = run else { return Ok(None) };
+        // Segments follow one another, but for what was saved of a torn one and written again.
+        let mut runs = self.runs.get(&topic).into_iter().flat_map(|runs| runs.range(..=sequence).rev());
+        let Some((_, &segment)) = runs.find(|(_, segment)| self.holds(**segment, topic, sequence)) else {
+            return Ok(None);
+        };
         let Some((_, index)) = self.loaded.iter().rev().find(|(loaded, _)| *loaded == segment) else {
             return Err(self.missing(segment, topic, sequence, None));
         };
         let offset = index.get(&topic).and_then(|offsets| offsets.get(sequence));
         Ok(offset.map(|offset| (segment, u64::from(offset))))
+    }
+
+    /// Whether a sealed segment has messages of the topic from both sides of a sequence, or the message itself.
+    fn holds(&self, segment: u64, topic: u32, sequence: u64) -> bool {
+        let range = self.sealed.get(&segment).and_then(|sealed| sealed.topics.get(&topic));
+        range.is_some_and(|(first, end)| (*first..*end).contains(&sequence))
     }
 
     fn missing(&self, segment: u64, topic: u32, sequence: u64, offset: Option<u64>) -> Missing {

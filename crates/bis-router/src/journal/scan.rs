@@ -42,15 +42,13 @@ pub(crate) fn scan(
     mut visit: impl FnMut(&[u8], u64),
 ) -> Scanned {
     let mut found = Scanned { end: SEGMENT_HEADER as u64, ..Scanned::default() };
-    if !batch::is_segment_header(segment, bytes) {
-        if known_durable == 0 && next_batch(segment, bytes, SEGMENT_HEADER - 1).is_none() {
-            found.torn = !bytes.is_empty();
-            return found;
-        }
+    let has_header = batch::is_segment_header(segment, bytes);
+    let was_begun = has_header || known_durable > 0 || has_batch(segment, bytes);
+    if was_begun && !has_header {
         found.damage.push(Damage { segment, offset: 0, bytes: SEGMENT_HEADER as u64 });
     }
     let mut at = SEGMENT_HEADER;
-    loop {
+    while was_begun {
         let rest = bytes.get(at..).unwrap_or_default();
         if let Some(batch) = Batch::decode(segment, rest)
             && let Some(records) = rest.get(BATCH_HEADER..BATCH_HEADER + batch.length as usize)
@@ -89,6 +87,11 @@ pub(crate) fn scan(
         salvage(segment, tail, at, save, &mut Vec::new());
     }
     found
+}
+
+/// Whether a batch's header holds anywhere in a segment.
+pub(crate) fn has_batch(segment: u64, bytes: &[u8]) -> bool {
+    next_batch(segment, bytes, SEGMENT_HEADER - 1).is_some()
 }
 
 /// The record that `bytes` begin with, if it holds.

@@ -14,7 +14,7 @@ use super::topic::{ChannelState, Topic};
 use crate::journal::batch::{BATCH_HEADER, Batch, SEGMENT_HEADER};
 use crate::journal::checkpoint::{Checkpoint, TopicPoint};
 use crate::journal::disk::Disk;
-use crate::journal::fetch::read_whole;
+use crate::journal::fetch::{read_up_to, read_whole};
 use crate::journal::footer::{self, SegmentOffsets, TRAILER};
 use crate::journal::log::Log;
 use crate::journal::record::{self, Header, Kind, RECORD_HEADER, read_u32};
@@ -138,6 +138,8 @@ impl Restoring {
             file.set_length(length)?;
             file.sync()?;
         }
+        // The footers know of messages whose records are damaged, too.
+        let offsets = footers.unwrap_or(offsets);
         self.state.log.add_sealed(segment, file, length, &offsets, self.now.0);
         Ok(())
     }
@@ -192,12 +194,13 @@ impl Restoring {
     }
 }
 
-/// The newest segment that begins with a batch; the newest at all when none does.
+/// The newest segment with a batch; the newest at all when none has one.
 fn newest_written(disk: &Arc<dyn Disk>, segments: &[u64]) -> io::Result<u64> {
     for segment in segments.iter().rev() {
-        let mut header = [0; BATCH_HEADER];
-        disk.open(&segment_name(*segment))?.read_at(&mut header, SEGMENT_HEADER as u64)?;
-        if Batch::decode(*segment, &header).is_some() {
+        let file = disk.open(&segment_name(*segment))?;
+        let first = read_up_to(&*file, SEGMENT_HEADER as u64, BATCH_HEADER)?;
+        // The first one may be damaged; few segments have none, and these are short.
+        if Batch::decode(*segment, &first).is_some() || scan::has_batch(*segment, &read_whole(&*file)?) {
             return Ok(*segment);
         }
     }
@@ -310,10 +313,12 @@ impl State {
         }
     }
 
-    /// Puts counters where a fresh process has them.
+    /// Makes topics as long as the log has them, whatever of it is damaged: a new message under a sequence that was given
+    /// out would be taken for the old one. Puts counters where a fresh process has them.
     fn finish_restore(&mut self) {
         self.log.keep_topics(|topic| self.topics.contains_key(&topic));
         for topic in self.topics.values_mut() {
+            topic.hold_end(self.log.kept(topic.id).iter().map(|(_, end)| *end).max().unwrap_or(0));
             topic.extend();
             topic.channels.values_mut().for_each(|channel| channel.message_count = 0);
         }

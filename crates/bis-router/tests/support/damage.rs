@@ -10,7 +10,11 @@ use bis_router::journal::disk::{Disk, DiskFile};
 use bis_router::{Options, Router};
 
 const MESSAGES: usize = 60;
+const TOPICS: [&str; 2] = ["orders", "bills"];
 const RECORD_HEADER: usize = 64;
+/// Where a record says what it is, and what one that names a topic says.
+const KIND: usize = 8;
+const TOPIC_KIND: u8 = 2;
 
 /// Files in memory.
 #[derive(Clone, Default)]
@@ -100,10 +104,14 @@ pub enum Break {
 pub struct Journal {
     files: Vec<(String, Vec<u8>)>,
     messages: Vec<Published>,
+    /// Where the records lie that give a topic its name.
+    names: Vec<(&'static str, Place)>,
 }
 
-/// Topic, sequence, body, and where its record lies: file, offset, length.
-type Published = (&'static str, u64, String, (usize, usize, usize));
+/// Topic, sequence, body, and where its record lies.
+type Published = (&'static str, u64, String, Place);
+/// File, offset, length.
+type Place = (usize, usize, usize);
 
 impl Journal {
     /// Lets a router make one: two topics, several segments, checkpoints, a clean stop.
@@ -118,7 +126,7 @@ impl Journal {
         let router = runtime.block_on(Router::start(options)).unwrap();
         let mut published = Vec::new();
         for number in 0..MESSAGES {
-            let topic = ["orders", "bills"][usize::from(number % 3 == 0)];
+            let topic = TOPICS[usize::from(number % 3 == 0)];
             let body = format!("<{number}>{}</{number}>", "x".repeat(number * 37 % 900));
             post(router.http_address(), &format!("/pub?topic={topic}"), body.as_bytes());
             if number == 5 {
@@ -146,10 +154,12 @@ impl Journal {
             (topic, *sequence - 1, body, found.expect("a published message is in the journal"))
         });
         let messages = messages.collect();
-        Self { files, messages }
+        let names = TOPICS.into_iter().flat_map(|topic| names_of(topic, &files)).collect();
+        Self { files, messages, names }
     }
 
     /// How many files there are, and how long the longest is.
+    #[allow(dead_code, clippy::allow_attributes, reason = "the fuzzer wraps around")]
     pub fn extent(&self) -> (usize, usize) {
         (self.files.len(), self.files.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(0))
     }
@@ -214,11 +224,13 @@ impl Journal {
         for (at, body) in &found {
             assert_eq!(expected.get(at), Some(&body), "{breaks:?}: {at:?} is not what was published");
         }
-        for (topic, sequence, _, (file, offset, length)) in &self.messages {
-            let touches = |(at, from, to): &(usize, usize, usize)| {
-                at == file && *from < offset + length && *to > *offset
-            };
-            if damaged.iter().any(touches) {
+        let is_hit = |(file, offset, length): &Place| {
+            damaged.iter().any(|(at, from, to)| at == file && *from < offset + length && to > offset)
+        };
+        for (topic, sequence, _, place) in &self.messages {
+            // Whose they are may be what was hit, wherever it was written.
+            let is_nameless = self.names.iter().filter(|(name, _)| name == topic).all(|(_, at)| is_hit(at));
+            if is_nameless || is_hit(place) {
                 expected.remove(&((*topic).to_owned(), *sequence));
             }
         }
@@ -226,6 +238,21 @@ impl Journal {
             assert_eq!(found.get(&at), Some(body), "{breaks:?}: {at:?} is lost; {:?}", inspection.damage);
         }
     }
+}
+
+/// The records that name a topic.
+fn names_of(topic: &'static str, files: &[(String, Vec<u8>)]) -> Vec<(&'static str, Place)> {
+    let mut found = Vec::new();
+    for (file, (_, bytes)) in files.iter().enumerate() {
+        for (at, window) in bytes.windows(RECORD_HEADER + topic.len()).enumerate() {
+            let is_whole = window[0..4] == (window.len() as u32).to_le_bytes();
+            if is_whole && window[KIND] == TOPIC_KIND && window.ends_with(topic.as_bytes()) {
+                found.push((topic, (file, at, window.len())));
+            }
+        }
+    }
+    assert!(found.len() > 1, "`{topic}` is named too seldom");
+    found
 }
 
 fn post(address: SocketAddr, path: &str, body: &[u8]) {
