@@ -27,8 +27,6 @@ pub(crate) struct Scanned {
     /// One more than the last batch's number; 0 when there was none.
     pub(crate) next_batch: u64,
     pub(crate) damage: Vec<Damage>,
-    /// Whether bytes that are not zero follow the end: a torn write.
-    pub(crate) torn: bool,
     /// The records of the torn tail that hold. They are not visited; they lie beyond the end.
     pub(crate) saved: Vec<u8>,
 }
@@ -47,17 +45,38 @@ pub(crate) fn scan(
     if was_begun && !has_header {
         found.damage.push(Damage { segment, offset: 0, bytes: SEGMENT_HEADER as u64 });
     }
+    let at = match was_begun {
+        true => read_batches(segment, bytes, known_durable, &mut visit, &mut found),
+        false => SEGMENT_HEADER,
+    };
+    found.end = at as u64;
+    let tail = bytes.get(at..).unwrap_or_default();
+    if tail.iter().any(|byte| *byte != 0) {
+        let save = &mut |record: &[u8], _| found.saved.extend_from_slice(record);
+        salvage(segment, tail, at, save, &mut Vec::new());
+    }
+    found
+}
+
+/// Visits the batches from the segment's beginning on, as far as they were durable; returns where they end.
+fn read_batches(
+    segment: u64,
+    bytes: &[u8],
+    known_durable: u64,
+    visit: &mut impl FnMut(&[u8], u64),
+    found: &mut Scanned,
+) -> usize {
     let mut at = SEGMENT_HEADER;
-    while was_begun {
+    loop {
         let rest = bytes.get(at..).unwrap_or_default();
         if let Some(batch) = Batch::decode(segment, rest)
             && let Some(records) = rest.get(BATCH_HEADER..BATCH_HEADER + batch.length as usize)
         {
             let end = at + BATCH_HEADER + records.len();
             if Batch::checksum_of(segment, records) == batch.checksum {
-                visit_all(records, at + BATCH_HEADER, &mut visit);
+                visit_all(records, at + BATCH_HEADER, visit);
             } else if was_durable(segment, bytes, at, known_durable) {
-                salvage(segment, records, at + BATCH_HEADER, &mut visit, &mut found.damage);
+                salvage(segment, records, at + BATCH_HEADER, visit, &mut found.damage);
             } else {
                 break;
             }
@@ -73,20 +92,13 @@ pub(crate) fn scan(
         let next = next_batch(segment, bytes, at).unwrap_or(vouched.max(at));
         let there = bytes.get(at..next.min(bytes.len())).unwrap_or_default();
         if there.iter().any(|byte| *byte != 0) {
-            salvage(segment, there, at, &mut visit, &mut found.damage);
+            salvage(segment, there, at, visit, &mut found.damage);
         } else {
             found.damage.push(Damage { segment, offset: at as u64, bytes: (next - at) as u64 });
         }
         at = next;
     }
-    found.end = at as u64;
-    let tail = bytes.get(at..).unwrap_or_default();
-    found.torn = tail.iter().any(|byte| *byte != 0);
-    if found.torn {
-        let save = &mut |record: &[u8], _| found.saved.extend_from_slice(record);
-        salvage(segment, tail, at, save, &mut Vec::new());
-    }
-    found
+    at
 }
 
 /// Whether a batch's header holds anywhere in a segment.
