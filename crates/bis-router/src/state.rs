@@ -35,6 +35,9 @@ use topic::{ChannelState, Topic};
 /// A commit to wait for. The answer comes through [`Progress`].
 pub(crate) type Ticket = u64;
 
+/// So many bytes, of all clients together, wait for the next commit while the one before is written; then no more is read.
+const MAX_UNCOMMITTED: usize = 32 * 1024 * 1024;
+
 /// How far commits are.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
@@ -333,6 +336,16 @@ impl State {
     /// Whether somebody waits for the next commit.
     pub(crate) fn is_awaited(&self) -> bool {
         self.buffer.len() > BATCH_HEADER
+    }
+
+    /// Bytes that wait for the next commit.
+    pub(crate) fn uncommitted(&self) -> usize {
+        self.buffer.len() - BATCH_HEADER
+    }
+
+    /// The commit that clients must wait for before more is taken from them; `None` when there is room.
+    pub(crate) fn crowded(&self) -> Option<Ticket> {
+        (self.uncommitted() >= MAX_UNCOMMITTED).then_some(self.ticket)
     }
 
     /// Whether there are operations that nobody waits for.

@@ -30,6 +30,7 @@ use super::permission::Asking;
 use super::transport::{Compressor, Transport};
 use super::{Server, tls, unix_seconds};
 use crate::options::TlsRequired;
+use crate::state::Ticket;
 use crate::state::delivery::Subscription;
 use crate::state::topic::ClientInfo;
 
@@ -71,6 +72,8 @@ pub(super) struct Connection {
     received: BytesMut,
     /// Read and not yet carried out.
     commands: VecDeque<Result<Command, ProtocolError>>,
+    /// The commit to wait for before more is read: too much waits for it, of all clients together.
+    crowded: Option<Ticket>,
     /// The client will send no more.
     is_over: bool,
     last_read: Instant,
@@ -140,6 +143,7 @@ impl Connection {
             asking: None,
             received: BytesMut::new(),
             commands: VecDeque::new(),
+            crowded: None,
             is_over: false,
             last_read: Instant::now(),
             behind_since: None,
@@ -165,7 +169,11 @@ impl Connection {
         self.last_read = Instant::now();
         self.start_heartbeats();
         loop {
-            let sent = self.answers.send(&progress.borrow_and_update(), &mut self.unsent);
+            let sent = {
+                let progress = progress.borrow_and_update();
+                self.crowded = self.crowded.filter(|ticket| progress.outcome(*ticket).is_none());
+                self.answers.send(&progress, &mut self.unsent)
+            };
             self.lookout.started |= sent.is_subscribed;
             self.lookout.look |= sent.is_subscribed;
             self.ending |= sent.is_failed;
@@ -185,6 +193,7 @@ impl Connection {
             let may_read = !self.ending
                 && !self.is_over
                 && self.is_free()
+                && self.crowded.is_none()
                 && self.answers.has_room()
                 && self.unsent.len() < MAX_UNSENT;
             self.note_progress(transport.is_behind(&self.unsent), false);
@@ -203,7 +212,7 @@ impl Connection {
                         None => {}
                     }
                 }
-                changed = progress.changed(), if !self.answers.is_empty() => {
+                changed = progress.changed(), if !self.answers.is_empty() || self.crowded.is_some() => {
                     changed.map_err(io::Error::other)?;
                 }
                 read = self.lookout.fetched(), if self.lookout.fetching.is_some() => {
@@ -269,6 +278,7 @@ impl Connection {
                     self.commands.clear();
                 }
             }
+            self.crowded = state.crowded();
             let is_work = state.is_awaited() || state.is_dirty();
             drop(state);
             if is_work {

@@ -128,6 +128,8 @@ fn log(state: &State, page: &mut Page) {
     page.one("bis_router_journal_sealed_bytes", GAUGE, help, log.sealed_bytes() as f64);
     let help = "Bytes of sealed segments with something unhandled, which `--backlog-bytes` bounds.";
     page.one("bis_router_journal_backlog_bytes", GAUGE, help, state.backlog_bytes() as f64);
+    let help = "Bytes that wait for the next commit.";
+    page.one("bis_router_journal_uncommitted_bytes", GAUGE, help, state.uncommitted() as f64);
     let help = "Unhandled messages that live on as copies, so that old segments can go.";
     page.one("bis_router_journal_moved_messages", GAUGE, help, log.moved().len() as f64);
     let help = "Damaged places of the journal that were set aside since the start.";

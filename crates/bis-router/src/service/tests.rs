@@ -15,6 +15,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 const WORKS: u8 = 0;
 const FAILS: u8 = 1;
 const PANICS: u8 = 2;
+const STALLS: u8 = 3;
 
 #[derive(Clone)]
 struct Failing {
@@ -73,6 +74,13 @@ impl DiskFile for FailingFile {
         match self.disk.sync.load(Ordering::SeqCst) {
             FAILS => Err(io::Error::other("input/output error")),
             PANICS => panic!("a defect in the committer"),
+            STALLS => {
+                let since = Instant::now();
+                while self.disk.sync.load(Ordering::SeqCst) == STALLS && since.elapsed() < LIMIT {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                self.file.sync()
+            }
             _ => self.file.sync(),
         }
     }
@@ -119,6 +127,41 @@ async fn check(what: u8, expected: &str) {
     let kept = again.shared.lock().topics.values().next().unwrap().next_sequence;
     assert!(kept > 1, "what was answered is there");
     again.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_disk_makes_publishers_wait_and_not_memory_grow() {
+    const CLIENTS: usize = 100;
+    const EACH: usize = 10;
+    const BYTES: usize = 100_000;
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Failing::new(&folder);
+    let sync = Arc::clone(&disk.sync);
+    let router = Router::start_on(Arc::new(disk), options(&folder)).await.unwrap();
+    sync.store(STALLS, Ordering::SeqCst);
+    let mut publishes = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let publisher = Arc::new(Publisher::start(ClientOptions::new(router.tcp_address().to_string())));
+        for _ in 0..EACH {
+            let publisher = Arc::clone(&publisher);
+            let event = Command::Publish { topic: Name::new("t").unwrap(), body: vec![b'x'; BYTES].into() };
+            publishes.spawn(async move { publisher.publish(event).await });
+        }
+    }
+    let uncommitted = || router.shared.lock().uncommitted();
+    let (mut before, mut now) = (0, uncommitted());
+    while now == 0 || now != before {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        (before, now) = (now, uncommitted());
+    }
+    let bound = 32 * 1024 * 1024;
+    assert!((bound..bound + 2 * CLIENTS * BYTES).contains(&now), "{now} bytes wait");
+    assert!(3 * now < 2 * CLIENTS * EACH * BYTES, "the clients sent too little to mean something");
+    sync.store(WORKS, Ordering::SeqCst);
+    while let Some(published) = tokio::time::timeout(LIMIT, publishes.join_next()).await.unwrap() {
+        published.unwrap().unwrap();
+    }
+    router.shutdown().await.unwrap();
 }
 
 #[tokio::test]

@@ -59,11 +59,18 @@ pub(super) async fn many(
 
 async fn store(server: &Server, topic: &Name, messages: &[&[u8]], facts: &MessageFacts) -> Reply {
     let now = server.shared.clock.now();
-    let ticket = {
-        let mut state = server.shared.lock();
-        let published = state.publish(topic, messages.iter().copied(), facts, now);
-        published.map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, refusal(&reason)))?;
-        ticket_of(&state)
+    let ticket = loop {
+        let crowded = {
+            let mut state = server.shared.lock();
+            let Some(crowded) = state.crowded() else {
+                let published = state.publish(topic, messages.iter().copied(), facts, now);
+                published.map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, refusal(&reason)))?;
+                break ticket_of(&state);
+            };
+            crowded
+        };
+        // Whether that commit holds is for its own publishers.
+        let _ = server.shared.decided(crowded).await;
     };
     decided(server, ticket).await?;
     Ok(versioned("OK"))
