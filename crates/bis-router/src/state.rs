@@ -393,7 +393,7 @@ impl State {
 
     /// The batch is in the journal: its messages can be seen.
     pub(crate) fn committed(&mut self, batch: Batch, written: Written) {
-        let mut touched: Vec<u32> = Vec::new();
+        let mut behind: Vec<u32> = Vec::new();
         for (id, sequence, place) in &batch.messages {
             let Some(topic) = self.topics.get_mut(id) else { continue };
             let offset = written.records_at + (place - BATCH_HEADER) as u64;
@@ -402,8 +402,8 @@ impl State {
             topic.message_count += 1;
             topic.message_bytes += (length - record::RECORD_HEADER) as u64;
             topic.end = sequence + 1;
-            if touched.last() != Some(id) {
-                touched.push(*id);
+            if !std::mem::replace(&mut topic.is_behind, true) {
+                behind.push(*id);
             }
         }
         for (id, sequence, place) in batch.moving {
@@ -414,10 +414,9 @@ impl State {
         }
         let records = Bytes::from(batch.buffer).slice(BATCH_HEADER..);
         self.log.keep_recent(written.segment, written.records_at, records);
-        touched.sort_unstable();
-        touched.dedup();
-        for id in touched {
+        for id in behind {
             if let Some(topic) = self.topics.get_mut(&id) {
+                topic.is_behind = false;
                 topic.extend();
             }
         }

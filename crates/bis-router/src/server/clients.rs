@@ -31,6 +31,8 @@ pub(crate) struct Presence {
     clients: Arc<Clients>,
     number: u64,
     client: Arc<Mutex<Client>>,
+    /// What was published to one topic and is not yet added up: most often it is the only one.
+    latest: Option<(Name, u64)>,
 }
 
 impl Clients {
@@ -39,7 +41,7 @@ impl Clients {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed);
         let client = Arc::new(Mutex::new(Client { info, published: HashMap::default() }));
         locked(&self.open).insert(number, Arc::clone(&client));
-        Presence { clients: Arc::clone(self), number, client }
+        Presence { clients: Arc::clone(self), number, client, latest: None }
     }
 
     /// How many clients are connected.
@@ -60,6 +62,15 @@ impl Clients {
 }
 
 impl Client {
+    fn add(&mut self, topic: &Name, messages: u64) {
+        if let Some(count) = self.published.get_mut(topic) {
+            *count += messages;
+        } else if let Ok(topic) = Name::new(topic.as_bytes()) {
+            // The name's own bytes are part of a buffer that must not be kept.
+            self.published.insert(topic, messages);
+        }
+    }
+
     fn producer(&self, topic: Option<&str>) -> Option<ProducerStats> {
         let is_asked = |name: &Name| topic.is_none_or(|topic| name.as_str() == topic);
         let mut counts: Vec<PubCount> = self
@@ -80,16 +91,19 @@ impl Presence {
         locked(&self.client).info = info;
     }
 
-    /// The client published so many messages.
-    pub(crate) fn published(&self, topic: &Name, messages: usize) {
-        let mut client = locked(&self.client);
-        if let Some(count) = client.published.get_mut(topic) {
-            *count += messages as u64;
-            return;
+    /// The client published so many messages. They show in statistics after [`Presence::settle`].
+    pub(crate) fn published(&mut self, topic: &Name, messages: u64) {
+        match &mut self.latest {
+            Some((latest, count)) if latest == topic => *count += messages,
+            Some(_) => locked(&self.client).add(topic, messages),
+            None => self.latest = Some((topic.clone(), messages)),
         }
-        // The name's own bytes are part of a buffer that must not be kept.
-        if let Ok(topic) = Name::new(topic.as_bytes()) {
-            client.published.insert(topic, messages as u64);
+    }
+
+    /// Adds up what was published.
+    pub(crate) fn settle(&mut self) {
+        if let Some((topic, messages)) = self.latest.take() {
+            locked(&self.client).add(&topic, messages);
         }
     }
 }

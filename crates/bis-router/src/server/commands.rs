@@ -30,7 +30,7 @@ impl Connection {
             }
             Command::DeferredPublish { topic, delay, body } => {
                 self.check_permission("DPUB", &topic, None)?;
-                let due = self.server.shared.clock.now().plus(delay);
+                let due = self.now.plus(delay);
                 let facts = MessageFacts { due, ..MessageFacts::default() };
                 self.store(state, &topic, &[body], &facts, ProtocolError::deferred_publish_failed)
             }
@@ -38,7 +38,7 @@ impl Connection {
                 self.check_permission("HPUB", &topic, None)?;
                 let due = match headers.delay {
                     Duration::ZERO => Time::ZERO,
-                    delay => self.server.shared.clock.now().plus(delay),
+                    delay => self.now.plus(delay),
                 };
                 let key = headers.key.as_deref().map(record::key_hash);
                 let facts = MessageFacts { due, key, event: headers.event.unwrap_or_default() };
@@ -51,15 +51,14 @@ impl Connection {
                 finished.map_err(|refusal| ProtocolError::finish_failed(id, refusal.as_str()))
             }
             Command::Requeue { id, delay } => {
-                let now = self.server.shared.clock.now();
+                let now = self.now;
                 let subscription = self.subscribed("REQ")?;
                 let requeued = settle(id, |sequence| state.requeue(subscription, sequence, delay, now));
                 self.lookout.look = true;
                 requeued.map_err(|refusal| ProtocolError::requeue_failed(id, refusal.as_str()))
             }
             Command::Touch(id) => {
-                let (now, longest) =
-                    (self.server.shared.clock.now(), self.server.options.max_message_timeout);
+                let (now, longest) = (self.now, self.server.options.max_message_timeout);
                 let subscription = self.subscribed("TOUCH")?;
                 let touched = settle(id, |sequence| state.touch(subscription, sequence, now, longest));
                 touched.map_err(|refusal| ProtocolError::touch_failed(id, refusal.as_str()))
@@ -101,11 +100,10 @@ impl Connection {
         facts: &MessageFacts,
         refusal: fn(&str) -> ProtocolError,
     ) -> Result<(), ProtocolError> {
-        let now = self.server.shared.clock.now();
         let ticket = state
-            .publish(topic, bodies.iter().map(|body| &body[..]), facts, now)
+            .publish(topic, bodies.iter().map(|body| &body[..]), facts, self.now)
             .map_err(|reason| refusal(&reason))?;
-        self.presence.published(topic, bodies.len());
+        self.presence.published(topic, bodies.len() as u64);
         let bytes = bodies.iter().map(Bytes::len).sum();
         self.answers.push(Answer::Stored { ticket, bytes, refusal });
         Ok(())

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bis_broker::channel::Time;
 use bis_nsq::{
     Command, ErrorCode, HEARTBEAT, Limits, MAGIC_V2, OK, ProtocolError, cut_off, decode_command,
     encode_error, encode_response,
@@ -76,6 +77,8 @@ pub(super) struct Connection {
     crowded: Option<Ticket>,
     /// The client will send no more.
     is_over: bool,
+    /// When the commands at hand are carried out.
+    pub(super) now: Time,
     last_read: Instant,
     /// Since when bytes wait to be sent without any having gone.
     behind_since: Option<Instant>,
@@ -145,6 +148,7 @@ impl Connection {
             commands: VecDeque::new(),
             crowded: None,
             is_over: false,
+            now: Time::ZERO,
             last_read: Instant::now(),
             behind_since: None,
             next_heartbeat: None,
@@ -264,6 +268,7 @@ impl Connection {
             }
             let server = Arc::clone(&self.server);
             let mut state = server.shared.lock();
+            self.now = server.shared.clock.now();
             while let Some(command) = self.commands.pop_front() {
                 if let Ok(command) = &command
                     && self.must_ask_for(command)
@@ -281,6 +286,7 @@ impl Connection {
             self.crowded = state.crowded();
             let is_work = state.is_awaited() || state.is_dirty();
             drop(state);
+            self.presence.settle();
             if is_work {
                 server.shared.kick();
             }

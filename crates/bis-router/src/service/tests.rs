@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use bis_nsq::client::{Consumer, Options as ClientOptions, Publisher};
-use bis_nsq::{Command, Name};
+use bis_nsq::{Command, MAGIC_V2, Name};
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::*;
 use crate::journal::disk::DiskFile;
@@ -139,14 +142,19 @@ async fn a_slow_disk_makes_publishers_wait_and_not_memory_grow() {
     let sync = Arc::clone(&disk.sync);
     let router = Router::start_on(Arc::new(disk), options(&folder)).await.unwrap();
     sync.store(STALLS, Ordering::SeqCst);
-    let mut publishes = JoinSet::new();
+    let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
-        let publisher = Arc::new(Publisher::start(ClientOptions::new(router.tcp_address().to_string())));
-        for _ in 0..EACH {
-            let publisher = Arc::clone(&publisher);
-            let event = Command::Publish { topic: Name::new("t").unwrap(), body: vec![b'x'; BYTES].into() };
-            publishes.spawn(async move { publisher.publish(event).await });
-        }
+        let address = router.tcp_address();
+        clients.spawn(async move {
+            let mut bytes = BytesMut::from(&MAGIC_V2[..]);
+            let publish = Command::Publish { topic: Name::new("t").unwrap(), body: vec![b'x'; BYTES].into() };
+            (0..EACH).for_each(|_| publish.encode(&mut bytes));
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(&bytes).await.unwrap();
+            let mut answers = vec![0; EACH * 10];
+            stream.read_exact(&mut answers).await.unwrap();
+            assert_eq!(answers, b"\0\0\0\x06\0\0\0\0OK".repeat(EACH));
+        });
     }
     let uncommitted = || router.shared.lock().uncommitted();
     let (mut before, mut now) = (0, uncommitted());
@@ -158,8 +166,8 @@ async fn a_slow_disk_makes_publishers_wait_and_not_memory_grow() {
     assert!((bound..bound + 2 * CLIENTS * BYTES).contains(&now), "{now} bytes wait");
     assert!(3 * now < 2 * CLIENTS * EACH * BYTES, "the clients sent too little to mean something");
     sync.store(WORKS, Ordering::SeqCst);
-    while let Some(published) = tokio::time::timeout(LIMIT, publishes.join_next()).await.unwrap() {
-        published.unwrap().unwrap();
+    while let Some(answered) = tokio::time::timeout(LIMIT, clients.join_next()).await.unwrap() {
+        answered.unwrap();
     }
     router.shutdown().await.unwrap();
 }

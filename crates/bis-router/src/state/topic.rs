@@ -27,6 +27,8 @@ pub(crate) struct Topic {
     /// or held, it stays, so that what waits is for every channel that will be there.
     pub(crate) base: u64,
     pub(crate) channels: BTreeMap<Name, ChannelState>,
+    /// Channels have not been shown what was stored last.
+    pub(crate) is_behind: bool,
     /// Messages and bytes taken since the start of the process.
     pub(crate) message_count: u64,
     pub(crate) message_bytes: u64,
@@ -43,6 +45,7 @@ impl Topic {
             next_sequence: 0,
             base: 0,
             channels: BTreeMap::new(),
+            is_behind: false,
             message_count: 0,
             message_bytes: 0,
         }
