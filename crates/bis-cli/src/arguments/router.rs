@@ -216,7 +216,7 @@ impl Nsqd {
     pub(crate) fn without_effect(&self) -> Vec<(&'static str, &'static str)> {
         let durability = "the router writes every message to its journal; `--sync` says when it is answered";
         let inside = "the router needs no such limit";
-        let latency = "`/metrics` has what is measured";
+        let latency = "it is not measured";
         let statsd = "`/metrics` is for Prometheus; there is no statsd";
         [
             ("--mem-queue-size", self.mem_queue_size.is_some(), durability),
