@@ -109,7 +109,7 @@ pub fn mount(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// |---|---|
 /// | `key` | the ordering key, a JSON scalar |
 /// | `attribute` | also an attribute of the event, a JSON scalar, for filters |
-/// | `sensitive` | not shown in traces and the console |
+/// | `sensitive` | redacted where `bis` shows events, and in the text of an error that names its value |
 /// | `schema = ".."` | its JSON Schema, on a type too |
 #[proc_macro_derive(Event, attributes(event))]
 pub fn event(input: TokenStream) -> TokenStream {

@@ -13,7 +13,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The type's name, as it travels and as the graph shows it.
     const TYPE: &'static str;
 
-    /// The fields, by their names in JSON, that traces and the console must not show.
+    /// The fields, by their names in JSON, that are redacted where `bis` shows events and in the text of errors.
     const SENSITIVE: &'static [&'static str] = &[];
 
     /// The ordering key: the field under `#[event(key)]`.
@@ -65,6 +65,8 @@ pub fn scalar(field: &'static str, value: &impl Serialize) -> Result<Option<Stri
 pub(crate) struct Codec<T> {
     /// The name of the type.
     pub(crate) name: &'static str,
+    /// The fields that are sensitive.
+    pub(crate) sensitive: &'static [&'static str],
     /// Writes an event.
     pub(crate) encode: fn(&T) -> Result<Encoded, EncodeError>,
     /// Reads an event.
@@ -89,7 +91,7 @@ pub(crate) enum EncodeError {
 
 impl<T: Event> Codec<T> {
     pub(crate) const fn new() -> Self {
-        Self { name: T::TYPE, encode, decode: |data| serde_json::from_slice(data) }
+        Self { name: T::TYPE, sensitive: T::SENSITIVE, encode, decode: |data| serde_json::from_slice(data) }
     }
 }
 

@@ -82,6 +82,8 @@ pub struct TopicInfo {
     pub name: &'static str,
     /// The name of the event's type.
     pub event: &'static str,
+    /// The event's fields whose values no error text may show.
+    pub sensitive: &'static [&'static str],
     /// Whether events of one key are handled one at a time and in order.
     pub ordered: bool,
     /// How long what was handled is kept.

@@ -115,6 +115,7 @@ impl<T> Topic<T> {
         TopicInfo {
             name: self.name.as_str(),
             event: self.codec.name,
+            sensitive: self.codec.sensitive,
             ordered: self.ordered,
             retention: self.retention,
             position: self.position,

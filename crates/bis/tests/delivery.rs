@@ -53,6 +53,37 @@ async fn an_event_is_handled_and_causes_another(app: TestApp) -> Result<()> {
     Ok(())
 }
 
+// ---- what errors say
+
+#[derive(Event, Serialize, Deserialize)]
+struct Mail {
+    #[event(sensitive)]
+    to: String,
+    id: u32,
+}
+
+static MAILED: Topic<Mail> = Topic::new("mailed");
+
+#[subscription(MAILED)]
+async fn send(mail: Delivery<Mail>) -> Result<()> {
+    Err(Error::permanent(format!("nobody is at {:?}, mail {}", mail.to, mail.id)))
+}
+
+#[bis::test(app = this::app)]
+async fn what_is_sensitive_does_not_stand_in_a_dead_letters_error(app: TestApp) -> Result<()> {
+    app.publish(&MAILED, &Mail { to: "ann@b.example".into(), id: 12345 }).await?;
+    app.publish_bytes(&MAILED, &br#"{"to":{"secret":"ann@b.example"},"id":"ann@b.example"}"#[..]).await?;
+    app.settle().await;
+    let errors: Vec<String> = app.dead(&MAILED).into_iter().map(|letter| letter.error).collect();
+    assert_eq!(errors.len(), 2);
+    assert!(
+        errors.iter().any(|error| error.contains("nobody is at \"[redacted]\", mail 12345")),
+        "{errors:?}"
+    );
+    assert!(errors.iter().all(|error| !error.contains("ann@")), "{errors:?}");
+    Ok(())
+}
+
 // ---- retries
 
 static FLAKY: Topic<Order> = Topic::new("flaky");

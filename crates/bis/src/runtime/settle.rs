@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bis_broker::{Delivery, SettleError};
 use bis_core::{DeadReason, RetryPolicy, format_duration};
 
-use super::{Subscription, attempt::timeout_text, dead_letter};
+use super::{Subscription, attempt::timeout_text, dead_letter, redaction::redacted};
 use crate::{Error, instance::Instance};
 
 /// Where a broker counts deliveries that never started, so many attempts beyond the policy's are still made, so that no
@@ -72,15 +72,18 @@ pub(super) async fn settle(
     outcome: &Outcome,
 ) {
     let attempt = delivery.attempt;
+    let sensitive = subscription.declared.sensitive;
     let result = match decide(outcome, &subscription.retry, attempt) {
         Decision::Ack => delivery.settle.ack().await,
         Decision::Retry(error) => {
+            let error = redacted(error, &delivery.envelope.data, sensitive);
             let wait = subscription.retry.backoff(attempt, fastrand::f64());
             tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler failed");
             delivery.settle.retry(wait).await
         }
         // Boxed, since it is rare and would make every run's task larger.
         Decision::Dead(reason, error) => {
+            let error = redacted(error, &delivery.envelope.data, sensitive);
             Box::pin(bury(instance, subscription, delivery, reason, error)).await
         }
     };

@@ -146,6 +146,7 @@ async fn check(
         declared: TopicInfo {
             name: "orders",
             event: "T",
+            sensitive: &[],
             ordered: false,
             retention: Retention::DEFAULT,
             position: Location::caller(),
