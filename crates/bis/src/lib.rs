@@ -51,6 +51,7 @@ mod publish;
 mod registry;
 mod runtime;
 mod scope;
+mod task;
 mod testing;
 mod topic;
 
@@ -67,6 +68,7 @@ pub use error::{Context, Error, Result};
 pub use event::{Event, NotScalar};
 pub use instance::NoApp;
 pub use publish::{Publish, PublishError};
+pub use task::spawn;
 pub use testing::{NotSettled, TestApp};
 pub use topic::Topic;
 

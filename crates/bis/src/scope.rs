@@ -1,5 +1,5 @@
 //! What surrounds the code of a handler or an endpoint: its trace, the event that it handles, its service and its
-//! deadline. It travels with the task, not with the thread; a task that the handler spawns starts without one.
+//! deadline. It travels with the task, not with the thread: [`crate::spawn`] carries it to another one.
 
 use std::{future::Future, time::SystemTime};
 

@@ -53,6 +53,29 @@ async fn an_event_is_handled_and_causes_another(app: TestApp) -> Result<()> {
     Ok(())
 }
 
+// ---- what handlers spawn
+
+static PACKED: Topic<Order> = Topic::new("order-packed");
+static LABELLED: Topic<Order> = Topic::new("order-labelled");
+
+#[subscription(PACKED)]
+async fn label(order: Delivery<Order>) -> Result<()> {
+    bis::spawn(async move {
+        bis::time::sleep(Duration::from_secs(90)).await;
+        LABELLED.publish(&order).await.unwrap();
+    });
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn what_a_spawned_task_publishes_has_the_handlers_event_as_its_cause(app: TestApp) -> Result<()> {
+    let id = app.publish(&PACKED, &Order::new(7)).await?;
+    app.settle().await;
+    let [labelled] = &app.deliveries(&LABELLED)[..] else { panic!("it is waited for") };
+    assert_eq!(labelled.cause(), Some(&id));
+    Ok(())
+}
+
 // ---- what errors say
 
 #[derive(Event, Serialize, Deserialize)]

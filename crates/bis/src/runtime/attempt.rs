@@ -33,7 +33,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut delivery: Delivery, slot: Optio
     let Shared { instance, subscription } = &*shared;
     let activity = instance.clock.begin(|| subscription.to_string());
     let scope = scope(subscription, Some(&delivery), activity.as_ref());
-    let span = span(subscription, &delivery, &scope);
+    let span = span(subscription, &scope, None);
     let handled = async {
         let outcome = if !delivery.envelope.is_for(&subscription.name) {
             Outcome::Skipped
@@ -80,9 +80,9 @@ fn call(handler: &ErasedHandler, incoming: Incoming) -> Result<HandlerFuture, Er
     }
 }
 
-/// The span of a delivery, with the names of OpenTelemetry's messaging conventions
-/// (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>).
-fn span(subscription: &Subscription, delivery: &Delivery, scope: &Scope) -> Span {
+/// The span of a run, with the names of OpenTelemetry's messaging conventions
+/// (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>). `batch` is how many deliveries it is of.
+pub(super) fn span(subscription: &Subscription, scope: &Scope, batch: Option<usize>) -> Span {
     let span = tracing::debug_span!(
         "deliver",
         "otel.kind" = "consumer",
@@ -91,13 +91,17 @@ fn span(subscription: &Subscription, delivery: &Delivery, scope: &Scope) -> Span
         "messaging.operation.name" = "deliver",
         "messaging.destination.name" = subscription.topic.as_str(),
         "messaging.destination.subscription.name" = subscription.name.as_str(),
-        "messaging.message.id" = delivery.envelope.id.as_str(),
-        attempt = delivery.attempt,
+        "messaging.message.id" = tracing::field::Empty,
+        "messaging.batch.message_count" = batch,
+        attempt = scope.attempt,
         service = subscription.service,
         trace_id = tracing::field::Empty,
     );
     if !span.is_disabled() {
         span.record("trace_id", format_args!("{:032x}", scope.span.trace));
+        if let Some(event) = scope.cause.as_ref().filter(|_| batch.is_none()) {
+            span.record("messaging.message.id", event.as_str());
+        }
     }
     span
 }

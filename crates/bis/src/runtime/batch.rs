@@ -55,17 +55,7 @@ pub(super) async fn run(shared: Arc<Shared>, deliveries: Vec<Delivery>, slot: Ow
     let Shared { instance, subscription } = &*shared;
     let activity = instance.clock.begin(|| subscription.to_string());
     let scope = attempt::scope(subscription, deliveries.first(), activity.as_ref());
-    let span = tracing::debug_span!(
-        "deliver",
-        "otel.kind" = "consumer",
-        "messaging.system" = "bis",
-        "messaging.operation.type" = "process",
-        "messaging.operation.name" = "deliver",
-        "messaging.destination.name" = subscription.topic.as_str(),
-        "messaging.destination.subscription.name" = subscription.name.as_str(),
-        "messaging.batch.message_count" = deliveries.len(),
-        service = subscription.service,
-    );
+    let span = attempt::span(subscription, &scope, Some(deliveries.len()));
     scope.run(handle(&shared, deliveries)).instrument(span).await;
     drop((activity, slot));
 }
