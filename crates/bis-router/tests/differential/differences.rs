@@ -50,7 +50,9 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "an MPUB whose length does not fit its messages is refused; nsqd overlooks the length and takes what \
                  follows for commands, or commands for messages",
         is_it: |fact| {
-            fact.property == "answers" && fact.at_router().contains("E_BAD_BODY MPUB invalid body size")
+            let is_too_long = fact.at_router().contains("E_BAD_BODY MPUB invalid body size");
+            let is_too_short = fact.at_router().contains("E_BAD_MESSAGE MPUB failed to read message");
+            fact.property == "answers" && (is_too_long || is_too_short)
         },
     },
 ];
