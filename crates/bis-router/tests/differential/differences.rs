@@ -46,13 +46,4 @@ pub const DIFFERENCES: &[Difference] = &[
             fact.property == "answers" && quoted.is_some_and(|(before, _)| fact.at_nsqd().starts_with(before))
         },
     },
-    Difference {
-        reason: "an MPUB whose length does not fit its messages is refused; nsqd overlooks the length and takes what \
-                 follows for commands, or commands for messages",
-        is_it: |fact| {
-            let is_too_long = fact.at_router().contains("E_BAD_BODY MPUB invalid body size");
-            let is_too_short = fact.at_router().contains("E_BAD_MESSAGE MPUB failed to read message");
-            fact.property == "answers" && (is_too_long || is_too_short)
-        },
-    },
 ];

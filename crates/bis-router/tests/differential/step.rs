@@ -272,7 +272,8 @@ fn http(random: &mut Random, number: usize) -> Step {
     }
 }
 
-/// A good command, or several, with some bytes changed, left out, put in or cut off.
+/// A good command, or several, with some bytes changed, left out, put in or cut off. None is `MPUB`: nsqd overlooks its
+/// length and takes what follows for commands, or commands for messages; `tests/nsqd` has what is alike in it.
 fn garbage(random: &mut Random) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..=random.below(3) {
@@ -281,7 +282,6 @@ fn garbage(random: &mut Random) -> Vec<u8> {
             b"SUB garbage x\n",
             b"RDY 1\n",
             b"PUB garbage\n\0\0\0\x04body",
-            b"MPUB garbage\n\0\0\0\x0e\0\0\0\x02\0\0\0\x01a\0\0\0\x01b",
             b"DPUB garbage 0\n\0\0\0\x04body",
             b"FIN 0123456789abcdef\n",
             b"REQ 0123456789abcdef 0\n",
