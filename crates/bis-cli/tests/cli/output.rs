@@ -108,7 +108,7 @@ fn check_prints_diagnostics_as_json() {
     assert_eq!(serde_json::json!(place), serde_json::json!(["BIS0022", "error", "src/shipping.rs", 19, 12]));
 }
 
-/// The example of this repository, with an ordered topic.
+/// The example of this repository.
 fn shop() -> String {
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/shop").to_owned()
 }
@@ -116,12 +116,43 @@ fn shop() -> String {
 #[test]
 fn check_says_what_a_broker_cannot_do() {
     let folder = tempfile::tempdir().unwrap();
-    let text = [
-        transcript(folder.path(), &["check", &shop(), "--broker", "nsqd"]),
-        transcript(folder.path(), &["check", &shop(), "--broker", "router"]),
-    ];
-    insta::assert_snapshot!(text.join("\n").replace(&shop(), "shop"));
+    fs::create_dir_all(folder.path().join("orders/src")).unwrap();
+    let manifest = "[package]\nname = \"orders\"\nedition = \"2024\"\n\n[dependencies]\nbis = \"0.1\"\n";
+    fs::write(folder.path().join("orders/Cargo.toml"), manifest).unwrap();
+    fs::write(folder.path().join("orders/src/lib.rs"), ORDERED_APPLICATION).unwrap();
+    insta::assert_snapshot!(
+        [
+            transcript(folder.path(), &["check", "orders", "--broker", "nsqd"]),
+            transcript(folder.path(), &["check", "orders", "--broker", "router"]),
+        ]
+        .join("\n")
+    );
 }
+
+/// A service that relies on order by key.
+const ORDERED_APPLICATION: &str = r#"use bis::prelude::*;
+
+bis::service!("orders");
+bis::app!(services: [crate]);
+
+#[derive(Event, Serialize, Deserialize)]
+pub struct OrderPlaced {
+    #[event(key)]
+    pub order_id: u64,
+}
+
+pub static PLACED: Topic<OrderPlaced> = Topic::new("order-placed").ordered();
+
+pub async fn place(order: OrderPlaced) -> Result<()> {
+    PLACED.publish(&order).await?;
+    Ok(())
+}
+
+#[subscription(PLACED)]
+async fn ship(order: Delivery<OrderPlaced>) -> Result<()> {
+    Ok(())
+}
+"#;
 
 #[test]
 fn check_takes_the_broker_from_the_configuration() {
