@@ -1,10 +1,19 @@
 //! What a broker does for the runtime.
 
-use std::{future::Future, num::NonZeroUsize, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::{Future, ready},
+    num::NonZeroUsize,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use bis_core::{Capabilities, Envelope, TopicName};
 
-use crate::{ConsumeError, Delivery, EnsureError, PublishError, SubscriptionSpec, Topology};
+use crate::{
+    ConsumeError, Delivery, EnsureError, InquiryError, Page, PublishError, ReplayFrom, Replayed,
+    SubscriptionSpec, Topology,
+};
 
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -49,6 +58,28 @@ pub trait Broker: Send + Sync + 'static {
         &'a self,
         subscription: &'a SubscriptionSpec,
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>>;
+
+    /// Shows up to `limit` events that the subscription has not finished, those behind the place `after` if there is one,
+    /// and takes none. A page may hold fewer although more follow. For brokers with the capability `peek`.
+    fn peek<'a>(
+        &'a self,
+        _subscription: &'a SubscriptionSpec,
+        _after: Option<u64>,
+        _limit: NonZeroUsize,
+    ) -> BoxFuture<'a, Result<Page, InquiryError>> {
+        Box::pin(ready(Err(InquiryError::NO_PEEK)))
+    }
+
+    /// Moves the subscription: every event from a place on that the broker still has comes (again), counted from its first
+    /// attempt; what is in flight stays where it is and is not given out a second time. Resolves once that is as durable as
+    /// a publish. For brokers with the capability `replay`.
+    fn replay<'a>(
+        &'a self,
+        _subscription: &'a SubscriptionSpec,
+        _from: ReplayFrom,
+    ) -> BoxFuture<'a, Result<Replayed, InquiryError>> {
+        Box::pin(ready(Err(InquiryError::NO_REPLAY)))
+    }
 
     /// Flushes what was settled and lets go of every connection. Afterwards every call fails with `Closed`.
     fn close(&self) -> BoxFuture<'_, ()>;

@@ -82,6 +82,39 @@ pub enum ConsumeError {
     Closed,
 }
 
+/// Why a subscription could not be looked into, or moved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InquiryError {
+    /// The broker has no means to.
+    #[error("this broker cannot {what}; a single router can (`bis router`)")]
+    Unsupported {
+        /// What it cannot do.
+        what: &'static str,
+    },
+    /// No answer came. A replay may have been done.
+    #[error("the broker at `{address}` did not answer: {reason}")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The broker answered that it does not.
+    #[error("the broker refused: {0}")]
+    Refused(String),
+    /// The broker was closed by this process.
+    #[error("the app is stopping")]
+    Closed,
+}
+
+impl InquiryError {
+    /// The refusal of a broker without the capability `peek`.
+    pub const NO_PEEK: Self = Self::Unsupported { what: "show events that wait" };
+
+    /// The refusal of a broker without the capability `replay`.
+    pub const NO_REPLAY: Self = Self::Unsupported { what: "replay events that were handled" };
+}
+
 /// Why a delivery could not be settled. The event comes again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettleError {

@@ -11,9 +11,11 @@ mod delivery;
 mod error;
 mod event_window;
 mod topology;
+mod waiting;
 
 pub use broker::{BoxFuture, Broker, Consumer, Outgoing};
 pub use delivery::{Delivery, Settle};
-pub use error::{ConsumeError, EnsureError, PublishError, SettleError};
+pub use error::{ConsumeError, EnsureError, InquiryError, PublishError, SettleError};
 pub use event_window::{EventKey, EventWindow};
 pub use topology::{SubscriptionSpec, TopicSpec, Topology};
+pub use waiting::{Page, ReplayFrom, Replayed, Waiting, WaitingState};

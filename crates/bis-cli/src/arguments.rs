@@ -4,10 +4,12 @@ pub(crate) mod router;
 
 use std::path::PathBuf;
 
+use bis_core::{SubscriptionName, TopicName};
 use clap::{Args, Parser, Subcommand};
 
 use crate::broker::Broker;
 use crate::format::{Format, GraphFormat};
+use crate::moment::Moment;
 
 /// Event-driven backends in Rust, from source to running application
 #[derive(Debug, Parser)]
@@ -33,7 +35,7 @@ pub(crate) enum Command {
     /// Run the event router alone; the flags are those of nsqd
     #[command(version)]
     Router(Box<router::Router>),
-    /// List, follow and publish to topics
+    /// List, follow and replay topics, and publish to them
     #[command(subcommand)]
     Topic(Topic),
     /// Look at dead letters and replay them
@@ -200,6 +202,34 @@ pub(crate) enum Topic {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Give a subscription the events again that it has handled, as far as the router keeps them
+    Replay {
+        /// Name of the topic
+        topic: TopicName,
+        /// Name of the subscription; others notice nothing
+        subscription: SubscriptionName,
+        #[command(flatten)]
+        from: From,
+        #[command(flatten)]
+        place: Where,
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+}
+
+/// Where a replay begins.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct From {
+    /// From events on that were published since then: how long ago, such as `1h30m`, or an RFC 3339 time
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<Moment>,
+    /// From this place in the topic on, as the router numbers its messages
+    #[arg(long, value_name = "N")]
+    pub(crate) from: Option<u64>,
+    /// Everything that is kept
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// Arguments of `bis dead`.

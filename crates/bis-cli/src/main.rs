@@ -12,6 +12,7 @@ mod exit;
 mod failure;
 mod format;
 mod log;
+mod moment;
 mod print;
 mod project;
 mod redaction;

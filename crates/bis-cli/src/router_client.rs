@@ -1,13 +1,15 @@
-//! The router's HTTP API, as the commands use it: statistics, publishing, looking at waiting messages and finishing them.
+//! The router's HTTP API, as the commands use it: statistics, publishing, looking at waiting messages, finishing and
+//! replaying them.
 //!
-//! It knows nothing of events: bodies are bytes. A real nsqd answers all but [`RouterClient::peek`] and
-//! [`RouterClient::finish`].
+//! It knows nothing of events: bodies are bytes. A real nsqd answers statistics and publishes alone.
 
 use std::io::ErrorKind;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
+use bis_nsq::{MessageId, PeekPage, ReplayFrom, Replayed, WaitingMessage};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::http::Response;
 
@@ -68,28 +70,12 @@ pub(crate) struct ChannelStats {
     pub(crate) paused: bool,
 }
 
-/// A message that waits in a channel.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Waiting {
-    pub(crate) sequence: u64,
-    pub(crate) id: String,
-    pub(crate) state: WaitingState,
-    pub(crate) body_base64: String,
-}
-
-/// Where a waiting message stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum WaitingState {
-    Ready,
-    Deferred,
-    InFlight,
-}
-
-#[derive(Deserialize)]
-struct Page {
-    messages: Vec<Waiting>,
-    more: bool,
+/// The outcome of a replay.
+#[derive(Debug)]
+pub(crate) enum Replay {
+    Done(Replayed),
+    /// There is no such topic, or no such channel of it.
+    NotFound,
 }
 
 #[derive(Deserialize)]
@@ -113,8 +99,7 @@ impl RouterClient {
     pub(crate) fn stats(&self) -> Result<Stats> {
         let body =
             self.answered(self.agent.get(self.url("stats?format=json&include_clients=false")).call())?;
-        serde_json::from_str(&body)
-            .with_context(|| format!("`{}` does not answer as a router does", self.address))
+        self.read(&body)
     }
 
     /// Publishes one message, with the ordering key that its envelope has; returns when the router has it.
@@ -128,20 +113,14 @@ impl RouterClient {
     }
 
     /// Everything that waits in a channel, oldest first. Consumes nothing. Empty when there is no such channel.
-    pub(crate) fn peek(&self, topic: &str, channel: &str) -> Result<Vec<Waiting>> {
+    pub(crate) fn peek(&self, topic: &str, channel: &str) -> Result<Vec<WaitingMessage>> {
         let mut messages = Vec::new();
         let mut after = String::new();
         loop {
             let path = format!("channel/peek?topic={topic}&channel={channel}&limit={PAGE}{after}");
             let response = self.sent(self.agent.get(self.url(&path)).call())?;
-            if response.status() == 404 {
-                return match refusal(response)?.as_str() {
-                    "TOPIC_NOT_FOUND" | "CHANNEL_NOT_FOUND" => Ok(messages),
-                    _ => Err(self.cannot_peek().into()),
-                };
-            }
-            let page: Page = serde_json::from_str(&self.good(response)?)
-                .with_context(|| format!("`{}` does not answer as a router does", self.address))?;
+            let Some(answer) = self.found(response, "show messages that wait")? else { return Ok(messages) };
+            let page: PeekPage = self.read(&answer)?;
             messages.extend(page.messages);
             match messages.last() {
                 Some(last) if page.more => after = format!("&after={}", last.sequence),
@@ -151,13 +130,27 @@ impl RouterClient {
     }
 
     /// Takes one message out of a channel for good. `false` when it is not there any more, or someone is handling it.
-    pub(crate) fn finish(&self, topic: &str, channel: &str, id: &str) -> Result<bool> {
+    pub(crate) fn finish(&self, topic: &str, channel: &str, id: MessageId) -> Result<bool> {
         let path = format!("channel/finish?topic={topic}&channel={channel}&id={id}");
         let response = self.sent(self.agent.post(self.url(&path)).send_empty())?;
         if response.status() == 404 {
             return Ok(false);
         }
         self.good(response).map(|_| true)
+    }
+
+    /// Everything from a place on comes (again) to a channel.
+    pub(crate) fn replay(&self, topic: &str, channel: &str, from: ReplayFrom) -> Result<Replay> {
+        let place = match from {
+            ReplayFrom::Sequence(sequence) => format!("from={sequence}"),
+            ReplayFrom::Time(time) => format!("time={time}"),
+        };
+        let path = format!("channel/replay?topic={topic}&channel={channel}&{place}");
+        let response = self.sent(self.agent.post(self.url(&path)).send_empty())?;
+        match self.found(response, "replay what was handled")? {
+            Some(answer) => Ok(Replay::Done(self.read(&answer)?)),
+            None => Ok(Replay::NotFound),
+        }
     }
 
     fn url(&self, path: &str) -> String {
@@ -194,18 +187,31 @@ impl RouterClient {
         .into())
     }
 
+    /// A good answer; `None` when there is no such topic or channel. A broker that knows no such request cannot do `what`.
+    fn found(&self, response: Response<ureq::Body>, what: &str) -> Result<Option<String>> {
+        if response.status() != 404 {
+            return self.good(response).map(Some);
+        }
+        match refusal(response)?.as_str() {
+            "TOPIC_NOT_FOUND" | "CHANNEL_NOT_FOUND" => Ok(None),
+            _ => {
+                let text = format!("the broker at `{}` cannot {what}", self.address);
+                let help =
+                    "Bis's router can (`bis run` starts one, `bis router` is one alone); nsqd has no way to";
+                Err(Failure::new(exit::SURROUNDINGS, text).help(help).into())
+            }
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, answer: &str) -> Result<T> {
+        serde_json::from_str(answer)
+            .with_context(|| format!("`{}` does not answer as a router does", self.address))
+    }
+
     fn not_there(&self) -> Failure {
         Failure::new(exit::SURROUNDINGS, format!("there is no router at `{}`", self.address)).help(
             "start the application with `bis run`, or name another router with `--router-http HOST:PORT`",
         )
-    }
-
-    fn cannot_peek(&self) -> Failure {
-        Failure::new(
-            exit::SURROUNDINGS,
-            format!("the broker at `{}` cannot show messages that wait", self.address),
-        )
-        .help("dead letters can be looked at on Bis's router; a bare nsqd has no way to")
     }
 }
 

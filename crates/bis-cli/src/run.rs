@@ -126,10 +126,7 @@ fn is_application(project: &Project, features: &arguments::Features, reporter: &
 fn config(running: &Running, listener: &PublicListener) -> serde_json::Value {
     serde_json::json!({
         "http": { "address": listener.address().to_string() },
-        "broker": { "nsq": {
-            "address": running.router,
-            "http": format!("http://{}", running.router_http),
-        } },
+        "broker": { "nsq": { "address": running.router } },
     })
 }
 

@@ -40,6 +40,10 @@ pub enum Promise {
     ReturnedUncounted,
     /// Deduplicated by event id, where offered.
     Deduplicated,
+    /// What waits is shown without being taken, where offered.
+    Peeked,
+    /// What was handled comes again when asked, where offered.
+    Replayed,
     /// What a broker cannot do is refused with an error that says so.
     Refused,
 }
@@ -62,6 +66,8 @@ impl Promise {
         Self::PublishFails,
         Self::ReturnedUncounted,
         Self::Deduplicated,
+        Self::Peeked,
+        Self::Replayed,
         Self::Refused,
     ];
 }
@@ -85,6 +91,8 @@ impl Promise {
             Self::PublishFails => "publish fails when the broker did not take it",
             Self::ReturnedUncounted => "what never started is returned, uncounted where offered",
             Self::Deduplicated => "deduplication where offered",
+            Self::Peeked => "what waits is shown without being taken, where offered",
+            Self::Replayed => "what was handled comes again when asked, where offered",
             Self::Refused => "what a broker cannot do is refused with a clear error",
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod consuming;
 pub mod delivery;
+pub mod looking;
 pub mod ordering;
 pub mod outages;
 pub mod publishing;
@@ -11,8 +12,8 @@ use crate::{
     Case,
     Promise::{
         AtLeastOnce, AttemptsCounted, ConcurrencyBound, Deduplicated, KeptFromTheStart, LeaseExtended,
-        NothingLost, OrderByKey, PublishFails, Reconnected, Refused, RetryTimes, ReturnedUncounted,
-        Unchanged,
+        NothingLost, OrderByKey, Peeked, PublishFails, Reconnected, Refused, Replayed, RetryTimes,
+        ReturnedUncounted, Unchanged,
     },
     Tag::{Durable, MultiProcess},
 };
@@ -70,6 +71,11 @@ cases! {
         a_stopped_consumer_gives_back_what_it_did_not_return: [ReturnedUncounted];
         a_dropped_consumer_gives_everything_back: [AtLeastOnce];
         a_crashed_consumer_loses_nothing: [AtLeastOnce, AttemptsCounted] [MultiProcess];
+    }
+    looking {
+        what_waits_is_shown_or_peeking_is_refused: [Peeked, Refused];
+        what_was_handled_comes_again_or_replaying_is_refused: [Replayed, Refused];
+        a_replay_survives_a_kill: [Replayed, NothingLost] [Durable, MultiProcess];
     }
     outages {
         publishing_fails_when_the_broker_is_gone: [PublishFails] [MultiProcess];

@@ -105,7 +105,8 @@ pub fn topology(subscriptions: &[&'static str], ordered: bool) -> Topology {
     }
 }
 
-fn spec(name: &'static str, ordered: bool) -> SubscriptionSpec {
+/// The subscription of [`TOPIC`] of this name.
+pub fn spec(name: &'static str, ordered: bool) -> SubscriptionSpec {
     SubscriptionSpec { topic: TOPIC, name: SubscriptionName::from_static(name), ordered }
 }
 
@@ -135,6 +136,11 @@ pub async fn try_publish(broker: &dyn Broker, event: Outgoing) -> Result<(), Pub
         .expect("a publish resolves in bounded time, taken or not");
     assert_eq!(results.len(), 1, "one result an event");
     results.remove(0)
+}
+
+/// The answer to an inquiry, which comes in bounded time.
+pub async fn bounded_inquiry<T>(inquiry: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, inquiry).await.expect("an inquiry is answered in bounded time")
 }
 
 /// Publishes `count` events with their number as data.

@@ -17,7 +17,7 @@
 //! | attributes and bytes unchanged | `bytes_and_attributes_stay_unchanged`, `app::other_clients_read_what_we_publish` (multi-process) |
 //! | retry times within bounds | `a_retry_waits_as_asked`, `a_delayed_event_comes_after_its_delay`, `what_waits_for_its_time_survives_a_kill` (durable) (multi-process) |
 //! | attempts counted | `attempts_are_counted`, `a_dropped_delivery_comes_again`, `a_crashed_consumer_loses_nothing` (multi-process), `app::a_panic_hurts_nobody_else` |
-//! | nothing lost when the process stops between any two steps | `receiving_can_be_cancelled`, `acks_before_closing_hold` (multi-process), `order_survives_a_kill` (durable) (multi-process), `what_was_published_survives_a_kill` (durable) (multi-process), `what_waits_for_its_time_survives_a_kill` (durable) (multi-process), `nothing_is_lost_when_the_broker_dies_between_any_two_steps` (durable) (multi-process), `app::what_cannot_be_handled_is_kept_as_a_dead_letter` (multi-process), `app::a_stop_under_load_repeats_nothing` (multi-process), `app::a_killed_app_repeats_only_what_was_in_flight` (multi-process) |
+//! | nothing lost when the process stops between any two steps | `receiving_can_be_cancelled`, `acks_before_closing_hold` (multi-process), `order_survives_a_kill` (durable) (multi-process), `a_replay_survives_a_kill` (durable) (multi-process), `what_was_published_survives_a_kill` (durable) (multi-process), `what_waits_for_its_time_survives_a_kill` (durable) (multi-process), `nothing_is_lost_when_the_broker_dies_between_any_two_steps` (durable) (multi-process), `app::what_cannot_be_handled_is_kept_as_a_dead_letter` (multi-process), `app::a_stop_under_load_repeats_nothing` (multi-process), `app::a_killed_app_repeats_only_what_was_in_flight` (multi-process) |
 //! | lease extended while the handler runs | `a_lease_that_is_extended_holds`, `app::a_handler_longer_than_its_lease_keeps_its_event` |
 //! | drain on SIGTERM without duplicates beyond those in flight | `app::a_stop_finishes_what_was_started_and_no_more` (multi-process), `app::a_stop_under_load_repeats_nothing` (multi-process) |
 //! | concurrency bound kept | `no_more_is_taken_than_asked_for`, `app::no_more_handlers_run_than_allowed` |
@@ -26,7 +26,9 @@
 //! | publish fails when the broker did not take it | `an_event_that_is_too_large_is_refused_alone`, `a_closed_broker_refuses`, `publishing_fails_when_the_broker_is_gone` (multi-process) |
 //! | what never started is returned, uncounted where offered | `a_released_event_comes_again_uncounted_where_offered`, `a_stopped_consumer_gives_back_what_it_did_not_return` |
 //! | deduplication where offered | `the_same_event_again_is_kept_once_where_offered` |
-//! | what a broker cannot do is refused with a clear error | `a_delay_beyond_the_limit_is_refused`, `an_event_that_is_too_large_is_refused_alone`, `an_ordered_topic_is_kept_or_refused` |
+//! | what waits is shown without being taken, where offered | `what_waits_is_shown_or_peeking_is_refused` |
+//! | what was handled comes again when asked, where offered | `what_was_handled_comes_again_or_replaying_is_refused`, `a_replay_survives_a_kill` (durable) (multi-process) |
+//! | what a broker cannot do is refused with a clear error | `a_delay_beyond_the_limit_is_refused`, `an_event_that_is_too_large_is_refused_alone`, `an_ordered_topic_is_kept_or_refused`, `what_waits_is_shown_or_peeking_is_refused`, `what_was_handled_comes_again_or_replaying_is_refused` |
 
 mod case;
 pub mod cases;

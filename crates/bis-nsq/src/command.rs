@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Headers, MessageId, Name};
+use crate::{Headers, MessageId, Name, ReplayFrom};
 
 /// A command of a client. Bodies share the buffer that they were read into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,28 @@ pub enum Command {
         /// The message.
         body: Bytes,
     },
+    /// `PEEK` (Bis's extension): show unfinished messages of a channel and take none; answered with a
+    /// [`PeekPage`](crate::PeekPage) as JSON. Only after the server offered [`FEATURE_PEEK`](crate::FEATURE_PEEK).
+    Peek {
+        /// The topic.
+        topic: Name,
+        /// The channel.
+        channel: Name,
+        /// How many messages at most; a server may show fewer at once.
+        limit: u32,
+        /// Only what comes after this place in the topic.
+        after: Option<u64>,
+    },
+    /// `REPLAY` (Bis's extension): everything from a place on comes (again) to a channel; answered with
+    /// [`Replayed`](crate::Replayed) as JSON. Only after the server offered [`FEATURE_REPLAY`](crate::FEATURE_REPLAY).
+    Replay {
+        /// The topic.
+        topic: Name,
+        /// The channel.
+        channel: Name,
+        /// Where it begins; the nearest message that is kept, if that one is not.
+        from: ReplayFrom,
+    },
     /// `CLS`: no more messages, please; answered with `CLOSE_WAIT`.
     Close,
     /// `NOP`: the sign of life that a heartbeat asks for.
@@ -97,6 +119,8 @@ impl Command {
             Self::MultiPublish { .. } => "MPUB",
             Self::DeferredPublish { .. } => "DPUB",
             Self::HeadedPublish { .. } => "HPUB",
+            Self::Peek { .. } => "PEEK",
+            Self::Replay { .. } => "REPLAY",
             Self::Close => "CLS",
             Self::Nop => "NOP",
         }
@@ -142,6 +166,25 @@ impl Command {
                 }
                 buffer.put_u8(b'\n');
             }
+            Self::Peek { topic, channel, limit, after } => {
+                put_name(buffer, topic);
+                put_name(buffer, channel);
+                put_number(buffer, u64::from(*limit));
+                if let Some(after) = after {
+                    put_number(buffer, *after);
+                }
+                buffer.put_u8(b'\n');
+            }
+            Self::Replay { topic, channel, from } => {
+                put_name(buffer, topic);
+                put_name(buffer, channel);
+                let (word, number) = match from {
+                    ReplayFrom::Sequence(sequence) => (&b" sequence"[..], *sequence),
+                    ReplayFrom::Time(time) => (&b" time"[..], *time),
+                };
+                buffer.put_slice(word);
+                end_with_number(buffer, number);
+            }
             Self::Identify(body) | Self::Auth(body) => {
                 buffer.put_u8(b'\n');
                 put_sized(buffer, body);
@@ -184,9 +227,13 @@ fn put_name(buffer: &mut BytesMut, name: &Name) {
 }
 
 fn end_with_number(buffer: &mut BytesMut, number: u64) {
+    put_number(buffer, number);
+    buffer.put_u8(b'\n');
+}
+
+fn put_number(buffer: &mut BytesMut, number: u64) {
     buffer.put_u8(b' ');
     buffer.put_slice(number.to_string().as_bytes());
-    buffer.put_u8(b'\n');
 }
 
 fn put_sized(buffer: &mut BytesMut, body: &[u8]) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::{Command, ErrorCode, Headers, Limits, MessageId, Name, ProtocolError};
+use crate::{Command, ErrorCode, Headers, Limits, MessageId, Name, ProtocolError, ReplayFrom};
 
 /// Takes one command off the front of `buffer`; `None` when more bytes are needed (room for them is reserved).
 ///
@@ -155,14 +155,26 @@ fn command(line: &Bytes, mut body: Bytes, limits: &Limits) -> Result<Command, Pr
         b"RDY" => ready(parameters, next(), limits),
         b"SUB" => {
             need(parameters, 2, "SUB", "parameters")?;
-            let topic = topic("SUB", line, next())?;
-            let channel = next();
-            let channel = Name::from_bytes(line.slice_ref(channel)).map_err(|_| {
-                let text = format!("SUB channel name {} is not valid", quoted(channel));
-                ProtocolError::new(ErrorCode::BadChannel, text)
-            })?;
+            let (topic, channel) = (topic("SUB", line, next())?, channel("SUB", line, next())?);
             let ordered = limits.extensions && next() == b"ordered";
             Ok(Command::Subscribe { topic, channel, ordered })
+        }
+        b"PEEK" if limits.extensions => {
+            need(parameters, 3, "PEEK", "parameters")?;
+            let (topic, channel) = (topic("PEEK", line, next())?, channel("PEEK", line, next())?);
+            let limit = u32::try_from(number("PEEK", "limit", next())?).unwrap_or(u32::MAX);
+            let after = if parameters > 3 { Some(number("PEEK", "sequence", next())?) } else { None };
+            Ok(Command::Peek { topic, channel, limit, after })
+        }
+        b"REPLAY" if limits.extensions => {
+            need(parameters, 4, "REPLAY", "parameters")?;
+            let (topic, channel) = (topic("REPLAY", line, next())?, channel("REPLAY", line, next())?);
+            let from = match next() {
+                b"sequence" => ReplayFrom::Sequence(number("REPLAY", "sequence", next())?),
+                b"time" => ReplayFrom::Time(number("REPLAY", "time", next())?),
+                other => return Err(invalid(format!("REPLAY unknown place {}", text(other)))),
+            };
+            Ok(Command::Replay { topic, channel, from })
         }
         b"CLS" => Ok(Command::Close),
         b"NOP" => Ok(Command::Nop),
@@ -239,6 +251,13 @@ fn topic(word: &str, line: &Bytes, name: &[u8]) -> Result<Name, ProtocolError> {
     Name::from_bytes(line.slice_ref(name)).map_err(|_| bad_topic(word, name))
 }
 
+fn channel(word: &str, line: &Bytes, name: &[u8]) -> Result<Name, ProtocolError> {
+    Name::from_bytes(line.slice_ref(name)).map_err(|_| {
+        let text = format!("{word} channel name {} is not valid", quoted(name));
+        ProtocolError::new(ErrorCode::BadChannel, text)
+    })
+}
+
 fn check_topic(word: &str, name: &[u8]) -> Result<(), ProtocolError> {
     if Name::is_valid(name) { Ok(()) } else { Err(bad_topic(word, name)) }
 }
@@ -248,6 +267,12 @@ fn bad_topic(word: &str, name: &[u8]) -> ProtocolError {
     let again = if word == "MPUB" { "E_BAD_TOPIC " } else { "" };
     let text = format!("{again}{word} topic name {} is not valid", quoted(name));
     ProtocolError::new(ErrorCode::BadTopic, text)
+}
+
+/// A number of one of Bis's own commands.
+fn number(word: &str, what: &str, digits: &[u8]) -> Result<u64, ProtocolError> {
+    let number = decimal(digits).filter(|_| !digits.is_empty());
+    number.ok_or_else(|| invalid(format!("{word} could not parse {what} {}", text(digits))))
 }
 
 fn message_id(word: &str, parameters: usize, needed: usize, id: &[u8]) -> Result<MessageId, ProtocolError> {

@@ -75,6 +75,12 @@ fn commands_have_these_bytes() {
     );
     let empty_key = Headers { key: Some(Bytes::new()), ..Headers::default() };
     check(&headed(empty_key), b"HPUB t\n\0\0\0\x06\x02\0\0\0\0x");
+    let peek = |after| Command::Peek { topic: name("t"), channel: name("c"), limit: 100, after };
+    check(&peek(None), b"PEEK t c 100\n");
+    check(&peek(Some(7)), b"PEEK t c 100 7\n");
+    let replay = |from| Command::Replay { topic: name("t"), channel: name("c"), from };
+    check(&replay(ReplayFrom::Sequence(0)), b"REPLAY t c sequence 0\n");
+    check(&replay(ReplayFrom::Time(u64::MAX)), b"REPLAY t c time 18446744073709551615\n");
     check(&Command::Close, b"CLS\n");
     check(&Command::Nop, b"NOP\n");
 }
@@ -153,6 +159,11 @@ fn extensions_are_unknown_to_clients_that_did_not_ask() {
     let limits = Limits::default();
     let headed = decode_command(&mut BytesMut::from(&b"HPUB t\n\0\0\0\x02\0x"[..]), &limits).unwrap_err();
     assert_eq!(headed.to_string(), "E_INVALID invalid command HPUB");
+    for word in ["PEEK", "REPLAY"] {
+        let line = format!("{word} t c sequence 1\n");
+        let error = decode_command(&mut BytesMut::from(line.as_bytes()), &limits).unwrap_err();
+        assert_eq!(error.to_string(), format!("E_INVALID invalid command {word}"));
+    }
     let subscribe = decode_command(&mut BytesMut::from(&b"SUB t c ordered\n"[..]), &limits);
     let unordered = Command::Subscribe { topic: name("t"), channel: name("c"), ordered: false };
     assert_eq!(subscribe, Ok(Some(unordered)), "nsqd overlooks what follows the channel");
@@ -180,6 +191,25 @@ fn mistakes_in_headers_are_refused() {
     check(too_late, "E_INVALID HPUB timeout 3600001 out of range 0-3600000");
     check(b"HPUB t\n\0\0\0\x01\0", "E_BAD_MESSAGE HPUB invalid message body size 0");
     check(b"HPUB t\n\0\0\0\x04\0xyz", "E_BAD_MESSAGE HPUB message too big 3 > 2");
+}
+
+#[test]
+fn mistakes_in_looking_and_replaying_are_refused() {
+    let limits = Limits { extensions: true, ..Limits::default() };
+    let check = |bytes: &[u8], text: &str| {
+        let error = decode_command(&mut BytesMut::from(bytes), &limits).unwrap_err();
+        assert_eq!(error.to_string(), text);
+    };
+    check(b"PEEK t c\n", "E_INVALID PEEK insufficient number of parameters");
+    check(b"PEEK a/b c 1\n", "E_BAD_TOPIC PEEK topic name \"a/b\" is not valid");
+    check(b"PEEK t c/d 1\n", "E_BAD_CHANNEL PEEK channel name \"c/d\" is not valid");
+    check(b"PEEK t c x\n", "E_INVALID PEEK could not parse limit x");
+    check(b"PEEK t c 1 -1\n", "E_INVALID PEEK could not parse sequence -1");
+    check(b"PEEK t c 1 \n", "E_INVALID PEEK could not parse sequence ");
+    check(b"REPLAY t c sequence\n", "E_INVALID REPLAY insufficient number of parameters");
+    check(b"REPLAY t c sequence x\n", "E_INVALID REPLAY could not parse sequence x");
+    check(b"REPLAY t c time \n", "E_INVALID REPLAY could not parse time ");
+    check(b"REPLAY t c end 1\n", "E_INVALID REPLAY unknown place end");
 }
 
 #[test]

@@ -73,13 +73,19 @@ codes! {
     TouchFailed = "E_TOUCH_FAILED",
     /// The message to give back uncounted is not in flight on this connection (Bis's extension).
     ReleaseFailed = "E_RELEASE_FAILED",
+    /// The channel cannot be looked at (Bis's extension).
+    PeekFailed = "E_PEEK_FAILED",
+    /// The channel was not moved (Bis's extension).
+    ReplayFailed = "E_REPLAY_FAILED",
 }
 
 impl ErrorCode {
     /// Whether the server closes the connection after it.
     #[must_use]
     pub fn is_fatal(self) -> bool {
-        !matches!(self, Self::FinishFailed | Self::RequeueFailed | Self::TouchFailed | Self::ReleaseFailed)
+        use ErrorCode::{FinishFailed, PeekFailed, ReleaseFailed, ReplayFailed, RequeueFailed, TouchFailed};
+        let goes_on = [FinishFailed, RequeueFailed, TouchFailed, ReleaseFailed, PeekFailed, ReplayFailed];
+        !goes_on.contains(&self)
     }
 }
 
@@ -178,6 +184,18 @@ impl ProtocolError {
         Self::new(ErrorCode::ReleaseFailed, format!("RELEASE {id} failed {reason}"))
     }
 
+    /// `PEEK` of a channel that is not there or cannot be read.
+    #[must_use]
+    pub fn peek_failed(reason: &str) -> Self {
+        Self::new(ErrorCode::PeekFailed, format!("PEEK failed {reason}"))
+    }
+
+    /// `REPLAY` of a channel that is not there, or that was not stored.
+    #[must_use]
+    pub fn replay_failed(reason: &str) -> Self {
+        Self::new(ErrorCode::ReplayFailed, format!("REPLAY failed {reason}"))
+    }
+
     /// Reads an error frame. A code that is not known is `None`: treat it as fatal.
     #[must_use]
     pub fn parse(data: &[u8]) -> Option<Self> {
@@ -192,13 +210,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_read_back_and_only_settling_is_not_fatal() {
+    fn codes_read_back_and_few_are_not_fatal() {
         for code in ErrorCode::ALL {
             assert_eq!(ErrorCode::parse(code.as_str()), Some(*code));
         }
         let kept: Vec<_> =
             ErrorCode::ALL.iter().filter(|code| !code.is_fatal()).map(|c| c.as_str()).collect();
-        assert_eq!(kept, ["E_FIN_FAILED", "E_REQ_FAILED", "E_TOUCH_FAILED", "E_RELEASE_FAILED"]);
+        let expected = ["FIN", "REQ", "TOUCH", "RELEASE", "PEEK", "REPLAY"];
+        assert_eq!(kept, expected.map(|word| format!("E_{word}_FAILED")));
     }
 
     #[test]

@@ -24,12 +24,10 @@ pub const FEATURE_ORDERED: &str = "ordered";
 /// [`Command::HeadedPublish`](crate::Command::HeadedPublish)), within [`Extension::dedup_window`].
 pub const FEATURE_DEDUP: &str = "dedup";
 
-/// The feature whose server moves a channel back to what it has handled, over HTTP: `POST /channel/replay` with `topic`,
-/// `channel` and either `from` (a sequence) or `time` (nanoseconds since 1970). It answers `{"from":..,"messages":..}`:
-/// where the channel goes on, and how many messages come from there on.
+/// The feature whose server understands [`Command::Replay`](crate::Command::Replay).
 pub const FEATURE_REPLAY: &str = "replay";
 
-/// The feature whose server shows what waits in a channel, over HTTP.
+/// The feature whose server understands [`Command::Peek`](crate::Command::Peek).
 pub const FEATURE_PEEK: &str = "peek";
 
 /// The body of `IDENTIFY`. Numbers that are nought or absent mean the server's default; all times are in

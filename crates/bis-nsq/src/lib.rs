@@ -31,6 +31,7 @@ mod identify;
 mod limits;
 mod message;
 mod name;
+mod waiting;
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -49,6 +50,7 @@ pub use identify::{
 pub use limits::Limits;
 pub use message::{Message, MessageId};
 pub use name::{MAX_NAME_BYTES, Name, NameError};
+pub use waiting::{PeekPage, ReplayFrom, Replayed, WaitingMessage, WaitingState};
 
 /// What a client of protocol V2 sends before its first command.
 pub const MAGIC_V2: &[u8; 4] = b"  V2";

@@ -358,6 +358,11 @@ impl State {
         self.ticket
     }
 
+    /// The ticket with which all that clients wait for is decided.
+    pub(crate) fn last_awaited(&self) -> Ticket {
+        if self.is_awaited() { self.ticket } else { self.ticket - 1 }
+    }
+
     /// Everything for the next commit; `None` when there is nothing.
     pub(crate) fn take_batch(&mut self) -> Option<Batch> {
         if self.redefine && (self.is_awaited() || self.is_dirty()) {

@@ -1,12 +1,14 @@
-//! `bis topic`: topics and what waits there, following events, publishing one.
+//! `bis topic`: topics and what waits there, following events, publishing one, replaying some.
 
 mod ls;
 mod publish;
+mod replay;
 mod tail;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use bis_nsq::ReplayFrom;
 
 use crate::arguments::Topic;
 use crate::exit;
@@ -23,6 +25,13 @@ pub(crate) fn run(arguments: Topic) -> Result<ExitCode> {
         }
         Topic::Publish { topic, event, raw, key, place, format } => {
             publish::run(&publish::Event { topic, text: event, raw, key }, &place, format)?;
+        }
+        Topic::Replay { topic, subscription, from, place, format } => {
+            let from = match (from.since, from.from) {
+                (Some(moment), _) => ReplayFrom::Time(moment.nanoseconds()),
+                (None, place) => ReplayFrom::Sequence(place.unwrap_or(0)),
+            };
+            replay::run(&replay::Request { topic, subscription, from }, &place, format)?;
         }
     }
     Ok(exit::DONE.into())

@@ -127,6 +127,47 @@ fn what_a_paused_topic_holds_is_listed() {
 }
 
 #[test]
+fn what_was_handled_is_replayed_to_one_subscription() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = Router::start(folder.path());
+    let ask = |path: &str| post(router.http.parse().unwrap(), path, "").unwrap();
+    ask("/topic/create?topic=orders");
+    ask("/channel/create?topic=orders&channel=ship");
+    ask("/channel/create?topic=orders&channel=tell");
+    for event in ["1", "2", "3"] {
+        router.run(&["topic", "publish", "orders", event, "--raw"], b"");
+    }
+    for channel in ["ship", "tell"] {
+        ask(&format!("/channel/empty?topic=orders&channel={channel}"));
+    }
+    let replay = |arguments: &[&str]| router.run(&[&["topic", "replay"], arguments].concat(), b"");
+    let replayed = |arguments: &[&str]| -> Value {
+        let output = replay(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let first = replayed(&["orders", "ship", "--from", "1"]);
+    let expected = json!({ "topic": "orders", "subscription": "ship", "from": 1, "events": 2 });
+    assert_eq!(first, expected);
+    assert_eq!(replayed(&["orders", "ship", "--all"])["events"], 3);
+    assert_eq!(replayed(&["orders", "ship", "--since", "0s"])["events"], 0);
+    assert_eq!(replayed(&["orders", "ship", "--since", "1h"])["events"], 3);
+    let depth = |index: usize| router.topics()["topics"][0]["channels"][index]["depth"].clone();
+    assert_eq!((depth(0), depth(1)), (json!(3), json!(0)));
+
+    let refused = |arguments: &[&str], code: i32, text: &str| {
+        let output = replay(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains(text), "{stderr}");
+    };
+    refused(&["orders", "shop", "--all"], 4, "there are: `ship`, `tell`");
+    refused(&["order", "ship", "--all"], 4, "there are: `orders`");
+    refused(&["orders", "ship"], 2, "--since <WHEN>");
+    refused(&["orders", "ship", "--since", "yesterday"], 2, "write how long ago");
+}
+
+#[test]
 fn a_foreign_event_is_shown_as_bare_data() {
     let folder = tempfile::tempdir().unwrap();
     let router = Router::start(folder.path());

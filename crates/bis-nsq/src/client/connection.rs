@@ -39,12 +39,20 @@ pub enum ConnectError {
     /// There is no TLS, which this client asks for.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The server does not offer order by key, which the subscription asks for.
-    #[error("the server keeps no order by key; Bis's own router does (`bis router`)")]
-    NoOrder,
+    /// The server does not offer a feature of Bis's extension that is asked for, such as
+    /// [`FEATURE_ORDERED`](crate::FEATURE_ORDERED).
+    #[error("the server does not offer `{0}`; Bis's own router does (`bis router`)")]
+    Lacks(&'static str),
     /// The server answered something that no NSQ server answers.
     #[error("unexpected answer `{0}`; is this the TCP address of an NSQ server (by default port 4150)?")]
     Unexpected(String),
+}
+
+impl ConnectError {
+    pub(super) fn unexpected(answer: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(&answer[..answer.len().min(100)]);
+        Self::Unexpected(text.into_owned())
+    }
 }
 
 /// Why a connection ended.
@@ -95,9 +103,8 @@ impl Connection {
             patience,
             silence: Box::pin(sleep_until(Instant::now() + patience)),
         };
-        connection.queue(&hello(options));
-        let reply = connection.response().await?;
-        connection.server = serde_json::from_slice(&reply).map_err(|_| unexpected(&reply))?;
+        let reply = connection.ask(&hello(options)).await?;
+        connection.server = serde_json::from_slice(&reply).map_err(|_| ConnectError::unexpected(&reply))?;
         if let Some(tls) = &options.tls {
             connection = connection.secured(tls, &options.address).await?;
         }
@@ -114,18 +121,17 @@ impl Connection {
         }
         if !self.input.is_empty() {
             // Somebody in between put in what was never secured.
-            return Err(unexpected(&self.input));
+            return Err(ConnectError::unexpected(&self.input));
         }
         self.stream = tls.handshake(address, self.stream).await?;
         let answer = self.response().await?;
-        if answer == OK { Ok(self) } else { Err(unexpected(&answer)) }
+        if answer == OK { Ok(self) } else { Err(ConnectError::unexpected(&answer)) }
     }
 
     async fn authenticate(&mut self, options: &Options) -> Result<(), ConnectError> {
         let secret = options.auth_secret.as_ref().ok_or(ConnectError::AuthRequired)?;
-        self.queue(&Command::Auth(Bytes::copy_from_slice(secret.reveal().as_bytes())));
         // The answer tells who this is and how much is allowed, for people to read.
-        self.response().await.map(drop)
+        self.ask(&Command::Auth(Bytes::copy_from_slice(secret.reveal().as_bytes()))).await.map(drop)
     }
 
     /// What the server granted and offers.
@@ -145,7 +151,7 @@ impl Connection {
         self.output.len() < OUTPUT_BYTES
     }
 
-    /// Subscribes this connection; no message comes before a `RDY`. [`ConnectError::NoOrder`] when the server
+    /// Subscribes this connection; no message comes before a `RDY`. [`ConnectError::Lacks`] when the server
     /// cannot keep the order that is asked for.
     pub async fn subscribe(
         &mut self,
@@ -156,12 +162,18 @@ impl Connection {
     ) -> Result<(), ConnectError> {
         let ordered = order == Order::ByKey;
         if ordered && !self.server.offers(FEATURE_ORDERED) {
-            return Err(ConnectError::NoOrder);
+            return Err(ConnectError::Lacks(FEATURE_ORDERED));
         }
-        self.queue(&Command::Subscribe { topic: topic.clone(), channel: channel.clone(), ordered });
-        let answer =
-            timeout(patience, self.response()).await.map_err(|_| ConnectError::Timeout(patience))??;
-        if answer == OK { Ok(()) } else { Err(unexpected(&answer)) }
+        let subscribe = Command::Subscribe { topic: topic.clone(), channel: channel.clone(), ordered };
+        let answer = timeout(patience, self.ask(&subscribe)).await;
+        let answer = answer.map_err(|_| ConnectError::Timeout(patience))??;
+        if answer == OK { Ok(()) } else { Err(ConnectError::unexpected(&answer)) }
+    }
+
+    /// Sends a command and waits for its answer. Nothing else may be in flight.
+    pub(super) async fn ask(&mut self, command: &Command) -> Result<Bytes, ConnectError> {
+        self.queue(command);
+        self.response().await
     }
 
     /// Writes what is queued, reads, and returns the next frame that is no heartbeat. Cancel safe.
@@ -195,10 +207,9 @@ impl Connection {
     async fn response(&mut self) -> Result<Bytes, ConnectError> {
         match self.next().await? {
             Frame::Response(data) => Ok(data),
-            Frame::Error(data) => {
-                Err(ProtocolError::parse(&data).map_or_else(|| unexpected(&data), ConnectError::Refused))
-            }
-            Frame::Message(message) => Err(unexpected(&message.body)),
+            Frame::Error(data) => Err(ProtocolError::parse(&data)
+                .map_or_else(|| ConnectError::unexpected(&data), ConnectError::Refused)),
+            Frame::Message(message) => Err(ConnectError::unexpected(&message.body)),
         }
     }
 
@@ -222,9 +233,4 @@ impl Connection {
             Err(_) => tracing::debug!("the server did not close the connection in time"),
         }
     }
-}
-
-fn unexpected(answer: &[u8]) -> ConnectError {
-    let text = String::from_utf8_lossy(&answer[..answer.len().min(100)]);
-    ConnectError::Unexpected(text.into_owned())
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::answers::Answer;
 use super::connection::Connection;
 use super::gate::Stage;
+use super::{inquiry, replay};
 use crate::journal::record;
 use crate::state::delivery::{Refusal, Subscription};
 use crate::state::topic::{DeliveryOrder, Joining};
@@ -80,6 +81,23 @@ impl Connection {
                 let order = if ordered { DeliveryOrder::ByKey } else { DeliveryOrder::Any };
                 self.subscribe(state, &topic, &channel, order)
             }
+            Command::Peek { topic, channel, limit, after } => {
+                self.check_permission("PEEK", &topic, Some(&channel))?;
+                let server = Arc::clone(&self.server);
+                self.inquire(state, async move {
+                    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+                    let page = inquiry::peek(&server, &topic, &channel, limit, after).await;
+                    inquiry::answer(page, ProtocolError::peek_failed)
+                })
+            }
+            Command::Replay { topic, channel, from } => {
+                self.check_permission("REPLAY", &topic, Some(&channel))?;
+                let server = Arc::clone(&self.server);
+                self.inquire(state, async move {
+                    let replayed = replay::replay(&server, &topic, &channel, from).await;
+                    inquiry::answer(replayed, ProtocolError::replay_failed)
+                })
+            }
             Command::Identify(body) => self.identify(&body),
             Command::Auth(secret) => self.authorize(&secret),
             Command::Close => {
@@ -133,9 +151,23 @@ impl Connection {
         let subscription = state.subscribe(topic, channel, joining);
         self.subscription = Some(subscription);
         self.stage = Stage::Subscribed;
-        // What was made for it must be durable before it is promised; otherwise nothing is to be waited for.
-        let ticket = if state.is_awaited() { state.ticket() } else { 0 };
-        self.answers.push(Answer::Subscribed { ticket });
+        // What was made for it must be durable before it is promised.
+        self.answers.push(Answer::Subscribed { ticket: state.last_awaited() });
+        Ok(())
+    }
+
+    /// Answers once all that the client said before is decided, so that it finds what it published.
+    fn inquire(
+        &mut self,
+        state: &State,
+        question: impl Future<Output = Answer> + Send + 'static,
+    ) -> Result<(), ProtocolError> {
+        let (server, before) = (Arc::clone(&self.server), state.last_awaited());
+        self.inquiry = Some(Box::pin(async move {
+            // A commit that failed is answered to whoever waits for it.
+            let _ = server.shared.decided(before).await;
+            question.await
+        }));
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bis_broker::BoxFuture;
 use bis_broker::channel::Time;
 use bis_nsq::{
     Command, ErrorCode, HEARTBEAT, Limits, MAGIC_V2, OK, ProtocolError, cut_off, decode_command,
@@ -26,6 +27,7 @@ use super::auth::{Grant, Question};
 use super::clients::Presence;
 use super::consume::{Lookout, MAX_UNSENT};
 use super::gate::{Gate, Stage};
+use super::inquiry::Inquiry;
 use super::negotiate::{Terms, Upgrade, tls_facts};
 use super::permission::Asking;
 use super::transport::{Compressor, Transport};
@@ -70,6 +72,7 @@ pub(super) struct Connection {
     pub(super) question: Question,
     pub(super) grant: Option<Grant>,
     pub(super) asking: Option<Asking>,
+    pub(super) inquiry: Option<Inquiry>,
     received: BytesMut,
     /// Read and not yet carried out.
     commands: VecDeque<Result<Command, ProtocolError>>,
@@ -144,6 +147,7 @@ impl Connection {
             question: Question::default(),
             grant: None,
             asking: None,
+            inquiry: None,
             received: BytesMut::new(),
             commands: VecDeque::new(),
             crowded: None,
@@ -222,7 +226,12 @@ impl Connection {
                 read = self.lookout.fetched(), if self.lookout.fetching.is_some() => {
                     self.lookout.take_fetched(read);
                 }
-                answer = asked(&mut self.asking), if self.asking.is_some() => {
+                answer = pending(&mut self.inquiry), if self.inquiry.is_some() => {
+                    self.inquiry = None;
+                    self.answers.push(answer);
+                    self.carry_out();
+                }
+                answer = pending(&mut self.asking), if self.asking.is_some() => {
                     self.take_grant(answer);
                     self.carry_out();
                 }
@@ -243,7 +252,7 @@ impl Connection {
 
     /// Whether commands may be carried out: nothing is under way that they must wait for.
     fn is_free(&self) -> bool {
-        self.asking.is_none() && self.upgrade.is_none()
+        self.asking.is_none() && self.inquiry.is_none() && self.upgrade.is_none()
     }
 
     /// Something has arrived.
@@ -316,7 +325,12 @@ impl Connection {
             let is_last = match &decoded {
                 Ok(command) => matches!(
                     command,
-                    Command::Identify(_) | Command::Auth(_) | Command::Subscribe { .. } | Command::Close
+                    Command::Identify(_)
+                        | Command::Auth(_)
+                        | Command::Subscribe { .. }
+                        | Command::Peek { .. }
+                        | Command::Replay { .. }
+                        | Command::Close
                 ),
                 Err(_) => true,
             };
@@ -448,10 +462,10 @@ impl Connection {
     }
 }
 
-/// Waits for the authorization servers; for ever when they are not asked.
-async fn asked(asking: &mut Option<Asking>) -> Result<Grant, super::auth::AuthError> {
-    match asking {
-        Some(asking) => asking.await,
+/// Waits for what is under way; for ever when nothing is.
+async fn pending<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
+    match work {
+        Some(work) => work.await,
         None => std::future::pending().await,
     }
 }

@@ -5,7 +5,6 @@ mod arguments;
 mod config;
 mod messages;
 mod publish;
-mod replay;
 mod reports;
 mod topology;
 
@@ -80,7 +79,7 @@ pub(super) fn routes(server: Arc<Server>) -> Router {
         .route("/channel/unpause", channel(Action::Unpause))
         .route("/channel/peek", get(messages::peek))
         .route("/channel/finish", post(messages::finish))
-        .route("/channel/replay", post(replay::replay))
+        .route("/channel/replay", post(messages::replay))
         .route("/config/{option}", get(config::show).put(config::change))
         .fallback(|| async { ApiError(StatusCode::NOT_FOUND, "NOT_FOUND".to_owned()) })
         .method_not_allowed_fallback(|| async {

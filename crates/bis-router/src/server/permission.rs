@@ -41,6 +41,8 @@ impl Connection {
                 | Command::DeferredPublish { .. }
                 | Command::HeadedPublish { .. }
                 | Command::Subscribe { .. }
+                | Command::Peek { .. }
+                | Command::Replay { .. }
         );
         let is_expired = concerns && self.grant.as_ref().is_some_and(Grant::is_expired);
         if is_expired {

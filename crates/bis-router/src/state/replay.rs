@@ -2,18 +2,9 @@
 //! journal like any other.
 
 use bis_broker::channel::{Rewound, Time};
-use bis_nsq::Name;
+use bis_nsq::{Name, Replayed};
 
 use super::State;
-
-/// What a replay did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Replayed {
-    /// Where the channel goes on.
-    pub(crate) from: u64,
-    /// How many messages come from there on, those in flight included.
-    pub(crate) messages: u64,
-}
 
 impl State {
     /// Moves a channel to the message `to`, or to the nearest one that is kept: everything from there on comes (again),

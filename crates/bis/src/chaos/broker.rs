@@ -4,13 +4,14 @@
 use std::{
     collections::HashSet,
     fmt,
+    num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
 use bis_broker::{
-    BoxFuture, Broker, ConsumeError, Consumer, EnsureError, Outgoing, PublishError, SubscriptionSpec,
-    Topology,
+    BoxFuture, Broker, ConsumeError, Consumer, EnsureError, InquiryError, Outgoing, Page, PublishError,
+    ReplayFrom, Replayed, SubscriptionSpec, Topology,
 };
 use bis_core::{Capabilities, TopicName};
 use fastrand::Rng;
@@ -233,6 +234,23 @@ impl Broker for ChaosBroker {
             let consumer = ChaosConsumer::new(self.shared.clone(), inner, subscription);
             Ok(Box::new(consumer) as Box<dyn Consumer>)
         })
+    }
+
+    fn peek<'a>(
+        &'a self,
+        subscription: &'a SubscriptionSpec,
+        after: Option<u64>,
+        limit: NonZeroUsize,
+    ) -> BoxFuture<'a, Result<Page, InquiryError>> {
+        self.inner.peek(subscription, after, limit)
+    }
+
+    fn replay<'a>(
+        &'a self,
+        subscription: &'a SubscriptionSpec,
+        from: ReplayFrom,
+    ) -> BoxFuture<'a, Result<Replayed, InquiryError>> {
+        self.inner.replay(subscription, from)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -31,9 +31,6 @@ pub struct NsqConfig {
     pub tls: Option<NsqTlsConfig>,
     /// What to say to servers that ask for `AUTH`.
     pub auth: Option<NsqAuthConfig>,
-    /// The HTTP address of Bis's router, `http://host:port`; the port is usually 4151. What a router offers over HTTP
-    /// alone, such as replay, needs it.
-    pub http: Option<String>,
 }
 
 /// How to talk TLS. Files are PEM, and read anew for each connection.
@@ -83,7 +80,7 @@ impl NsqConfig {
                 return Err(format!("`{address}` in `broker.nsq` is not of the form `host:port`"));
             }
         }
-        for address in self.lookupd.iter().chain(&self.http) {
+        for address in &self.lookupd {
             HttpAddress::parse(address).map_err(|error| format!("in `broker.nsq`: {error}"))?;
         }
         if self.lookupd_interval.is_some_and(|interval| interval < Duration::from_millis(100)) {

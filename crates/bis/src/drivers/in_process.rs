@@ -1,6 +1,8 @@
 //! The in-process broker: the channel state machine over memory. It keeps every promise of the contract but durability,
 //! and reads no clock other than the app's.
 
+mod peek;
+
 use std::{
     collections::{HashMap, VecDeque},
     convert::Infallible,
@@ -15,8 +17,8 @@ use std::{
 };
 
 use bis_broker::{
-    BoxFuture, Broker, ConsumeError, Consumer, Delivery, EnsureError, EventWindow, Outgoing, PublishError,
-    Settle, SettleError, SubscriptionSpec, Topology,
+    BoxFuture, Broker, ConsumeError, Consumer, Delivery, EnsureError, EventWindow, InquiryError, Outgoing,
+    Page, PublishError, Settle, SettleError, SubscriptionSpec, Topology,
     channel::{Channel, ConsumerId, Facts, Limits, Source, Time},
 };
 use bis_core::{BrokerKind, Capabilities, Envelope, SubscriptionName, TopicName};
@@ -279,6 +281,15 @@ impl Broker for InProcess {
             let held = Held { shared: self.shared.clone(), topic, index, id };
             Ok(Box::new(InProcessConsumer { held, arrived, stopped: false }) as Box<dyn Consumer>)
         })
+    }
+
+    fn peek<'a>(
+        &'a self,
+        spec: &'a SubscriptionSpec,
+        after: Option<u64>,
+        limit: NonZeroUsize,
+    ) -> BoxFuture<'a, Result<Page, InquiryError>> {
+        Box::pin(std::future::ready(self.shared.peek(spec, after, limit)))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -19,18 +19,20 @@ mod capabilities;
 mod cluster;
 mod consumer;
 mod delivery;
+mod inquiry;
 mod publishing;
 mod shares;
 mod wait;
 
 use std::{
+    num::NonZeroUsize,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use bis_broker::{
-    BoxFuture, Broker, ConsumeError, Consumer, EnsureError, Outgoing, PublishError, SubscriptionSpec,
-    Topology,
+    BoxFuture, Broker, ConsumeError, Consumer, EnsureError, InquiryError, Outgoing, Page, PublishError,
+    ReplayFrom, Replayed, SubscriptionSpec, Topology,
 };
 use bis_core::{BrokerKind, Capabilities, Namespace, SubscriptionName, TopicName, physical_name};
 use bis_nsq::{
@@ -197,6 +199,23 @@ impl Broker for Nsq {
             let consumer = NsqConsumer::open(source, self.cluster.servers(), self.consumers.clone()).await?;
             Ok(Box::new(consumer) as Box<dyn Consumer>)
         })
+    }
+
+    fn peek<'a>(
+        &'a self,
+        subscription: &'a SubscriptionSpec,
+        after: Option<u64>,
+        limit: NonZeroUsize,
+    ) -> BoxFuture<'a, Result<Page, InquiryError>> {
+        Box::pin(self.peek_page(subscription, after, limit))
+    }
+
+    fn replay<'a>(
+        &'a self,
+        subscription: &'a SubscriptionSpec,
+        from: ReplayFrom,
+    ) -> BoxFuture<'a, Result<Replayed, InquiryError>> {
+        Box::pin(self.replay_from(subscription, from))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -1,13 +1,16 @@
 //! What was published while a test ran. It sees what the broker took, and nothing else.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bis_broker::{
-    BoxFuture, Broker, ConsumeError, Consumer, EnsureError, Outgoing, PublishError, SubscriptionSpec,
-    Topology,
+    BoxFuture, Broker, ConsumeError, Consumer, EnsureError, InquiryError, Outgoing, Page, PublishError,
+    ReplayFrom, Replayed, SubscriptionSpec, Topology,
 };
 use bis_core::{Capabilities, Envelope, TopicName};
 use tokio::sync::Notify;
@@ -104,6 +107,23 @@ impl Broker for Recorded {
         subscription: &'a SubscriptionSpec,
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>> {
         self.inner.subscribe(subscription)
+    }
+
+    fn peek<'a>(
+        &'a self,
+        subscription: &'a SubscriptionSpec,
+        after: Option<u64>,
+        limit: NonZeroUsize,
+    ) -> BoxFuture<'a, Result<Page, InquiryError>> {
+        self.inner.peek(subscription, after, limit)
+    }
+
+    fn replay<'a>(
+        &'a self,
+        subscription: &'a SubscriptionSpec,
+        from: ReplayFrom,
+    ) -> BoxFuture<'a, Result<Replayed, InquiryError>> {
+        self.inner.replay(subscription, from)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

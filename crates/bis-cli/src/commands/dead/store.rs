@@ -5,13 +5,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bis_core::{DeadLetter, Envelope, TopicName};
+use bis_nsq::{MessageId, WaitingMessage, WaitingState};
 
 use crate::exit;
 use crate::failure::Failure;
-use crate::router_client::{RouterClient, Waiting, WaitingState};
+use crate::router_client::RouterClient;
 
 /// The channel that keeps dead letters.
 const CHANNEL: &str = "store";
@@ -20,7 +19,7 @@ const CHANNEL: &str = "store";
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) letter: DeadLetter,
-    messages: Vec<String>,
+    messages: Vec<MessageId>,
 }
 
 /// All dead letters, oldest first, and how many messages are no dead letters.
@@ -76,13 +75,12 @@ pub(crate) fn find<'a>(letters: &'a [Stored], id: &str) -> Result<&'a Stored> {
 pub(crate) fn remove(router: &RouterClient, stored: &Stored) -> Result<()> {
     for message in &stored.messages {
         // One that is not there any more is as good as removed.
-        router.finish(TopicName::DEAD.as_str(), CHANNEL, message)?;
+        router.finish(TopicName::DEAD.as_str(), CHANNEL, *message)?;
     }
     Ok(())
 }
 
-fn decode(message: &Waiting) -> Option<DeadLetter> {
-    let body = STANDARD.decode(&message.body_base64).ok()?;
-    let envelope = Envelope::from_json(body.into()).ok()?;
+fn decode(message: &WaitingMessage) -> Option<DeadLetter> {
+    let envelope = Envelope::from_json(message.body.clone()).ok()?;
     serde_json::from_slice(&envelope.data).ok()
 }

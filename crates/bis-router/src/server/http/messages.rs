@@ -1,76 +1,53 @@
-//! A channel's messages over HTTP, which nsqd does not have: look at them, finish one.
+//! A channel's messages over HTTP, which nsqd does not have: look at them, finish one, let them come again.
 
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bis_broker::channel::{FinishIdleError, Standing};
-use bis_nsq::MessageId;
-use serde_json::json;
+use bis_broker::channel::FinishIdleError;
+use bis_nsq::{MessageId, ReplayFrom};
 
 use super::{
-    ApiError, Arguments, Reply, bad, decided, existing, json_reply, missing, open, ticket_of,
+    ApiError, Arguments, Reply, bad, decided, existing, json_reply, missing, open, refusal, ticket_of,
     topic_and_channel, versioned,
 };
-use crate::server::Server;
-use crate::state::delivery::{Peek, PeekPage};
+use crate::server::inquiry::{self, InquiryError};
+use crate::server::{Server, replay};
 
-/// The most messages that one peek shows, and what it shows unless asked.
-const MAX_PEEK: usize = 1000;
+/// How many messages a peek shows unless asked.
 const DEFAULT_PEEK: usize = 100;
+
+impl From<InquiryError> for ApiError {
+    fn from(error: InquiryError) -> Self {
+        let status = match &error {
+            InquiryError::NoTopic | InquiryError::NoChannel => StatusCode::NOT_FOUND,
+            InquiryError::Unreadable(_) | InquiryError::Refused(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, refusal(&error.to_string()))
+    }
+}
 
 /// `/channel/peek`: up to `limit` messages after the sequence `after`, without taking them.
 pub(super) async fn peek(Extract(server): Extract<Arc<Server>>, arguments: Arguments) -> Reply {
     let (topic, channel) = topic_and_channel(&arguments)?;
-    let number = |name: &str, error: &str| {
-        arguments.get(name).map(|text| text.parse::<u64>().map_err(|_| bad(error))).transpose()
+    let limit = number(&arguments, "limit", "INVALID_LIMIT")?;
+    let limit = limit.map_or(DEFAULT_PEEK, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let after = number(&arguments, "after", "INVALID_AFTER")?;
+    Ok(json_reply(&inquiry::peek(&server, &topic, &channel, limit, after).await?))
+}
+
+/// `/channel/replay`: everything from a place on comes (again).
+pub(super) async fn replay(Extract(server): Extract<Arc<Server>>, arguments: Arguments) -> Reply {
+    let (topic, channel) = topic_and_channel(&arguments)?;
+    let sequence = number(&arguments, "from", "INVALID_FROM")?;
+    let time = number(&arguments, "time", "INVALID_TIME")?;
+    let from = match (sequence, time) {
+        (Some(sequence), None) => ReplayFrom::Sequence(sequence),
+        (None, Some(time)) => ReplayFrom::Time(time),
+        (None, None) => return Err(bad("MISSING_ARG_FROM_OR_TIME")),
+        (Some(_), Some(_)) => return Err(bad("FROM_AND_TIME")),
     };
-    let limit = number("limit", "INVALID_LIMIT")?;
-    let after = number("after", "INVALID_AFTER")?;
-    let limit = limit.map_or(DEFAULT_PEEK, |limit| usize::try_from(limit).unwrap_or(MAX_PEEK).min(MAX_PEEK));
-    let mut page = PeekPage::new(after, limit);
-    let mut fetched = None;
-    let more = loop {
-        let lacks = {
-            let now = server.shared.clock.now();
-            let mut state = server.shared.lock();
-            if let Some(fetched) = fetched.take() {
-                state.log.supply(fetched);
-            }
-            let topic = existing(&state, topic.as_str())?;
-            match state.peek(topic, &channel, &mut page, now) {
-                None => return Err(missing("CHANNEL_NOT_FOUND")),
-                Some(Peek::Done { more }) => break more,
-                Some(Peek::Missing(lacks)) => lacks,
-            }
-        };
-        let read = server.shared.fetch(lacks).await;
-        let failed =
-            |error| ApiError(StatusCode::SERVICE_UNAVAILABLE, format!("the journal cannot be read: {error}"));
-        fetched = Some(read.map_err(failed)?);
-    };
-    let messages: Vec<_> = page
-        .messages
-        .iter()
-        .map(|message| {
-            let state = match message.peeked.standing {
-                Standing::Ready => "ready",
-                Standing::Deferred { .. } => "deferred",
-                Standing::InFlight { .. } => "in-flight",
-            };
-            json!({
-                "sequence": message.peeked.sequence,
-                "id": MessageId::from_number(message.peeked.sequence).to_string(),
-                "timestamp_ns": message.published,
-                "attempts": message.peeked.attempts,
-                "state": state,
-                "body_base64": STANDARD.encode(&message.body),
-            })
-        })
-        .collect();
-    Ok(json_reply(&json!({"messages": messages, "more": more})))
+    Ok(json_reply(&replay::replay(&server, &topic, &channel, from).await?))
 }
 
 /// `/channel/finish`: finishes a message that no consumer has, by its `id`.
@@ -94,4 +71,8 @@ pub(super) async fn finish(Extract(server): Extract<Arc<Server>>, arguments: Arg
     };
     decided(&server, ticket).await?;
     Ok(versioned(""))
+}
+
+fn number(arguments: &Arguments, name: &str, error: &str) -> Result<Option<u64>, ApiError> {
+    arguments.get(name).map(|text| text.parse().map_err(|_| bad(error))).transpose()
 }

@@ -230,7 +230,7 @@ impl Cluster {
             ConnectError::Refused(refusal) if refusal.is_fatal() => {
                 return Err(EnsureError::Refused(with_remedy(&refusal.to_string())));
             }
-            ConnectError::AuthRequired | ConnectError::NoOrder => {
+            ConnectError::AuthRequired | ConnectError::Lacks(_) => {
                 return Err(EnsureError::Misconfigured(error.to_string()));
             }
             ConnectError::Tls(TlsError::Handshake(reason))

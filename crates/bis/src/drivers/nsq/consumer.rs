@@ -9,9 +9,10 @@ use std::{
 use bis_broker::{BoxFuture, ConsumeError, Consumer, Delivery, SubscriptionSpec};
 use bis_core::{Envelope, EventId};
 use bis_nsq::{
-    Name,
+    MessageId, Name,
     client::{self, ConsumerHandle, Order},
 };
+use bytes::Bytes;
 use tokio::{sync::watch, time::sleep};
 
 use super::{
@@ -182,7 +183,7 @@ impl Link {
 
 fn delivery(message: client::Delivery) -> Delivery {
     Delivery {
-        envelope: Arc::new(envelope(&message)),
+        envelope: Arc::new(envelope(message.body(), message.id(), published(&message))),
         attempt: u32::from(message.attempts()),
         lease: Some(message.lease()),
         settle: Box::new(NsqSettle::new(message)),
@@ -191,12 +192,14 @@ fn delivery(message: client::Delivery) -> Delivery {
 
 /// The event in a message; what is no CloudEvents object is a foreign client's, and the broker's id and time are
 /// its own.
-fn envelope(message: &client::Delivery) -> Envelope {
-    Envelope::from_json(message.body().clone()).unwrap_or_else(|_| {
-        let since_1970 = Duration::from_nanos(u64::try_from(message.timestamp_ns()).unwrap_or(0));
-        let id = EventId::from(message.id().to_string().as_str());
-        Envelope::foreign(id, SystemTime::UNIX_EPOCH + since_1970, message.body().clone())
+pub(super) fn envelope(body: &Bytes, id: MessageId, published: SystemTime) -> Envelope {
+    Envelope::from_json(body.clone()).unwrap_or_else(|_| {
+        Envelope::foreign(EventId::from(id.to_string().as_str()), published, body.clone())
     })
+}
+
+fn published(message: &client::Delivery) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(message.timestamp_ns()).unwrap_or(0))
 }
 
 fn consume_error(error: client::ConsumeError) -> ConsumeError {

@@ -1,0 +1,135 @@
+//! Looking at what waits without taking it, and letting what was handled come again.
+
+use std::{
+    num::NonZeroUsize,
+    time::{Duration, SystemTime},
+};
+
+use bis_broker::{Broker, InquiryError, Outgoing, Page, ReplayFrom, Replayed, WaitingState};
+use tokio::time::sleep;
+
+use crate::{
+    Context, Inbox, Peer,
+    context::{ack, at_once, bounded_inquiry, event, publish, publish_numbers, spec, try_publish},
+};
+
+async fn peek(broker: &dyn Broker, after: Option<u64>, limit: usize) -> Result<Page, InquiryError> {
+    let limit = NonZeroUsize::new(limit).expect("a case asks for at least one");
+    bounded_inquiry(broker.peek(&spec("ship", false), after, limit)).await
+}
+
+async fn replay(broker: &dyn Broker, from: ReplayFrom) -> Result<Replayed, InquiryError> {
+    bounded_inquiry(broker.replay(&spec("ship", false), from)).await
+}
+
+/// Data, attempts and state of each event.
+fn seen(page: &Page) -> Vec<(String, u32, WaitingState)> {
+    let seen = page.events.iter().map(|waiting| {
+        let data = String::from_utf8_lossy(&waiting.envelope.data).into_owned();
+        (data, waiting.attempts, waiting.state)
+    });
+    seen.collect()
+}
+
+/// What waits is shown as it is, page by page, and is delivered all the same.
+pub async fn what_waits_is_shown_or_peeking_is_refused(context: &Context) {
+    let broker = context.ready_client(&["ship", "email"]).await;
+    if !broker.capabilities().peek {
+        let refused = peek(&*broker, None, 10).await.expect_err("it has no means to");
+        return assert_eq!(refused, InquiryError::NO_PEEK);
+    }
+    assert!(peek(&*broker, None, 10).await.expect("shown").events.is_empty());
+    publish_numbers(&*broker, 4).await;
+    let later = Outgoing { delay: Duration::from_secs(600), ..at_once(event("later")) };
+    try_publish(&*broker, later).await.expect("published");
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    ack(inbox.one().await).await;
+    let held = inbox.one().await;
+
+    let first = loop {
+        // An ack is under way when it is taken on.
+        let page = peek(&*broker, None, 3).await.expect("shown");
+        if page.events[0].envelope.data == "1" {
+            break page;
+        }
+        sleep(Duration::from_millis(10)).await;
+    };
+    let expected =
+        [("1", 1, WaitingState::InFlight), ("2", 0, WaitingState::Ready), ("3", 0, WaitingState::Ready)];
+    assert_eq!(seen(&first), expected.map(|(data, attempts, state)| (data.to_owned(), attempts, state)));
+    assert!(first.more);
+    let rest = peek(&*broker, Some(first.events[2].position), 3).await.expect("shown");
+    assert_eq!(seen(&rest), [("later".to_owned(), 0, WaitingState::Deferred)]);
+    assert!(!rest.more);
+    assert!(rest.events[0].position > first.events[2].position);
+
+    ack(held).await;
+    let delivery = inbox.one().await;
+    assert_eq!((&delivery.envelope.data[..], delivery.attempt), (&b"2"[..], 1), "peeking counts nothing");
+    ack(delivery).await;
+    let mut other = Inbox::open(&*broker, "email").await;
+    assert_eq!(other.take(4).await.len(), 4, "another subscription has a progress of its own");
+}
+
+/// What was handled comes again from a place or a time on, for one subscription alone.
+pub async fn what_was_handled_comes_again_or_replaying_is_refused(context: &Context) {
+    let broker = context.ready_client(&["ship", "email"]).await;
+    if !broker.capabilities().replay {
+        let refused = replay(&*broker, ReplayFrom::Position(0)).await.expect_err("it has no means to");
+        return assert_eq!(refused, InquiryError::NO_REPLAY);
+    }
+    publish_numbers(&*broker, 3).await;
+    sleep(Duration::from_millis(20)).await;
+    let between = SystemTime::now();
+    sleep(Duration::from_millis(20)).await;
+    let last = publish(&*broker, "last").await;
+    let page = peek(&*broker, None, 10).await.expect("shown");
+    let third = page.events[2].position;
+    let mut other = Inbox::open(&*broker, "email").await;
+    other.ack_until_all(page.events.iter().map(|waiting| waiting.envelope.id.clone()).collect()).await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    inbox.ack_until_all(page.events.iter().map(|waiting| waiting.envelope.id.clone()).collect()).await;
+
+    let replayed = replay(&*broker, ReplayFrom::Position(third)).await.expect("replayed");
+    assert_eq!(replayed, Replayed { from: third, events: 2 });
+    for waiting in &page.events[2..] {
+        let delivery = inbox.one().await;
+        assert_eq!((&delivery.envelope.id, delivery.attempt), (&waiting.envelope.id, 1));
+        ack(delivery).await;
+    }
+    let replayed = replay(&*broker, ReplayFrom::Time(between)).await.expect("replayed");
+    assert_eq!(replayed.events, 1);
+    let mut handled = inbox.one().await;
+    assert_eq!(handled.envelope.id, last);
+    // It is with a handler already, and not given out a second time.
+    let again = replay(&*broker, ReplayFrom::Time(SystemTime::UNIX_EPOCH)).await.expect("replayed");
+    assert_eq!(again.events, 4);
+    for waiting in &page.events[..3] {
+        handled.settle.extend().await.expect("extended");
+        let delivery = inbox.one().await;
+        assert_eq!(delivery.envelope.id, waiting.envelope.id);
+        ack(delivery).await;
+    }
+    inbox.expect_nothing(handled.lease.unwrap_or(<dyn Peer>::LEASE) / 3).await;
+    ack(handled).await;
+    inbox.expect_nothing(context.slack()).await;
+    other.expect_nothing(context.slack()).await;
+}
+
+/// A replay that was answered holds.
+pub async fn a_replay_survives_a_kill(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let Some(process) = context.process() else { return context.skip("it lives and dies with the app") };
+    if !broker.capabilities().replay {
+        return context.skip("it cannot replay");
+    }
+    let id = publish(&*broker, "1").await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    ack(inbox.one().await).await;
+    inbox.expect_nothing(context.slack()).await;
+    let replayed = replay(&*broker, ReplayFrom::Position(0)).await.expect("replayed");
+    process.kill().await;
+    assert_eq!(replayed, Replayed { from: 0, events: 1 });
+    process.start().await;
+    inbox.ack_until_all([id].into()).await;
+}

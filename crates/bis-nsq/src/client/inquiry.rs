@@ -1,0 +1,49 @@
+//! Looking into a channel and moving it, over a connection of its own each time: an inquiry is rare, and must not wait behind
+//! publishes or deliveries.
+
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::{ConnectError, Connection, Options};
+use crate::{Command, FEATURE_PEEK, FEATURE_REPLAY, Name, PeekPage, ReplayFrom, Replayed};
+
+/// Shows up to `limit` unfinished messages of a channel, those behind a place in the topic if one is given, and takes none.
+/// [`ConnectError::Lacks`] when the server does not offer [`FEATURE_PEEK`].
+pub async fn peek(
+    options: &Options,
+    topic: &Name,
+    channel: &Name,
+    limit: u32,
+    after: Option<u64>,
+) -> Result<PeekPage, ConnectError> {
+    let (topic, channel) = (topic.clone(), channel.clone());
+    inquire(options, FEATURE_PEEK, &Command::Peek { topic, channel, limit, after }).await
+}
+
+/// Moves a channel: everything from a place on comes (again). Resolves when the server has it durably.
+/// [`ConnectError::Lacks`] when the server does not offer [`FEATURE_REPLAY`].
+pub async fn replay(
+    options: &Options,
+    topic: &Name,
+    channel: &Name,
+    from: ReplayFrom,
+) -> Result<Replayed, ConnectError> {
+    let (topic, channel) = (topic.clone(), channel.clone());
+    inquire(options, FEATURE_REPLAY, &Command::Replay { topic, channel, from }).await
+}
+
+async fn inquire<T: DeserializeOwned>(
+    options: &Options,
+    feature: &'static str,
+    command: &Command,
+) -> Result<T, ConnectError> {
+    let mut connection = Connection::open(options).await?;
+    if !connection.server().offers(feature) {
+        return Err(ConnectError::Lacks(feature));
+    }
+    let answer = timeout(options.answer_wait, connection.ask(command)).await;
+    let answer = answer.map_err(|_| ConnectError::Timeout(options.answer_wait))??;
+    let answer = serde_json::from_slice(&answer).map_err(|_| ConnectError::unexpected(&answer))?;
+    connection.finish(options.connect_timeout).await;
+    Ok(answer)
+}
