@@ -51,8 +51,9 @@ pub use words::{
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::NumberMap;
 use far::Far;
-use held::{Held, NumberMap, State};
+use held::{Held, State};
 use keys::Keys;
 use leases::Leases;
 

@@ -10,6 +10,7 @@ mod broker;
 mod delivery;
 mod error;
 mod event_window;
+mod number_map;
 mod topology;
 mod waiting;
 
@@ -17,5 +18,6 @@ pub use broker::{BoxFuture, Broker, Consumer, Outgoing};
 pub use delivery::{Delivery, Settle};
 pub use error::{ConsumeError, EnsureError, InquiryError, PublishError, SettleError};
 pub use event_window::{EventKey, EventWindow};
+pub use number_map::{NumberHasher, NumberMap};
 pub use topology::{SubscriptionSpec, TopicSpec, Topology};
 pub use waiting::{Page, ReplayFrom, Replayed, Waiting, WaitingState};

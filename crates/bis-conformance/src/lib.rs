@@ -39,7 +39,7 @@ mod skipped;
 
 /// The words that cases are written in, for cases that live elsewhere.
 pub mod case_words {
-    pub use crate::context::{TOPIC, ack, at_once, event, publish, topology, try_publish};
+    pub use crate::context::{TOPIC, ack, at_once, event, publish, spec, topology, try_publish};
 }
 
 pub use case::{Case, CaseFuture, Promise, Tag};

@@ -40,9 +40,10 @@ pub fn decode_command(
         return Ok(None);
     }
     let line_len = line.len();
-    let whole = buffer.split_to(needed).freeze();
-    let body = body_bytes.map_or_else(Bytes::new, |_| whole.slice(line_bytes + 4..));
-    command(&whole.slice(..line_len), body, limits).map(Some)
+    let mut line = buffer.split_to(needed).freeze();
+    let body = body_bytes.map_or_else(Bytes::new, |_| line.split_off(line_bytes + 4));
+    line.truncate(line_len);
+    command(line, body, limits).map(Some)
 }
 
 /// What to answer when no more bytes will come and `buffer` holds the beginning of a command: `None` when its line is not
@@ -122,23 +123,23 @@ fn checked_length(word: &[u8], length: i32, limits: &Limits) -> Result<usize, Pr
     }
 }
 
-fn command(line: &Bytes, mut body: Bytes, limits: &Limits) -> Result<Command, ProtocolError> {
+fn command(line: Bytes, mut body: Bytes, limits: &Limits) -> Result<Command, ProtocolError> {
     let mut words = line.split(|byte| *byte == b' ');
     let word = words.next().unwrap_or_default();
     let parameters = words.clone().count();
     let mut next = || words.next().unwrap_or_default();
     match word {
-        b"PUB" => Ok(Command::Publish { topic: topic("PUB", line, next())?, body }),
+        b"PUB" => Ok(Command::Publish { topic: topic("PUB", &line, next())?, body }),
         b"MPUB" => {
-            let topic = topic("MPUB", line, next())?;
+            let topic = topic("MPUB", &line, next())?;
             Ok(Command::MultiPublish { topic, bodies: bodies(body, limits)? })
         }
         b"DPUB" => {
-            let topic = topic("DPUB", line, next())?;
+            let topic = topic("DPUB", &line, next())?;
             Ok(Command::DeferredPublish { topic, delay: deferral(next(), limits)?, body })
         }
         b"HPUB" if limits.extensions => {
-            let topic = topic("HPUB", line, next())?;
+            let topic = topic("HPUB", &line, next())?;
             let headers = Headers::decode(&mut body, limits)?;
             Ok(Command::HeadedPublish { topic, headers, body })
         }
@@ -155,20 +156,20 @@ fn command(line: &Bytes, mut body: Bytes, limits: &Limits) -> Result<Command, Pr
         b"RDY" => ready(parameters, next(), limits),
         b"SUB" => {
             need(parameters, 2, "SUB", "parameters")?;
-            let (topic, channel) = (topic("SUB", line, next())?, channel("SUB", line, next())?);
+            let (topic, channel) = (topic("SUB", &line, next())?, channel("SUB", &line, next())?);
             let ordered = limits.extensions && next() == b"ordered";
             Ok(Command::Subscribe { topic, channel, ordered })
         }
         b"PEEK" if limits.extensions => {
             need(parameters, 3, "PEEK", "parameters")?;
-            let (topic, channel) = (topic("PEEK", line, next())?, channel("PEEK", line, next())?);
+            let (topic, channel) = (topic("PEEK", &line, next())?, channel("PEEK", &line, next())?);
             let limit = u32::try_from(number("PEEK", "limit", next())?).unwrap_or(u32::MAX);
             let after = if parameters > 3 { Some(number("PEEK", "sequence", next())?) } else { None };
             Ok(Command::Peek { topic, channel, limit, after })
         }
         b"REPLAY" if limits.extensions => {
             need(parameters, 4, "REPLAY", "parameters")?;
-            let (topic, channel) = (topic("REPLAY", line, next())?, channel("REPLAY", line, next())?);
+            let (topic, channel) = (topic("REPLAY", &line, next())?, channel("REPLAY", &line, next())?);
             let from = match next() {
                 b"sequence" => ReplayFrom::Sequence(number("REPLAY", "sequence", next())?),
                 b"time" => ReplayFrom::Time(number("REPLAY", "time", next())?),

@@ -136,28 +136,15 @@ impl ProtocolError {
         Self::new(ErrorCode::SubscribeFailed, text)
     }
 
-    /// `PUB` that could not be stored.
+    /// A publish that could not be stored; `command` is its word, such as `PUB`.
     #[must_use]
-    pub fn publish_failed(reason: &str) -> Self {
-        Self::new(ErrorCode::PublishFailed, format!("PUB failed {reason}"))
-    }
-
-    /// `MPUB` that could not be stored.
-    #[must_use]
-    pub fn multi_publish_failed(reason: &str) -> Self {
-        Self::new(ErrorCode::MultiPublishFailed, format!("MPUB failed {reason}"))
-    }
-
-    /// `DPUB` that could not be stored.
-    #[must_use]
-    pub fn deferred_publish_failed(reason: &str) -> Self {
-        Self::new(ErrorCode::DeferredPublishFailed, format!("DPUB failed {reason}"))
-    }
-
-    /// `HPUB` that could not be stored.
-    #[must_use]
-    pub fn headed_publish_failed(reason: &str) -> Self {
-        Self::new(ErrorCode::PublishFailed, format!("HPUB failed {reason}"))
+    pub fn publish_failed(command: &'static str, reason: &str) -> Self {
+        let code = match command {
+            "MPUB" => ErrorCode::MultiPublishFailed,
+            "DPUB" => ErrorCode::DeferredPublishFailed,
+            _ => ErrorCode::PublishFailed,
+        };
+        Self::new(code, format!("{command} failed {reason}"))
     }
 
     /// `FIN` of a message that this connection does not hold; `reason` is such as `ID not in flight`.

@@ -34,6 +34,12 @@ impl Name {
         Self::from_bytes(Bytes::copy_from_slice(text.as_ref()))
     }
 
+    /// A copy with bytes of its own, for those who keep it: a decoded name keeps the whole buffer that it came in.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     /// Checks `bytes` and keeps them without a copy.
     pub fn from_bytes(bytes: Bytes) -> Result<Self, NameError> {
         if Self::is_valid(&bytes) {

@@ -16,6 +16,7 @@ pub(crate) mod topic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bis_broker::NumberMap;
 use bis_broker::channel::{Snapshot, Time};
 use bis_nsq::Name;
 use bytes::Bytes;
@@ -77,14 +78,24 @@ pub(crate) struct Batch {
     pub(crate) ticket: Ticket,
     /// Room for the batch's header, then records.
     pub(crate) buffer: Vec<u8>,
-    /// Topic, sequence, place in the buffer.
-    messages: Vec<(u32, u64, usize)>,
-    /// The same of messages that are copied from old segments.
-    moving: Vec<(u32, u64, usize)>,
+    messages: Vec<Pending>,
+    /// Messages that are copied from old segments.
+    moving: Vec<Pending>,
+}
+
+/// A message in a buffer that is to be committed.
+#[derive(Debug)]
+struct Pending {
+    topic: u32,
+    sequence: u64,
+    /// Where its record is in the buffer.
+    place: usize,
+    /// The length of its body.
+    bytes: usize,
 }
 
 pub(crate) struct State {
-    pub(crate) topics: BTreeMap<u32, Topic>,
+    pub(crate) topics: NumberMap<u32, Topic>,
     pub(crate) names: HashMap<Name, u32>,
     pub(crate) log: Log,
     pub(crate) dedup: Dedup,
@@ -99,8 +110,8 @@ pub(crate) struct State {
     next_consumer: u64,
     ticket: Ticket,
     buffer: Vec<u8>,
-    messages: Vec<(u32, u64, usize)>,
-    moving: Vec<(u32, u64, usize)>,
+    messages: Vec<Pending>,
+    moving: Vec<Pending>,
     /// Channels with operations for the next commit.
     dirty: BTreeMap<u32, BTreeSet<Name>>,
     /// A commit failed: what it defined must be written again.
@@ -120,7 +131,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(log: Log) -> Self {
         Self {
-            topics: BTreeMap::new(),
+            topics: NumberMap::default(),
             names: HashMap::default(),
             log,
             dedup: Dedup::new(),
@@ -145,20 +156,21 @@ impl State {
         }
     }
 
-    /// Takes messages for a topic, which is made if it is not there; each is stored with these facts. They are stored
-    /// once the ticket is decided. An event that is known (see [`Dedup`]) is not taken again: the ticket is the first one's.
+    /// Takes messages for a topic, which is made if it is not there; each is stored with these facts. Returns the topic's
+    /// number and the ticket with which it is decided whether they are stored. An event that is known (see [`Dedup`]) is not
+    /// taken again: the ticket is the first one's.
     pub(crate) fn publish<'a>(
         &mut self,
         topic: &Name,
         bodies: impl IntoIterator<Item = &'a [u8]>,
         facts: &MessageFacts,
         now: Time,
-    ) -> Result<Ticket, Arc<str>> {
+    ) -> Result<(u32, Ticket), Arc<str>> {
         self.check_open()?;
         self.check_backlog()?;
         let id = self.make_topic(topic);
         if let Some(ticket) = self.dedup.known(id, facts.event) {
-            return Ok(ticket);
+            return Ok((id, ticket));
         }
         self.dedup.note(id, facts.event, self.ticket);
         let topic = self.topics.get_mut(&id).expect("the topic was just made");
@@ -168,11 +180,17 @@ impl State {
             header.due = facts.due.0;
             header.key = facts.key;
             header.event = facts.event;
-            self.messages.push((id, topic.next_sequence, self.buffer.len()));
+            let place = self.buffer.len();
+            self.messages.push(Pending {
+                topic: id,
+                sequence: topic.next_sequence,
+                place,
+                bytes: body.len(),
+            });
             record::append(&mut self.buffer, &header, body);
             topic.next_sequence += 1;
         }
-        Ok(self.ticket)
+        Ok((id, self.ticket))
     }
 
     /// Refuses when the router is failed or stopping.
@@ -189,6 +207,7 @@ impl State {
         if let Some(id) = self.names.get(name) {
             return *id;
         }
+        let name = name.detached();
         let id = self.next_topic;
         self.next_topic += 1;
         self.names.insert(name.clone(), id);
@@ -216,7 +235,7 @@ impl State {
         let id = self.next_channel;
         self.next_channel += 1;
         let channel = ChannelState::new(id, &Snapshot { floor: start, ..Snapshot::default() });
-        topic.channels.insert(name.clone(), channel);
+        topic.channels.insert(name.detached(), channel);
         topic.extend();
         self.note_topology();
         for buffer in [&mut self.buffer, &mut self.defined] {
@@ -333,6 +352,13 @@ impl State {
         }
     }
 
+    /// The topics in the order of their names.
+    pub(crate) fn topics_by_name(&self) -> Vec<&Topic> {
+        let mut topics: Vec<&Topic> = self.topics.values().collect();
+        topics.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        topics
+    }
+
     /// Whether somebody waits for the next commit.
     pub(crate) fn is_awaited(&self) -> bool {
         self.buffer.len() > BATCH_HEADER
@@ -399,22 +425,21 @@ impl State {
     /// The batch is in the journal: its messages can be seen.
     pub(crate) fn committed(&mut self, batch: Batch, written: Written) {
         let mut behind: Vec<u32> = Vec::new();
-        for (id, sequence, place) in &batch.messages {
-            let Some(topic) = self.topics.get_mut(id) else { continue };
-            let offset = written.records_at + (place - BATCH_HEADER) as u64;
-            self.log.note(*id, *sequence, offset);
-            let length = record::length_at(&batch.buffer[*place..]).unwrap_or(record::RECORD_HEADER);
+        let offset_of = |message: &Pending| written.records_at + (message.place - BATCH_HEADER) as u64;
+        for message in &batch.messages {
+            let Some(topic) = self.topics.get_mut(&message.topic) else { continue };
+            self.log.note(message.topic, message.sequence, offset_of(message));
             topic.message_count += 1;
-            topic.message_bytes += (length - record::RECORD_HEADER) as u64;
-            topic.end = sequence + 1;
+            topic.message_bytes += message.bytes as u64;
+            topic.end = message.sequence + 1;
             if !std::mem::replace(&mut topic.is_behind, true) {
-                behind.push(*id);
+                behind.push(message.topic);
             }
         }
-        for (id, sequence, place) in batch.moving {
-            if self.topics.contains_key(&id) {
-                let offset = written.records_at + (place - BATCH_HEADER) as u64;
-                self.log.note_moved((id, sequence), written.segment, offset);
+        for message in &batch.moving {
+            if self.topics.contains_key(&message.topic) {
+                let place = (message.topic, message.sequence);
+                self.log.note_moved(place, written.segment, offset_of(message));
             }
         }
         let records = Bytes::from(batch.buffer).slice(BATCH_HEADER..);
@@ -495,8 +520,8 @@ impl State {
         let shift = definitions.len() - BATCH_HEADER;
         definitions.extend_from_slice(&self.buffer[BATCH_HEADER..]);
         self.buffer = definitions;
-        for (_, _, place) in self.messages.iter_mut().chain(&mut self.moving) {
-            *place += shift;
+        for message in self.messages.iter_mut().chain(&mut self.moving) {
+            message.place += shift;
         }
     }
 }

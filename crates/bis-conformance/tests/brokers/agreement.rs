@@ -4,7 +4,7 @@
 //! A script takes only what is surely there, and waits out every retry before it counts, so nothing in it depends on
 //! how fast either broker is.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bis::drivers::{
     in_process::InProcess,
@@ -13,7 +13,7 @@ use bis::drivers::{
 use bis_broker::{Broker, Delivery, Outgoing};
 use bis_conformance::{
     Inbox, bounded,
-    case_words::{TOPIC, at_once, event, topology},
+    case_words::{TOPIC, at_once, event, spec, topology},
     skip_missing,
 };
 use libtest_mimic::Trial;
@@ -121,7 +121,8 @@ async fn play(broker: Arc<dyn Broker>, seed: u64) -> Vec<String> {
             9 => {
                 tokio::time::sleep(SURELY).await;
                 ready = 0;
-                format!("all that is due: {:?}", drain(&mut inbox, ordered).await)
+                let waiting = waiting(&*broker, ordered).await;
+                format!("of {waiting:?}, all that is due: {:?}", drain(&mut inbox, ordered).await)
             }
             _ => continue,
         };
@@ -131,6 +132,21 @@ async fn play(broker: Arc<dyn Broker>, seed: u64) -> Vec<String> {
     tokio::time::sleep(SURELY).await;
     journal.push(format!("at the end: {:?}", drain(&mut inbox, ordered).await));
     journal
+}
+
+/// What waits or is with a consumer, read in pages. How often it was delivered depends on what a driver has fetched ahead.
+async fn waiting(broker: &dyn Broker, ordered: bool) -> Vec<String> {
+    let (spec, page) = (spec("ship", ordered), NonZeroUsize::new(3).expect("three"));
+    let (mut waiting, mut after) = (Vec::new(), None);
+    loop {
+        let page = broker.peek(&spec, after, page).await.expect("both can peek");
+        after = page.events.last().map(|last| last.position);
+        waiting
+            .extend(page.events.iter().map(|one| String::from_utf8_lossy(&one.envelope.data).into_owned()));
+        if !page.more {
+            return waiting;
+        }
+    }
 }
 
 async fn open(broker: &dyn Broker, ordered: bool) -> Inbox {

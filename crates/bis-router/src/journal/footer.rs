@@ -4,7 +4,7 @@
 
 use std::io;
 
-use foldhash::HashMap;
+use bis_broker::NumberMap;
 
 use super::batch::{BATCH_HEADER, Batch};
 use super::disk::DiskFile;
@@ -49,7 +49,7 @@ impl Offsets {
 }
 
 /// The offsets of a segment, by topic.
-pub(crate) type SegmentOffsets = HashMap<u32, Offsets>;
+pub(crate) type SegmentOffsets = NumberMap<u32, Offsets>;
 
 /// Appends one footer record a topic.
 pub(crate) fn append(buffer: &mut Vec<u8>, segment: &SegmentOffsets) {

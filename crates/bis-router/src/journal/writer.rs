@@ -10,8 +10,10 @@ use super::disk::{Disk, DiskFile};
 use super::footer::{self, SegmentOffsets, TRAILER};
 use super::record;
 
-/// How far zeros are written ahead, so that a commit changes no file length. A sync then writes data only.
-const FILL_BYTES: u64 = 1024 * 1024;
+/// How far zeros are written ahead of small batches, so that a commit changes no file length. A sync then writes data only.
+const FILL_BYTES: u64 = 256 * 1024;
+/// A batch from this length on is appended without zeros: to write everything twice would cost more than the longer sync.
+const LARGE_BATCH: usize = 64 * 1024;
 
 /// Where a batch's records begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,16 +147,19 @@ impl Writer {
         let number = self.position.next_batch;
         Batch { number, length, checksum, durable: self.durable, count }.encode(segment, header);
         let end = at + buffer.len() as u64;
-        self.fill_to(end)?;
+        if buffer.len() < LARGE_BATCH {
+            self.fill_to(end)?;
+        }
         if self.refused > at {
             let length = usize::try_from(self.refused - at).map_err(io::Error::other)?;
             self.file.write_at(&vec![0; length], at)?;
         }
         self.refused = end;
+        self.filled = self.filled.max(end);
         self.file.write_at(buffer, at)
     }
 
-    /// A full disk shows here, before any byte of a batch is written.
+    /// Writes zeros up to there and beyond, unless it was done.
     fn fill_to(&mut self, end: u64) -> io::Result<()> {
         if end <= self.filled {
             return Ok(());

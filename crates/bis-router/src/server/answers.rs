@@ -19,8 +19,8 @@ pub(super) enum Answer {
     Now(Bytes),
     /// An error that can go.
     Error(String),
-    /// `OK`, or the error that the commit's failure makes, once the ticket is decided.
-    Stored { ticket: Ticket, bytes: usize, refusal: fn(&str) -> ProtocolError },
+    /// So many times `OK`, or the error that the commit's failure makes, once the ticket is decided.
+    Stored { ticket: Ticket, command: &'static str, count: usize, bytes: usize },
     /// `OK` for a subscription, which begins with it.
     Subscribed { ticket: Ticket },
 }
@@ -37,16 +37,31 @@ pub(super) struct Sent {
 #[derive(Default)]
 pub(super) struct Answers {
     line: VecDeque<Answer>,
+    /// How many answers are due.
+    due: usize,
     /// The bytes of messages whose answers wait.
     bytes: usize,
 }
 
 impl Answers {
     pub(super) fn push(&mut self, answer: Answer) {
-        if let Answer::Stored { bytes, .. } = &answer {
-            self.bytes += bytes;
-        }
+        self.due += 1;
         self.line.push_back(answer);
+    }
+
+    /// A publish of so many bytes waits for its commit.
+    pub(super) fn stored(&mut self, ticket: Ticket, command: &'static str, bytes: usize) {
+        self.due += 1;
+        self.bytes += bytes;
+        match self.line.back_mut() {
+            Some(Answer::Stored { ticket: last, command: same, count, bytes: all })
+                if *last == ticket && *same == command =>
+            {
+                *count += 1;
+                *all += bytes;
+            }
+            _ => self.line.push_back(Answer::Stored { ticket, command, count: 1, bytes }),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -55,7 +70,7 @@ impl Answers {
 
     /// Whether further commands may be read.
     pub(super) fn has_room(&self) -> bool {
-        self.line.len() < MAX_PENDING && self.bytes < MAX_PENDING_BYTES
+        self.due < MAX_PENDING && self.bytes < MAX_PENDING_BYTES
     }
 
     /// Moves the answers that can go to the bytes to send.
@@ -69,31 +84,41 @@ impl Answers {
                     outcome
                 }
             };
-            match (self.line.pop_front(), outcome) {
-                (Some(Answer::Now(data)), _) => encode_response(unsent, &data),
-                (Some(Answer::Error(text)), _) => encode_error(unsent, &text),
-                (Some(Answer::Stored { bytes, .. }), Ok(())) => {
+            let Some(answer) = self.line.pop_front() else { break };
+            self.due -= 1;
+            match (answer, outcome) {
+                (Answer::Now(data), _) => encode_response(unsent, &data),
+                (Answer::Error(text), _) => encode_error(unsent, &text),
+                (Answer::Stored { command, count, bytes, .. }, outcome) => {
+                    self.due -= count - 1;
                     self.bytes -= bytes;
-                    encode_response(unsent, OK);
+                    sent.is_failed |= outcome.is_err();
+                    let outcome = outcome.map_err(|reason| ProtocolError::publish_failed(command, &reason));
+                    encode_times(unsent, count, outcome);
                 }
-                (Some(Answer::Stored { bytes, refusal, .. }), Err(reason)) => {
-                    self.bytes -= bytes;
-                    encode_error(unsent, &refusal(&reason).to_string());
-                    sent.is_failed = true;
-                }
-                (Some(Answer::Subscribed { .. }), Ok(())) => {
+                (Answer::Subscribed { .. }, Ok(())) => {
                     sent.is_subscribed = true;
                     encode_response(unsent, OK);
                 }
-                (Some(Answer::Subscribed { .. }), Err(reason)) => {
+                (Answer::Subscribed { .. }, Err(reason)) => {
                     let error =
                         ProtocolError::new(ErrorCode::SubscribeFailed, format!("SUB failed {reason}"));
                     encode_error(unsent, &error.to_string());
                     sent.is_failed = true;
                 }
-                (None, _) => break,
             }
         }
         sent
     }
+}
+
+/// The same answer so many times.
+fn encode_times(unsent: &mut BytesMut, count: usize, outcome: Result<(), ProtocolError>) {
+    let mut answer = BytesMut::new();
+    match outcome {
+        Ok(()) => encode_response(&mut answer, OK),
+        Err(error) => encode_error(&mut answer, &error.to_string()),
+    }
+    unsent.reserve(count * answer.len());
+    (0..count).for_each(|_| unsent.extend_from_slice(&answer));
 }

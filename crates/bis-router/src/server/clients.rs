@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bis_broker::NumberMap;
 use bis_nsq::Name;
-use foldhash::HashMap;
 use serde::Serialize;
 
 use super::stats::ClientStats;
@@ -22,7 +22,8 @@ pub(crate) struct Clients {
 #[derive(Debug)]
 struct Client {
     info: Arc<ClientInfo>,
-    published: HashMap<Name, u64>,
+    /// By the topic's number: its name, and how many messages. A topic that was made anew has another number.
+    published: NumberMap<u32, (Name, u64)>,
 }
 
 /// One client's entry, which goes when this is dropped.
@@ -32,14 +33,14 @@ pub(crate) struct Presence {
     number: u64,
     client: Arc<Mutex<Client>>,
     /// What was published to one topic and is not yet added up: most often it is the only one.
-    latest: Option<(Name, u64)>,
+    latest: Option<(u32, Name, u64)>,
 }
 
 impl Clients {
     /// Notes a client that connected.
     pub(crate) fn enter(self: &Arc<Self>, info: Arc<ClientInfo>) -> Presence {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed);
-        let client = Arc::new(Mutex::new(Client { info, published: HashMap::default() }));
+        let client = Arc::new(Mutex::new(Client { info, published: NumberMap::default() }));
         locked(&self.open).insert(number, Arc::clone(&client));
         Presence { clients: Arc::clone(self), number, client, latest: None }
     }
@@ -62,24 +63,22 @@ impl Clients {
 }
 
 impl Client {
-    fn add(&mut self, topic: &Name, messages: u64) {
-        if let Some(count) = self.published.get_mut(topic) {
+    fn add(&mut self, topic: u32, name: &Name, messages: u64) {
+        if let Some((_, count)) = self.published.get_mut(&topic) {
             *count += messages;
-        } else if let Ok(topic) = Name::new(topic.as_bytes()) {
-            // The name's own bytes are part of a buffer that must not be kept.
-            self.published.insert(topic, messages);
+        } else {
+            self.published.insert(topic, (name.detached(), messages));
         }
     }
 
     fn producer(&self, topic: Option<&str>) -> Option<ProducerStats> {
         let is_asked = |name: &Name| topic.is_none_or(|topic| name.as_str() == topic);
-        let mut counts: Vec<PubCount> = self
-            .published
-            .iter()
-            .filter(|(name, _)| is_asked(name))
-            .map(|(name, count)| PubCount { topic: name.as_str().to_owned(), count: *count })
-            .collect();
-        counts.sort_unstable_by(|one, other| one.topic.cmp(&other.topic));
+        let mut by_name: BTreeMap<&str, u64> = BTreeMap::new();
+        for (name, count) in self.published.values().filter(|(name, _)| is_asked(name)) {
+            *by_name.entry(name.as_str()).or_default() += count;
+        }
+        let counts = by_name.into_iter().map(|(topic, count)| PubCount { topic: topic.to_owned(), count });
+        let counts: Vec<PubCount> = counts.collect();
         let producer = ProducerStats { client: ClientStats::new(&self.info), pub_counts: counts };
         (!self.published.is_empty()).then_some(producer)
     }
@@ -91,19 +90,20 @@ impl Presence {
         locked(&self.client).info = info;
     }
 
-    /// The client published so many messages. They show in statistics after [`Presence::settle`].
-    pub(crate) fn published(&mut self, topic: &Name, messages: u64) {
+    /// The client published so many messages to the topic of this number. They show in statistics after
+    /// [`Presence::settle`].
+    pub(crate) fn published(&mut self, topic: u32, name: &Name, messages: u64) {
         match &mut self.latest {
-            Some((latest, count)) if latest == topic => *count += messages,
-            Some(_) => locked(&self.client).add(topic, messages),
-            None => self.latest = Some((topic.clone(), messages)),
+            Some((latest, _, count)) if *latest == topic => *count += messages,
+            Some(_) => locked(&self.client).add(topic, name, messages),
+            None => self.latest = Some((topic, name.clone(), messages)),
         }
     }
 
     /// Adds up what was published.
     pub(crate) fn settle(&mut self) {
-        if let Some((topic, messages)) = self.latest.take() {
-            locked(&self.client).add(&topic, messages);
+        if let Some((topic, name, messages)) = self.latest.take() {
+            locked(&self.client).add(topic, &name, messages);
         }
     }
 }

@@ -21,29 +21,23 @@ impl Connection {
     pub(super) fn execute(&mut self, command: Command, state: &mut State) -> Result<(), ProtocolError> {
         match command {
             Command::Publish { topic, body } => {
-                self.check_permission("PUB", &topic, None)?;
-                self.store(state, &topic, &[body], &MessageFacts::default(), ProtocolError::publish_failed)
+                self.store(state, "PUB", &topic, &[body], &MessageFacts::default())
             }
             Command::MultiPublish { topic, bodies } => {
-                self.check_permission("MPUB", &topic, None)?;
-                let facts = MessageFacts::default();
-                self.store(state, &topic, &bodies, &facts, ProtocolError::multi_publish_failed)
+                self.store(state, "MPUB", &topic, &bodies, &MessageFacts::default())
             }
             Command::DeferredPublish { topic, delay, body } => {
-                self.check_permission("DPUB", &topic, None)?;
-                let due = self.now.plus(delay);
-                let facts = MessageFacts { due, ..MessageFacts::default() };
-                self.store(state, &topic, &[body], &facts, ProtocolError::deferred_publish_failed)
+                let facts = MessageFacts { due: self.now.plus(delay), ..MessageFacts::default() };
+                self.store(state, "DPUB", &topic, &[body], &facts)
             }
             Command::HeadedPublish { topic, headers, body } => {
-                self.check_permission("HPUB", &topic, None)?;
                 let due = match headers.delay {
                     Duration::ZERO => Time::ZERO,
                     delay => self.now.plus(delay),
                 };
                 let key = headers.key.as_deref().map(record::key_hash);
                 let facts = MessageFacts { due, key, event: headers.event.unwrap_or_default() };
-                self.store(state, &topic, &[body], &facts, ProtocolError::headed_publish_failed)
+                self.store(state, "HPUB", &topic, &[body], &facts)
             }
             Command::Finish(id) => {
                 let subscription = self.subscribed("FIN")?;
@@ -113,17 +107,17 @@ impl Connection {
     fn store(
         &mut self,
         state: &mut State,
+        command: &'static str,
         topic: &Name,
         bodies: &[Bytes],
         facts: &MessageFacts,
-        refusal: fn(&str) -> ProtocolError,
     ) -> Result<(), ProtocolError> {
-        let ticket = state
+        self.check_permission(command, topic, None)?;
+        let (number, ticket) = state
             .publish(topic, bodies.iter().map(|body| &body[..]), facts, self.now)
-            .map_err(|reason| refusal(&reason))?;
-        self.presence.published(topic, bodies.len() as u64);
-        let bytes = bodies.iter().map(Bytes::len).sum();
-        self.answers.push(Answer::Stored { ticket, bytes, refusal });
+            .map_err(|reason| ProtocolError::publish_failed(command, &reason))?;
+        self.presence.published(number, topic, bodies.len() as u64);
+        self.answers.stored(ticket, command, bodies.iter().map(Bytes::len).sum());
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use super::lookup::Standing;
 use super::{Server, VERSION, process};
 use crate::journal_metrics::SYNC_BUCKETS;
 use crate::state::State;
+use crate::state::topic::{ChannelState, Topic};
 
 /// The text's type, as Prometheus wants it.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -25,8 +26,9 @@ pub(super) fn text(server: &Server) -> String {
     router(server, &mut page);
     {
         let state = server.shared.lock();
-        topics(&state, &mut page);
-        channels(&state, &mut page);
+        let by_name = state.topics_by_name();
+        topics(&by_name, &mut page);
+        channels(&by_name, &mut page);
         log(&state, &mut page);
     }
     journal(server, &mut page);
@@ -61,12 +63,10 @@ fn router(server: &Server, page: &mut Page) {
     page.family("bis_router_lookupd_registered", GAUGE, help, registered);
 }
 
-fn topics(state: &State, page: &mut Page) {
-    let mut family = |name: &str, kind, help, value: &dyn Fn(&crate::state::topic::Topic) -> f64| {
-        let samples = state
-            .topics
-            .values()
-            .map(|topic| (vec![("topic", topic.name.as_str().to_owned())], value(topic)));
+fn topics(topics: &[&Topic], page: &mut Page) {
+    let mut family = |name: &str, kind, help, value: &dyn Fn(&Topic) -> f64| {
+        let samples =
+            topics.iter().map(|topic| (vec![("topic", topic.name.as_str().to_owned())], value(topic)));
         page.family(&format!("bis_router_topic_{name}"), kind, help, samples);
     };
     family("depth", GAUGE, "Messages that no channel has been shown.", &|topic| topic.depth() as f64);
@@ -79,9 +79,9 @@ fn topics(state: &State, page: &mut Page) {
     });
 }
 
-fn channels(state: &State, page: &mut Page) {
-    let mut family = |name: &str, kind, help, value: &dyn Fn(&crate::state::topic::ChannelState) -> f64| {
-        let samples = state.topics.values().flat_map(|topic| {
+fn channels(topics: &[&Topic], page: &mut Page) {
+    let mut family = |name: &str, kind, help, value: &dyn Fn(&ChannelState) -> f64| {
+        let samples = topics.iter().flat_map(|topic| {
             topic.channels.iter().map(|(channel, of)| {
                 let labels =
                     vec![("topic", topic.name.as_str().to_owned()), ("channel", channel.as_str().to_owned())];

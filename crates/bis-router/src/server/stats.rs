@@ -180,11 +180,10 @@ pub(super) fn health(state: &State) -> String {
 
 /// The topics by name; one without the channel that is asked for is left out.
 fn topics(state: &State, filter: &Filter<'_>) -> Option<Vec<TopicStats>> {
-    let mut topics: Vec<&Topic> = match filter.topic {
+    let topics: Vec<&Topic> = match filter.topic {
         Some(name) => vec![state.topics.get(state.names.get(name)?)?],
-        None => state.topics.values().collect(),
+        None => state.topics_by_name(),
     };
-    topics.sort_by(|one, other| one.name.cmp(&other.name));
     let has_channel = |topic: &&Topic| filter.channel.is_none_or(|name| topic.channels.contains_key(name));
     Some(topics.into_iter().filter(has_channel).map(|topic| topic_stats(topic, filter)).collect())
 }

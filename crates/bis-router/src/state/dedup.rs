@@ -35,6 +35,9 @@ impl Dedup {
 
     /// The commit of an event that is known. It is counted as a duplicate.
     pub(crate) fn known(&mut self, topic: u32, event: [u8; 16]) -> Option<Ticket> {
+        if event == NO_ID {
+            return None;
+        }
         let ticket = self.window.get(&(topic, event)).copied()?;
         self.duplicates += 1;
         Some(ticket)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bis_broker::channel::Time;
 
-use super::{State, Ticket};
+use super::{Pending, State, Ticket};
 use crate::committer::Policy;
 use crate::journal::disk::DiskFile;
 use crate::journal::fetch::{read_offsets, read_up_to};
@@ -124,8 +124,10 @@ impl State {
             let Some(mut header) = record::header(bytes) else { continue };
             if self.topics.contains_key(&header.topic) {
                 header.kind = Kind::Moved;
-                self.moving.push((header.topic, header.sequence, self.buffer.len()));
-                record::append(&mut self.buffer, &header, &bytes[RECORD_HEADER..]);
+                let (topic, sequence, place) = (header.topic, header.sequence, self.buffer.len());
+                let body = &bytes[RECORD_HEADER..];
+                self.moving.push(Pending { topic, sequence, place, bytes: body.len() });
+                record::append(&mut self.buffer, &header, body);
             }
         }
         Ok(self.ticket)
