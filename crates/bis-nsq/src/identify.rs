@@ -87,7 +87,9 @@ impl Identify {
     }
 
     fn decode(body: &[u8]) -> Result<Self, serde_json::Error> {
-        let fields: Option<serde_json::Map<String, Value>> = serde_json::from_slice(body)?;
+        // Bytes that are no text are replaced, as in Go: a host's name may be in an old encoding.
+        let fields: Option<serde_json::Map<String, Value>> =
+            serde_json::from_str(&String::from_utf8_lossy(body))?;
         let given = fields.unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null());
         serde_json::from_value(given.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect())
     }
@@ -272,6 +274,8 @@ mod tests {
         assert_eq!(Identify::parse(b"null", &Ranges::default()).unwrap(), Identify::default());
         let other_case = Identify::parse(br#"{"Sample_Rate":5}"#, &Ranges::default()).unwrap();
         assert_eq!(other_case.sample_rate, 5);
+        let no_text = Identify::parse(b"{\"hostname\":\"a\xff\"}", &Ranges::default()).unwrap();
+        assert_eq!(no_text.hostname, "a\u{fffd}");
     }
 
     #[test]

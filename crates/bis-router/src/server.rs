@@ -129,6 +129,8 @@ pub(crate) async fn listen_tcp(server: Arc<Server>, listener: TcpListener) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, remote)) => {
+                    // A listener on `[::]` sees IPv4 clients too; they are called by their own addresses, as on nsqd.
+                    let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
                     connections.spawn(connection::serve(Arc::clone(&server), stream, remote));
                 }
                 Err(error) => {

@@ -36,7 +36,8 @@ pub(super) struct Question {
     pub(super) is_tls: bool,
     /// From the client's certificate; empty without one.
     pub(super) common_name: String,
-    pub(super) secret: String,
+    /// As the client said it, text or not.
+    pub(super) secret: Bytes,
 }
 
 /// Why nobody granted anything. For the log only: a client does not learn it.
@@ -125,9 +126,9 @@ impl Authorizer {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("common_name", &question.common_name)
             .append_pair("remote_ip", &question.remote_ip)
-            .append_pair("secret", &question.secret)
             .append_pair("tls", if question.is_tls { "true" } else { "false" });
-        let form = form.finish();
+        let secret: String = form_urlencoded::byte_serialize(&question.secret).collect();
+        let form = format!("{}&secret={secret}", form.finish());
         let path = base.path();
         let builder = Request::builder()
             .header(HOST, base.authority().map_or("", |authority| authority.as_str()))

@@ -16,14 +16,15 @@ use bis_nsq::{
     Command, ErrorCode, HEARTBEAT, Limits, MAGIC_V2, OK, ProtocolError, cut_off, decode_command,
     encode_error, encode_response,
 };
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::answers::{Answer, Answers};
-use super::auth::{Grant, Question};
+use super::auth::Grant;
 use super::clients::Presence;
 use super::consume::{Lookout, MAX_UNSENT};
 use super::gate::{Gate, Stage};
@@ -37,7 +38,7 @@ use crate::state::Ticket;
 use crate::state::delivery::Subscription;
 use crate::state::topic::ClientInfo;
 
-/// How many commands are carried out at once.
+/// How many commands are carried out at once. Then other clients have a turn, and the lock.
 const COMMANDS_AT_ONCE: usize = 512;
 /// How long a stopping router listens to a client at most, and then waits for it to take its answers.
 const GRACE: Duration = Duration::from_secs(2);
@@ -69,13 +70,16 @@ pub(super) struct Connection {
     pub(super) upgrade: Option<Upgrade>,
     /// The common name of the client's certificate.
     pub(super) common_name: String,
-    pub(super) question: Question,
+    /// What `AUTH` said.
+    pub(super) secret: Bytes,
     pub(super) grant: Option<Grant>,
     pub(super) asking: Option<Asking>,
     pub(super) inquiry: Option<Inquiry>,
     received: BytesMut,
     /// Read and not yet carried out.
     commands: VecDeque<Result<Command, ProtocolError>>,
+    /// What was received may hold more commands; others have a turn first.
+    has_more: bool,
     /// The commit to wait for before more is read: too much waits for it, of all clients together.
     crowded: Option<Ticket>,
     /// The client will send no more.
@@ -144,12 +148,13 @@ impl Connection {
             stopping: None,
             upgrade: None,
             common_name: String::new(),
-            question: Question::default(),
+            secret: Bytes::new(),
             grant: None,
             asking: None,
             inquiry: None,
             received: BytesMut::new(),
             commands: VecDeque::new(),
+            has_more: false,
             crowded: None,
             is_over: false,
             now: Time::ZERO,
@@ -163,17 +168,21 @@ impl Connection {
     async fn run(&mut self, mut stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let mut magic = [0; 4];
-        let read = tokio::time::timeout(2 * Limits::DEFAULT_HEARTBEAT, stream.read_exact(&mut magic));
-        read.await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let server = Arc::clone(&self.server);
+        let stopped = server.shared.stopped();
+        tokio::pin!(stopped);
+        tokio::select! {
+            read = timeout(2 * Limits::DEFAULT_HEARTBEAT, stream.read_exact(&mut magic)) => {
+                read.map_err(|_| io::ErrorKind::TimedOut)??;
+            }
+            () = &mut stopped => return Ok(()),
+        }
         if &magic != MAGIC_V2 {
             encode_error(&mut self.unsent, "E_BAD_PROTOCOL");
             return stream.write_all(&self.unsent).await;
         }
         let mut transport = Transport::new(stream);
-        let server = Arc::clone(&self.server);
         let mut progress = server.shared.progress.subscribe();
-        let stopped = server.shared.stopped();
-        tokio::pin!(stopped);
         self.last_read = Instant::now();
         self.start_heartbeats();
         loop {
@@ -186,7 +195,7 @@ impl Connection {
             self.lookout.look |= sent.is_subscribed;
             self.ending |= sent.is_failed;
             self.deliver();
-            if self.is_over && self.is_free() && !self.ending {
+            if self.is_over && self.is_free() && !self.has_more && !self.ending {
                 self.end_of_input();
                 continue;
             }
@@ -198,12 +207,12 @@ impl Connection {
                 transport = self.upgrade(transport, upgrade).await?;
                 continue;
             }
-            let may_read = !self.ending
-                && !self.is_over
+            let has_room = !self.ending
                 && self.is_free()
                 && self.crowded.is_none()
                 && self.answers.has_room()
                 && self.unsent.len() < MAX_UNSENT;
+            let may_read = has_room && !self.has_more && !self.is_over;
             self.note_progress(transport.is_behind(&self.unsent), false);
             let timer = self.next_timer(may_read);
             self.received.reserve(READ_BYTES);
@@ -220,6 +229,8 @@ impl Connection {
                         None => {}
                     }
                 }
+                // A client that sends without end would be the only one served: there is always something to read then.
+                () = yield_now(), if has_room && self.has_more => self.take_turn(),
                 changed = progress.changed(), if !self.answers.is_empty() || self.crowded.is_some() => {
                     changed.map_err(io::Error::other)?;
                 }
@@ -233,7 +244,7 @@ impl Connection {
                 }
                 answer = pending(&mut self.asking), if self.asking.is_some() => {
                     self.take_grant(answer);
-                    self.carry_out();
+                    self.take_turn();
                 }
                 () = self.wake.notified(), if self.subscription.is_some() => self.woken(),
                 () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
@@ -258,17 +269,24 @@ impl Connection {
     /// Something has arrived.
     fn take_received(&mut self) {
         self.last_read = Instant::now();
-        let before = self.terms.heartbeat;
-        self.carry_out();
-        if self.terms.heartbeat != before {
-            self.start_heartbeats();
-        }
-        self.note_activity(self.last_read);
+        self.take_turn();
     }
 
-    /// Carries out what was received. One lock for many commands.
+    /// Carries out what was received, as much as one turn takes.
+    fn take_turn(&mut self) {
+        self.carry_out();
+        self.note_activity(Instant::now());
+    }
+
+    /// One lock for many commands.
     fn carry_out(&mut self) {
+        self.has_more = false;
+        let mut carried_out = 0;
         while !self.ending && self.is_free() {
+            if carried_out >= COMMANDS_AT_ONCE {
+                self.has_more = true;
+                return;
+            }
             if self.commands.is_empty() {
                 self.decode();
             }
@@ -285,6 +303,7 @@ impl Connection {
                     self.commands.push_front(Ok(command.clone()));
                     break;
                 }
+                carried_out += 1;
                 if let Err(error) = command.and_then(|command| self.execute(command, &mut state)) {
                     self.refuse(&error);
                 }
@@ -395,7 +414,7 @@ impl Connection {
         self.presence.identified(Arc::clone(&self.client));
     }
 
-    fn start_heartbeats(&mut self) {
+    pub(super) fn start_heartbeats(&mut self) {
         self.next_heartbeat = self.terms.heartbeat.map(|interval| Instant::now() + interval);
     }
 
@@ -428,10 +447,19 @@ impl Connection {
         Some(self.behind_since? + self.terms.heartbeat?)
     }
 
+    /// Until when a stopping router waits: for the client's next word, or for it to take its answers.
+    fn patience(&self) -> Option<Instant> {
+        let stopping = self.stopping.as_ref()?;
+        Some(match self.has_more {
+            _ if self.ending => stopping.end,
+            true => stopping.listening,
+            false => stopping.quiet,
+        })
+    }
+
     fn next_timer(&self, may_read: bool) -> Option<Instant> {
-        let stopping =
-            self.stopping.as_ref().map(|stopping| if self.ending { stopping.end } else { stopping.quiet });
-        [self.next_heartbeat, self.silence(may_read), self.stall(), self.lookout.deadline(), stopping]
+        let (silence, stall, patience) = (self.silence(may_read), self.stall(), self.patience());
+        [self.next_heartbeat, silence, stall, self.lookout.deadline(), patience]
             .into_iter()
             .flatten()
             .min()
@@ -447,7 +475,7 @@ impl Connection {
         if is_due(self.silence(may_read)) {
             self.is_over = true;
         }
-        if is_due(self.stopping.as_ref().map(|stopping| stopping.quiet)) {
+        if is_due(self.patience()) {
             // What was promised is answered; then the client is let go, and what it holds is requeued.
             self.ending = true;
         }

@@ -43,7 +43,7 @@ pub(super) struct Upgrade {
 impl Terms {
     pub(super) fn new(options: &Options) -> Self {
         Self {
-            heartbeat: Some(Limits::DEFAULT_HEARTBEAT.min(options.max_heartbeat_interval)),
+            heartbeat: Some(Limits::DEFAULT_HEARTBEAT),
             message_timeout: options.message_timeout,
             sample_rate: 0,
             output_buffer_bytes: Limits::DEFAULT_OUTPUT_BUFFER_BYTES as i64,
@@ -82,6 +82,7 @@ impl Connection {
     pub(super) fn identify(&mut self, body: &[u8]) -> Result<(), ProtocolError> {
         let asked = Identify::parse(body, &ranges(&self.server.options))?;
         self.terms.take(&asked);
+        self.start_heartbeats();
         self.set_client(ClientInfo {
             client_id: asked.client_id.clone(),
             hostname: asked.hostname.clone(),

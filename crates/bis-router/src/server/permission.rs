@@ -22,12 +22,7 @@ impl Connection {
         if self.server.authorizer.is_none() {
             return Err(ProtocolError::new(ErrorCode::AuthDisabled, "AUTH disabled"));
         }
-        self.question = Question {
-            remote_ip: self.remote.ip().to_string(),
-            is_tls: self.client.tls.is_some(),
-            common_name: self.common_name.clone(),
-            secret: String::from_utf8_lossy(secret).into_owned(),
-        };
+        self.secret = Bytes::copy_from_slice(secret);
         self.ask();
         Ok(())
     }
@@ -105,7 +100,12 @@ impl Connection {
 
     fn ask(&mut self) {
         let Some(authorizer) = self.server.authorizer.clone() else { return };
-        let question = self.question.clone();
+        let question = Question {
+            remote_ip: self.remote.ip().to_string(),
+            is_tls: self.client.tls.is_some(),
+            common_name: self.common_name.clone(),
+            secret: self.secret.clone(),
+        };
         self.asking = Some(Box::pin(async move { authorizer.ask(question).await }));
     }
 }

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use bis_broker::channel::Time;
 use bis_nsq::Name;
 use bytes::Bytes;
+use hyper::body::Body as _;
 
 use super::{ApiError, Arguments, Reply, bad, decided, refusal, ticket_of, too_large, versioned};
 use crate::journal::record;
@@ -31,7 +32,8 @@ pub(super) async fn one(
     let due = match arguments.get("defer") {
         None => Time::ZERO,
         Some(millis) => {
-            let delay = millis.parse().map(Duration::from_millis).map_err(|_| bad("INVALID_DEFER"))?;
+            let millis = millis.parse::<i64>().ok().and_then(|millis| u64::try_from(millis).ok());
+            let delay = millis.map(Duration::from_millis).ok_or_else(|| bad("INVALID_DEFER"))?;
             if delay > server.options.max_requeue_delay {
                 return Err(bad("INVALID_DEFER"));
             }
@@ -45,15 +47,20 @@ pub(super) async fn one(
 /// `/mpub`: several messages, one a line, or each with its length where `binary` is set. No message is no error.
 pub(super) async fn many(
     Extract(server): Extract<Arc<Server>>,
-    arguments: Arguments,
+    arguments: Result<Arguments, ApiError>,
     request: Request,
 ) -> Reply {
-    let topic = topic_name(&arguments)?;
     let (body_limit, limit) = (server.options.max_body_bytes, server.options.max_message_bytes);
+    if request.body().size_hint().lower() > body_limit as u64 {
+        return Err(too_large("BODY_TOO_BIG"));
+    }
+    let arguments = arguments?;
+    let topic = topic_name(&arguments)?;
     let body = read(request.into_body(), body_limit, "BODY_TOO_BIG").await?;
     // As on nsqd, any other word than its own means yes.
     let is_binary = arguments.get("binary").is_some() && arguments.flag("binary") != Some(false);
-    let messages = if is_binary { split_binary(&body, limit) } else { split_lines(&body, limit) };
+    let messages =
+        if is_binary { split_binary(&body, body_limit, limit) } else { split_lines(&body, limit) };
     store(&server, &topic, &messages.map_err(too_large)?, &MessageFacts::default()).await
 }
 
@@ -93,11 +100,11 @@ fn split_lines(body: &[u8], limit: usize) -> Result<Vec<&[u8]>, &'static str> {
 
 /// The messages of a binary body: a count, then each with its length, all big-endian; or nsqd's word for what is wrong.
 /// Bytes after the last message are an error too: nsqd drops them.
-fn split_binary(body: &[u8], limit: usize) -> Result<Vec<&[u8]>, &'static str> {
+fn split_binary(body: &[u8], body_limit: usize, limit: usize) -> Result<Vec<&[u8]>, &'static str> {
     let (count, mut rest) = body.split_first_chunk::<4>().ok_or("BAD_BODY")?;
     let count = u32::from_be_bytes(*count) as usize;
-    // Five bytes are the least that a message takes.
-    if count == 0 || count > body.len() {
+    // The count itself takes 4 bytes, each message at least 5.
+    if count == 0 || count > body_limit.saturating_sub(4) / 5 {
         return Err("BAD_BODY");
     }
     let mut messages = Vec::with_capacity(count.min(body.len() / 5));
@@ -131,18 +138,21 @@ mod tests {
     fn bodies_of_several_messages_are_split() {
         assert_eq!(split_lines(b"a\n\nbc\n", 2), Ok(vec![&b"a"[..], b"bc"]));
         assert_eq!(split_lines(b"abc", 2), Err("MSG_TOO_BIG"));
-        assert_eq!(split_binary(&binary(2, &[b"a", b"b\nc"]), 3), Ok(vec![&b"a"[..], b"b\nc"]));
+        let split = |body| split_binary(body, 24, 3);
+        assert_eq!(split(&binary(2, &[b"a", b"b\nc"])), Ok(vec![&b"a"[..], b"b\nc"]));
         for (body, error) in [
             (binary(0, &[]), "BAD_BODY"),
             (vec![0, 0], "BAD_BODY"),
             (binary(u32::MAX, &[b"a"]), "BAD_BODY"),
+            (binary(5, &[b"a"]), "BAD_BODY"),
+            (binary(4, &[b"a"]), "BAD_MESSAGE"),
             (binary(1, &[b"a", b"b"]), "BAD_BODY"),
             (binary(3, &[b"a", b"b"]), "BAD_MESSAGE"),
             (binary(1, &[b""]), "BAD_MESSAGE"),
             (binary(1, &[b"abcd"]), "BAD_MESSAGE"),
             (binary(1, &[b"abc"])[..10].to_vec(), "BAD_MESSAGE"),
         ] {
-            assert_eq!(split_binary(&body, 3), Err(error), "{body:?}");
+            assert_eq!(split(&body), Err(error), "{body:?}");
         }
     }
 }
