@@ -1,15 +1,13 @@
 //! Which clients are connected, and what each has published. Statistics read it; it decides nothing.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bis_broker::NumberMap;
 use bis_nsq::Name;
-use serde::Serialize;
 
-use super::stats::ClientStats;
+use super::stats::{ClientStats, PubCount};
 use crate::state::topic::ClientInfo;
 
 /// All clients that are connected.
@@ -56,7 +54,7 @@ impl Clients {
     }
 
     /// Those that have published, with their counts for one topic or for all.
-    pub(super) fn producers(&self, topic: Option<&str>) -> Vec<ProducerStats> {
+    pub(super) fn producers(&self, topic: Option<&str>) -> Vec<ClientStats> {
         let open: Vec<_> = locked(&self.open).values().cloned().collect();
         open.iter().filter_map(|client| locked(client).producer(topic)).collect()
     }
@@ -71,15 +69,14 @@ impl Client {
         }
     }
 
-    fn producer(&self, topic: Option<&str>) -> Option<ProducerStats> {
+    fn producer(&self, topic: Option<&str>) -> Option<ClientStats> {
         let is_asked = |name: &Name| topic.is_none_or(|topic| name.as_str() == topic);
         let mut by_name: BTreeMap<&str, u64> = BTreeMap::new();
         for (name, count) in self.published.values().filter(|(name, _)| is_asked(name)) {
             *by_name.entry(name.as_str()).or_default() += count;
         }
         let counts = by_name.into_iter().map(|(topic, count)| PubCount { topic: topic.to_owned(), count });
-        let counts: Vec<PubCount> = counts.collect();
-        let producer = ProducerStats { client: ClientStats::new(&self.info), pub_counts: counts };
+        let producer = ClientStats { pub_counts: counts.collect(), ..ClientStats::new(&self.info) };
         (!self.published.is_empty()).then_some(producer)
     }
 }
@@ -111,31 +108,6 @@ impl Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         locked(&self.clients.open).remove(&self.number);
-    }
-}
-
-/// A client that has published, as nsqd shows it.
-#[derive(Debug, Serialize)]
-pub(super) struct ProducerStats {
-    #[serde(flatten)]
-    client: ClientStats,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub_counts: Vec<PubCount>,
-}
-
-#[derive(Debug, Serialize)]
-struct PubCount {
-    topic: String,
-    count: u64,
-}
-
-impl fmt::Display for ProducerStats {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total: u64 = self.pub_counts.iter().map(|one| one.count).sum();
-        let topics: Vec<String> =
-            self.pub_counts.iter().map(|one| format!("{}={}", one.topic, one.count)).collect();
-        let (id, topics, connected) = (self.client.id(), topics.join(","), self.client.connected());
-        write!(out, "[V2 {id:<21}] msgs: {total:<8} topics: {topics} connected: {connected}s")
     }
 }
 

@@ -459,10 +459,7 @@ impl Connection {
 
     fn next_timer(&self, may_read: bool) -> Option<Instant> {
         let (silence, stall, patience) = (self.silence(may_read), self.stall(), self.patience());
-        [self.next_heartbeat, silence, stall, self.lookout.deadline(), patience]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.next_heartbeat, silence, stall, self.lookout.deadline(), patience].into_iter().flatten().min()
     }
 
     /// Does what is due. An error ends the connection at once.

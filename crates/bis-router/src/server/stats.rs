@@ -1,11 +1,12 @@
 //! Statistics in nsqd's shape, as JSON and as text. It only reads, and holds the state's lock for a copy of the numbers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use bis_broker::channel::ConsumerId;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::clients::ProducerStats;
 use super::{Server, VERSION, process, unix_seconds};
 use crate::state::State;
 use crate::state::topic::{ChannelState, ClientInfo, Consumer, Topic};
@@ -35,7 +36,7 @@ pub(super) struct Stats {
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<MemoryStats>,
     /// `None` when there is none, or none was asked for.
-    producers: Option<Vec<ProducerStats>>,
+    producers: Option<Vec<ClientStats>>,
     bis: OwnStats,
 }
 
@@ -106,7 +107,7 @@ struct Latency {
 }
 
 /// A client, as nsqd shows one.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct ClientStats {
     client_id: String,
     hostname: String,
@@ -129,12 +130,25 @@ pub(super) struct ClientStats {
     auth_identity: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     auth_identity_url: String,
+    /// What it has published, by topic.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) pub_counts: Vec<PubCount>,
     tls: bool,
     tls_cipher_suite: String,
     tls_version: String,
     tls_negotiated_protocol: String,
     tls_negotiated_protocol_is_mutual: bool,
 }
+
+/// How many messages a client has published to a topic.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct PubCount {
+    pub(super) topic: String,
+    pub(super) count: u64,
+}
+
+/// Clients that have published, by their addresses.
+type Producers = BTreeMap<String, ClientStats>;
 
 fn is_false(flag: &bool) -> bool {
     !*flag
@@ -143,7 +157,8 @@ fn is_false(flag: &bool) -> bool {
 /// Gathers what is asked for.
 pub(super) fn gather(server: &Server, filter: &Filter<'_>) -> Stats {
     let state = server.shared.lock();
-    let topics = topics(&state, filter);
+    let producers = if filter.clients { producers(server, &state, filter.topic) } else { Producers::new() };
+    let topics = topics(&state, filter, &producers);
     let own = OwnStats {
         connections: server.clients.count(),
         connections_accepted: server.clients.accepted(),
@@ -156,8 +171,7 @@ pub(super) fn gather(server: &Server, filter: &Filter<'_>) -> Stats {
     };
     let health = health(&state);
     drop(state);
-    let producers =
-        if filter.clients && topics.is_some() { server.clients.producers(filter.topic) } else { Vec::new() };
+    let producers: Vec<_> = producers.into_values().filter(|_| topics.is_some()).collect();
     let memory = filter.memory.then(|| MemoryStats {
         heap_in_use_bytes: process::read().anonymous_bytes,
         ..MemoryStats::default()
@@ -179,21 +193,36 @@ pub(super) fn health(state: &State) -> String {
 }
 
 /// The topics by name; one without the channel that is asked for is left out.
-fn topics(state: &State, filter: &Filter<'_>) -> Option<Vec<TopicStats>> {
+fn topics(state: &State, filter: &Filter<'_>, producers: &Producers) -> Option<Vec<TopicStats>> {
     let topics: Vec<&Topic> = match filter.topic {
         Some(name) => vec![state.topics.get(state.names.get(name)?)?],
         None => state.topics_by_name(),
     };
     let has_channel = |topic: &&Topic| filter.channel.is_none_or(|name| topic.channels.contains_key(name));
-    Some(topics.into_iter().filter(has_channel).map(|topic| topic_stats(topic, filter)).collect())
+    Some(topics.into_iter().filter(has_channel).map(|topic| topic_stats(topic, filter, producers)).collect())
 }
 
-fn topic_stats(topic: &Topic, filter: &Filter<'_>) -> TopicStats {
+/// The clients that have published, with what they are as consumers too.
+fn producers(server: &Server, state: &State, topic: Option<&str>) -> Producers {
+    let all = server.clients.producers(topic).into_iter();
+    let mut producers: Producers = all.map(|client| (client.remote_address.clone(), client)).collect();
+    for channel in state.topics.values().flat_map(|topic| topic.channels.values()) {
+        for (id, consumer) in &channel.consumers {
+            if let Some(client) = producers.get_mut(&consumer.client.remote_address) {
+                let pub_counts = std::mem::take(&mut client.pub_counts);
+                *client = ClientStats { pub_counts, ..ClientStats::consumer(channel, *id, consumer) };
+            }
+        }
+    }
+    producers
+}
+
+fn topic_stats(topic: &Topic, filter: &Filter<'_>, producers: &Producers) -> TopicStats {
     let channels = topic
         .channels
         .iter()
         .filter(|(name, _)| filter.channel.is_none_or(|wanted| name.as_str() == wanted))
-        .map(|(name, channel)| channel_stats(name.as_str(), channel, filter.clients))
+        .map(|(name, channel)| channel_stats(name.as_str(), channel, filter.clients, producers))
         .collect();
     TopicStats {
         topic_name: topic.name.as_str().to_owned(),
@@ -207,12 +236,17 @@ fn topic_stats(topic: &Topic, filter: &Filter<'_>) -> TopicStats {
     }
 }
 
-fn channel_stats(name: &str, channel: &ChannelState, with_clients: bool) -> ChannelStats {
+fn channel_stats(
+    name: &str,
+    channel: &ChannelState,
+    with_clients: bool,
+    producers: &Producers,
+) -> ChannelStats {
     let machine = &channel.machine;
     let counters = machine.counters();
     let clients = channel.consumers.iter().map(|(id, consumer)| {
-        let in_flight_count = machine.in_flight_with(*id);
-        ClientStats { in_flight_count, ..ClientStats::consumer(consumer) }
+        let producer = producers.get(&consumer.client.remote_address);
+        producer.cloned().unwrap_or_else(|| ClientStats::consumer(channel, *id, consumer))
     });
     ChannelStats {
         channel_name: name.to_owned(),
@@ -261,8 +295,9 @@ impl ClientStats {
         }
     }
 
-    fn consumer(consumer: &Consumer) -> Self {
+    fn consumer(channel: &ChannelState, id: ConsumerId, consumer: &Consumer) -> Self {
         Self {
+            in_flight_count: channel.machine.in_flight_with(id),
             state: if consumer.is_closing { CLOSING } else { SUBSCRIBED },
             ready_count: consumer.ready,
             message_count: consumer.delivered,
@@ -273,14 +308,24 @@ impl ClientStats {
     }
 
     /// Host, port and program, as nsqd's text has them.
-    pub(super) fn id(&self) -> String {
+    fn id(&self) -> String {
         let port = self.remote_address.rsplit_once(':').map_or("", |(_, port)| port);
         format!("{}:{port} {}", self.hostname, self.user_agent)
     }
 
-    /// How long it has been connected, in seconds.
-    pub(super) fn connected(&self) -> u64 {
-        unix_seconds().saturating_sub(self.connect_ts)
+    /// How long it has been connected.
+    fn connected(&self) -> String {
+        since(self.connect_ts)
+    }
+}
+
+/// The time since then, in seconds since 1970, as Go writes a duration.
+fn since(then: u64) -> String {
+    let seconds = unix_seconds().saturating_sub(then);
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}s"),
     }
 }
 
@@ -290,7 +335,7 @@ impl fmt::Display for Stats {
         writeln!(out, "nsqd v{} (bis router)", self.version)?;
         let started = i64::try_from(self.start_time).unwrap_or(i64::MAX);
         writeln!(out, "start_time {}", Timestamp::from_second(started).unwrap_or_default())?;
-        writeln!(out, "uptime {}s\n", unix_seconds().saturating_sub(self.start_time))?;
+        writeln!(out, "uptime {}\n", since(self.start_time))?;
         writeln!(out, "Health: {}", self.health)?;
         if let Some(memory) = &self.memory {
             writeln!(out, "\nMemory:\n   {:<25}\t{}", "heap_in_use_bytes", memory.heap_in_use_bytes)?;
@@ -339,10 +384,19 @@ impl fmt::Display for ClientStats {
         let Self { version, state, in_flight_count, ready_count, finish_count, .. } = self;
         let (id, requeued, messages, connected) =
             (self.id(), self.requeue_count, self.message_count, self.connected());
+        if !self.pub_counts.is_empty() {
+            let total: u64 = self.pub_counts.iter().map(|one| one.count).sum();
+            let topics = self.pub_counts.iter().map(|one| format!("{}={}", one.topic, one.count));
+            let topics = topics.collect::<Vec<_>>().join(",");
+            return write!(
+                out,
+                "[{version} {id:<21}] msgs: {total:<8} topics: {topics} connected: {connected}"
+            );
+        }
         write!(
             out,
             "[{version} {id:<21}] state: {state} inflt: {in_flight_count:<4} rdy: {ready_count:<4} fin: {finish_count:<8} \
-             re-q: {requeued:<8} msgs: {messages:<8} connected: {connected}s"
+             re-q: {requeued:<8} msgs: {messages:<8} connected: {connected}"
         )
     }
 }

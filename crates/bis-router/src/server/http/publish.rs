@@ -59,8 +59,7 @@ pub(super) async fn many(
     let body = read(request.into_body(), body_limit, "BODY_TOO_BIG").await?;
     // As on nsqd, any other word than its own means yes.
     let is_binary = arguments.get("binary").is_some() && arguments.flag("binary") != Some(false);
-    let messages =
-        if is_binary { split_binary(&body, body_limit, limit) } else { split_lines(&body, limit) };
+    let messages = if is_binary { split_binary(&body, body_limit, limit) } else { split_lines(&body, limit) };
     store(&server, &topic, &messages.map_err(too_large)?, &MessageFacts::default()).await
 }
 
