@@ -3,11 +3,14 @@
 
 mod support;
 
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
 use bis_nsq::Command;
 use support::{Client, http, name, start};
 
 /// The messages of one round.
-const MESSAGES: usize = 200;
+const MESSAGES: usize = 1500;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_finished_before_a_stop_does_not_come_again() {
@@ -32,6 +35,18 @@ async fn what_was_finished_before_a_stop_does_not_come_again() {
         assert_eq!(&consumer.message().body[..], b"after", "nothing older comes again");
         router.shutdown().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_who_has_said_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = start(folder.path()).await;
+    let _silent = TcpStream::connect(router.tcp_address()).unwrap();
+    // It is accepted before this one.
+    Client::connect(router.tcp_address()).publish("orders", "one");
+    let started = Instant::now();
+    router.shutdown().await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

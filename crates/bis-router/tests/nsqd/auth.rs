@@ -22,6 +22,7 @@ against_both! {
     servers_are_tried_in_turn,
     what_has_run_out_is_asked_for_again,
     a_server_is_told_who_asks,
+    a_secret_need_not_be_text,
     a_server_is_asked_over_tls,
     a_server_that_nobody_vouches_for_is_not_believed,
     statistics_show_who_a_client_is,
@@ -207,6 +208,16 @@ fn a_server_is_told_who_asks(peer: Peer) {
         (told("secret"), told("tls"), told("remote_ip"), told("common_name")),
         ("a secret&more", "true", "127.0.0.1", "the client")
     );
+}
+
+fn a_secret_need_not_be_text(peer: Peer) {
+    let authority = Authority::start();
+    let server = start(peer, &authority);
+    let mut client = server.connect();
+    client.send_sized("AUTH", b"a\xff\0b");
+    client.ends_with("E_AUTH_FAILED AUTH failed");
+    let query = authority.asked().remove(0).query;
+    assert!(query.split('&').any(|pair| pair == "secret=a%FF%00b"), "{query}");
 }
 
 /// A server that asks an authority over TLS, and believes what `certificates` vouches for.

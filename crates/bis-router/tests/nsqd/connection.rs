@@ -8,7 +8,7 @@ use bis_nsq::Frame;
 use serde_json::json;
 
 use crate::against_both;
-use crate::support::peer::Peer;
+use crate::support::peer::{Peer, Settings};
 
 against_both! {
     a_stranger_is_told_so,
@@ -19,6 +19,10 @@ against_both! {
     heartbeats_come_as_asked,
     who_answers_no_heartbeat_is_let_go,
     heartbeats_can_be_switched_off_but_not_for_consumers,
+    who_has_switched_them_off_may_be_silent,
+    the_longest_interval_is_only_for_those_who_ask,
+    who_does_not_wait_for_an_error_harms_nobody,
+    what_is_cut_off_is_named,
 }
 
 fn a_stranger_is_told_so(peer: Peer) {
@@ -102,4 +106,75 @@ fn heartbeats_can_be_switched_off_but_not_for_consumers(peer: Peer) {
     client.publish("orders", "x");
     client.send_raw(b"SUB orders ship\n");
     client.ends_with("E_INVALID cannot SUB with heartbeats disabled");
+}
+
+fn who_has_switched_them_off_may_be_silent(peer: Peer) {
+    let server = peer.start();
+    let mut client = server.connect();
+    client.identify(&json!({"heartbeat_interval": 1000})).unwrap();
+    client.identify(&json!({"heartbeat_interval": -1})).unwrap();
+    // Longer than twice the interval that it had.
+    std::thread::sleep(Duration::from_millis(2500));
+    client.publish("orders", "x");
+}
+
+fn the_longest_interval_is_only_for_those_who_ask(peer: Peer) {
+    let max_heartbeat_interval = Duration::from_secs(1);
+    let server = peer.start_with(&Settings { max_heartbeat_interval, ..Settings::default() });
+    let refused = server.connect().identify(&json!({"heartbeat_interval": 1001})).unwrap_err();
+    assert_eq!(refused, "E_BAD_BODY IDENTIFY heartbeat interval (1001) is invalid");
+    let mut client = server.connect();
+    assert_eq!(client.identify(&json!({})).unwrap(), "OK");
+    assert!(client.is_quiet(Duration::from_millis(1500)), "it has the usual 30 seconds");
+    let max_heartbeat_interval = Duration::from_secs(300);
+    let server = peer.start_with(&Settings { max_heartbeat_interval, ..Settings::default() });
+    assert_eq!(server.connect().identify(&json!({"heartbeat_interval": 300_000})).unwrap(), "OK");
+    let refused = server.connect().identify(&json!({"heartbeat_interval": 300_001})).unwrap_err();
+    assert_eq!(refused, "E_BAD_BODY IDENTIFY heartbeat interval (300001) is invalid");
+}
+
+fn who_does_not_wait_for_an_error_harms_nobody(peer: Peer) {
+    let server = peer.start();
+    let mut other = server.connect();
+    for _ in 0..20 {
+        let mut client = server.connect();
+        client.send_raw(b"SUB orders ship\nFIN 0123456789abcdef\nFIN 0123456789abcdef\nASDF\n");
+    }
+    other.publish("orders", "x");
+    let mut consumer = server.subscribe("orders", "ship", 1);
+    assert_eq!(consumer.message().body, "x");
+    server.becomes("orders", "client_count", 1);
+}
+
+/// The client says no more, and hears what its last words lacked.
+fn what_is_cut_off_is_named(peer: Peer) {
+    let server = peer.start();
+    for (bytes, text) in [
+        (&b"PUB orders\n\0\0"[..], "E_BAD_MESSAGE PUB failed to read message body size"),
+        (b"PUB orders\n\0\0\0\x02x", "E_BAD_MESSAGE PUB failed to read message body"),
+        (b"DPUB orders 1\n", "E_BAD_MESSAGE DPUB failed to read message body size"),
+        (b"DPUB orders 1\n\0\0\0\x02x", "E_BAD_MESSAGE DPUB failed to read message body"),
+        (b"MPUB orders\n", "E_BAD_BODY MPUB failed to read body size"),
+        (b"MPUB orders\n\0\0\0\x0a\0", "E_BAD_BODY MPUB failed to read message count"),
+        (
+            b"MPUB orders\n\0\0\0\x0d\0\0\0\x02\0\0\0\x01x",
+            "E_BAD_MESSAGE MPUB failed to read message(1) body size",
+        ),
+        (b"MPUB orders\n\0\0\0\x0d\0\0\0\x01\0\0\0\x02x", "E_BAD_MESSAGE MPUB failed to read message body"),
+        (b"IDENTIFY\n\0", "E_BAD_BODY IDENTIFY failed to read body size"),
+        (b"IDENTIFY\n\0\0\0\x02{", "E_BAD_BODY IDENTIFY failed to read body"),
+        (b"AUTH\n", "E_BAD_BODY AUTH failed to read body size"),
+        (b"AUTH\n\0\0\0\x02x", "E_BAD_BODY AUTH failed to read body"),
+    ] {
+        let mut client = server.connect();
+        client.send_raw(bytes);
+        client.finish_sending();
+        client.ends_with(text);
+    }
+    for bytes in [&b""[..], b"PUB orders", b"NOP\n"] {
+        let mut client = server.connect();
+        client.send_raw(bytes);
+        client.finish_sending();
+        assert!(client.is_closed(), "without a word: {bytes:?}");
+    }
 }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use bis_nsq::Message;
+use bis_nsq::{Command, Message};
 use serde_json::json;
 
 use crate::against_both;
-use crate::support::Client;
 use crate::support::peer::{Peer, Settings};
+use crate::support::{Client, name};
 
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -19,6 +19,7 @@ against_both! {
     a_delayed_requeue_waits,
     a_long_delay_is_shortened,
     an_unanswered_message_comes_again,
+    all_that_is_unanswered_comes_again,
     a_touch_starts_the_time_anew,
     touches_end_at_the_longest_time,
     a_paused_channel_holds_back,
@@ -27,6 +28,7 @@ against_both! {
     an_emptied_topic_forgets_what_it_holds,
     an_emptied_channel_forgets,
     an_emptied_topic_forgets_what_no_channel_has,
+    without_its_last_channel_a_topic_keeps_messages_for_the_next,
 }
 
 fn command(client: &mut Client, word: &str, message: &Message, rest: &str) {
@@ -168,6 +170,30 @@ fn an_unanswered_message_comes_again(peer: Peer) {
     consumer.send_raw(b"RDY 1\n");
     let again = consumer.message();
     assert_eq!((again.id, again.attempts), (message.id, 2));
+}
+
+fn all_that_is_unanswered_comes_again(peer: Peer) {
+    let server =
+        peer.start_with(&Settings { message_timeout: Duration::from_secs(1), ..Settings::default() });
+    let mut consumer = server.subscribe("orders", "ship", 250);
+    let bodies = vec!["x".into(); 250];
+    let mut producer = server.connect();
+    producer.send(&Command::MultiPublish { topic: name("orders"), bodies });
+    assert_eq!(producer.response(), "OK");
+    for _ in 0..250 {
+        assert_eq!(consumer.message().attempts, 1);
+    }
+    consumer.send_raw(b"RDY 0\n");
+    server.becomes("orders", "timeout_count", 250);
+    let stats = server.channel("orders");
+    assert_eq!((&stats["in_flight_count"], &stats["depth"]), (&0.into(), &250.into()));
+    consumer.send_raw(b"RDY 250\n");
+    for _ in 0..250 {
+        let message = consumer.message();
+        assert_eq!(message.attempts, 2);
+        consumer.finish(&message);
+    }
+    server.becomes("orders", "in_flight_count", 0);
 }
 
 fn a_touch_starts_the_time_anew(peer: Peer) {
@@ -312,5 +338,20 @@ fn an_emptied_topic_forgets_what_no_channel_has(peer: Peer) {
     server.order("/topic/empty?topic=orders");
     consumer.send_raw(b"RDY 5\n");
     assert_eq!(consumer.message().body, "2", "the channel had it already");
+    assert!(consumer.is_quiet(QUIET));
+}
+
+fn without_its_last_channel_a_topic_keeps_messages_for_the_next(peer: Peer) {
+    let server = peer.start();
+    server.order("/topic/create?topic=orders");
+    server.order("/channel/create?topic=orders&channel=ship");
+    server.publish("orders", "1");
+    server.becomes("orders", "depth", 1);
+    server.order("/channel/delete?topic=orders&channel=ship");
+    server.publish("orders", "2");
+    let stats = server.get("/stats?format=json").json();
+    assert_eq!((&stats["topics"][0]["depth"], &stats["topics"][0]["channels"]), (&1.into(), &json!([])));
+    let mut consumer = server.subscribe("orders", "ship", 5);
+    assert_eq!(consumer.message().body, "2", "what the channel had is gone with it");
     assert!(consumer.is_quiet(QUIET));
 }

@@ -16,6 +16,7 @@ against_both! {
     a_message_is_the_whole_body,
     lines_are_messages,
     binary_bodies_are_counted_messages,
+    what_a_binary_body_may_count_is_bounded_by_the_largest,
     a_deferred_message_waits,
     a_refused_request_leaves_no_message,
     topics_and_channels_are_made_and_deleted,
@@ -52,6 +53,8 @@ fn what_is_wrong_is_said_in_one_word(peer: Peer) {
         ("/pub?topic=t&defer=-1", "x", 400, "INVALID_DEFER"),
         ("/pub?topic=t&defer=3600001", "x", 400, "INVALID_DEFER"),
         ("/mpub?topic=t", "123456789012345678901", 413, "BODY_TOO_BIG"),
+        ("/mpub", "123456789012345678901", 413, "BODY_TOO_BIG"),
+        ("/mpub?topic=%zz", "123456789012345678901", 413, "BODY_TOO_BIG"),
         ("/mpub?topic=t", "a\n12345678901", 413, "MSG_TOO_BIG"),
         ("/mpub", "a\nb", 400, "MISSING_ARG_TOPIC"),
         ("/mpub?topic=t&binary=true", "x", 413, "BAD_BODY"),
@@ -99,6 +102,8 @@ fn what_is_right_is_answered(peer: Peer) {
     for (path, body, words) in [
         ("/pub?topic=t", "x", "OK"),
         ("/pub?topic=t&defer=0", "x", "OK"),
+        ("/pub?topic=t&defer=-0", "x", "OK"),
+        ("/pub?topic=t&defer=%2B5", "x", "OK"),
         ("/pub?topic=t&defer=3600000", "x", "OK"),
         ("/pub?topic=t&topic=none%2Fsuch&more", "x", "OK"),
         ("/mpub?topic=t", "a\nb", "OK"),
@@ -155,6 +160,15 @@ fn binary_bodies_are_counted_messages(peer: Peer) {
     }
     let expected: Vec<_> = (0..4).flat_map(|_| ["one", "t\nwo"]).collect();
     assert_eq!(bodies(&server, 8), expected);
+}
+
+fn what_a_binary_body_may_count_is_bounded_by_the_largest(peer: Peer) {
+    let server = peer.start();
+    for (count, word) in [(100, "BAD_MESSAGE"), (1_048_575, "BAD_MESSAGE"), (1_048_576, "BAD_BODY")] {
+        let body = [&u32::to_be_bytes(count)[..], b"\0\0\0\x01x"].concat();
+        let answer = server.post("/mpub?topic=orders&binary=true", body);
+        assert_eq!((answer.status, answer.body), (413, json!({"message": word}).to_string()), "{count}");
+    }
 }
 
 fn a_deferred_message_waits(peer: Peer) {

@@ -156,6 +156,9 @@ fn its_body_must_be_json_of_the_right_types(peer: Peer) {
         client.send_sized("IDENTIFY", body.as_bytes());
         client.ends_with("E_BAD_BODY IDENTIFY failed to decode JSON body");
     }
+    let mut client = server.connect();
+    client.send_sized("IDENTIFY", b"{\"hostname\": \"gr\xfc\xdfe\"}");
+    assert_eq!(client.response(), "OK", "what is no text within a text is replaced");
     for body in ["null", " {} ", r#"{"client_id": null}"#, r#"{"msg_timeout": 1000, "msg_timeout": 2000}"#] {
         let mut client = server.connect();
         client.send_sized("IDENTIFY", body.as_bytes());

@@ -10,6 +10,7 @@ mod auth;
 mod connection;
 mod delivery;
 mod http;
+mod https;
 mod identify;
 mod layers;
 mod publish;

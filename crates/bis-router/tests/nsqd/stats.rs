@@ -13,6 +13,7 @@ against_both! {
     topics_and_channels_are_counted,
     clients_are_shown_as_they_named_themselves,
     producers_are_shown,
+    a_consumer_that_publishes_is_both,
     they_can_be_narrowed,
     every_field_is_there,
     text_is_for_people,
@@ -122,6 +123,33 @@ fn producers_are_shown(peer: Peer) {
     while stats(&server, "")["producers"] != json!(null) {
         assert!(std::time::Instant::now() < deadline, "the producer stays");
     }
+}
+
+fn a_consumer_that_publishes_is_both(peer: Peer) {
+    let server = peer.start();
+    let mut client = server.subscribe("orders", "ship", 3);
+    let _other = server.subscribe("orders", "bill", 0);
+    client.publish("parcels", "1");
+    server.publish("orders", "1");
+    client.message();
+    let all = stats(&server, "");
+    let counts = json!([{"topic": "parcels", "count": 1}]);
+    let shown = [&all["topics"][0]["channels"][1]["clients"][0], &all["producers"][0]];
+    for shown in shown {
+        assert_eq!(shown["pub_counts"], counts, "{all}");
+        let told =
+            (&shown["state"], &shown["ready_count"], &shown["in_flight_count"], &shown["message_count"]);
+        assert_eq!(told, (&3.into(), &3.into(), &1.into(), &1.into()));
+    }
+    assert_eq!(all["topics"][0]["channels"][0]["clients"][0].get("pub_counts"), None);
+    // Its counts are narrowed too; it is a producer nevertheless.
+    let narrowed = stats(&server, "&topic=orders");
+    assert_eq!(
+        (narrowed["producers"][0].get("pub_counts"), &narrowed["producers"][0]["state"]),
+        (None, &3.into())
+    );
+    let text = server.get("/stats?topic=parcels").body;
+    assert!(text.contains("] msgs: 1        topics: parcels=1 connected: "), "{text}");
 }
 
 fn they_can_be_narrowed(peer: Peer) {

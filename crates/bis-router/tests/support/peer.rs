@@ -30,6 +30,7 @@ pub struct Settings {
     pub max_ready_count: u32,
     pub message_timeout: Duration,
     pub max_message_timeout: Duration,
+    pub max_heartbeat_interval: Duration,
     pub max_requeue_delay: Duration,
     pub snappy: bool,
     pub deflate: bool,
@@ -58,6 +59,7 @@ impl Default for Settings {
             max_ready_count: options.max_ready_count,
             message_timeout: options.message_timeout,
             max_message_timeout: options.max_message_timeout,
+            max_heartbeat_interval: options.max_heartbeat_interval,
             // nsqd's; the router's own default is longer.
             max_requeue_delay: Duration::from_secs(60 * 60),
             snappy: true,
@@ -74,6 +76,8 @@ impl Default for Settings {
 pub struct Server {
     pub tcp: SocketAddr,
     pub http: SocketAddr,
+    /// Only with TLS.
+    pub https: Option<SocketAddr>,
     running: Running,
     _folder: TempDir,
 }
@@ -214,6 +218,7 @@ fn router(settings: &Settings) -> Server {
     options.max_ready_count = settings.max_ready_count;
     options.message_timeout = settings.message_timeout;
     options.max_message_timeout = settings.max_message_timeout;
+    options.max_heartbeat_interval = settings.max_heartbeat_interval;
     options.max_requeue_delay = settings.max_requeue_delay;
     options.compression.snappy = settings.snappy;
     options.compression.deflate = settings.deflate;
@@ -221,6 +226,7 @@ fn router(settings: &Settings) -> Server {
     options.max_channel_consumers = settings.max_channel_consumers;
     options.auth.addresses.clone_from(&settings.auth_addresses);
     if let Some(tls) = &settings.tls {
+        options.https_address = Some("127.0.0.1:0".parse().unwrap());
         options.tls = Tls {
             certificate: Some(tls.certificate.clone()),
             key: Some(tls.key.clone()),
@@ -233,8 +239,8 @@ fn router(settings: &Settings) -> Server {
     options.lookup.broadcast_address = Some("127.0.0.1".to_owned());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let handle = runtime.block_on(Router::start(options)).unwrap();
-    let (tcp, http) = (handle.tcp_address(), handle.http_address());
-    Server { tcp, http, running: Running::Router(Box::new((Some(handle), runtime))), _folder: folder }
+    let (tcp, http, https) = (handle.tcp_address(), handle.http_address(), handle.https_address());
+    Server { tcp, http, https, running: Running::Router(Box::new((Some(handle), runtime))), _folder: folder }
 }
 
 fn nsqd(settings: &Settings) -> Server {
@@ -249,14 +255,15 @@ fn nsqd(settings: &Settings) -> Server {
         .arg(format!("--msg-timeout={}", millis(settings.message_timeout)))
         .arg(format!("--max-msg-timeout={}", millis(settings.max_message_timeout)))
         .arg(format!("--max-req-timeout={}", millis(settings.max_requeue_delay)))
+        .arg(format!("--max-heartbeat-interval={}", millis(settings.max_heartbeat_interval)))
         .args(nsqd_flags(settings))
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
-    let (mut tcp, mut http) = (None, None);
+    let (mut tcp, mut http, mut https) = (None, None, None);
     // They come in any order.
-    while tcp.is_none() || http.is_none() {
+    while tcp.is_none() || http.is_none() || (settings.tls.is_some() && https.is_none()) {
         let mut line = String::new();
         assert_ne!(log.read_line(&mut line).unwrap(), 0, "nsqd ended before it listened");
         let address = || line.trim_end().rsplit(' ').next().and_then(|address| address.parse().ok());
@@ -264,11 +271,14 @@ fn nsqd(settings: &Settings) -> Server {
             tcp = address();
         } else if line.contains("HTTP: listening on") {
             http = address();
+        } else if line.contains("HTTPS: listening on") {
+            https = address();
         }
     }
     // A full pipe would stop nsqd, a closed one end it. The log is not always text: it quotes clients.
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    Server { tcp: tcp.unwrap(), http: http.unwrap(), running: Running::Nsqd(child), _folder: folder }
+    let (tcp, http) = (tcp.unwrap(), http.unwrap());
+    Server { tcp, http, https, running: Running::Nsqd(child), _folder: folder }
 }
 
 fn nsqd_flags(settings: &Settings) -> Vec<String> {
