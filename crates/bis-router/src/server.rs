@@ -25,7 +25,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::net::TcpListener;
+use axum::serve::ListenerExt;
+use rustix::net::sockopt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -40,6 +42,8 @@ use crate::options::Options;
 pub(crate) const VERSION: &str = concat!("1.3.0-bis.", env!("CARGO_PKG_VERSION"));
 /// The pause after an accept that failed, for want of file descriptors most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// After how much silence the operating system asks whether a client is still there, as on nsqd; and how often then.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What all connections share.
 pub(crate) struct Server {
@@ -131,6 +135,7 @@ pub(crate) async fn listen_tcp(server: Arc<Server>, listener: TcpListener) {
                 Ok((stream, remote)) => {
                     // A listener on `[::]` sees IPv4 clients too; they are called by their own addresses, as on nsqd.
                     let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+                    keep_alive(&stream);
                     connections.spawn(connection::serve(Arc::clone(&server), stream, remote));
                 }
                 Err(error) => {
@@ -149,7 +154,7 @@ pub(crate) async fn listen_tcp(server: Arc<Server>, listener: TcpListener) {
 /// Serves the HTTP API until the router stops.
 pub(crate) async fn listen_http(server: Arc<Server>, listener: TcpListener) {
     let routes = http::plain_routes(Arc::clone(&server));
-    serve_http(&server, listener, routes).await;
+    serve_http(&server, listener.tap_io(|stream| keep_alive(stream)), routes).await;
 }
 
 /// Serves the HTTP API over TLS until the router stops; nothing without a certificate.
@@ -169,6 +174,16 @@ where
         axum::serve(listener, routes).with_graceful_shutdown(async move { stopping.stopped().await });
     if let Err(error) = served.await {
         tracing::error!(%error, "the HTTP API stopped");
+    }
+}
+
+/// Without it a client that vanished, and was to send nothing, would be there for ever.
+fn keep_alive(stream: &TcpStream) {
+    let kept = sockopt::set_socket_keepalive(stream, true)
+        .and_then(|()| sockopt::set_tcp_keepidle(stream, KEEP_ALIVE))
+        .and_then(|()| sockopt::set_tcp_keepintvl(stream, KEEP_ALIVE));
+    if let Err(error) = kept {
+        tracing::debug!(%error, "it will not be noticed when a silent client vanishes");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The connection itself: the magic, lines, commands that nobody knows, heartbeats.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use bis_nsq::Frame;
@@ -21,6 +21,7 @@ against_both! {
     heartbeats_can_be_switched_off_but_not_for_consumers,
     who_has_switched_them_off_may_be_silent,
     the_longest_interval_is_only_for_those_who_ask,
+    the_system_asks_whether_a_silent_client_is_there,
     who_does_not_wait_for_an_error_harms_nobody,
     what_is_cut_off_is_named,
 }
@@ -131,6 +132,31 @@ fn the_longest_interval_is_only_for_those_who_ask(peer: Peer) {
     assert_eq!(server.connect().identify(&json!({"heartbeat_interval": 300_000})).unwrap(), "OK");
     let refused = server.connect().identify(&json!({"heartbeat_interval": 300_001})).unwrap_err();
     assert_eq!(refused, "E_BAD_BODY IDENTIFY heartbeat interval (300001) is invalid");
+}
+
+/// Nobody else notices a client that vanished, when it was to answer no heartbeats.
+fn the_system_asks_whether_a_silent_client_is_there(peer: Peer) {
+    let server = peer.start();
+    let mut client = server.connect();
+    client.identify(&json!({"heartbeat_interval": -1})).unwrap();
+    let shown = |address: SocketAddr| {
+        let IpAddr::V4(ip) = address.ip() else { panic!("{address} is not of IPv4") };
+        format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port())
+    };
+    let (ours, theirs) = (shown(client.local_address()), shown(server.tcp));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < deadline {
+        // Linux shows its sockets there: addresses, state, queues, and which timer runs.
+        let Ok(sockets) = std::fs::read_to_string("/proc/net/tcp") else { return };
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let mut sockets = sockets.lines().map(words);
+        let socket = sockets.find(|words| words[1] == theirs && words[2] == ours).unwrap();
+        if socket[5].starts_with("02:") {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("no timer for a silent client");
 }
 
 fn who_does_not_wait_for_an_error_harms_nobody(peer: Peer) {
