@@ -19,7 +19,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The longest command line, its line end included; a longer one closes the connection without a word.
+    /// The longest command line, its line end included; a longer one ends the connection.
     pub const MAX_LINE_BYTES: usize = 16 * 1024;
     /// The largest message, in bytes.
     pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1024 * 1024;
