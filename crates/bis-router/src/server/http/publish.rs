@@ -137,8 +137,7 @@ mod tests {
     fn bodies_of_several_messages_are_split() {
         assert_eq!(split_lines(b"a\n\nbc\n", 2), Ok(vec![&b"a"[..], b"bc"]));
         assert_eq!(split_lines(b"abc", 2), Err("MSG_TOO_BIG"));
-        let split = |body| split_binary(body, 24, 3);
-        assert_eq!(split(&binary(2, &[b"a", b"b\nc"])), Ok(vec![&b"a"[..], b"b\nc"]));
+        assert_eq!(split_binary(&binary(2, &[b"a", b"b\nc"]), 24, 3), Ok(vec![&b"a"[..], b"b\nc"]));
         for (body, error) in [
             (binary(0, &[]), "BAD_BODY"),
             (vec![0, 0], "BAD_BODY"),
@@ -151,7 +150,7 @@ mod tests {
             (binary(1, &[b"abcd"]), "BAD_MESSAGE"),
             (binary(1, &[b"abc"])[..10].to_vec(), "BAD_MESSAGE"),
         ] {
-            assert_eq!(split(&body), Err(error), "{body:?}");
+            assert_eq!(split_binary(&body, 24, 3), Err(error), "{body:?}");
         }
     }
 }
