@@ -38,7 +38,7 @@ use crate::state::Ticket;
 use crate::state::delivery::Subscription;
 use crate::state::topic::ClientInfo;
 
-/// How many commands are carried out at once. Then other clients have a turn, and the lock.
+/// How many commands are carried out at once. Then other clients have a turn, and the lock. As much is [`READ_BYTES`].
 const COMMANDS_AT_ONCE: usize = 512;
 /// How long a stopping router listens to a client at most, and then waits for it to take its answers.
 const GRACE: Duration = Duration::from_secs(2);
@@ -80,6 +80,8 @@ pub(super) struct Connection {
     commands: VecDeque<Result<Command, ProtocolError>>,
     /// What was received may hold more commands; others have a turn first.
     has_more: bool,
+    /// How many bytes were read since others had a turn.
+    turn_bytes: usize,
     /// The commit to wait for before more is read: too much waits for it, of all clients together.
     crowded: Option<Ticket>,
     /// The client will send no more.
@@ -155,6 +157,7 @@ impl Connection {
             received: BytesMut::new(),
             commands: VecDeque::new(),
             has_more: false,
+            turn_bytes: 0,
             crowded: None,
             is_over: false,
             now: Time::ZERO,
@@ -165,22 +168,31 @@ impl Connection {
         }
     }
 
-    async fn run(&mut self, mut stream: TcpStream) -> io::Result<()> {
+    /// Whether the client says that it speaks the protocol. A router that stops does not wait for it.
+    async fn is_greeted(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
         stream.set_nodelay(true)?;
         let mut magic = [0; 4];
-        let server = Arc::clone(&self.server);
-        let stopped = server.shared.stopped();
-        tokio::pin!(stopped);
         tokio::select! {
+            biased;
             read = timeout(2 * Limits::DEFAULT_HEARTBEAT, stream.read_exact(&mut magic)) => {
                 read.map_err(|_| io::ErrorKind::TimedOut)??;
             }
-            () = &mut stopped => return Ok(()),
+            () = self.server.shared.stopped() => return Ok(false),
         }
         if &magic != MAGIC_V2 {
             encode_error(&mut self.unsent, "E_BAD_PROTOCOL");
-            return stream.write_all(&self.unsent).await;
+            stream.write_all(&self.unsent).await?;
         }
+        Ok(&magic == MAGIC_V2)
+    }
+
+    async fn run(&mut self, mut stream: TcpStream) -> io::Result<()> {
+        if !self.is_greeted(&mut stream).await? {
+            return Ok(());
+        }
+        let server = Arc::clone(&self.server);
+        let stopped = server.shared.stopped();
+        tokio::pin!(stopped);
         let mut transport = Transport::new(stream);
         let mut progress = server.shared.progress.subscribe();
         self.last_read = Instant::now();
@@ -225,7 +237,7 @@ impl Connection {
                     }
                     match exchange.read {
                         Some(0) => self.is_over = true,
-                        Some(_) => self.take_received(),
+                        Some(count) => self.take_received(count),
                         None => {}
                     }
                 }
@@ -266,10 +278,16 @@ impl Connection {
         self.asking.is_none() && self.inquiry.is_none() && self.upgrade.is_none()
     }
 
-    /// Something has arrived.
-    fn take_received(&mut self) {
+    /// Some bytes have arrived.
+    fn take_received(&mut self, count: usize) {
         self.last_read = Instant::now();
         self.take_turn();
+        self.turn_bytes += count;
+        if self.turn_bytes >= READ_BYTES {
+            // Few commands may have many bytes.
+            self.turn_bytes = 0;
+            self.has_more = true;
+        }
     }
 
     /// Carries out what was received, as much as one turn takes.

@@ -14,6 +14,7 @@ use crate::support::peer::{Peer, Server, Settings, TlsSettings};
 
 against_both! {
     where_tls_is_required_plain_http_is_refused,
+    a_client_must_show_any_certificate,
     a_client_must_show_a_signed_certificate,
     plain_http_may_be_left_open,
 }
@@ -65,6 +66,16 @@ fn where_tls_is_required_plain_http_is_refused(peer: Peer) {
         assert!(refused.head.contains("content-type: application/json; charset=utf-8"), "{}", refused.head);
     }
     assert!(is_taken(publish(&server, &certificates, None)));
+}
+
+fn a_client_must_show_any_certificate(peer: Peer) {
+    let certificates = Certificates::new();
+    let server = start(peer, &certificates, TlsRequired::No, ClientCertificates::Any);
+    assert_eq!(server.post("/pub?topic=orders", "x").status, 403);
+    assert_eq!(publish(&server, &certificates, None), None);
+    for certificate in ["client", "client-own"] {
+        assert!(is_taken(publish(&server, &certificates, Some(certificate))), "{certificate}");
+    }
 }
 
 fn a_client_must_show_a_signed_certificate(peer: Peer) {

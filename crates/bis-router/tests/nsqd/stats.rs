@@ -33,6 +33,11 @@ fn a_new_server_has_nothing(peer: Peer) {
     assert!(stats["version"].as_str().unwrap().starts_with("1.3.0"));
     assert!(stats["start_time"].as_u64().unwrap() > 1_600_000_000);
     assert!(stats["memory"]["heap_in_use_bytes"].as_u64().unwrap() > 0, "{stats}");
+    let (version, started) = (&stats["version"], &stats["start_time"]);
+    let text = server.get("/stats?format=json").body;
+    let beginning =
+        format!(r#"{{"version":{version},"health":"OK","start_time":{started},"topics":[],"memory":{{"#);
+    assert!(text.starts_with(&beginning), "{text}");
 }
 
 fn topics_and_channels_are_counted(peer: Peer) {
