@@ -69,8 +69,12 @@ impl Codec {
         &mut self.squeezed
     }
 
-    /// Compresses all of `output`, so that the client can expand all of it.
+    /// Compresses all of `output`, so that the client can expand all of it. Nothing stays nothing: a flush of nothing would
+    /// make bytes to send without end.
     pub(super) fn squeeze(&mut self, output: &mut BytesMut) -> io::Result<()> {
+        if output.is_empty() {
+            return Ok(());
+        }
         match &mut self.format {
             Format::Snappy(snappy) => snappy.squeeze(output, &mut self.squeezed)?,
             Format::Deflate(deflate) => deflate.squeeze(output, &mut self.squeezed)?,
@@ -123,6 +127,17 @@ mod tests {
                     assert!(received == data, "{compressor:?} {cut} {}", data.len());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn nothing_makes_nothing_to_send() {
+        for compressor in [Compressor::Snappy, Compressor::Deflate(6)] {
+            let mut codec = Codec::new(compressor);
+            codec.squeeze(&mut BytesMut::from(&b"OK"[..])).unwrap();
+            codec.squeezed().clear();
+            codec.squeeze(&mut BytesMut::new()).unwrap();
+            assert!(!codec.is_behind(), "{compressor:?}");
         }
     }
 
