@@ -76,7 +76,8 @@ impl Client {
             *by_name.entry(name.as_str()).or_default() += count;
         }
         let counts = by_name.into_iter().map(|(topic, count)| PubCount { topic: topic.to_owned(), count });
-        let producer = ClientStats { pub_counts: counts.collect(), ..ClientStats::new(&self.info) };
+        let mut producer = ClientStats::new(&self.info);
+        producer.pub_counts = counts.collect();
         (!self.published.is_empty()).then_some(producer)
     }
 }
