@@ -252,7 +252,7 @@ impl Connection {
                 answer = pending(&mut self.inquiry), if self.inquiry.is_some() => {
                     self.inquiry = None;
                     self.answers.push(answer);
-                    self.carry_out();
+                    self.take_turn();
                 }
                 answer = pending(&mut self.asking), if self.asking.is_some() => {
                     self.take_grant(answer);
