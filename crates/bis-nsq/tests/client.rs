@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use bis_nsq::client::{
-    ConnectError, Connection, Consumer, HttpAddress, Lookup, Options, PublishError, Publisher, Tls, TlsError,
+    ConnectError, Connection, ConsumeError, Consumer, HttpAddress, Lookup, Options, PublishError, Publisher,
+    Tls, TlsError,
 };
 use bis_nsq::{
     CLOSE_WAIT, Command, ErrorCode, Extension, FEATURE_RELEASE, IdentifyReply, Limits, MessageId, Name, OK,
@@ -293,6 +294,67 @@ async fn what_crosses_the_goodbye_of_a_consumer_goes_back_uncounted() {
     assert_eq!(peer.command().await, held, "what was received was an attempt");
     assert_eq!(peer.next().await, None);
     drop(received);
+}
+
+#[tokio::test]
+async fn what_came_and_was_never_received_goes_back_uncounted_when_closed_from_elsewhere() {
+    let server = Server::start().await;
+    let mut consumer = consume(&server);
+    let mut peer = server.accept(&[FEATURE_RELEASE]).await;
+    peer.command().await;
+    peer.ok().await;
+    let (received, ()) = tokio::join!(consumer.receive(2), peer.deliver(1));
+    assert_eq!(peer.command().await, Command::Ready(2));
+    peer.deliver(2).await;
+    while consumer.arrived() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let handle = consumer.handle();
+    let ((), back) = tokio::join!(handle.close(), async {
+        assert_eq!(peer.command().await, Command::Close);
+        encode_response(&mut peer.output, CLOSE_WAIT);
+        peer.flush().await;
+        let mut back = [peer.command().await, peer.command().await];
+        back.sort_by_key(|command| matches!(command, Command::Release(_)));
+        assert_eq!(peer.next().await, None);
+        drop(peer);
+        back
+    });
+    let held = Command::Requeue { id: MessageId::from_number(1), delay: Duration::ZERO };
+    assert_eq!(back, [held, Command::Release(MessageId::from_number(2))]);
+    drop(received);
+}
+
+#[tokio::test]
+async fn a_connection_that_came_since_the_caller_looked_wakes_him() {
+    let server = Server::start().await;
+    let mut consumer = consume(&server);
+    assert!(!consumer.is_connected());
+    let mut peer = server.accept(&[]).await;
+    peer.command().await;
+    peer.ok().await;
+    while !consumer.is_connected() {
+        tokio::task::yield_now().await;
+    }
+    // Whoever saw no connection asks it for nothing, and must be told that it may be asked now.
+    let woken = timeout(PATIENCE, consumer.receive_or_change(0)).await.expect("woken");
+    assert!(woken.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_not_to_reconnect_ends_with_its_connection() {
+    let server = Server::start().await;
+    let mut consumer = consume(&server);
+    let mut peer = server.accept(&[]).await;
+    peer.command().await;
+    peer.ok().await;
+    consumer.subscribed().await.unwrap();
+    consumer.set_reconnects(false);
+    drop(peer);
+    assert_eq!(timeout(PATIENCE, consumer.receive(1)).await.unwrap().unwrap_err(), ConsumeError::Closed);
+    assert!(consumer.is_closed());
+    let again = timeout(Duration::from_millis(300), server.0.accept()).await;
+    assert!(again.is_err(), "it connected again");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
-//! Two real nsqds behind one nsqlookupd, which is all that clients are told of.
+//! Servers behind nsqlookupd, which is all that clients are told of.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, slice::SliceIndex, sync::Arc, time::Duration};
 
 use bis::drivers::nsq::{Nsq, NsqOptions};
 use bis_broker::{BoxFuture, Broker};
@@ -14,61 +14,77 @@ use crate::{
     spawned::{Program, Spawned, find},
 };
 
-/// How long nsqlookupd may take to know of a server.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long nsqlookupd may take to know of a server. One that has lost it looks for it every 15 s, and finds at the second look.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// A running cluster.
 pub(crate) struct Cluster {
-    lookup: Spawned,
+    pub(crate) lookups: Vec<Spawned>,
     pub(crate) servers: Vec<Spawned>,
 }
 
+/// Two real nsqds behind one nsqlookupd.
 pub(crate) async fn start() -> Result<Cluster, Missing> {
-    let program = Program {
-        path: find("nsqlookupd")?,
-        arguments: |addresses, _, _| {
-            vec![format!("--tcp-address={}", addresses[0]), format!("--http-address={}", addresses[1])]
-        },
-        extra: Vec::new(),
-        environment: |_, _| Vec::new(),
-        address_after: &["TCP: listening on ", "HTTP: listening on "],
-    };
     // Without nsqd there is no need for nsqlookupd.
     nsqd::program(Vec::new())?;
-    let mut cluster = Cluster { lookup: Spawned::start(program).await, servers: Vec::new() };
+    let mut cluster = Cluster::lookups(1).await?;
     for _ in 0..2 {
-        cluster.add().await?;
+        cluster.add(nsqd::registered(cluster.lookup_tcp(..))?).await;
     }
     Ok(cluster)
 }
 
 impl Cluster {
-    /// One more server.
-    pub(crate) async fn add(&mut self) -> Result<(), Missing> {
-        let lookup = format!("--lookupd-tcp-address={}", self.lookup.address(0));
-        self.servers.push(Spawned::start(nsqd::program(vec![lookup])?).await);
-        self.known().await;
-        Ok(())
+    /// So many nsqlookupds that know no server yet.
+    pub(crate) async fn lookups(count: usize) -> Result<Self, Missing> {
+        let program = Program {
+            path: find("nsqlookupd")?,
+            arguments: |addresses, _, _| {
+                vec![format!("--tcp-address={}", addresses[0]), format!("--http-address={}", addresses[1])]
+            },
+            extra: Vec::new(),
+            environment: |_, _| Vec::new(),
+            address_after: &["TCP: listening on ", "HTTP: listening on "],
+        };
+        let mut lookups = Vec::new();
+        for _ in 0..count {
+            lookups.push(Spawned::start(program.clone()).await);
+        }
+        Ok(Self { lookups, servers: Vec::new() })
     }
 
-    /// The HTTP address of nsqlookupd.
-    pub(crate) fn lookup(&self) -> HttpAddress {
-        HttpAddress::parse(self.lookup.address(1)).expect("an address")
+    /// One more server, which some nsqlookupd is to know.
+    pub(crate) async fn add(&mut self, program: Program) {
+        self.servers.push(Spawned::start(program).await);
+        self.known().await;
+    }
+
+    /// Where servers register.
+    pub(crate) fn lookup_tcp(&self, which: impl SliceIndex<[Spawned], Output = [Spawned]>) -> Vec<String> {
+        self.lookups[which].iter().map(|lookup| lookup.address(0).to_owned()).collect()
+    }
+
+    /// The HTTP addresses of every nsqlookupd.
+    pub(crate) fn lookup_http(&self) -> Vec<HttpAddress> {
+        self.lookups.iter().map(|lookup| http(lookup)).collect()
     }
 
     /// The options of its clients.
     pub(crate) fn options(&self) -> NsqOptions {
         quick(NsqOptions {
             lookupd_interval: Duration::from_millis(200),
-            ..NsqOptions::found_through(vec![self.lookup()])
+            ..NsqOptions::found_through(self.lookup_http())
         })
     }
 
-    /// Waits until nsqlookupd knows of every server.
-    async fn known(&self) {
+    /// Waits until every server is known to some nsqlookupd.
+    pub(crate) async fn known(&self) {
         let all = async {
             loop {
-                let known = nodes(&self.lookup()).await.unwrap_or_default();
+                let mut known = BTreeMap::new();
+                for lookup in self.lookup_http() {
+                    known.extend(nodes(&lookup).await.unwrap_or_default());
+                }
                 if self.servers.iter().all(|server| known.contains_key(server.address(0))) {
                     return;
                 }
@@ -77,6 +93,11 @@ impl Cluster {
         };
         timeout(PATIENCE, all).await.expect("nsqlookupd knows of every server in time");
     }
+}
+
+/// The HTTP address of a server whose second address it is.
+pub(crate) fn http(server: &Spawned) -> HttpAddress {
+    HttpAddress::parse(server.address(1)).expect("an address")
 }
 
 impl Peer for Cluster {
@@ -95,8 +116,8 @@ impl Peer for Cluster {
 
 impl Site for Cluster {
     fn config(&self) -> serde_json::Value {
-        let lookup = self.lookup().to_string();
-        serde_json::json!({ "nsq": { "lookupd": [lookup], "lookupd_interval": "200ms", "lease": "1s" } })
+        let lookups: Vec<String> = self.lookup_http().iter().map(ToString::to_string).collect();
+        serde_json::json!({ "nsq": { "lookupd": lookups, "lookupd_interval": "200ms", "lease": "1s" } })
     }
 
     fn servers(&self) -> Vec<&Spawned> {

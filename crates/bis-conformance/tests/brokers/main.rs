@@ -6,8 +6,10 @@
 mod agreement;
 mod app;
 mod chaos;
+mod closing;
 mod cluster;
 mod contract;
+mod discovery;
 mod nsqd;
 mod peer;
 mod router;
@@ -71,6 +73,8 @@ fn main() -> ExitCode {
     trials.extend(chaos::trials());
     trials.extend(contract::trials());
     trials.extend(agreement::trials());
+    trials.extend(closing::trials());
+    trials.extend(discovery::trials());
     trials.extend(secured::trials());
     let everything = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -29,6 +29,11 @@ pub(crate) fn program(extra: Vec<String>) -> Result<Program, Missing> {
     })
 }
 
+/// nsqd that registers with these nsqlookupds.
+pub(crate) fn registered(lookupd: Vec<String>) -> Result<Program, Missing> {
+    program(lookupd.iter().map(|address| format!("--lookupd-tcp-address={address}")).collect())
+}
+
 fn arguments(addresses: &[String], data: &Path, extra: &[String]) -> Vec<String> {
     let own = [
         format!("--tcp-address={}", addresses[0]),

@@ -16,17 +16,22 @@ const ADDRESSES: &str = "BIS_CONFORMANCE_ROUTER_ADDRESSES";
 const DATA: &str = "BIS_CONFORMANCE_ROUTER_DATA";
 
 pub(crate) async fn start() -> Result<Single, Missing> {
+    let server = Spawned::start(program(Vec::new())?).await;
+    Ok(Single { server, slack: Duration::from_millis(1500) })
+}
+
+/// A router that registers with these nsqlookupds.
+pub(crate) fn program(lookupd: Vec<String>) -> Result<Program, Missing> {
     let path = env::current_exe().map_err(|error| Missing(format!("this test program ({error})")))?;
-    let program = Program {
+    Ok(Program {
         path,
-        arguments: |_, _, _| Vec::new(),
-        extra: Vec::new(),
+        arguments: |_, _, lookupd| lookupd.to_vec(),
+        extra: lookupd,
         environment: |addresses, data| {
             vec![(ADDRESSES, addresses.join(" ")), (DATA, data.display().to_string())]
         },
         address_after: &["router listens on ", "with HTTP on "],
-    };
-    Ok(Single { server: Spawned::start(program).await, slack: Duration::from_millis(1500) })
+    })
 }
 
 /// Runs a router until SIGTERM, if this process was started as one.
@@ -42,6 +47,8 @@ async fn serve(addresses: &str, data: &Path) {
     let mut options = Options::new(data);
     options.tcp_address = tcp.parse().expect("the suite passes an address");
     options.http_address = http.parse().expect("the suite passes an address");
+    options.lookup.tcp_addresses = env::args().skip(1).collect();
+    options.lookup.broadcast_address = Some("127.0.0.1".to_owned());
     let router = Router::start(options).await.expect("the router starts");
     let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .expect("a process can listen for SIGTERM");

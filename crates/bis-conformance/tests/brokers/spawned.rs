@@ -80,6 +80,14 @@ impl Spawned {
         *self.child.lock().expect("no test panics while it holds the lock") = Some(child);
     }
 
+    /// Starts it again at other addresses, with the same data.
+    pub(crate) async fn restart_elsewhere(&mut self) {
+        let any = vec!["127.0.0.1:0".to_owned(); self.addresses.len()];
+        let (child, addresses) = launch(&self.program, &any, self.data.path()).await;
+        self.addresses = addresses;
+        *self.child.lock().expect("no test panics while it holds the lock") = Some(child);
+    }
+
     fn take_child(&self) -> Option<Child> {
         self.child.lock().expect("no test panics while it holds the lock").take()
     }

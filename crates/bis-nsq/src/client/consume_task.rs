@@ -1,9 +1,9 @@
 //! The task behind a consumer: connects, subscribes, passes deliveries on and settlements back, and starts
 //! over when the connection breaks. It never settles a message by itself but to give it back.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
 use super::consumer::{MAX_HELD, Order, State};
-use super::delivery::{Delivery, Request, release};
+use super::delivery::{Delivery, Request, Returned, put_back, release};
 use super::session::Session;
 use super::{ConnectError, Connection, LostError, Options, is_final};
 use crate::{CLOSE_WAIT, Command, FEATURE_RELEASE, Frame, Message, MessageId, Name, OK, ProtocolError};
@@ -31,7 +31,9 @@ pub(super) struct Task {
     /// How many more deliveries the receiver has room for.
     pub(super) asked: Arc<AtomicUsize>,
     /// What this connection holds and has not settled.
-    pub(super) in_flight: HashSet<MessageId>,
+    pub(super) in_flight: HashMap<MessageId, Returned>,
+    /// Whether to connect again when the connection breaks.
+    pub(super) reconnects: Arc<AtomicBool>,
     /// Whether no more messages are wanted: the task ends with its last delivery.
     pub(super) stopping: bool,
     /// Who waits for the server to confirm that it sends no more.
@@ -61,6 +63,9 @@ impl Task {
     async fn keep_connected(&mut self) -> Option<Waiter> {
         let mut backoff = Backoff::default();
         loop {
+            if !self.reconnects.load(Ordering::Acquire) {
+                return None;
+            }
             let opening = open(self.options.clone(), self.topic.clone(), self.channel.clone(), self.order);
             match self.unless_closed(opening).await {
                 Err(waiter) => return waiter,
@@ -135,7 +140,9 @@ impl Task {
         session.end();
         self.announce.send_replace(State::Connecting);
         if matches!(end, End::Close(_)) {
-            self.in_flight.drain().for_each(|id| connection.queue(&put_back(id)));
+            for (id, returned) in self.in_flight.drain() {
+                connection.queue(&put_back(&session, id, &returned));
+            }
             connection.finish(self.options.connect_timeout).await;
         }
         self.in_flight.clear();
@@ -244,9 +251,10 @@ impl Task {
             connection.queue(&release(session, id));
             return;
         };
-        self.in_flight.insert(id);
+        let returned = Returned::default();
+        self.in_flight.insert(id, returned.clone());
         // Full or closed: dropping the delivery gives it back.
-        let _ = self.deliver.try_send(Delivery::new(message, session.clone(), sender));
+        let _ = self.deliver.try_send(Delivery::new(message, session.clone(), sender, returned));
     }
 }
 
@@ -263,8 +271,4 @@ async fn open(
 
 fn queue_ready(connection: &mut Connection, ready: usize) {
     connection.queue(&Command::Ready(u32::try_from(ready).unwrap_or(u32::MAX)));
-}
-
-fn put_back(id: MessageId) -> Command {
-    Command::Requeue { id, delay: Duration::ZERO }
 }

@@ -3,9 +3,9 @@
 //! The server is asked (`RDY`) for as many messages as are being handled plus as many as [`Consumer::receive`]
 //! has room for, so nothing waits here that a free handler elsewhere could take.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -60,6 +60,7 @@ pub struct Consumer {
     deliveries: mpsc::Receiver<Delivery>,
     state: watch::Receiver<State>,
     asked: Arc<AtomicUsize>,
+    reconnects: Arc<AtomicBool>,
     handle: ConsumerHandle,
 }
 
@@ -71,7 +72,8 @@ pub struct ConsumerHandle {
 }
 
 impl ConsumerHandle {
-    /// Writes what was settled, puts back what was not, and disconnects.
+    /// Writes what was settled, puts back what was not, and disconnects. What was never received goes back uncounted where
+    /// the server can.
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.requests.send(Request::Close(done)).is_ok() {
@@ -100,6 +102,7 @@ impl Consumer {
         let (announce, state) = watch::channel(State::Connecting);
         let (requests, received) = mpsc::unbounded_channel();
         let asked = Arc::new(AtomicUsize::new(0));
+        let reconnects = Arc::new(AtomicBool::new(true));
         let task = Task {
             options,
             topic,
@@ -110,18 +113,31 @@ impl Consumer {
             requests: received,
             sender: requests.downgrade(),
             asked: asked.clone(),
-            in_flight: HashSet::new(),
+            in_flight: HashMap::new(),
+            reconnects: reconnects.clone(),
             stopping: false,
             stop_waiters: Vec::new(),
         };
         tokio::spawn(task.run());
-        Self { deliveries, state, asked, handle: ConsumerHandle { requests } }
+        Self { deliveries, state, asked, reconnects, handle: ConsumerHandle { requests } }
     }
 
     /// What closes this consumer from elsewhere.
     #[must_use]
     pub fn handle(&self) -> ConsumerHandle {
         self.handle.clone()
+    }
+
+    /// Whether to connect again when the connection breaks, as it does unless told otherwise. A connection that breaks
+    /// while it is told not to ends the consumer.
+    pub fn set_reconnects(&self, reconnects: bool) {
+        self.reconnects.store(reconnects, Ordering::Release);
+    }
+
+    /// Whether the consumer has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(*self.state.borrow(), State::Closed)
     }
 
     /// Waits until the server has confirmed the subscription.
@@ -195,7 +211,8 @@ impl Consumer {
 
     /// Tells the server how many messages to send, if a connection is there. A new one asks by itself.
     fn ask(&mut self, max: usize) -> Result<(), ConsumeError> {
-        match &*self.state.borrow_and_update() {
+        // Not marked as seen: a change since the caller looked must still wake him.
+        match &*self.state.borrow() {
             State::Subscribed(session) => {
                 if let Some(ready) = session.ready_for(max) {
                     let _ = self.handle.requests.send(Request::Ready(session.clone(), ready));

@@ -1,6 +1,7 @@
 //! One delivery to this process, and how it is settled.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -33,6 +34,20 @@ pub(super) enum Request {
     Close(tokio::sync::oneshot::Sender<()>),
 }
 
+/// Whether `receive` returned a delivery, known to the delivery and to the task that sent it there.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Returned(Arc<AtomicBool>);
+
+impl Returned {
+    fn mark(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_marked(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// A message that this process holds. Dropped unsettled, it is put back at once.
 #[derive(Debug)]
 pub struct Delivery {
@@ -40,7 +55,7 @@ pub struct Delivery {
     session: Arc<Session>,
     requests: mpsc::UnboundedSender<Request>,
     arrived: Instant,
-    returned: bool,
+    returned: Returned,
     settled: bool,
 }
 
@@ -49,8 +64,9 @@ impl Delivery {
         message: Message,
         session: Arc<Session>,
         requests: mpsc::UnboundedSender<Request>,
+        returned: Returned,
     ) -> Self {
-        Self { message, session, requests, arrived: Instant::now(), returned: false, settled: false }
+        Self { message, session, requests, arrived: Instant::now(), returned, settled: false }
     }
 
     /// Whether it is worth handling: its connection holds, and it did not wait here so long that the server is
@@ -61,7 +77,7 @@ impl Delivery {
 
     /// From here on it counts as being handled.
     pub(super) fn mark_returned(&mut self) {
-        self.returned = true;
+        self.returned.mark();
         self.session.returned_one();
     }
 
@@ -107,7 +123,7 @@ impl Delivery {
 
     /// It comes again at once, uncounted where the server can.
     pub fn release(mut self) -> Result<(), SettleError> {
-        let command = self.release_command();
+        let command = release(&self.session, self.message.id);
         self.settle(command)
     }
 
@@ -116,13 +132,9 @@ impl Delivery {
         self.send(Command::Touch(self.message.id))
     }
 
-    fn release_command(&self) -> Command {
-        release(&self.session, self.message.id)
-    }
-
     fn settle(&mut self, command: Command) -> Result<(), SettleError> {
         self.settled = true;
-        if self.returned {
+        if self.returned.is_marked() {
             self.session.settled_one();
         }
         self.send(command)
@@ -149,17 +161,17 @@ pub(super) fn release(session: &Session, id: MessageId) -> Command {
     }
 }
 
+/// The command that gives back a message that nobody settled: what was never returned was never started; what was
+/// returned counts as an attempt.
+pub(super) fn put_back(session: &Session, id: MessageId, returned: &Returned) -> Command {
+    if returned.is_marked() { Command::Requeue { id, delay: Duration::ZERO } } else { release(session, id) }
+}
+
 impl Drop for Delivery {
     fn drop(&mut self) {
         if self.settled {
             return;
         }
-        // What was never returned was never started; what was returned counts as an attempt.
-        let command = if self.returned {
-            Command::Requeue { id: self.message.id, delay: Duration::ZERO }
-        } else {
-            self.release_command()
-        };
-        let _ = self.settle(command);
+        let _ = self.settle(put_back(&self.session, self.message.id, &self.returned));
     }
 }

@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::backoff::{Backoff, jittered};
 use super::http::{HttpAddress, HttpError};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an answer holds while its server is silent and another answers: as long as nsqlookupd itself goes on to
+/// list a server that says nothing.
+const HOLD: Duration = Duration::from_secs(300);
 
 /// The time between two questions unless set.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(15);
@@ -53,40 +57,71 @@ impl Lookup {
     }
 }
 
-async fn ask_forever(servers: Vec<HttpAddress>, interval: Duration, announce: watch::Sender<Found>) {
-    // A server that does not answer has not forgotten: what it said last holds.
-    let mut answers: Vec<Option<BTreeMap<String, Node>>> = vec![None; servers.len()];
-    let mut backoff = Backoff::default();
-    loop {
-        let mut failures = Vec::new();
-        for (server, known) in servers.iter().zip(&mut answers) {
-            match nodes(server).await {
-                Ok(nodes) => *known = Some(nodes),
-                Err(error) => failures.push((server, error)),
+/// What one lookup server said last.
+#[derive(Debug, Default)]
+struct Answer {
+    nodes: BTreeMap<String, Node>,
+    /// When it said so, if ever.
+    at: Option<Instant>,
+    /// Whether it owes an answer since.
+    silent: bool,
+}
+
+impl Answer {
+    fn take(&mut self, server: &HttpAddress, answer: Result<BTreeMap<String, Node>, HttpError>) {
+        let was_silent = std::mem::replace(&mut self.silent, answer.is_err());
+        match answer {
+            Ok(nodes) => {
+                (self.nodes, self.at) = (nodes, Some(Instant::now()));
+                if was_silent {
+                    tracing::info!(%server, "nsqlookupd answers again");
+                }
+            }
+            Err(error) if was_silent => tracing::debug!(%server, %error, "nsqlookupd is still silent"),
+            Err(error) => {
+                tracing::warn!(%server, %error, "nsqlookupd does not answer; going on with what is known");
             }
         }
-        if answers.iter().any(Option::is_some) {
-            let all = union(answers.iter().flatten());
+    }
+
+    fn holds(&self) -> bool {
+        self.at.is_some_and(|at| at.elapsed() < HOLD)
+    }
+}
+
+async fn ask_forever(servers: Vec<HttpAddress>, interval: Duration, announce: watch::Sender<Found>) {
+    let mut answers: Vec<Answer> = servers.iter().map(|_| Answer::default()).collect();
+    let mut backoff = Backoff::default();
+    loop {
+        for (server, answer) in servers.iter().zip(&mut answers) {
+            answer.take(server, nodes(server).await);
+        }
+        if let Some(all) = known(&answers) {
             announce.send_if_modified(|found| {
                 let changed = found.as_ref() != Some(&all);
                 *found = Some(all);
                 changed
             });
         }
-        let wait = if failures.is_empty() {
+        let wait = if answers.iter().any(|answer| answer.silent) {
+            backoff.next().min(interval)
+        } else {
             backoff.reset();
             jittered(interval)
-        } else {
-            backoff.next().min(interval)
         };
-        for (server, error) in failures.iter().filter(|_| backoff.is_worth_a_line()) {
-            tracing::warn!(%server, %error, "nsqlookupd does not answer; going on with what is known");
-        }
         tokio::select! {
             () = sleep(wait) => {}
             () = announce.closed() => return,
         }
     }
+}
+
+/// What all together know; `None` when nobody knows anything newer than what was known. A server that does not answer
+/// has not forgotten: what it said last holds for a while, and until another one answers.
+fn known(answers: &[Answer]) -> Option<BTreeMap<String, Node>> {
+    let fresh = || answers.iter().filter(|answer| answer.holds());
+    fresh().next()?;
+    Some(union(fresh().map(|answer| &answer.nodes)))
 }
 
 fn union<'a>(answers: impl Iterator<Item = &'a BTreeMap<String, Node>>) -> BTreeMap<String, Node> {
@@ -174,5 +209,24 @@ mod tests {
         let all = union([&first, &second].into_iter());
         assert_eq!(all["a:1"].topics.len(), 2);
         assert_eq!(all.len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_silent_server_said_holds_for_a_while_and_until_another_answers() {
+        let address = HttpAddress::parse("a:1").unwrap();
+        let said = |name: &str| Ok(BTreeMap::from([(name.to_owned(), Node::default())]));
+        let names = |answers: &[Answer]| known(answers).map(|all| all.into_keys().collect::<Vec<_>>());
+        let mut answers = [Answer::default(), Answer::default()];
+        assert_eq!(names(&answers), None);
+        answers[0].take(&address, said("x"));
+        answers[1].take(&address, Err(HttpError::Malformed));
+        assert_eq!(names(&answers).unwrap(), ["x"]);
+        answers[0].take(&address, Err(HttpError::Malformed));
+        answers[1].take(&address, said("y"));
+        assert_eq!(names(&answers).unwrap(), ["x", "y"], "it has not forgotten");
+        tokio::time::advance(HOLD).await;
+        assert_eq!(names(&answers), None, "nobody knows better");
+        answers[1].take(&address, said("y"));
+        assert_eq!(names(&answers).unwrap(), ["y"]);
     }
 }

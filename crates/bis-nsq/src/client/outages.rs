@@ -1,5 +1,6 @@
 //! What the log says of a server that cannot be reached: one line when it is lost and one when it is back, however many
-//! connections an app has to it. It never decides whether or when to connect.
+//! connections an app has to it. Everybody who connects tells it here and writes no such line of his own. It never
+//! decides whether or when to connect.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -32,7 +33,7 @@ impl Outages {
 
     /// A connection could not be made. What a server answers is told whenever `is_worth_a_line`, since it says what to
     /// change; that there is no answer is told once.
-    pub(super) fn unreachable(&self, address: &str, error: &ConnectError, is_worth_a_line: bool) {
+    pub fn unreachable(&self, address: &str, error: &ConnectError, is_worth_a_line: bool) {
         let silent = matches!(error, ConnectError::Io(_) | ConnectError::Timeout(_) | ConnectError::Lost(_));
         if self.begin(address) || (is_worth_a_line && !silent) {
             tracing::warn!(
@@ -46,7 +47,7 @@ impl Outages {
     }
 
     /// A connection was made.
-    pub(super) fn connected(&self, address: &str) {
+    pub fn connected(&self, address: &str) {
         if self.end(address) {
             tracing::info!(%address, "connected to the broker");
         }

@@ -105,7 +105,7 @@ impl Publisher {
 
     /// From now on every new connection makes these topics and channels, where they are not there, before it
     /// publishes: a server that has forgotten them would give what it gets to the first channel alone. One that
-    /// offers Bis's extension forgets nothing and is not asked.
+    /// offers Bis's extension forgets nothing and is asked for each once.
     pub fn keep(&self, channels: Vec<(Name, Name)>) {
         *self.channels.lock().unwrap_or_else(PoisonError::into_inner) = channels;
     }
@@ -159,13 +159,16 @@ impl Publisher {
     }
 }
 
-/// Connects to a server that has `channels`, or makes them.
-async fn open(options: &Options, channels: Vec<(Name, Name)>) -> Result<Connection, ConnectError> {
+/// Connects to a server that has `channels`, or makes them. `made` were made there before.
+async fn open(
+    options: &Options,
+    channels: &[(Name, Name)],
+    made: &[(Name, Name)],
+) -> Result<Connection, ConnectError> {
     let connection = Connection::open(options).await?;
-    if connection.server().bis.is_none() {
-        for (topic, channel) in &channels {
-            super::create_channel(options, topic, channel).await?;
-        }
+    let forgets = connection.server().bis.is_none();
+    for (topic, channel) in channels.iter().filter(|channel| forgets || !made.contains(channel)) {
+        super::create_channel(options, topic, channel).await?;
     }
     Ok(connection)
 }
@@ -183,6 +186,8 @@ struct Task {
     requests: mpsc::Receiver<Request>,
     announce: watch::Sender<Link>,
     channels: Channels,
+    /// What the server had when it was last connected to.
+    made: Vec<(Name, Name)>,
     waiting: VecDeque<Publish>,
     in_flight: VecDeque<(Instant, Publish)>,
     backoff: Backoff,
@@ -203,6 +208,7 @@ impl Task {
             requests,
             announce,
             channels,
+            made: Vec::new(),
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             backoff: Backoff::default(),
@@ -257,9 +263,11 @@ impl Task {
         loop {
             let options = self.options.clone();
             let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let opening = open(&options, channels);
+            let made = self.made.clone();
+            let opening = open(&options, &channels, &made);
             let failed = match self.while_disconnected(opening, &reason).await? {
                 Ok(connection) => {
+                    self.made = channels;
                     self.backoff.reset();
                     self.options.outages.connected(&self.options.address);
                     self.announce.send_replace(Link { up: true, server: Some(connection.server().clone()) });

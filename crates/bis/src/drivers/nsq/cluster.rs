@@ -2,7 +2,8 @@
 //! each that is published to, and that every topic and channel is made on it first.
 //!
 //! A server that nsqlookupd lists no more is let go when its connection is gone too: a lookup server that restarts has
-//! forgotten everybody for a while. A topic that is tombstoned on a server is neither published nor looked for there.
+//! forgotten everybody for a while. A topic that is tombstoned on a server is neither made, published nor looked for
+//! there as long as nsqlookupd says so; then the server is as one that is new.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -55,13 +56,13 @@ impl Server {
         has && !self.is_tombstoned(topic)
     }
 
-    fn listed_as(&self, node: Node) -> Arc<Self> {
-        let Self { address, publisher, named, .. } = self;
-        Arc::new(Self { address: address.clone(), publisher: publisher.clone(), named: *named, node })
-    }
-
     pub(super) fn is_tombstoned(&self, topic: &str) -> bool {
         self.node.tombstoned.contains(topic)
+    }
+
+    /// Those of `channels` that it is to have.
+    fn wanted(&self, channels: &BTreeSet<TopicChannel>) -> Vec<TopicChannel> {
+        channels.iter().filter(|(topic, _)| !self.is_tombstoned(topic.as_str())).cloned().collect()
     }
 }
 
@@ -138,7 +139,7 @@ impl Cluster {
             let connected = server.publisher.as_ref().is_some_and(Publisher::is_connected);
             if server.named || listed.is_some() || connected {
                 next.push(match listed {
-                    Some(node) if *node != server.node => server.listed_as(node.clone()),
+                    Some(node) if *node != server.node => self.listed(server, node.clone()),
                     _ => server.clone(),
                 });
             } else {
@@ -148,21 +149,45 @@ impl Cluster {
         for (address, node) in found {
             if next.iter().all(|server| server.address != *address) {
                 tracing::info!(%address, "found a server through nsqlookupd");
-                let publishes = self.options.servers.is_empty();
-                let publisher = publishes
-                    .then(|| Publisher::start_keeping(self.options.client_for(address), self.channels()));
                 let (address, node) = (address.clone(), node.clone());
-                next.push(Arc::new(Server { address, publisher, named: false, node }));
+                let mut server = Server { address, publisher: None, named: false, node };
+                server.publisher = self.options.servers.is_empty().then(|| self.publisher(&server));
+                next.push(Arc::new(server));
             }
         }
         let same = now.iter().zip(&next).all(|(now, next)| Arc::ptr_eq(now, next));
         if now.len() != next.len() || !same {
-            self.servers.send_replace(Arc::new(next));
+            let next = Arc::new(next);
+            self.servers.send_replace(next.clone());
+            // What is ensured meanwhile finds these servers, or was found here.
+            let channels = self.channels();
+            for server in next.iter() {
+                if let Some(publisher) = &server.publisher {
+                    publisher.keep(server.wanted(&channels));
+                }
+            }
         }
     }
 
-    fn channels(&self) -> Vec<TopicChannel> {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    /// The same server, of which nsqlookupd says something else now.
+    fn listed(&self, server: &Server, node: Node) -> Arc<Server> {
+        let Server { address, publisher, named, node: before } = server;
+        let mut next = Server { address: address.clone(), publisher: publisher.clone(), named: *named, node };
+        if publisher.is_some() && before.tombstoned.iter().any(|topic| !next.is_tombstoned(topic)) {
+            // The topic was deleted there perhaps: a connection that is new makes its channels first.
+            next.publisher = Some(self.publisher(&next));
+        }
+        Arc::new(next)
+    }
+
+    /// Publishes to `server`, which gets its channels first.
+    fn publisher(&self, server: &Server) -> Publisher {
+        let channels = server.wanted(&self.channels());
+        Publisher::start_keeping(self.options.client_for(&server.address), channels)
+    }
+
+    fn channels(&self) -> BTreeSet<TopicChannel> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Makes sure that every server that is published to has these, now or before the first publish to it. Waits for
@@ -183,9 +208,11 @@ impl Cluster {
                 else {
                     continue;
                 };
+                let channels = server.wanted(&channels);
                 publisher.keep(channels.clone());
                 match self.create(&server.address, &channels).await {
                     Ok(said) => {
+                        self.options.client.outages.connected(&server.address);
                         reply = Some(said);
                         done.insert(server.address.clone());
                     }
@@ -238,13 +265,7 @@ impl Cluster {
             ConnectError::Tls(_) => return Err(EnsureError::Misconfigured(error.to_string())),
             _ => {}
         }
-        if failures.is_power_of_two() {
-            tracing::warn!(
-                %address,
-                %error,
-                "waiting for the broker (is it running? start one with `bis router`)"
-            );
-        }
+        self.options.client.outages.unreachable(address, &error, failures.is_power_of_two());
         Ok(())
     }
 

@@ -46,6 +46,7 @@ pub(super) struct NsqConsumer {
     handles: Handles,
     links: Vec<Link>,
     turn: Turn,
+    stopped: bool,
 }
 
 /// One connection.
@@ -71,7 +72,8 @@ impl NsqConsumer {
         servers: watch::Receiver<Servers>,
         handles: Handles,
     ) -> Result<Self, ConsumeError> {
-        let mut consumer = Self { source, servers, handles, links: Vec::new(), turn: Turn::default() };
+        let (links, turn) = (Vec::new(), Turn::default());
+        let mut consumer = Self { source, servers, handles, links, turn, stopped: false };
         loop {
             consumer.follow(1)?;
             let waits = consumer
@@ -79,9 +81,11 @@ impl NsqConsumer {
                 .iter_mut()
                 .map(|link| Box::pin(async { link.client.subscribed().await }) as Wait<'_, _>);
             tokio::select! {
-                subscribed = first(waits.collect()) => return match subscribed {
-                    Ok(()) => Ok(consumer),
-                    Err(error) => Err(consume_error(error)),
+                subscribed = first(waits.collect()) => match subscribed {
+                    Ok(()) => return Ok(consumer),
+                    // Only this connection: whether all is closed is known elsewhere.
+                    Err(client::ConsumeError::Closed) => {}
+                    Err(error) => return Err(consume_error(error)),
                 },
                 changed = consumer.servers.changed() => changed.map_err(|_| ConsumeError::Closed)?,
             }
@@ -89,16 +93,21 @@ impl NsqConsumer {
     }
 
     /// Opens what is missing: a connection to each server, and more to one that holds more than a connection can.
-    /// Closes what is broken and known no more.
+    /// Closes what is broken and known no more. A connection to a server that is known no more is used as long as it
+    /// holds.
     fn follow(&mut self, max: usize) -> Result<(), ConsumeError> {
-        if self.handles.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+        if self.stopped || self.handles.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
             return Err(ConsumeError::Closed);
         }
         let servers = self.servers.borrow_and_update().clone();
         let topic = self.source.topic.as_str();
         let targets: Vec<&Arc<Server>> = servers.iter().filter(|server| server.is_consumed(topic)).collect();
         let is_target = |link: &Link| targets.iter().any(|server| server.address == link.address);
-        self.links.retain(|link| link.client.is_connected() || is_target(link));
+        self.links.retain(|link| {
+            let (client, is_target) = (&link.client, is_target(link));
+            client.set_reconnects(is_target);
+            !client.is_closed() && (is_target || client.is_connected())
+        });
         for server in targets {
             let own = || self.links.iter().filter(|link| link.address == server.address);
             let held: usize = own().map(|link| link.client.unsettled()).sum();
@@ -161,7 +170,8 @@ impl NsqConsumer {
     /// Goes on with the other servers, if there are any.
     fn refuse(&mut self, index: usize, error: ConsumeError) -> Result<(), ConsumeError> {
         if error == ConsumeError::Closed {
-            return Err(error);
+            // Only this connection: whether all is closed is known elsewhere.
+            return Ok(());
         }
         let Source { topic, channel, .. } = &self.source;
         let link = &mut self.links[index];
@@ -221,6 +231,7 @@ impl Consumer for NsqConsumer {
         Box::pin(async move {
             let Source { topic, channel, .. } = &self.source;
             tracing::debug!(%topic, %channel, "asked the broker for no more");
+            self.stopped = true;
             let stopping = self.links.iter_mut().map(|link| Box::pin(link.client.stop()) as Wait<'_, _>);
             all(stopping.collect()).await;
         })
