@@ -22,6 +22,15 @@ pub(crate) fn text(text: &str) -> io::Result<()> {
     forgive_closed_pipe(write_and_flush(text))
 }
 
+/// Writes text to stderr in one piece, so that nothing of another process comes in between. A reader that went away is not
+/// an error.
+pub(crate) fn note(text: &str) {
+    let choice = anstream::AutoStream::choice(&io::stderr());
+    let mut piece = anstream::AutoStream::new(Vec::new(), choice);
+    let _ = piece.write_all(text.as_bytes());
+    let _ = io::stderr().write_all(&piece.into_inner());
+}
+
 /// Writes one JSON value and a line end to stdout.
 pub(crate) fn json_line(value: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_string(value)?;

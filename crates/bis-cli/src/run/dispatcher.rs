@@ -136,6 +136,7 @@ impl Dispatcher {
             Event::NotDrainedInTime(id) => self.not_drained_in_time(id)?,
             Event::Exited(id, status) => self.exited(id, status)?,
             Event::RouterFailed(reason) => self.router_failed(reason)?,
+            Event::RouterRestarts { milliseconds } => self.tell(Report::RouterRestarts { milliseconds })?,
             Event::RouterRestarted { milliseconds } => {
                 self.router_restarts += 1;
                 self.tell(Report::RouterRestarted { milliseconds })?;

@@ -31,7 +31,9 @@ pub(crate) enum Event {
     Exited(InstanceId, ExitStatus),
     /// The router accepts nothing any more, for this reason.
     RouterFailed(String),
-    /// The router was gone for so long and is back, as chaos asked for.
+    /// The router is about to restart and will be gone for so long, as chaos asked for.
+    RouterRestarts { milliseconds: u128 },
+    /// It is back.
     RouterRestarted { milliseconds: u128 },
     /// Ctrl-C, SIGTERM or SIGHUP.
     StopRequested,

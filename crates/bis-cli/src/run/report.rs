@@ -36,7 +36,9 @@ pub(crate) enum Report {
     Killed { pid: u32 },
     /// The serving process ended by itself.
     Exited { pid: u32, code: Option<i32>, signal: Option<i32> },
-    /// The router restarted, as chaos asked for.
+    /// The router goes for so long, as chaos asked for.
+    RouterRestarts { milliseconds: u128 },
+    /// It is back.
     RouterRestarted { milliseconds: u128 },
     /// The faults were injected with this seed and these settings; the router restarted so often.
     ChaosEnded { chaos: String, router_restarts: u64 },
@@ -100,7 +102,7 @@ impl Reporter {
         match self.format {
             Format::Json => print::json_line(report),
             Format::Text => {
-                anstream::eprint!("{}", text(report));
+                print::note(&text(report));
                 Ok(())
             }
         }
@@ -135,9 +137,11 @@ fn text(report: &Report) -> String {
             "the application {}; the router still runs, save a file to build and start it again",
             how(*code, *signal)
         )),
-        Report::RouterRestarted { milliseconds } => {
-            good("Chaos", &format!("the router restarted after {milliseconds} ms"))
+        Report::RouterRestarts { milliseconds } => {
+            good("Chaos", &format!("the router restarts and is gone for {milliseconds} ms"))
         }
+        // The application says so when it is connected again.
+        Report::RouterRestarted { .. } => String::new(),
         Report::ChaosEnded { chaos, router_restarts } => {
             let times = plural(usize::try_from(*router_restarts).unwrap_or(usize::MAX), "time");
             let again = format!("again with `bis run --chaos {chaos}`");

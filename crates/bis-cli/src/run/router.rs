@@ -64,6 +64,9 @@ impl LocalRouter {
                 }
                 gone = due => gone,
             };
+            // First, so that who reads the log knows why the connections break.
+            let milliseconds = gone.as_millis();
+            let _ = events.send(Event::RouterRestarts { milliseconds }).await;
             self = match self.restart(gone).await {
                 Ok(restarted) => restarted,
                 Err(error) => {
@@ -72,7 +75,7 @@ impl LocalRouter {
                     return Ok(());
                 }
             };
-            let _ = events.send(Event::RouterRestarted { milliseconds: gone.as_millis() }).await;
+            let _ = events.send(Event::RouterRestarted { milliseconds }).await;
         }
     }
 
