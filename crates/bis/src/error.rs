@@ -64,6 +64,18 @@ impl Error {
         std::iter::successors(Some(first), |error| (*error).source())
     }
 
+    /// The texts of the chain, without those that the one before ends with: many errors name their source themselves.
+    fn texts(&self) -> Vec<String> {
+        let mut texts: Vec<String> = Vec::new();
+        for error in self.chain() {
+            let text = error.to_string();
+            if texts.last().is_none_or(|before| !before.ends_with(&text)) {
+                texts.push(text);
+            }
+        }
+        texts
+    }
+
     /// The first error of the chain that is an `E`.
     pub fn find<E: StdError + 'static>(&self) -> Option<&E> {
         self.chain().find_map(|error| error.downcast_ref())
@@ -78,23 +90,13 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Error {
 
 impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Display::fmt(&self.0.error, f)?;
-        if f.alternate() {
-            for source in self.chain().skip(1) {
-                write!(f, ": {source}")?;
-            }
-        }
-        Ok(())
+        if f.alternate() { f.write_str(&self.texts().join(": ")) } else { Display::fmt(&self.0.error, f) }
     }
 }
 
 impl Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Display::fmt(&self.0.error, f)?;
-        for source in self.chain().skip(1) {
-            write!(f, "\n  caused by: {source}")?;
-        }
-        Ok(())
+        f.write_str(&self.texts().join("\n  caused by: "))
     }
 }
 
@@ -151,6 +153,19 @@ mod tests {
         assert_eq!(format!("{error:?}"), "read the amount\n  caused by: invalid digit found in string");
         assert!(error.find::<std::num::ParseIntError>().is_some());
         assert!(error.find::<fmt::Error>().is_none());
+    }
+
+    #[test]
+    fn a_source_that_an_error_names_itself_is_shown_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("no amount: {source}")]
+        struct Named {
+            source: std::num::ParseIntError,
+        }
+        let error = Error::from(Named { source: "x".parse::<u32>().unwrap_err() }).context("ship");
+        assert_eq!(format!("{error:#}"), "ship: no amount: invalid digit found in string");
+        assert_eq!(format!("{error:?}"), "ship\n  caused by: no amount: invalid digit found in string");
+        assert_eq!(error.chain().count(), 3);
     }
 
     #[test]
