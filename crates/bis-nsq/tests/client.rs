@@ -175,6 +175,30 @@ async fn a_publish_waits_for_a_connection_for_a_bounded_time() {
 }
 
 #[tokio::test]
+async fn while_a_publish_waits_the_server_is_tried_often() {
+    let server = Server::start().await;
+    let mut options = server.options();
+    options.publish_wait = Duration::from_secs(3);
+    let publisher = Publisher::start(options);
+    // After six attempts the next ones are seconds apart.
+    for _ in 0..7 {
+        drop(timeout(PATIENCE, server.0.accept()).await.unwrap().unwrap());
+    }
+    let receipt = publisher.send(publish(b"1")).await.unwrap();
+    let mut attempts = 0;
+    let failed = receipt.answer();
+    tokio::pin!(failed);
+    loop {
+        tokio::select! {
+            connection = server.0.accept() => drop(connection.unwrap()),
+            answer = &mut failed => break assert!(matches!(answer, Err(PublishError::Unreachable { .. }))),
+        }
+        attempts += 1;
+    }
+    assert!(attempts >= 5, "{attempts} attempts in 3 s");
+}
+
+#[tokio::test]
 async fn closing_waits_for_the_answers() {
     let server = Server::start().await;
     let publisher = Publisher::start(server.options());

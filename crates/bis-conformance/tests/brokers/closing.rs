@@ -1,16 +1,23 @@
-//! A client that is closed while deliveries wait in it that nobody received: the router takes them back uncounted.
+//! Goodbyes. A client that is closed while deliveries wait in it that nobody received: the router takes them back
+//! uncounted. A server that stops and comes back: what it refused meanwhile is published then.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use bis::drivers::nsq::{Nsq, NsqOptions};
-use bis_broker::Broker;
+use bis_broker::{Broker, PublishError};
 use bis_conformance::{
     Inbox, bounded,
-    case_words::{publish, topology},
+    case_words::{at_once, event, publish, topology, try_publish},
     skip_missing,
 };
+use bis_nsq::{Command, IdentifyReply, Limits, OK, decode_command, encode_error, encode_response};
+use bytes::BytesMut;
 use libtest_mimic::Trial;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    time::{sleep, timeout},
+};
 
 use crate::{cluster::http, peer::quick, router, spawned::Spawned, trial};
 
@@ -19,7 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn trials() -> Vec<Trial> {
     let name = "what_nobody_received_is_no_attempt";
-    vec![trial("closing", name, || bounded(name, what_nobody_received_is_no_attempt()))]
+    let received = trial("closing", name, || bounded(name, what_nobody_received_is_no_attempt()));
+    let name = "what_a_stopping_server_refuses_is_taken_by_the_next";
+    let refused =
+        trial("closing", name, || bounded(name, what_a_stopping_server_refuses_is_taken_by_the_next()));
+    vec![received, refused]
 }
 
 async fn what_nobody_received_is_no_attempt() {
@@ -58,4 +69,50 @@ async fn in_flight(server: &Spawned) -> u64 {
     let stats = http(server).request("GET", "/stats?format=json", PATIENCE).await.expect("stats");
     let stats: serde_json::Value = serde_json::from_slice(&stats).expect("JSON");
     stats["topics"][0]["channels"][0]["in_flight_count"].as_u64().expect("a count")
+}
+
+async fn what_a_stopping_server_refuses_is_taken_by_the_next() {
+    let (client, listener) = client_of_a_script().await;
+    let serving = async {
+        answer(&listener, "E_PUB_FAILED PUB failed exiting").await;
+        answer(&listener, "OK").await;
+    };
+    tokio::join!(publish(&client, "1"), serving);
+    // Any other refusal is the publisher's to hear of at once.
+    let (client, listener) = client_of_a_script().await;
+    let full = answer(&listener, "E_PUB_FAILED PUB failed disk full");
+    let (refused, ()) = tokio::join!(try_publish(&client, at_once(event("2"))), full);
+    assert!(
+        matches!(&refused, Err(PublishError::Refused(text)) if text.contains("disk full")),
+        "{refused:?}"
+    );
+}
+
+async fn client_of_a_script() -> (Nsq, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    (Nsq::start(quick(NsqOptions::new(address.to_string()))), listener)
+}
+
+/// Serves one connection as nsqd does, and answers its first publish.
+async fn answer(listener: &TcpListener, answer: &str) {
+    let (mut stream, _) = timeout(PATIENCE, listener.accept()).await.expect("in time").expect("accepted");
+    let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
+    stream.read_exact(&mut [0; 4]).await.expect("the magic");
+    loop {
+        let command = decode_command(&mut input, &Limits::default(), |_| Ok(())).expect("commands");
+        match command {
+            None => assert!(stream.read_buf(&mut input).await.expect("read") > 0, "it publishes"),
+            Some(Command::Identify(_)) => encode_response(&mut output, &IdentifyReply::default().to_json()),
+            Some(_) if answer == "OK" => encode_response(&mut output, OK),
+            Some(_) => encode_error(&mut output, answer),
+        }
+        let is_answered = !matches!(command, None | Some(Command::Identify(_)));
+        stream.write_all_buf(&mut output).await.expect("written");
+        if is_answered {
+            // Whoever is refused hangs up; who is not may say more.
+            let _ = timeout(Duration::from_millis(500), stream.read_buf(&mut input)).await;
+            return;
+        }
+    }
 }

@@ -20,6 +20,10 @@ const IN_FLIGHT: usize = 4096;
 /// Publishes that wait for a connection, or for room in flight.
 const WAITING: usize = 1024;
 
+/// The longest pause between two attempts to connect while a publish waits for one: much shorter than publishes wait, so
+/// that none fails when the server is back.
+const URGENT_PAUSE: Duration = Duration::from_millis(250);
+
 /// Why a publish failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
@@ -282,8 +286,18 @@ impl Task {
             if matches!(&failed, ConnectError::Refused(refusal) if is_final(refusal)) {
                 self.fail_waiting(&reason);
             }
-            self.while_disconnected(tokio::time::sleep(wait), &reason).await?;
+            self.pause(wait, &reason).await?;
         }
+    }
+
+    /// Waits before the next attempt, not as long when somebody waits for it. `None` when closed.
+    async fn pause(&mut self, mut wait: Duration, reason: &str) -> Option<()> {
+        while !wait.is_zero() {
+            let slice = wait.min(URGENT_PAUSE);
+            self.while_disconnected(tokio::time::sleep(slice), reason).await?;
+            wait = if self.waiting.is_empty() { wait - slice } else { Duration::ZERO };
+        }
+        Some(())
     }
 
     /// Awaits `work` and meanwhile takes publishes on and lets them time out. `None` when closed.

@@ -93,8 +93,7 @@ impl NsqConsumer {
     }
 
     /// Opens what is missing: a connection to each server, and more to one that holds more than a connection can.
-    /// Closes what is broken and known no more. A connection to a server that is known no more is used as long as it
-    /// holds.
+    /// A connection to a server that is known no more is used as long as it holds.
     fn follow(&mut self, max: usize) -> Result<(), ConsumeError> {
         if self.stopped || self.handles.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
             return Err(ConsumeError::Closed);
@@ -103,11 +102,8 @@ impl NsqConsumer {
         let topic = self.source.topic.as_str();
         let targets: Vec<&Arc<Server>> = servers.iter().filter(|server| server.is_consumed(topic)).collect();
         let is_target = |link: &Link| targets.iter().any(|server| server.address == link.address);
-        self.links.retain(|link| {
-            let (client, is_target) = (&link.client, is_target(link));
-            client.set_reconnects(is_target);
-            !client.is_closed() && (is_target || client.is_connected())
-        });
+        self.links.retain(|link| !link.client.is_closed());
+        self.links.iter().for_each(|link| link.client.set_reconnects(is_target(link)));
         for server in targets {
             let own = || self.links.iter().filter(|link| link.address == server.address);
             let held: usize = own().map(|link| link.client.unsettled()).sum();

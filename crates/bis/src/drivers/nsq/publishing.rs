@@ -24,6 +24,13 @@ enum Way {
     Decided(Result<(), PublishError>),
 }
 
+impl Way {
+    /// Whether it met a server that stops, which says so with these words. It may come back as soon as one that is gone.
+    fn met_a_stop(&self) -> bool {
+        matches!(self, Self::Open(_, Some(PublishError::Refused(refusal))) if refusal.ends_with("exiting`"))
+    }
+}
+
 impl Cluster {
     /// One result a command, in their order; those of one call enter one server in that order unless it fails on the
     /// way.
@@ -46,15 +53,17 @@ impl Cluster {
             }
             let servers = self.candidates(topic);
             let only = servers.len() == 1 && !self.is_many();
+            let left = deadline.saturating_duration_since(Instant::now());
             for server in &servers {
                 let Some(publisher) = &server.publisher else { continue };
-                let wait = if only { self.options.client.publish_wait } else { Duration::ZERO };
+                let wait = if only { left } else { Duration::ZERO };
                 send(publisher, &server.address, &mut ways, wait).await;
                 if !ways.iter().any(|way| matches!(way, Way::Open(..))) {
                     return self.results(ways);
                 }
             }
-            if only || Instant::now() >= deadline {
+            let again = !only || ways.iter().any(Way::met_a_stop);
+            if !again || Instant::now() >= deadline {
                 return self.results(ways);
             }
             sleep(PAUSE).await;
