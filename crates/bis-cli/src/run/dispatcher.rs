@@ -136,7 +136,11 @@ impl Dispatcher {
             Event::NotDrainedInTime(id) => self.not_drained_in_time(id)?,
             Event::Exited(id, status) => self.exited(id, status)?,
             Event::RouterFailed(reason) => self.router_failed(reason)?,
-            Event::RouterRestarts { milliseconds } => self.tell(Report::RouterRestarts { milliseconds })?,
+            Event::RouterRestarts { milliseconds, told } => {
+                self.tell(Report::RouterRestarts { milliseconds })?;
+                // Nobody waits once the router is to stop.
+                let _ = told.send(());
+            }
             Event::RouterRestarted { milliseconds } => {
                 self.router_restarts += 1;
                 self.tell(Report::RouterRestarted { milliseconds })?;

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use tokio::sync::oneshot;
+
 use crate::check::Checked;
 use crate::run::build::Outcome;
 
@@ -31,8 +33,8 @@ pub(crate) enum Event {
     Exited(InstanceId, ExitStatus),
     /// The router accepts nothing any more, for this reason.
     RouterFailed(String),
-    /// The router is about to restart and will be gone for so long, as chaos asked for.
-    RouterRestarts { milliseconds: u128 },
+    /// The router is about to restart and will be gone for so long, as chaos asked for. It waits until that was told.
+    RouterRestarts { milliseconds: u128, told: oneshot::Sender<()> },
     /// It is back.
     RouterRestarted { milliseconds: u128 },
     /// Ctrl-C, SIGTERM or SIGHUP.

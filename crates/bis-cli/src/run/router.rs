@@ -64,9 +64,14 @@ impl LocalRouter {
                 }
                 gone = due => gone,
             };
-            // First, so that who reads the log knows why the connections break.
+            // First, so that who reads the log knows why connections break.
             let milliseconds = gone.as_millis();
-            let _ = events.send(Event::RouterRestarts { milliseconds }).await;
+            let (told, heard) = oneshot::channel();
+            let _ = events.send(Event::RouterRestarts { milliseconds, told }).await;
+            tokio::select! {
+                _ = heard => {}
+                _ = &mut stop => return self.stop().await,
+            }
             self = match self.restart(gone).await {
                 Ok(restarted) => restarted,
                 Err(error) => {

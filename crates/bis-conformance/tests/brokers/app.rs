@@ -1,6 +1,7 @@
 //! Cases of a whole app, as a process, on every broker that can carry it. The process is this test program again.
 
 mod cases;
+mod outage;
 mod process;
 
 use bis_broker::BoxFuture;
@@ -15,6 +16,7 @@ use bis_conformance::{
 
 use crate::{Broker, peer::Site};
 
+pub(crate) use outage::trials;
 pub(crate) use process::process;
 
 /// A case of a whole app.

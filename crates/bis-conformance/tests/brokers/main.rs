@@ -70,6 +70,7 @@ fn main() -> ExitCode {
     for case in CASES {
         trials.push(trial(chaos::KIND.name, case.name, || bis_conformance::run(chaos::KIND, case)));
     }
+    trials.extend(app::trials());
     trials.extend(chaos::trials());
     trials.extend(contract::trials());
     trials.extend(agreement::trials());

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
 use super::{ConnectError, Connection, LostError, Options, is_final};
-use crate::{Command, FEATURE_HEADERS, Frame, IdentifyReply, Name, OK, ProtocolError};
+use crate::{Command, ErrorCode, FEATURE_HEADERS, Frame, IdentifyReply, Name, OK, ProtocolError};
 
 /// Publishes sent and not answered.
 const IN_FLIGHT: usize = 4096;
@@ -42,6 +42,22 @@ pub enum PublishError {
     /// The publisher was closed.
     #[error("the publisher is closed")]
     Closed,
+}
+
+impl PublishError {
+    /// Whether the server does not take it because it stops, which it says with this word. It has not taken it, and may
+    /// come back as soon as one that is gone.
+    #[must_use]
+    pub fn is_stop(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if is_stop(refusal))
+    }
+}
+
+/// Whether this is what a server says while it stops.
+fn is_stop(refusal: &ProtocolError) -> bool {
+    use ErrorCode::{DeferredPublishFailed, MultiPublishFailed, PublishFailed};
+    matches!(refusal.code, PublishFailed | MultiPublishFailed | DeferredPublishFailed)
+        && refusal.to_string().ends_with(" exiting")
 }
 
 /// Publishes to one server. Cloning shares the connection; it ends when the last clone is dropped.
@@ -181,7 +197,7 @@ async fn open(
 enum End {
     Lost(LostError),
     Unanswered,
-    Refused,
+    Refused(ProtocolError),
     Close,
 }
 
@@ -235,7 +251,10 @@ impl Task {
                     self.options.outages.lost(&self.options.address, &"it did not answer a publish");
                     self.fail_in_flight();
                 }
-                End::Refused => {
+                End::Refused(refusal) => {
+                    if is_stop(&refusal) {
+                        self.options.outages.lost(&self.options.address, &refusal);
+                    }
                     while let Some((_, publish)) = self.in_flight.pop_back() {
                         self.waiting.push_front(publish);
                     }
@@ -415,7 +434,7 @@ impl Task {
                 None
             }
             Err(Some(refusal)) => {
-                let end = refusal.is_fatal().then_some(End::Refused);
+                let end = refusal.is_fatal().then(|| End::Refused(refusal.clone()));
                 let _ = publish.answer.send(Err(PublishError::Refused(refusal)));
                 end
             }

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    fs::File,
     process::{ExitCode, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -20,6 +21,8 @@ use crate::{peer::Site, spawned::terminate};
 /// Makes this program an app.
 const APP: &str = "BIS_CONFORMANCE_APP";
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// The file with what it logs.
+const LOG: &str = "log";
 /// How many handlers run at once.
 pub(super) const CONCURRENCY: usize = 4;
 
@@ -93,7 +96,7 @@ pub(super) struct App {
     child: Child,
     lines: tokio::io::Lines<BufReader<ChildStdout>>,
     address: HttpAddress,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl App {
@@ -107,7 +110,7 @@ impl App {
             .env("BIS_CONFIG", config)
             .env("BIS_READY_FD", "1")
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(File::create(folder.path().join(LOG)).expect("the folder can be written"))
             .kill_on_drop(true)
             .spawn()
             .expect("the app starts");
@@ -120,7 +123,12 @@ impl App {
                 break HttpAddress::parse(address).expect("an address");
             }
         };
-        Self { child, lines, address, _folder: folder }
+        Self { child, lines, address, folder }
+    }
+
+    /// What it has logged so far.
+    pub(super) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(LOG)).expect("a log")
     }
 
     /// Lets the app publish `count` jobs.

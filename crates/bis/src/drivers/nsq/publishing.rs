@@ -20,14 +20,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// One event's way: still to be taken, or decided.
 enum Way {
-    Open(Command, Option<PublishError>),
+    /// With the address of the server that did not take it last, and why.
+    Open(Command, Option<(String, client::PublishError)>),
     Decided(Result<(), PublishError>),
 }
 
 impl Way {
-    /// Whether it met a server that stops, which says so with these words. It may come back as soon as one that is gone.
+    /// Whether it met a server that stops.
     fn met_a_stop(&self) -> bool {
-        matches!(self, Self::Open(_, Some(PublishError::Refused(refusal))) if refusal.ends_with("exiting`"))
+        matches!(self, Self::Open(_, Some((_, error))) if error.is_stop())
     }
 }
 
@@ -90,7 +91,7 @@ impl Cluster {
         let result = |way| match way {
             Way::Decided(result) => result,
             Way::Open(..) if self.is_closed() => Err(PublishError::Closed),
-            Way::Open(_, Some(error)) => Err(error),
+            Way::Open(_, Some((address, error))) => Err(publish_error(&address, error)),
             Way::Open(_, None) => {
                 let reason = "no server is known that takes events of this topic".to_owned();
                 Err(PublishError::Unreachable { address: self.place(), reason })
@@ -117,7 +118,7 @@ async fn send(publisher: &Publisher, address: &str, ways: &mut [Way], wait: Dura
         };
         match (answer, &mut *way) {
             (Err(error), Way::Open(_, last)) if is_untaken(&error) => {
-                *last = Some(publish_error(address, error))
+                *last = Some((address.to_owned(), error))
             }
             (answer, way) => *way = Way::Decided(answer.map_err(|error| publish_error(address, error))),
         }
