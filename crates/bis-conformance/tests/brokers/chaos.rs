@@ -20,11 +20,10 @@ use bis_broker::{BoxFuture, Broker, Outgoing, PublishError, SubscriptionSpec, To
 use bis_conformance::{Kind, Peer, Process, bounded};
 use bis_core::{Envelope, EventId, Retention, SubscriptionName, TopicName};
 use libtest_mimic::Trial;
+use tokio::sync::watch;
 
 use crate::trial;
 
-/// How long what must come may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Nothing that chaos holds back comes later than this.
 const QUIET: Duration = Duration::from_millis(1500);
 const EVENTS: usize = 150;
@@ -100,8 +99,10 @@ async fn keeps_the_contract(broker: Arc<dyn Broker>, seed: u64) {
         subscriptions: vec![spec.clone()],
     };
     chaos.ensure(&topology).await.expect("ensured");
-    let handling = tokio::spawn(handle(chaos.clone(), spec));
+    let (done, is_done) = watch::channel(false);
+    let handling = tokio::spawn(handle(chaos.clone(), spec, is_done));
     let published = publish(&*chaos, &topic).await;
+    done.send_replace(true);
     let handled = handling.await.expect("the handler does not panic");
 
     let seen: BTreeSet<EventId> = handled.iter().map(|(id, ..)| id.clone()).collect();
@@ -134,14 +135,24 @@ async fn publish(broker: &dyn Broker, topic: &TopicName) -> Published {
     published
 }
 
-/// Acks whatever comes, until nothing does; returns id, number and attempt of each delivery in order.
-async fn handle(broker: Arc<dyn Broker>, spec: SubscriptionSpec) -> Vec<(EventId, usize, u32)> {
+/// Acks whatever comes, until all is published and nothing does; returns id, number and attempt of each delivery in
+/// order.
+async fn handle(
+    broker: Arc<dyn Broker>,
+    spec: SubscriptionSpec,
+    is_done: watch::Receiver<bool>,
+) -> Vec<(EventId, usize, u32)> {
     let mut consumer = broker.subscribe(&spec).await.expect("subscribed");
     let most = NonZeroUsize::new(10).expect("not zero");
     let mut handled = Vec::new();
     loop {
-        let wait = if handled.is_empty() { PATIENCE } else { QUIET };
-        let Ok(received) = tokio::time::timeout(wait, consumer.receive(most)).await else { break };
+        let was_done = *is_done.borrow();
+        let Ok(received) = tokio::time::timeout(QUIET, consumer.receive(most)).await else {
+            if was_done {
+                break;
+            }
+            continue;
+        };
         for delivery in received.expect("the consumer lives") {
             let text = std::str::from_utf8(&delivery.envelope.data).expect("bytes are unchanged");
             let number = text.parse().expect("bytes are unchanged");

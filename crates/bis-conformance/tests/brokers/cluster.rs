@@ -66,7 +66,7 @@ impl Cluster {
 
     /// The HTTP addresses of every nsqlookupd.
     pub(crate) fn lookup_http(&self) -> Vec<HttpAddress> {
-        self.lookups.iter().map(|lookup| http(lookup)).collect()
+        self.lookups.iter().map(http).collect()
     }
 
     /// The options of its clients.
