@@ -14,7 +14,8 @@ use crate::clock::Clock;
 use crate::journal::disk::Disk;
 use crate::journal::fetch::{Fetched, Missing};
 use crate::journal::footer::SegmentOffsets;
-use crate::journal::writer::{Writer, segment_name};
+use crate::journal::segment::name_of;
+use crate::journal::writer::Writer;
 use crate::journal_metrics::JournalMetrics;
 use crate::options::SyncMode;
 use crate::state::{Batch, Progress, State};
@@ -99,7 +100,7 @@ impl Shared {
     /// # Errors
     /// The disk's. The message is where it was; try again after a while.
     pub(crate) async fn fetch(&self, missing: Missing) -> io::Result<Fetched> {
-        let (segment, topic, sequence) = (missing.segment, missing.topic, missing.sequence);
+        let (segment, topic, sequence) = (missing.segment.number, missing.topic, missing.sequence);
         let read = tokio::task::spawn_blocking(move || missing.read()).await;
         let read = read.map_err(io::Error::other).flatten();
         if let Err(error) = &read {
@@ -246,21 +247,21 @@ impl Committer {
         // What was answered must be durable before the seal: a sync that fails while sealing is tried again.
         self.sync()?;
         let bytes = self.writer.roll(&offsets, now.0).map_err(|error| reason(&error))?;
-        let position = self.writer.position();
         let definitions = {
             let mut state = self.shared.lock();
-            state.log.rolled(bytes, position.segment, self.writer.file(), now.0);
+            state.log.rolled(bytes, self.writer.segment(), self.writer.file(), now.0);
             state.bound_backlog();
             state.definitions()
         };
         if let Some(mut definitions) = definitions {
             self.writer.write(&mut definitions).map_err(|error| reason(&error))?;
         }
-        if let Err(error) = self.checkpoint() {
+        if !self.expire()
+            && let Err(error) = self.checkpoint()
+        {
             tracing::warn!(%error, "no checkpoint was written; the next start reads more of the journal");
             self.checkpoint_due = true;
         }
-        self.expire();
         Ok(())
     }
 
@@ -294,8 +295,14 @@ impl Committer {
 
     /// Writes a checkpoint. It vouches for everything before it, which is synced first in every mode.
     fn checkpoint(&mut self) -> io::Result<()> {
+        self.checkpoint_without(&[])
+    }
+
+    /// The same, of a journal that these segments are about to leave.
+    fn checkpoint_without(&mut self, leaving: &[u64]) -> io::Result<()> {
         self.sync().map_err(|reason| io::Error::other(reason.to_string()))?;
-        let checkpoint = self.shared.lock().checkpoint(self.writer.position());
+        let mut checkpoint = self.shared.lock().checkpoint(self.writer.position());
+        checkpoint.sealed.retain(|(segment, _)| !leaving.contains(segment));
         checkpoint.store(&self.disk)
     }
 
@@ -305,20 +312,27 @@ impl Committer {
         }
     }
 
-    fn expire(&mut self) {
+    /// Removes the segments that may go, after a checkpoint; whether one was written. It takes two, so that the one before
+    /// the newest does not list them either: a start that needs it must not miss them, nor what they say.
+    fn expire(&mut self) -> bool {
         self.last_retention = Instant::now();
         self.shared.expired.notify_one();
         let expired = self.shared.lock().expired_segments(self.shared.clock.now(), &self.policy);
-        if expired.is_empty() || self.checkpoint().is_err() {
-            return;
+        if expired.is_empty() || self.checkpoint_without(&expired).is_err() {
+            return false;
+        }
+        if self.checkpoint_without(&expired).is_err() {
+            return true;
         }
         for segment in expired {
-            if let Err(error) = self.disk.remove(&segment_name(segment)) {
-                tracing::warn!(segment, %error, "an old segment could not be removed");
-                continue;
+            match self.disk.remove(&name_of(segment)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(segment, %error, "an old segment could not be removed");
+                }
+                _ => self.shared.lock().log.forget(segment),
             }
-            self.shared.lock().log.forget(segment);
         }
+        true
     }
 
     fn decide(&self, ticket: u64, failure: Option<Arc<str>>) {

@@ -70,13 +70,17 @@
 
 pub(crate) mod batch;
 pub(crate) mod checkpoint;
+pub mod damage;
 pub mod disk;
 pub(crate) mod fetch;
 pub(crate) mod footer;
+pub(crate) mod found;
 pub(crate) mod log;
 pub(crate) mod moved;
 pub(crate) mod record;
+pub(crate) mod salt;
 pub(crate) mod scan;
 pub(crate) mod scrub;
+pub(crate) mod segment;
 mod unreadable;
 pub(crate) mod writer;

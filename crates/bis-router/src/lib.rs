@@ -33,7 +33,7 @@ mod service;
 mod state;
 
 pub use clock::{Clock, SystemClock};
-pub use journal::scan::Damage;
+pub use journal::damage::Damage;
 pub use options::{
     Auth, AuthMethod, AuthMethodError, Backlog, BacklogPolicy, BacklogPolicyError, ClientCertificates,
     Compression, LogLevel, LogLevelError, LogSwitch, Lookup, Options, RemoteError, SyncMode, SyncModeError,

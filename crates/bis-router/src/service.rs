@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 
 use crate::clock::{Clock, SystemClock};
 use crate::committer::{Committer, Policy, Shared};
+use crate::journal::damage::Damage;
 use crate::journal::disk::{Disk, Folder};
-use crate::journal::scan::Damage;
+use crate::journal::salt::Salt;
 use crate::options::{Options, RemoteError};
 use crate::server::tls::TlsError;
 use crate::server::{self, Addresses, Server, Trust};
@@ -123,12 +124,13 @@ impl Router {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let segment_bytes = options.segment_bytes.min(MAX_SEGMENT_BYTES);
         let (recovery_disk, now) = (Arc::clone(&disk), clock.now());
-        let restored =
-            tokio::task::spawn_blocking(move || restore::restore(&recovery_disk, segment_bytes, now))
-                .await
-                .map_err(io::Error::other)
-                .and_then(|restored| restored)
-                .map_err(|source| StartError::Journal { path: path.clone(), source })?;
+        let restored = tokio::task::spawn_blocking(move || {
+            restore::restore(&recovery_disk, segment_bytes, now, Salt::random())
+        })
+        .await
+        .map_err(io::Error::other)
+        .and_then(|restored| restored)
+        .map_err(|source| StartError::Journal { path: path.clone(), source })?;
         let tcp = listen(options.tcp_address).await?;
         let http = listen(options.http_address).await?;
         let https = match options.https_address.filter(|_| trust.tls.is_some()) {
@@ -154,7 +156,7 @@ impl Router {
             policy,
             last_sync: Instant::now(),
             last_retention: Instant::now(),
-            checkpoint_due: false,
+            checkpoint_due: restored.checkpoint_due,
         };
         let committer = std::thread::Builder::new()
             .name("bis-router-commit".to_owned())

@@ -6,6 +6,7 @@
 pub(crate) mod backlog;
 pub(crate) mod dedup;
 pub(crate) mod delivery;
+mod lost;
 pub(crate) mod operations;
 pub(crate) mod replay;
 pub(crate) mod restore;
@@ -485,6 +486,7 @@ impl State {
             next_channel: self.next_channel,
             topics: topics.collect(),
             events: self.dedup.to_bytes(),
+            sealed: self.log.sealed().map(|(segment, sealed)| (segment, sealed.bytes)).collect(),
             moved: self.log.moved().iter().collect(),
         }
     }

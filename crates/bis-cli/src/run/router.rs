@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bis_router::{Damage, Handle, Options, Router};
+use bis_router::{Handle, Options, Router};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::print::BOLD_YELLOW;
@@ -124,11 +124,7 @@ impl LocalRouter {
 /// Tells of journal parts that recovery had to set aside.
 pub(crate) fn warn_of_damage(handle: &Handle) {
     for damage in handle.damage() {
-        let Damage { segment, offset, bytes } = damage;
-        anstream::eprintln!(
-            "{BOLD_YELLOW}warning{BOLD_YELLOW:#}: the router's journal is damaged: up to {bytes} bytes of segment {segment} \
-             from byte {offset} on were set aside"
-        );
+        anstream::eprintln!("{BOLD_YELLOW}warning{BOLD_YELLOW:#}: the router's journal is damaged: {damage}");
     }
 }
 

@@ -1,15 +1,13 @@
-//! The header before each commit, and the one at the start of each segment. See the module above for the layout.
+//! The header before each commit. See the module above for the layout.
 
-use super::record::{read_u32, read_u64, seeded_checksum};
+use super::record::{read_u32, read_u64};
+use super::segment::Segment;
 
-/// The length of a segment's header, in bytes.
-pub(crate) const SEGMENT_HEADER: usize = 64;
 /// The length of a batch's header, in bytes.
 pub(crate) const BATCH_HEADER: usize = 48;
 /// Batches begin at multiples of this.
 pub(crate) const ALIGNMENT: usize = 8;
 
-const SEGMENT_MAGIC: &[u8; 8] = b"BISJRNL1";
 const BATCH_MAGIC: &[u8; 4] = b"BISb";
 
 /// One commit: the records that became durable together.
@@ -28,26 +26,26 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Writes the header.
-    pub(crate) fn encode(&self, segment: u64, bytes: &mut [u8]) {
+    /// Writes the header for an offset of the segment.
+    pub(crate) fn encode(&self, segment: Segment, offset: u64, bytes: &mut [u8]) {
         bytes[0..4].copy_from_slice(BATCH_MAGIC);
-        bytes[8..16].copy_from_slice(&segment.to_le_bytes());
+        bytes[8..16].copy_from_slice(&segment.number.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.number.to_le_bytes());
         bytes[24..28].copy_from_slice(&self.length.to_le_bytes());
         bytes[28..32].copy_from_slice(&self.checksum.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.durable.to_le_bytes());
         bytes[40..44].copy_from_slice(&self.count.to_le_bytes());
         bytes[44..48].fill(0);
-        let checksum = seeded_checksum(segment, &[&bytes[8..BATCH_HEADER]]);
+        let checksum = segment.checksum(offset, &[&bytes[8..BATCH_HEADER]]);
         bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
     }
 
-    /// Reads the header that `bytes` begin with, if it is one of this segment.
-    pub(crate) fn decode(segment: u64, bytes: &[u8]) -> Option<Self> {
-        if bytes.len() < BATCH_HEADER || &bytes[0..4] != BATCH_MAGIC || read_u64(bytes, 8) != segment {
+    /// Reads the header that `bytes`, from this offset of the segment on, begin with, if it is one.
+    pub(crate) fn decode(segment: Segment, offset: u64, bytes: &[u8]) -> Option<Self> {
+        if bytes.len() < BATCH_HEADER || &bytes[0..4] != BATCH_MAGIC || read_u64(bytes, 8) != segment.number {
             return None;
         }
-        if read_u32(bytes, 4) != seeded_checksum(segment, &[&bytes[8..BATCH_HEADER]]) {
+        if read_u32(bytes, 4) != segment.checksum(offset, &[&bytes[8..BATCH_HEADER]]) {
             return None;
         }
         Some(Self {
@@ -59,29 +57,10 @@ impl Batch {
         })
     }
 
-    /// The checksum of a batch's records.
-    pub(crate) fn checksum_of(segment: u64, records: &[u8]) -> u32 {
-        seeded_checksum(segment, &[records])
+    /// The checksum of a batch's records, which begin at this offset of the segment.
+    pub(crate) fn checksum_of(segment: Segment, offset: u64, records: &[u8]) -> u32 {
+        segment.checksum(offset, &[records])
     }
-}
-
-/// The header of a segment.
-pub(crate) fn segment_header(segment: u64, created: u64) -> [u8; SEGMENT_HEADER] {
-    let mut bytes = [0; SEGMENT_HEADER];
-    bytes[0..8].copy_from_slice(SEGMENT_MAGIC);
-    bytes[16..24].copy_from_slice(&segment.to_le_bytes());
-    bytes[24..32].copy_from_slice(&created.to_le_bytes());
-    let checksum = seeded_checksum(segment, &[&bytes[16..]]);
-    bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
-    bytes
-}
-
-/// Whether `bytes` begin with the header of this segment.
-pub(crate) fn is_segment_header(segment: u64, bytes: &[u8]) -> bool {
-    bytes.len() >= SEGMENT_HEADER
-        && &bytes[0..8] == SEGMENT_MAGIC
-        && read_u64(bytes, 16) == segment
-        && read_u32(bytes, 8) == seeded_checksum(segment, &[&bytes[16..SEGMENT_HEADER]])
 }
 
 /// The next place where a batch may begin.

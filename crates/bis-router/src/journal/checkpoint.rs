@@ -36,6 +36,10 @@ pub(crate) struct Checkpoint {
     /// The latest event ids, each after its topic's number.
     #[serde(with = "bytes_in_base64")]
     pub(crate) events: Vec<u8>,
+    /// The sealed segments that are there and to be kept, each with its length: one that is missing at a start was lost, and
+    /// not removed.
+    #[serde(default)]
+    pub(crate) sealed: Vec<(u64, u64)>,
     /// Topic and sequence of messages that live on as copies, and the segment and offset of these.
     #[serde(default)]
     pub(crate) moved: Vec<(Message, (u64, u32))>,
@@ -140,6 +144,36 @@ impl Checkpoint {
         Position { segment: self.segment, offset: self.offset, next_batch: self.next_batch }
     }
 
+    /// How long a segment was, at least; `None` when it need not be there.
+    pub(crate) fn length_of(&self, segment: u64) -> Option<u64> {
+        if segment == self.segment {
+            return Some(self.offset);
+        }
+        let at = self.sealed.binary_search_by_key(&segment, |(sealed, _)| *sealed).ok()?;
+        Some(self.sealed[at].1)
+    }
+
+    /// What should be there beside these segments, in order: those that it lists, its own, and those that were begun later
+    /// and before the newest. First and last of each piece.
+    pub(crate) fn missing(&self, there: &[u64]) -> Vec<(u64, u64)> {
+        let listed = self.sealed.iter().map(|(segment, _)| *segment).chain([self.segment]);
+        let lacking = listed.filter(|segment| there.binary_search(segment).is_err());
+        let mut missing: Vec<(u64, u64)> = Vec::new();
+        let mut note = |first: u64, last: u64| match missing.last_mut() {
+            Some((_, end)) if *end + 1 == first => *end = last,
+            _ => missing.push((first, last)),
+        };
+        lacking.for_each(|segment| note(segment, segment));
+        let mut expected = self.segment + 1;
+        for segment in there.iter().copied().filter(|segment| *segment > self.segment) {
+            if expected < segment {
+                note(expected, segment - 1);
+            }
+            expected = segment + 1;
+        }
+        missing
+    }
+
     /// Makes the checkpoint durable, in place of the last one.
     pub(crate) fn store(&self, disk: &Arc<dyn Disk>) -> io::Result<()> {
         let json = serde_json::to_vec(self).map_err(io::Error::other)?;
@@ -184,4 +218,27 @@ fn decode(bytes: &[u8]) -> Option<Checkpoint> {
     let length = usize::try_from(read_u64(bytes, 8)).ok()?;
     let json = bytes.get(HEADER..)?.get(..length)?;
     (crc32c::crc32c(json) == read_u32(bytes, 16)).then(|| serde_json::from_slice(json).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_missing_when_it_is_listed_or_left_out() {
+        let checkpoint = Checkpoint {
+            segment: 9,
+            offset: 64,
+            sealed: vec![(2, 100), (5, 100), (6, 100)],
+            ..Checkpoint::default()
+        };
+        assert_eq!(checkpoint.missing(&[2, 5, 6, 9]), []);
+        assert_eq!(checkpoint.missing(&[1, 2, 3, 5, 6, 9, 10, 11]), [], "on its way out, or begun later");
+        assert_eq!(checkpoint.missing(&[2, 5, 6]), [(9, 9)]);
+        assert_eq!(checkpoint.missing(&[2, 9]), [(5, 6)]);
+        assert_eq!(checkpoint.missing(&[5, 6, 12, 13, 15]), [(2, 2), (9, 11), (14, 14)]);
+        assert_eq!(checkpoint.missing(&[]), [(2, 2), (5, 6), (9, 9)]);
+        let lengths = [2, 3, 9, 10].map(|segment| checkpoint.length_of(segment));
+        assert_eq!(lengths, [Some(100), None, Some(64), None]);
+    }
 }

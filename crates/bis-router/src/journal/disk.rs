@@ -63,7 +63,9 @@ impl Disk for Folder {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let path = self.path.join(name);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        // Of many files, a person must know which.
+        let file = file.map_err(|error| io::Error::new(error.kind(), format!("`{name}`: {error}")))?;
         Ok(Arc::new(PlainFile { file }))
     }
 

@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::damage::Damage;
 use super::disk::DiskFile;
 use super::footer::{self, Offsets, SegmentOffsets};
 use super::record::{self, RECORD_HEADER};
-use super::scan::{self, Damage};
+use super::scan;
+use super::segment::Segment;
 
 /// How much is read at once, in bytes; a longer record is read whole.
 pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
@@ -21,7 +23,7 @@ const SMALL_CHUNK_BYTES: usize = 4096;
 
 /// What must be read before a record can be had.
 pub(crate) struct Missing {
-    pub(crate) segment: u64,
+    pub(crate) segment: Segment,
     pub(crate) topic: u32,
     pub(crate) sequence: u64,
     pub(crate) file: Arc<dyn DiskFile>,
@@ -42,7 +44,7 @@ pub(crate) struct Fetched {
 
 impl std::fmt::Debug for Missing {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (segment, offset) = (self.segment, self.offset);
+        let (segment, offset) = (self.segment.number, self.offset);
         formatter.debug_struct("Missing").field("segment", &segment).field("offset", &offset).finish()
     }
 }
@@ -61,7 +63,7 @@ impl Missing {
         let chunk =
             offset.map(|offset| Ok::<_, io::Error>((offset, self.read_chunk(offset)?))).transpose()?;
         let index = index.map(|(offsets, damage)| (Arc::new(offsets), damage));
-        Ok(Fetched { segment: self.segment, index, chunk })
+        Ok(Fetched { segment: self.segment.number, index, chunk })
     }
 
     fn read_chunk(&self, offset: u64) -> io::Result<Bytes> {
@@ -80,7 +82,10 @@ impl Missing {
 }
 
 /// The offsets of a sealed segment's messages: from its footers, or, when these do not hold, by scanning it.
-pub(crate) fn read_offsets(file: &dyn DiskFile, segment: u64) -> io::Result<(SegmentOffsets, Vec<Damage>)> {
+pub(crate) fn read_offsets(
+    file: &dyn DiskFile,
+    segment: Segment,
+) -> io::Result<(SegmentOffsets, Vec<Damage>)> {
     if let Some(offsets) = footer::read(file, segment)? {
         return Ok((offsets, Vec::new()));
     }

@@ -8,7 +8,8 @@ use bis_broker::NumberMap;
 
 use super::batch::{BATCH_HEADER, Batch};
 use super::disk::DiskFile;
-use super::record::{self, Header, Kind, read_u32, read_u64, seeded_checksum};
+use super::record::{self, Header, Kind, read_u32, read_u64};
+use super::segment::Segment;
 
 /// The length of the trailer, in bytes.
 pub(crate) const TRAILER: usize = 32;
@@ -66,39 +67,39 @@ pub(crate) fn append(buffer: &mut Vec<u8>, segment: &SegmentOffsets) {
     }
 }
 
-/// The trailer of a segment whose footer batch begins at `offset`.
-pub(crate) fn trailer(segment: u64, offset: u64) -> [u8; TRAILER] {
+/// The trailer, at `trailer_at`, of a segment whose footer batch begins at `offset`.
+pub(crate) fn trailer(segment: Segment, offset: u64, trailer_at: u64) -> [u8; TRAILER] {
     let mut bytes = [0; TRAILER];
     bytes[0..8].copy_from_slice(TRAILER_MAGIC);
-    bytes[8..16].copy_from_slice(&segment.to_le_bytes());
+    bytes[8..16].copy_from_slice(&segment.number.to_le_bytes());
     bytes[16..24].copy_from_slice(&offset.to_le_bytes());
-    let checksum = seeded_checksum(segment, &[&bytes[8..28]]);
+    let checksum = segment.checksum(trailer_at, &[&bytes[8..28]]);
     bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
     bytes
 }
 
 /// Reads the footers of a segment; `None` when it is not sealed, or they do not hold.
-pub(crate) fn read(file: &dyn DiskFile, segment: u64) -> io::Result<Option<SegmentOffsets>> {
+pub(crate) fn read(file: &dyn DiskFile, segment: Segment) -> io::Result<Option<SegmentOffsets>> {
     let length = file.length()?;
     let Some(trailer_at) = length.checked_sub(TRAILER as u64) else { return Ok(None) };
     let mut trailer = [0; TRAILER];
     file.read_at(&mut trailer, trailer_at)?;
     let holds = &trailer[0..8] == TRAILER_MAGIC
-        && read_u64(&trailer, 8) == segment
-        && read_u32(&trailer, 28) == seeded_checksum(segment, &[&trailer[8..28]]);
+        && read_u64(&trailer, 8) == segment.number
+        && read_u32(&trailer, 28) == segment.checksum(trailer_at, &[&trailer[8..28]]);
     let offset = read_u64(&trailer, 16);
     if !holds || offset > trailer_at {
         return Ok(None);
     }
     let mut bytes = vec![0; usize::try_from(trailer_at - offset).unwrap_or(0)];
     file.read_at(&mut bytes, offset)?;
-    Ok(decode(segment, &bytes))
+    Ok(decode(segment, offset, &bytes))
 }
 
-fn decode(segment: u64, bytes: &[u8]) -> Option<SegmentOffsets> {
-    let batch = Batch::decode(segment, bytes)?;
+fn decode(segment: Segment, offset: u64, bytes: &[u8]) -> Option<SegmentOffsets> {
+    let batch = Batch::decode(segment, offset, bytes)?;
     let mut rest = bytes.get(BATCH_HEADER..BATCH_HEADER + batch.length as usize)?;
-    if Batch::checksum_of(segment, rest) != batch.checksum {
+    if Batch::checksum_of(segment, offset + BATCH_HEADER as u64, rest) != batch.checksum {
         return None;
     }
     let mut found = SegmentOffsets::default();

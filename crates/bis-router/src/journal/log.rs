@@ -11,13 +11,14 @@ use std::sync::Arc;
 use bis_nsq::{MessageId, Name};
 use bytes::Bytes;
 
+use super::damage::Damage;
 use super::disk::DiskFile;
 use super::fetch::{Fetched, Missing};
 use super::footer::SegmentOffsets;
 use super::moved::{Message, Moved};
 use super::record;
-use super::scan::Damage;
 use super::scrub::Scrub;
+use super::segment::{Segment, name_of};
 use super::unreadable::Unreadable;
 
 /// The newest bytes that are kept as they were written; at least one batch.
@@ -31,6 +32,7 @@ const REMEMBERED_DAMAGE: usize = 65_536;
 
 /// A sealed segment, as far as it is always in memory.
 pub(crate) struct Sealed {
+    pub(crate) segment: Segment,
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) bytes: u64,
     /// When it was sealed, or found sealed at start; nanoseconds since 1970.
@@ -44,7 +46,7 @@ pub(crate) struct Log {
     sealed: BTreeMap<u64, Sealed>,
     /// Which sealed segment holds a topic's sequences, by the first of them.
     runs: HashMap<u32, BTreeMap<u64, u64>>,
-    active: u64,
+    active: Segment,
     active_file: Arc<dyn DiskFile>,
     /// Where the active segment's committed bytes end.
     active_end: u64,
@@ -64,7 +66,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn new(active: u64, active_file: Arc<dyn DiskFile>) -> Self {
+    pub(crate) fn new(active: Segment, active_file: Arc<dyn DiskFile>) -> Self {
         Self {
             sealed: BTreeMap::new(),
             runs: HashMap::new(),
@@ -89,18 +91,19 @@ impl Log {
     /// Adds a sealed segment that was found or made.
     pub(crate) fn add_sealed(
         &mut self,
-        segment: u64,
+        segment: Segment,
         file: Arc<dyn DiskFile>,
         bytes: u64,
         offsets: &SegmentOffsets,
         sealed: u64,
     ) {
+        let number = segment.number;
         let topics: HashMap<u32, (u64, u64)> =
             offsets.iter().map(|(topic, offsets)| (*topic, (offsets.first, offsets.end()))).collect();
         for (topic, (first, _)) in &topics {
-            self.runs.entry(*topic).or_default().insert(*first, segment);
+            self.runs.entry(*topic).or_default().insert(*first, number);
         }
-        self.sealed.insert(segment, Sealed { file, bytes, sealed, topics });
+        self.sealed.insert(number, Sealed { segment, file, bytes, sealed, topics });
     }
 
     /// The active segment's offsets, for its footers.
@@ -109,13 +112,13 @@ impl Log {
     }
 
     /// The active segment is sealed and has so many bytes, and `next` is active.
-    pub(crate) fn rolled(&mut self, bytes: u64, next: u64, file: Arc<dyn DiskFile>, now: u64) {
+    pub(crate) fn rolled(&mut self, bytes: u64, next: Segment, file: Arc<dyn DiskFile>, now: u64) {
         let offsets = std::mem::take(&mut self.active_offsets);
         let sealed_file = std::mem::replace(&mut self.active_file, file);
         let sealed = std::mem::replace(&mut self.active, next);
         self.active_end = 0;
         self.add_sealed(sealed, sealed_file, bytes, &offsets, now);
-        self.keep_loaded(sealed, Arc::new(offsets));
+        self.keep_loaded(sealed.number, Arc::new(offsets));
     }
 
     /// Notes a message of the active segment.
@@ -168,7 +171,7 @@ impl Log {
             None => match self.stored_record(segment, offset) {
                 Some(Stored::Intact(record)) => record,
                 Some(Stored::Damaged { bytes }) => {
-                    self.report(&Damage { segment, offset, bytes });
+                    self.report(&Damage::Bytes { segment, offset, bytes });
                     return Ok(None);
                 }
                 None => return Err(self.missing(segment, topic, sequence, Some(offset))),
@@ -181,7 +184,7 @@ impl Log {
     /// Takes what was read for [`Log::record`]. It stays at least until the lock is given up.
     pub(crate) fn supply(&mut self, fetched: Fetched) {
         let segment = fetched.segment;
-        if segment != self.active && !self.sealed.contains_key(&segment) {
+        if segment != self.active.number && !self.sealed.contains_key(&segment) {
             return;
         }
         if let Some((offsets, damage)) = fetched.index {
@@ -256,7 +259,7 @@ impl Log {
     /// The next sealed segment after this one, to be verified.
     pub(crate) fn sealed_after(&self, segment: u64) -> Option<(u64, Scrub)> {
         let (next, sealed) = self.sealed.range(segment.saturating_add(1)..).next()?;
-        Some((*next, Scrub::new(*next, Arc::clone(&sealed.file), sealed.bytes)))
+        Some((*next, Scrub::new(sealed.segment, Arc::clone(&sealed.file), sealed.bytes)))
     }
 
     /// A sealed segment's file is about to be removed.
@@ -291,7 +294,7 @@ impl Log {
     }
 
     /// The segment that recovery took for the active one is sealed: begin with another.
-    pub(crate) fn restart(&mut self, active: u64, file: Arc<dyn DiskFile>) {
+    pub(crate) fn restart(&mut self, active: Segment, file: Arc<dyn DiskFile>) {
         self.active = active;
         self.active_end = 0;
         self.active_file = file;
@@ -301,7 +304,7 @@ impl Log {
     pub(crate) fn keep_topics(&mut self, keep: impl Fn(u32) -> bool) {
         self.runs.retain(|topic, _| keep(*topic));
         self.active_offsets.retain(|topic, _| keep(*topic));
-        let (sealed, active) = (&self.sealed, self.active);
+        let (sealed, active) = (&self.sealed, self.active.number);
         self.moved.retain(|(topic, _), at| keep(topic) && (at == active || sealed.contains_key(&at)));
     }
 
@@ -312,7 +315,10 @@ impl Log {
 
     /// Reports and counts damage, once.
     pub(crate) fn report(&mut self, damage: &Damage) {
-        let Damage { segment, offset, bytes } = *damage;
+        let (segment, offset, bytes) = match *damage {
+            Damage::Bytes { segment, offset, bytes } => (segment, offset, bytes),
+            Damage::Segments { first, last } => return self.report_missing(first, last),
+        };
         if self.reported.contains(&(segment, offset)) {
             return;
         }
@@ -322,6 +328,16 @@ impl Log {
         self.reported.insert((segment, offset));
         self.damaged += 1;
         tracing::error!(segment, offset, bytes, "damaged bytes in the journal; what they held is set aside");
+    }
+
+    fn report_missing(&mut self, first: u64, last: u64) {
+        let segments = last - first + 1;
+        self.damaged += segments;
+        let (first, last) = (name_of(first), name_of(last));
+        tracing::error!(
+            %first, %last, segments,
+            "segments of the journal are missing; what they held is dropped. To have it again, stop the router, put the files              back from a backup, start it and move the channels back with `POST /channel/replay`"
+        );
     }
 
     /// The first sequence of a topic that may be here.
@@ -342,7 +358,7 @@ impl Log {
         }
         let active = self.active_offsets.get(&topic).and_then(|offsets| offsets.get(sequence));
         if let Some(offset) = active {
-            return Ok(Some((self.active, u64::from(offset))));
+            return Ok(Some((self.active.number, u64::from(offset))));
         }
         // Segments follow one another, but for what was saved of a torn one and written again.
         let mut runs = self.runs.get(&topic).into_iter().flat_map(|runs| runs.range(..=sequence).rev());
@@ -363,9 +379,9 @@ impl Log {
     }
 
     fn missing(&self, segment: u64, topic: u32, sequence: u64, offset: Option<u64>) -> Missing {
-        let (file, end) = match self.sealed.get(&segment) {
-            Some(sealed) => (&sealed.file, sealed.bytes),
-            None => (&self.active_file, self.active_end),
+        let (segment, file, end) = match self.sealed.get(&segment) {
+            Some(sealed) => (sealed.segment, &sealed.file, sealed.bytes),
+            None => (self.active, &self.active_file, self.active_end),
         };
         Missing { segment, topic, sequence, file: Arc::clone(file), offset, end }
     }
@@ -391,6 +407,7 @@ impl Log {
 
     /// The record in the chunks at hand; `None` when it must be read first.
     fn stored_record(&self, segment: u64, offset: u64) -> Option<Stored> {
+        let identity = self.sealed.get(&segment).map_or(self.active, |sealed| sealed.segment);
         for (at, start, bytes) in self.chunks.iter().rev() {
             if *at != segment || offset < *start {
                 continue;
@@ -399,7 +416,7 @@ impl Log {
                 continue;
             };
             match record::length_at(rest) {
-                Some(length) if record::is_intact(&rest[..length], segment) => {
+                Some(length) if record::is_intact(&rest[..length], identity, offset) => {
                     return Some(Stored::Intact(bytes.slice_ref(&rest[..length])));
                 }
                 Some(length) => return Some(Stored::Damaged { bytes: length as u64 }),

@@ -1,5 +1,7 @@
 //! A record's bytes: the unit that carries its own checksum, sequence and time. See the module above for the layout.
 
+use super::segment::Segment;
+
 /// The length of a record's header, in bytes.
 pub(crate) const RECORD_HEADER: usize = 64;
 
@@ -82,13 +84,13 @@ pub(crate) fn append(buffer: &mut Vec<u8>, header: &Header, body: &[u8]) {
     buffer.extend_from_slice(body);
 }
 
-/// Sets the checksums of all records in `bytes`, for the segment that they are about to be written to. Returns how
-/// many there are.
-pub(crate) fn seal(bytes: &mut [u8], segment: u64) -> u32 {
+/// Sets the checksums of all records in `bytes`, for the segment and offset that they are about to be written to. Returns
+/// how many there are.
+pub(crate) fn seal(bytes: &mut [u8], segment: Segment, offset: u64) -> u32 {
     let (mut at, mut count) = (0, 0);
     while let Some(length) = length_at(&bytes[at..]) {
         let record = &mut bytes[at..at + length];
-        let checksum = checksum(record, segment);
+        let checksum = checksum(record, segment, offset + at as u64);
         record[4..8].copy_from_slice(&checksum.to_le_bytes());
         at += length;
         count += 1;
@@ -110,9 +112,9 @@ pub(crate) fn may_begin(bytes: &[u8]) -> bool {
         && bytes[10..12] == [0, 0]
 }
 
-/// Whether the record's checksum holds in this segment.
-pub(crate) fn is_intact(record: &[u8], segment: u64) -> bool {
-    record.len() >= RECORD_HEADER && read_u32(record, 4) == checksum(record, segment)
+/// Whether the record's checksum holds at this offset of this segment.
+pub(crate) fn is_intact(record: &[u8], segment: Segment, offset: u64) -> bool {
+    record.len() >= RECORD_HEADER && read_u32(record, 4) == checksum(record, segment, offset)
 }
 
 /// Reads the header of a whole record; `None` when its kind is not known.
@@ -139,12 +141,6 @@ pub(crate) fn key_hash(key: &[u8]) -> u64 {
     })
 }
 
-/// A checksum that only holds in this segment, so that the bytes of another one never pass for this one's.
-pub(crate) fn seeded_checksum(segment: u64, parts: &[&[u8]]) -> u32 {
-    let seed = crc32c::crc32c(&segment.to_le_bytes());
-    parts.iter().fold(seed, |checksum, part| crc32c::crc32c_append(checksum, part))
-}
-
 /// The little-endian number at `at`, which the caller knows to be there.
 pub(crate) fn read_u32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes are 4 bytes"))
@@ -155,8 +151,8 @@ pub(crate) fn read_u64(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes are 8 bytes"))
 }
 
-fn checksum(record: &[u8], segment: u64) -> u32 {
-    seeded_checksum(segment, &[&record[0..4], &record[8..]])
+fn checksum(record: &[u8], segment: Segment, offset: u64) -> u32 {
+    segment.checksum(offset, &[&record[0..4], &record[8..]])
 }
 
 #[cfg(test)]

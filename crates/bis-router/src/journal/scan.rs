@@ -5,19 +5,10 @@
 //! is reported, what of it still holds is used, and what follows it is read. Of the torn tail, the records that hold are
 //! saved all the same: its last batch may have been answered and then damaged, and nothing can tell.
 
-use super::batch::{self, ALIGNMENT, BATCH_HEADER, Batch, SEGMENT_HEADER};
+use super::batch::{ALIGNMENT, BATCH_HEADER, Batch};
+use super::damage::Damage;
 use super::record;
-
-/// Bytes that were durable once and do not hold now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// The segment's number.
-    pub segment: u64,
-    /// Where the damaged bytes begin.
-    pub offset: u64,
-    /// How many bytes are damaged, at most.
-    pub bytes: u64,
-}
+use super::segment::{SEGMENT_HEADER, Segment};
 
 /// What a scan found.
 #[derive(Debug, Default)]
@@ -34,16 +25,16 @@ pub(crate) struct Scanned {
 /// Visits every record that holds, in order, with its offset. `known_durable` is the offset that the checkpoint vouches
 /// for in this segment.
 pub(crate) fn scan(
-    segment: u64,
+    segment: Segment,
     bytes: &[u8],
     known_durable: u64,
     mut visit: impl FnMut(&[u8], u64),
 ) -> Scanned {
     let mut found = Scanned { end: SEGMENT_HEADER as u64, ..Scanned::default() };
-    let has_header = batch::is_segment_header(segment, bytes);
+    let has_header = segment.is_header(bytes);
     let was_begun = has_header || known_durable > 0 || has_batch(segment, bytes);
     if was_begun && !has_header {
-        found.damage.push(Damage { segment, offset: 0, bytes: SEGMENT_HEADER as u64 });
+        found.damage.push(damaged(segment, 0, SEGMENT_HEADER));
     }
     let at = match was_begun {
         true => read_batches(segment, bytes, known_durable, &mut visit, &mut found),
@@ -60,7 +51,7 @@ pub(crate) fn scan(
 
 /// Visits the batches from the segment's beginning on, as far as they were durable; returns where they end.
 fn read_batches(
-    segment: u64,
+    segment: Segment,
     bytes: &[u8],
     known_durable: u64,
     visit: &mut impl FnMut(&[u8], u64),
@@ -69,18 +60,18 @@ fn read_batches(
     let mut at = SEGMENT_HEADER;
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
-        if let Some(batch) = Batch::decode(segment, rest)
+        if let Some(batch) = Batch::decode(segment, at as u64, rest)
             && let Some(records) = rest.get(BATCH_HEADER..BATCH_HEADER + batch.length as usize)
         {
-            let end = at + BATCH_HEADER + records.len();
-            if Batch::checksum_of(segment, records) == batch.checksum {
-                visit_all(records, at + BATCH_HEADER, visit);
+            let (start, end) = (at + BATCH_HEADER, at + BATCH_HEADER + records.len());
+            if Batch::checksum_of(segment, start as u64, records) == batch.checksum {
+                visit_all(records, start, visit);
             } else if was_durable(segment, bytes, at, known_durable) {
-                salvage(segment, records, at + BATCH_HEADER, visit, &mut found.damage);
+                salvage(segment, records, start, visit, &mut found.damage);
             } else {
                 break;
             }
-            found.next_batch = batch.number + 1;
+            found.next_batch = batch.number.saturating_add(1);
             at = end.next_multiple_of(ALIGNMENT);
             continue;
         }
@@ -94,7 +85,7 @@ fn read_batches(
         if there.iter().any(|byte| *byte != 0) {
             salvage(segment, there, at, visit, &mut found.damage);
         } else {
-            found.damage.push(Damage { segment, offset: at as u64, bytes: (next - at) as u64 });
+            found.damage.push(damaged(segment, at, next - at));
         }
         at = next;
     }
@@ -102,14 +93,18 @@ fn read_batches(
 }
 
 /// Whether a batch's header holds anywhere in a segment.
-pub(crate) fn has_batch(segment: u64, bytes: &[u8]) -> bool {
+pub(crate) fn has_batch(segment: Segment, bytes: &[u8]) -> bool {
     next_batch(segment, bytes, SEGMENT_HEADER - 1).is_some()
 }
 
-/// The record that `bytes` begin with, if it holds.
-fn intact_at(segment: u64, bytes: &[u8]) -> Option<&[u8]> {
+fn damaged(segment: Segment, at: usize, length: usize) -> Damage {
+    Damage::Bytes { segment: segment.number, offset: at as u64, bytes: length as u64 }
+}
+
+/// The record that `bytes`, from this offset of the segment on, begin with, if it holds.
+fn intact_at(segment: Segment, offset: usize, bytes: &[u8]) -> Option<&[u8]> {
     let record = &bytes[..record::length_at(bytes)?];
-    (record::may_begin(record) && record::is_intact(record, segment)).then_some(record)
+    (record::may_begin(record) && record::is_intact(record, segment, offset as u64)).then_some(record)
 }
 
 fn visit_all(records: &[u8], start: usize, visit: &mut impl FnMut(&[u8], u64)) {
@@ -122,7 +117,7 @@ fn visit_all(records: &[u8], start: usize, visit: &mut impl FnMut(&[u8], u64)) {
 
 /// Visits the records that hold among damaged bytes, each by its own checksum.
 fn salvage(
-    segment: u64,
+    segment: Segment,
     records: &[u8],
     start: usize,
     visit: &mut impl FnMut(&[u8], u64),
@@ -130,27 +125,29 @@ fn salvage(
 ) {
     let mut at = 0;
     while at < records.len() {
-        if let Some(record) = intact_at(segment, &records[at..]) {
+        if let Some(record) = intact_at(segment, start + at, &records[at..]) {
             visit(record, (start + at) as u64);
             at += record.len();
             continue;
         }
         // The length itself may be what is damaged: look for the next record that holds.
-        let next = (at + 1..records.len()).find(|&next| intact_at(segment, &records[next..]).is_some());
+        let next = (at + 1..records.len())
+            .find(|&next| intact_at(segment, start + next, &records[next..]).is_some());
         let next = next.unwrap_or(records.len());
-        damage.push(Damage { segment, offset: (start + at) as u64, bytes: (next - at) as u64 });
+        damage.push(damaged(segment, start + at, next - at));
         at = next;
     }
 }
 
 /// Whether a later batch, or the checkpoint, vouches for the bytes at `at`.
-fn was_durable(segment: u64, bytes: &[u8], at: usize, known_durable: u64) -> bool {
+fn was_durable(segment: Segment, bytes: &[u8], at: usize, known_durable: u64) -> bool {
     if known_durable > at as u64 {
         return true;
     }
     let mut from = at;
     while let Some(next) = next_batch(segment, bytes, from) {
-        if Batch::decode(segment, &bytes[next..]).is_some_and(|batch| batch.durable > at as u64) {
+        if Batch::decode(segment, next as u64, &bytes[next..]).is_some_and(|batch| batch.durable > at as u64)
+        {
             return true;
         }
         from = next;
@@ -159,10 +156,10 @@ fn was_durable(segment: u64, bytes: &[u8], at: usize, known_durable: u64) -> boo
 }
 
 /// The next place after `at` where a batch's header holds.
-fn next_batch(segment: u64, bytes: &[u8], at: usize) -> Option<usize> {
+fn next_batch(segment: Segment, bytes: &[u8], at: usize) -> Option<usize> {
     let mut next = (at + 1).next_multiple_of(ALIGNMENT);
     while next + BATCH_HEADER <= bytes.len() {
-        if Batch::decode(segment, &bytes[next..]).is_some() {
+        if Batch::decode(segment, next as u64, &bytes[next..]).is_some() {
             return Some(next);
         }
         next += ALIGNMENT;

@@ -5,18 +5,20 @@
 use std::io;
 use std::sync::Arc;
 
-use super::batch::{self, BATCH_HEADER, Batch, SEGMENT_HEADER};
+use super::batch::{self, BATCH_HEADER, Batch};
+use super::damage::Damage;
 use super::disk::DiskFile;
 use super::fetch::{read_up_to, read_whole};
 use super::footer::TRAILER;
-use super::scan::{self, Damage};
+use super::scan;
+use super::segment::{SEGMENT_HEADER, Segment};
 
 /// How much one step reads, about; at least one batch.
 pub(crate) const STEP_BYTES: u64 = 1024 * 1024;
 
 /// How far the verification of one segment is.
 pub(crate) struct Scrub {
-    segment: u64,
+    segment: Segment,
     file: Arc<dyn DiskFile>,
     at: u64,
     end: u64,
@@ -35,7 +37,7 @@ pub(crate) enum Step {
 
 impl Scrub {
     /// Of a sealed segment with so many bytes.
-    pub(crate) fn new(segment: u64, file: Arc<dyn DiskFile>, bytes: u64) -> Self {
+    pub(crate) fn new(segment: Segment, file: Arc<dyn DiskFile>, bytes: u64) -> Self {
         Self { segment, file, at: SEGMENT_HEADER as u64, end: bytes.saturating_sub(TRAILER as u64) }
     }
 
@@ -47,11 +49,13 @@ impl Scrub {
                 return Ok(Step::Sound);
             }
             let header = read_up_to(&*self.file, self.at, BATCH_HEADER)?;
-            let Some(batch) = Batch::decode(self.segment, &header) else { return self.look_closely() };
+            let Some(batch) = Batch::decode(self.segment, self.at, &header) else {
+                return self.look_closely();
+            };
             let from = self.at + BATCH_HEADER as u64;
             let length = u64::from(batch.length).min(self.end.saturating_sub(from));
             let records = read_up_to(&*self.file, from, usize::try_from(length).map_err(io::Error::other)?)?;
-            if Batch::checksum_of(self.segment, &records) != batch.checksum {
+            if Batch::checksum_of(self.segment, from, &records) != batch.checksum {
                 return self.look_closely();
             }
             self.at = batch::aligned(from + u64::from(batch.length));
@@ -67,7 +71,8 @@ impl Scrub {
         let rest = usize::try_from(self.at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
         // Zeros follow the end of a segment that a crash kept from being sealed.
         if damage.is_empty() && rest.iter().any(|byte| *byte != 0) {
-            damage.push(Damage { segment: self.segment, offset: self.at, bytes: rest.len() as u64 });
+            let (segment, offset, bytes) = (self.segment.number, self.at, rest.len() as u64);
+            damage.push(Damage::Bytes { segment, offset, bytes });
         }
         Ok(if damage.is_empty() { Step::Sound } else { Step::Damaged(damage) })
     }

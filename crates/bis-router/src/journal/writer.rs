@@ -5,10 +5,13 @@
 use std::io;
 use std::sync::Arc;
 
-use super::batch::{self, BATCH_HEADER, Batch, SEGMENT_HEADER};
+use super::batch::{self, BATCH_HEADER, Batch};
 use super::disk::{Disk, DiskFile};
+use super::fetch::read_up_to;
 use super::footer::{self, SegmentOffsets, TRAILER};
 use super::record;
+use super::salt::Salt;
+use super::segment::{SEGMENT_HEADER, Segment};
 
 /// How far zeros are written ahead of small batches, so that a commit changes no file length. A sync then writes data only.
 const FILL_BYTES: u64 = 256 * 1024;
@@ -32,6 +35,8 @@ pub(crate) struct Position {
 
 pub(crate) struct Writer {
     disk: Arc<dyn Disk>,
+    salt: Salt,
+    segment: Segment,
     file: Arc<dyn DiskFile>,
     position: Position,
     filled: u64,
@@ -46,42 +51,51 @@ impl Writer {
     /// Begins a new segment, with nothing before it in the file.
     pub(crate) fn create(
         disk: Arc<dyn Disk>,
-        segment: u64,
+        salt: Salt,
+        number: u64,
         next_batch: u64,
         segment_bytes: u64,
         created: u64,
     ) -> io::Result<Self> {
-        let file = disk.open(&segment_name(segment))?;
+        let segment = Segment::new(number, &salt);
+        let file = disk.open(&segment.name())?;
         file.set_length(0)?;
-        file.write_at(&batch::segment_header(segment, created), 0)?;
+        file.write_at(&segment.header(&salt, created), 0)?;
         file.sync()?;
         disk.sync_names()?;
         let offset = SEGMENT_HEADER as u64;
-        let position = Position { segment, offset, next_batch };
+        let position = Position { segment: number, offset, next_batch };
         let (filled, durable, refused) = (offset, offset, offset);
-        Ok(Self { disk, file, position, filled, durable, refused, segment_bytes })
+        Ok(Self { disk, salt, segment, file, position, filled, durable, refused, segment_bytes })
     }
 
     /// Goes on in a segment that was scanned: what follows the position is cut off, so that nothing of a torn batch
     /// can be taken for a later one.
     pub(crate) fn resume(
         disk: Arc<dyn Disk>,
+        salt: Salt,
+        segment: Segment,
         position: Position,
         segment_bytes: u64,
         now: u64,
     ) -> io::Result<Self> {
-        let file = disk.open(&segment_name(position.segment))?;
+        let file = disk.open(&segment.name())?;
         file.set_length(position.offset)?;
-        if position.offset <= SEGMENT_HEADER as u64 {
-            file.write_at(&batch::segment_header(position.segment, now), 0)?;
+        if !segment.is_header(&read_up_to(&*file, 0, SEGMENT_HEADER)?) {
+            // Without one that holds, the segment's salt is the journal's.
+            file.write_at(&segment.header(&salt, now), 0)?;
         }
         file.sync()?;
         let (filled, durable, refused) = (position.offset, position.offset, position.offset);
-        Ok(Self { disk, file, position, filled, durable, refused, segment_bytes })
+        Ok(Self { disk, salt, segment, file, position, filled, durable, refused, segment_bytes })
     }
 
     pub(crate) fn position(&self) -> Position {
         self.position
+    }
+
+    pub(crate) fn segment(&self) -> Segment {
+        self.segment
     }
 
     pub(crate) fn file(&self) -> Arc<dyn DiskFile> {
@@ -129,23 +143,24 @@ impl Writer {
         let trailer_at = batch::aligned(at + buffer.len() as u64);
         let length = trailer_at + TRAILER as u64;
         self.refused = length;
-        self.file.write_at(&footer::trailer(self.position.segment, at), trailer_at)?;
+        self.file.write_at(&footer::trailer(self.segment, at, trailer_at), trailer_at)?;
         self.file.set_length(length)?;
         self.filled = length;
         self.file.sync()?;
-        let (segment, next_batch) = (self.position.segment + 1, self.position.next_batch + 1);
-        *self = Self::create(Arc::clone(&self.disk), segment, next_batch, self.segment_bytes, now)?;
+        let (next, next_batch) = (self.position.segment + 1, self.position.next_batch + 1);
+        let disk = Arc::clone(&self.disk);
+        *self = Self::create(disk, self.salt, next, next_batch, self.segment_bytes, now)?;
         Ok(length)
     }
 
     fn put(&mut self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        let segment = self.position.segment;
+        let (segment, records_at) = (self.segment, at + BATCH_HEADER as u64);
         let (header, records) = buffer.split_at_mut(BATCH_HEADER);
-        let count = record::seal(records, segment);
+        let count = record::seal(records, segment, records_at);
         let length = u32::try_from(records.len()).map_err(io::Error::other)?;
-        let checksum = Batch::checksum_of(segment, records);
+        let checksum = Batch::checksum_of(segment, records_at, records);
         let number = self.position.next_batch;
-        Batch { number, length, checksum, durable: self.durable, count }.encode(segment, header);
+        Batch { number, length, checksum, durable: self.durable, count }.encode(segment, at, header);
         let end = at + buffer.len() as u64;
         if buffer.len() < LARGE_BATCH {
             self.fill_to(end)?;
@@ -170,15 +185,4 @@ impl Writer {
         self.filled += zeros as u64;
         Ok(())
     }
-}
-
-/// A segment's file name.
-pub(crate) fn segment_name(segment: u64) -> String {
-    format!("{segment:016x}.segment")
-}
-
-/// The segment that a file name names.
-pub(crate) fn segment_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".segment")?;
-    (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
 }

@@ -1,6 +1,5 @@
 //! From the disk back to the state: checkpoint, then every record after it.
 
-use std::cmp::Ordering;
 use std::io;
 use std::sync::Arc;
 
@@ -11,15 +10,19 @@ use bytes::Bytes;
 use super::State;
 use super::operations;
 use super::topic::{ChannelState, Topic};
-use crate::journal::batch::{BATCH_HEADER, Batch, SEGMENT_HEADER};
+use crate::journal::batch::BATCH_HEADER;
 use crate::journal::checkpoint::{Checkpoint, TopicPoint};
+use crate::journal::damage::Damage;
 use crate::journal::disk::Disk;
-use crate::journal::fetch::{read_up_to, read_whole};
+use crate::journal::fetch::read_whole;
 use crate::journal::footer::{self, SegmentOffsets, TRAILER};
+use crate::journal::found::{self, Found};
 use crate::journal::log::Log;
 use crate::journal::record::{self, Header, Kind, RECORD_HEADER, read_u32};
-use crate::journal::scan::{self, Damage};
-use crate::journal::writer::{Position, Writer, segment_name, segment_of};
+use crate::journal::salt::Salt;
+use crate::journal::scan;
+use crate::journal::segment::{SEGMENT_HEADER, Segment};
+use crate::journal::writer::{Position, Writer};
 
 /// A router's state as the disk had it, and the journal to go on with.
 pub(crate) struct Restored {
@@ -27,50 +30,86 @@ pub(crate) struct Restored {
     pub(crate) writer: Writer,
     /// What was durable once and does not hold now.
     pub(crate) damage: Vec<Damage>,
+    /// The next commit is to be followed by a checkpoint: there was none, or it lists what is gone.
+    pub(crate) checkpoint_due: bool,
 }
 
-/// Reads the folder; an empty one is a new journal.
-pub(crate) fn restore(disk: &Arc<dyn Disk>, segment_bytes: u64, now: Time) -> io::Result<Restored> {
+/// Reads the folder; an empty one is a new journal, with this salt.
+pub(crate) fn restore(
+    disk: &Arc<dyn Disk>,
+    segment_bytes: u64,
+    now: Time,
+    new_salt: Salt,
+) -> io::Result<Restored> {
+    let (salt, found) = found::find(disk, new_salt)?;
     let (checkpoint, checkpoint_damaged) = Checkpoint::load(disk)?;
     if checkpoint_damaged {
         tracing::error!(
             "the newest checkpoint is damaged; going on from the one before, or from the journal alone"
         );
     }
+    let missing = missing(checkpoint.as_ref(), &found);
+    let checkpoint_due = checkpoint.is_none() || !missing.is_empty();
     let checkpoint = checkpoint.unwrap_or_default();
-    let mut segments: Vec<u64> = disk.list()?.iter().filter_map(|name| segment_of(name)).collect();
-    segments.sort_unstable();
-    let Some(newest) = segments.last().copied() else {
-        let first = checkpoint.segment.max(1);
-        let writer = Writer::create(Arc::clone(disk), first, checkpoint.next_batch, segment_bytes, now.0)?;
-        let log = Log::new(first, writer.file());
-        return Ok(Restored { state: from_checkpoint(log, &checkpoint), writer, damage: Vec::new() });
+    let Some(Found { segment: newest, file }) = found.last() else {
+        // Never the checkpoint's segment again: its records would count as part of the checkpoint.
+        let first = checkpoint.segment + 1;
+        let disk = Arc::clone(disk);
+        let writer = Writer::create(disk, salt, first, checkpoint.next_batch, segment_bytes, now.0)?;
+        let mut state = from_checkpoint(Log::new(writer.segment(), writer.file()), &checkpoint);
+        state.finish_restore(&missing);
+        return Ok(Restored { state, writer, damage: missing, checkpoint_due });
     };
-    let log = Log::new(newest, disk.open(&segment_name(newest))?);
     let mut restoring = Restoring {
         disk: Arc::clone(disk),
-        state: from_checkpoint(log, &checkpoint),
-        damage: Vec::new(),
+        salt,
+        state: from_checkpoint(Log::new(*newest, Arc::clone(file)), &checkpoint),
+        damage: missing,
+        checkpoint_due,
         saved: Vec::new(),
-        end: Position { segment: newest, ..checkpoint.position() },
-        written: newest_written(disk, &segments)?,
+        end: Position { segment: newest.number, ..checkpoint.position() },
+        written: found::newest_written(&found)?,
         // Its position counts as part of the checkpoint as long as the journal does not go beyond.
-        is_sealed: newest < checkpoint.segment,
+        is_sealed: newest.number < checkpoint.segment,
         now,
         checkpoint,
     };
-    for segment in segments {
-        restoring.read_segment(segment)?;
+    for found in &found {
+        restoring.read_segment(found)?;
     }
-    restoring.finish(segment_bytes)
+    restoring.finish(*newest, segment_bytes)
+}
+
+/// Segments that should be there. Without a checkpoint nothing tells them from those that were removed.
+fn missing(checkpoint: Option<&Checkpoint>, found: &[Found]) -> Vec<Damage> {
+    let there: Vec<u64> = found.iter().map(|found| found.segment.number).collect();
+    match checkpoint {
+        Some(checkpoint) => {
+            let missing = checkpoint.missing(&there).into_iter();
+            missing.map(|(first, last)| Damage::Segments { first, last }).collect()
+        }
+        None => {
+            for pair in there.windows(2).filter(|pair| pair[0] + 1 < pair[1]) {
+                let (after, before) = (pair[0], pair[1]);
+                tracing::warn!(
+                    after,
+                    before,
+                    "segments are not there, and no checkpoint tells whether they were removed or lost"
+                );
+            }
+            Vec::new()
+        }
+    }
 }
 
 /// A start in progress.
 struct Restoring {
     disk: Arc<dyn Disk>,
+    salt: Salt,
     checkpoint: Checkpoint,
     state: State,
     damage: Vec<Damage>,
+    checkpoint_due: bool,
     /// Records of a torn tail that hold, to be written again.
     saved: Vec<u8>,
     /// The newest segment with a batch. Those before were synced as a whole before it was begun.
@@ -83,21 +122,20 @@ struct Restoring {
 
 impl Restoring {
     /// Takes over one segment, the oldest first: by its footers when the checkpoint covers it, and else by reading it.
-    fn read_segment(&mut self, segment: u64) -> io::Result<()> {
-        let file = self.disk.open(&segment_name(segment))?;
-        let length = file.length()?;
+    fn read_segment(&mut self, found: &Found) -> io::Result<()> {
+        let (segment, file) = (found.segment, Arc::clone(&found.file));
+        let (number, length) = (segment.number, file.length()?);
         let (newest, after) = (self.end.segment, (self.checkpoint.segment, self.checkpoint.offset));
         let footers = footer::read(&*file, segment)?;
-        if let Some(offsets) = footers.as_ref().filter(|_| segment < after.0) {
+        if let Some(offsets) = footers.as_ref().filter(|_| number < after.0) {
             self.state.log.add_sealed(segment, file, length, offsets, self.now.0);
             return Ok(());
         }
-        let mut known_durable = match segment.cmp(&after.0) {
-            _ if segment < self.written => length,
-            Ordering::Less => length,
-            Ordering::Equal => after.1,
-            Ordering::Greater => 0,
-        };
+        // What the checkpoint knows of it, and all there is of one that another has followed. It has a header at least.
+        let mut known_durable = self.checkpoint.length_of(number).unwrap_or(0);
+        if number < self.written.max(after.0) {
+            known_durable = known_durable.max(length).max(SEGMENT_HEADER as u64);
+        }
         let mut offsets = SegmentOffsets::default();
         let mut bytes = read_whole(&*file)?;
         if footers.is_some() {
@@ -105,36 +143,36 @@ impl Restoring {
             known_durable = known_durable.min(bytes.len() as u64);
         }
         let state = &mut self.state;
-        let found = scan::scan(segment, &bytes, known_durable, |record, offset| {
+        let scanned = scan::scan(segment, &bytes, known_durable, |record, offset| {
             let Some(header) = record::header(record) else { return };
             if header.kind == Kind::Message
                 && let Ok(offset) = u32::try_from(offset)
             {
                 offsets.entry(header.topic).or_default().push(header.sequence, offset);
             }
-            if (segment, offset) >= after {
+            if (number, offset) >= after {
                 if header.kind == Kind::Moved {
-                    state.log.note_moved((header.topic, header.sequence), segment, offset);
+                    state.log.note_moved((header.topic, header.sequence), number, offset);
                 }
                 state.apply(&header, &record[RECORD_HEADER..]);
             }
         });
-        self.damage.extend(found.damage);
-        self.end.next_batch = self.end.next_batch.max(found.next_batch);
+        self.damage.extend(scanned.damage);
+        self.end.next_batch = self.end.next_batch.max(scanned.next_batch);
         if footers.is_none() {
-            self.saved.extend(found.saved);
+            self.saved.extend(scanned.saved);
         }
-        if segment == newest && footers.is_none() && !self.is_sealed {
-            self.end.offset = found.end;
-            self.state.log.restore_active(offsets, found.end);
+        if number == newest && footers.is_none() && !self.is_sealed {
+            self.end.offset = scanned.end;
+            self.state.log.restore_active(offsets, scanned.end);
             return Ok(());
         }
-        self.is_sealed |= segment == newest;
+        self.is_sealed |= number == newest;
         let mut length = length;
-        if footers.is_none() && segment >= self.written {
+        if footers.is_none() && number >= self.written {
             // The next one could not be begun. What follows the end was never durable, but will look so once that one is
             // written to.
-            length = found.end;
+            length = scanned.end;
             file.set_length(length)?;
             file.sync()?;
         }
@@ -144,20 +182,21 @@ impl Restoring {
         Ok(())
     }
 
-    fn finish(mut self, segment_bytes: u64) -> io::Result<Restored> {
+    fn finish(mut self, newest: Segment, segment_bytes: u64) -> io::Result<Restored> {
         let disk = Arc::clone(&self.disk);
         let mut writer = if self.is_sealed {
             let next = self.end.segment.max(self.checkpoint.segment) + 1;
-            let writer = Writer::create(disk, next, self.end.next_batch, segment_bytes, self.now.0)?;
-            self.state.log.restart(next, writer.file());
+            let writer =
+                Writer::create(disk, self.salt, next, self.end.next_batch, segment_bytes, self.now.0)?;
+            self.state.log.restart(writer.segment(), writer.file());
             writer
         } else {
-            Writer::resume(disk, self.end, segment_bytes, self.now.0)?
+            Writer::resume(disk, self.salt, newest, self.end, segment_bytes, self.now.0)?
         };
         self.write_saved(&mut writer)?;
-        self.damage.iter().for_each(|found| self.state.log.report(found));
-        self.state.finish_restore();
-        Ok(Restored { state: self.state, writer, damage: self.damage })
+        self.state.finish_restore(&self.damage);
+        let Self { state, damage, checkpoint_due, .. } = self;
+        Ok(Restored { state, writer, damage, checkpoint_due })
     }
 
     /// Writes what was saved of a torn batch as a batch of its own.
@@ -192,19 +231,6 @@ impl Restoring {
         );
         Ok(())
     }
-}
-
-/// The newest segment with a batch; the newest at all when none has one.
-fn newest_written(disk: &Arc<dyn Disk>, segments: &[u64]) -> io::Result<u64> {
-    for segment in segments.iter().rev() {
-        let file = disk.open(&segment_name(*segment))?;
-        let first = read_up_to(&*file, SEGMENT_HEADER as u64, BATCH_HEADER)?;
-        // The first one may be damaged; few segments have none, and these are short.
-        if Batch::decode(*segment, &first).is_some() || scan::has_batch(*segment, &read_whole(&*file)?) {
-            return Ok(*segment);
-        }
-    }
-    Ok(segments.last().copied().unwrap_or_default())
 }
 
 fn from_checkpoint(log: Log, checkpoint: &Checkpoint) -> State {
@@ -314,13 +340,17 @@ impl State {
     }
 
     /// Makes topics as long as the log has them, whatever of it is damaged: a new message under a sequence that was given
-    /// out would be taken for the old one. Puts counters where a fresh process has them.
-    fn finish_restore(&mut self) {
+    /// out would be taken for the old one. Puts counters where a fresh process has them, and reports the damage.
+    fn finish_restore(&mut self, damage: &[Damage]) {
         self.log.keep_topics(|topic| self.topics.contains_key(&topic));
         for topic in self.topics.values_mut() {
             topic.hold_end(self.log.kept(topic.id).iter().map(|(_, end)| *end).max().unwrap_or(0));
             topic.extend();
             topic.channels.values_mut().for_each(|channel| channel.message_count = 0);
+        }
+        damage.iter().for_each(|damage| self.log.report(damage));
+        if damage.iter().any(|damage| matches!(damage, Damage::Segments { .. })) {
+            self.drop_lost();
         }
     }
 }

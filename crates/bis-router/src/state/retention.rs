@@ -17,6 +17,7 @@ use crate::journal::fetch::{read_offsets, read_up_to};
 use crate::journal::log::Sealed;
 use crate::journal::moved::Message;
 use crate::journal::record::{self, Kind, RECORD_HEADER};
+use crate::journal::segment::Segment;
 
 /// A segment is pinned by at most this part of its messages and bytes; with more it is backlog.
 const PINNED_PART: u64 = 8;
@@ -29,7 +30,7 @@ pub(crate) const MOVED_MESSAGES: usize = 65_536;
 
 /// A segment that would go but for few messages.
 pub(crate) struct Pinned {
-    pub(crate) segment: u64,
+    pub(crate) segment: Segment,
     file: Arc<dyn DiskFile>,
     bytes: u64,
     /// Each with its offset where that is known: the segment's index has the others.
@@ -64,7 +65,7 @@ impl Pinned {
             let Some(rest) = left.checked_sub(length) else { return Ok(None) };
             let length = usize::try_from(length).map_err(io::Error::other)?;
             let record = read_up_to(&*self.file, offset, length)?;
-            if record::is_intact(&record, self.segment) {
+            if record::is_intact(&record, self.segment, offset) {
                 left = rest;
                 records.push(record);
             }
@@ -106,7 +107,7 @@ impl State {
         let messages = self.pins(segment, sealed).filter(|messages| !messages.is_empty())?;
         let moved = self.log.moved();
         (moved.len() + messages.len() <= MOVED_MESSAGES).then(|| Pinned {
-            segment,
+            segment: sealed.segment,
             file: Arc::clone(&sealed.file),
             bytes: sealed.bytes,
             messages: messages

@@ -14,14 +14,17 @@ use super::clock::SimulatedClock;
 use super::disk::SimulatedDisk;
 use crate::clock::Clock;
 use crate::committer::{Committer, Policy, Shared};
+use crate::journal::damage::Damage;
 use crate::journal::disk::Disk;
-use crate::journal::scan::Damage;
+use crate::journal::salt::Salt;
 use crate::options::SyncMode;
 use crate::state::delivery::{Peek, PeekPage, Round, Subscription};
 use crate::state::topic::{ClientInfo, DeliveryOrder, Joining};
 use crate::state::{MessageFacts, State, restore};
 
 const SEGMENT_BYTES: u64 = 4096;
+/// The same in every run, so that a seed shows a run again.
+const SALT: Salt = Salt(*b"a simulated salt");
 const POLICY: Policy =
     Policy { sync: SyncMode::Always, retention: Duration::from_secs(3600), retention_bytes: 8192 };
 
@@ -36,13 +39,13 @@ impl Router {
     pub(super) fn start(disk: &SimulatedDisk) -> io::Result<Self> {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
         let clock = Arc::new(SimulatedClock::new());
-        let restored = restore::restore(&disk, SEGMENT_BYTES, clock.now())?;
+        let restored = restore::restore(&disk, SEGMENT_BYTES, clock.now(), SALT)?;
         let damage = restored.damage;
         let shared = Arc::new(Shared::new(restored.state, Arc::clone(&clock) as Arc<dyn Clock>));
         let (last_sync, last_retention) = (Instant::now(), Instant::now());
         let (writer, policy) = (restored.writer, POLICY);
-        let committer =
-            Committer { shared, writer, disk, policy, last_sync, last_retention, checkpoint_due: false };
+        let checkpoint_due = restored.checkpoint_due;
+        let committer = Committer { shared, writer, disk, policy, last_sync, last_retention, checkpoint_due };
         Ok(Self { committer, clock, subscription: None, damage })
     }
 

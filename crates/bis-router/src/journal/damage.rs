@@ -1,0 +1,46 @@
+//! What was durable once and is not there now, as it is told to people. It only names places.
+
+use std::fmt;
+
+use super::segment::name_of;
+
+/// A part of the journal that is damaged or gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// Bytes of a segment do not hold.
+    Bytes {
+        /// The segment's number.
+        segment: u64,
+        /// Where the damaged bytes begin.
+        offset: u64,
+        /// How many bytes are damaged, at most.
+        bytes: u64,
+    },
+    /// Segments are gone, as when files were deleted by hand.
+    Segments {
+        /// The first one's number.
+        first: u64,
+        /// The last one's number.
+        last: u64,
+    },
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Bytes { segment, offset, bytes } => {
+                write!(
+                    formatter,
+                    "up to {bytes} bytes of segment {segment} from byte {offset} on were set aside"
+                )
+            }
+            Self::Segments { first, last } if first == last => {
+                write!(formatter, "`{}` is missing; what it held is dropped", name_of(first))
+            }
+            Self::Segments { first, last } => {
+                let (first, last) = (name_of(first), name_of(last));
+                write!(formatter, "`{first}` to `{last}` are missing; what they held is dropped")
+            }
+        }
+    }
+}
