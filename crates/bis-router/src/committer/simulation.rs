@@ -15,6 +15,9 @@ use disk::{Faults, Flaky, SimulatedDisk, Target};
 use promises::Promises;
 use router::Router;
 
+use crate::journal::disk::Disk;
+use crate::journal::segment::name_of;
+
 /// xorshift64*: the same on every machine.
 struct Random(u64);
 
@@ -218,4 +221,60 @@ fn a_flipped_bit_is_reported_and_hides_nothing_else() {
     let expected: BTreeSet<String> =
         (0..10).filter(|number| *number != 4).map(|number| format!("message {number}")).collect();
     assert_eq!(router.unfinished().into_keys().collect::<BTreeSet<_>>(), expected);
+}
+
+/// A disk with several segments, some of them removed again, after a crash; and what was promised.
+fn long_run(seed: u64) -> (SimulatedDisk, Promises) {
+    let (disk, mut random) = (SimulatedDisk::default(), Random(seed));
+    let mut promises = Promises::default();
+    let mut router = Router::start(&disk).unwrap();
+    let steps = 60 + random.below(100);
+    promises.run(&mut router, &mut random, steps, "a");
+    (disk.after_crash(&mut random), promises)
+}
+
+#[test]
+fn a_start_from_the_checkpoint_before_misses_nothing_and_brings_nothing_back() {
+    let mut removed = 0;
+    for seed in seeds(200) {
+        let (disk, promises) = long_run(seed);
+        let names = disk.list().unwrap();
+        if !names.iter().any(|name| name == "checkpoint.previous") {
+            continue;
+        }
+        removed += usize::from(!names.contains(&name_of(1)));
+        disk.open("checkpoint").unwrap().write_at(b"x", 0).unwrap();
+        let router = Router::start(&disk).unwrap();
+        promises.check_undamaged(&router, &format!("BIS_SEED={seed}, the newest checkpoint damaged"));
+    }
+    assert!(removed > 20 || !is_whole(), "too few runs removed a segment: {removed}");
+}
+
+#[test]
+fn a_segment_that_vanishes_is_reported_or_held_nothing() {
+    let mut reported = 0;
+    for seed in seeds(300) {
+        let (disk, mut promises) = long_run(seed);
+        let names = disk.list().unwrap();
+        let segments: Vec<&String> = names.iter().filter(|name| name.ends_with(".segment")).collect();
+        let gone = usize::try_from(Random(seed + 1).below(segments.len() as u64)).unwrap();
+        disk.remove(segments[gone]).unwrap();
+        let mut router = Router::start(&disk).unwrap();
+        let situation = format!("BIS_SEED={seed}, without {} of {}", segments[gone], segments.len());
+        let lost = promises.lost(&router);
+        assert!(lost == 0 || !router.damage.is_empty(), "{situation}: {lost} were lost in silence");
+        let is_newest = gone + 1 == segments.len();
+        let dropped = router.state().dropped();
+        // Nothing knows what the newest had beyond the checkpoint.
+        assert!(lost as u64 <= dropped || is_newest, "{situation}: {lost} were lost, {dropped} counted");
+        reported += usize::from(!router.damage.is_empty());
+
+        promises.forget();
+        promises.run(&mut router, &mut Random(seed + 2), 25, "b");
+        router.flush();
+        router.stop().unwrap();
+        let again = Router::start(&disk.after_crash(&mut Random(seed))).unwrap();
+        promises.check_undamaged(&again, &format!("{situation}, after a clean stop"));
+    }
+    assert!(reported > 100 || !is_whole(), "too few were reported: {reported}");
 }

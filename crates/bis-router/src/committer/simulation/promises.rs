@@ -106,6 +106,12 @@ impl Promises {
         self.check(router, situation);
     }
 
+    /// How many messages were answered, not finished, and are not there.
+    pub(super) fn lost(&self, router: &Router) -> usize {
+        let found = router.unfinished();
+        self.answered.difference(&self.finished).filter(|body| !found.contains_key(*body)).count()
+    }
+
     /// What came back is to be delivered again.
     pub(super) fn take_back(&mut self, router: &Router) {
         let back = router.unfinished();
