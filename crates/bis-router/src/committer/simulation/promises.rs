@@ -102,7 +102,7 @@ impl Promises {
 
     /// As [`Promises::check`], and nothing was taken for damage.
     pub(super) fn check_undamaged(&self, router: &Router, situation: &str) {
-        assert_eq!(router.damage, [], "{situation}: a torn tail was taken for damage");
+        assert_eq!(router.damage, [], "{situation}: damage where there is none");
         self.check(router, situation);
     }
 

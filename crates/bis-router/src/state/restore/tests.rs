@@ -1,0 +1,71 @@
+//! What somebody can do who knows how the journal looks, and publishes bytes that look like it.
+
+use bis_broker::channel::Time;
+use tempfile::TempDir;
+
+use super::*;
+use crate::journal::batch::Batch;
+use crate::journal::disk::Folder;
+
+const SALT: Salt = Salt(*b"nobody knows it.");
+const GUESS: Salt = Salt([0; 16]);
+const TOPIC: u32 = 1;
+const SEGMENT_BYTES: u64 = 1 << 20;
+/// Where the body of the second record lies: after the headers of segment and batch, and the topic's record.
+const BODY_AT: usize = SEGMENT_HEADER + BATCH_HEADER + RECORD_HEADER + "topics".len() + RECORD_HEADER;
+
+fn start(folder: &TempDir) -> Restored {
+    let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder.path()));
+    restore(&disk, SEGMENT_BYTES, Time(1), SALT).unwrap()
+}
+
+/// A journal with a topic, and a message with this body.
+fn journal(body: &[u8]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut buffer = vec![0; BATCH_HEADER];
+    record::append(&mut buffer, &Header::new(Kind::Topic, TOPIC, 0), b"topics");
+    record::append(&mut buffer, &Header::new(Kind::Message, TOPIC, 0), body);
+    let mut writer = start(&folder).writer;
+    writer.write(&mut buffer).unwrap();
+    writer.sync().unwrap();
+    folder
+}
+
+/// Whether the topic is still there after a start that looks for records in a body.
+fn survives_a_forged_record(guess: &Salt) -> bool {
+    let mut body = Vec::new();
+    record::append(&mut body, &Header::new(Kind::TopicDeleted, TOPIC, 0), b"");
+    record::seal(&mut body, Segment::new(1, guess), BODY_AT as u64);
+    let folder = journal(&body);
+    let path = folder.path().join("0000000000000001.segment");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The length of the message, so that nothing says where it ends.
+    bytes[BODY_AT - RECORD_HEADER + 1] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    start(&folder).state.names.contains_key("topics")
+}
+
+/// Whether the message is still there though its body ends as a sealed segment does.
+fn survives_a_forged_seal(guess: &Salt) -> bool {
+    let segment = Segment::new(1, guess);
+    let at = BODY_AT.next_multiple_of(8);
+    let mut body = vec![b'x'; at - BODY_AT + BATCH_HEADER];
+    let checksum = Batch::checksum_of(segment, (at + BATCH_HEADER) as u64, &[]);
+    let batch = Batch { number: 9, length: 0, checksum, durable: 64, count: 0 };
+    batch.encode(segment, at as u64, &mut body[at - BODY_AT..]);
+    let trailer_at = at + BATCH_HEADER;
+    body.extend_from_slice(&footer::trailer(segment, at as u64, trailer_at as u64));
+    let folder = journal(&body);
+    // A start cuts the file where the batch ends; the next one takes what it ends with for a seal.
+    drop(start(&folder));
+    !start(&folder).state.log.kept(TOPIC).is_empty()
+}
+
+#[test]
+fn what_looks_like_records_is_nothing_without_the_salt() {
+    assert!(survives_a_forged_record(&GUESS));
+    assert!(survives_a_forged_seal(&GUESS));
+    // The salt is all that keeps them out: with it, these very bytes would do.
+    assert!(!survives_a_forged_record(&SALT));
+    assert!(!survives_a_forged_seal(&SALT));
+}
