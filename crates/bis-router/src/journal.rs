@@ -82,5 +82,6 @@ pub(crate) mod salt;
 pub(crate) mod scan;
 pub(crate) mod scrub;
 pub(crate) mod segment;
+mod sums;
 mod unreadable;
 pub(crate) mod writer;
