@@ -133,9 +133,8 @@ async fn the_newest_that_vanished_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     make(folder.path()).await;
     let segments = fs::read_dir(folder.path()).unwrap();
-    let last = segments.filter(|entry| {
-        entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".segment")
-    });
+    let last =
+        segments.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".segment"));
     let last = last.count() as u64;
     check_lost(remove, &[Damage::Segments { first: 6, last }]).await;
 }
@@ -194,9 +193,13 @@ async fn a_segment_that_lost_its_end_is_reported() {
                 }
             }
             let router = start(folder.path()).await;
-            let is_told = router.damage().iter().any(|damage| matches!(damage, Damage::Bytes { segment: 3, .. }));
+            let is_told =
+                router.damage().iter().any(|damage| matches!(damage, Damage::Bytes { segment: 3, .. }));
             // Without a checkpoint nothing says how long it was.
-            assert!(is_told || (!checkpoints && left > 0), "{left} bytes left, with checkpoints: {checkpoints}");
+            assert!(
+                is_told || (!checkpoints && left > 0),
+                "{left} bytes left, with checkpoints: {checkpoints}"
+            );
             router.shutdown().await.unwrap();
             File::options().write(true).open(&path).unwrap().set_len(left).unwrap();
         }

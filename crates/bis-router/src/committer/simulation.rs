@@ -55,7 +55,14 @@ fn crash_at(point: usize, seed: u64) -> Option<usize> {
     }
     let went = disk.is_dead();
     let mut crash = Random(seed * 1000 + point as u64 + 1);
-    let disk = disk.after_crash(&mut crash);
+    let mut disk = disk.after_crash(&mut crash);
+    // The power goes during the start too, now and then.
+    while crash.below(3) == 0 {
+        let power = Some(usize::try_from(crash.below(12)).unwrap());
+        disk.set(Faults { power, ..Faults::default() });
+        let _ = Router::start(&disk);
+        disk = disk.after_crash(&mut crash);
+    }
     let router = Router::start(&disk).unwrap();
     promises.check_undamaged(&router, &situation);
     let again = promises.go_on(router, &disk, &mut crash);
@@ -188,6 +195,25 @@ fn a_full_disk_refuses_and_loses_nothing() {
     assert_eq!(router.unfinished(), all);
     assert!(all.contains_key("before") && all.contains_key("after"));
     assert_eq!(all.len(), 102 - refused);
+}
+
+#[test]
+fn a_start_on_a_full_disk_keeps_what_a_damaged_end_still_holds() {
+    let disk = SimulatedDisk::default();
+    let mut router = Router::start(&disk).unwrap();
+    assert!(router.subscribe() && router.publish("before", Duration::ZERO));
+    assert!(router.publish("last", Duration::ZERO));
+    let disk = disk.after_crash(&mut Random(5));
+    let file = disk.open(&name_of(1)).unwrap();
+    let mut bytes = vec![0; usize::try_from(file.length().unwrap()).unwrap()];
+    file.read_at(&mut bytes, 0).unwrap();
+    let header = bytes.windows(4).rposition(|window| window == b"BISb").unwrap();
+    file.write_at(b"x", header as u64).unwrap();
+    disk.set(Faults { is_full: true, ..Faults::default() });
+    let _ = Router::start(&disk);
+    disk.set(Faults::default());
+    let found = Router::start(&disk).unwrap().unfinished();
+    assert!(found.contains_key("before") && found.contains_key("last"), "{found:?}");
 }
 
 #[test]

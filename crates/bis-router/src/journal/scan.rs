@@ -139,8 +139,7 @@ fn salvage(
             continue;
         }
         // The length itself may be what is damaged: look for the next record that holds.
-        let next = (at + 1..records.len())
-            .find(|&next| intact_at(segment, &sums, start, next).is_some());
+        let next = (at + 1..records.len()).find(|&next| intact_at(segment, &sums, start, next).is_some());
         let next = next.unwrap_or(records.len());
         damage.push(damaged(segment, start + at, next - at));
         at = next;

@@ -64,7 +64,8 @@ mod tests {
     fn every_part_has_the_checksum_that_it_has_alone() {
         let bytes: Vec<u8> = (0..10 * BLOCK + 77).map(|at| (at * at / 7) as u8).collect();
         let sums = Sums::new(&bytes);
-        let places = [0, 1, 100, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 7 * BLOCK + 5, 10 * BLOCK, bytes.len()];
+        let places =
+            [0, 1, 100, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 7 * BLOCK + 5, 10 * BLOCK, bytes.len()];
         for from in places {
             for to in places.into_iter().filter(|to| *to >= from) {
                 let expected = crc32c_append(0x1234_5678, &bytes[from..to]);

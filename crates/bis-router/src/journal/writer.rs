@@ -69,8 +69,9 @@ impl Writer {
         Ok(Self { disk, salt, segment, file, position, filled, durable, refused, segment_bytes })
     }
 
-    /// Goes on in a segment that was scanned: what follows the position is cut off, so that nothing of a torn batch
-    /// can be taken for a later one.
+    /// Goes on in a segment that was scanned. Records that were saved from behind the position, with room for a batch's
+    /// header before them, are written over what they were saved from: that needs no room on the disk, and no failure may
+    /// take them away. What then follows is cut off, so that nothing of a torn batch can be taken for a later one.
     pub(crate) fn resume(
         disk: Arc<dyn Disk>,
         salt: Salt,
@@ -78,16 +79,23 @@ impl Writer {
         position: Position,
         segment_bytes: u64,
         now: u64,
-    ) -> io::Result<Self> {
+        saved: &mut [u8],
+    ) -> io::Result<(Self, Option<Written>)> {
         let file = disk.open(&segment.name())?;
-        file.set_length(position.offset)?;
         if !segment.is_header(&read_up_to(&*file, 0, SEGMENT_HEADER)?) {
             // Without one that holds, the segment's salt is the journal's.
             file.write_at(&segment.header(&salt, now), 0)?;
         }
         file.sync()?;
-        let (filled, durable, refused) = (position.offset, position.offset, position.offset);
-        Ok(Self { disk, salt, segment, file, position, filled, durable, refused, segment_bytes })
+        let (filled, durable, refused) = (file.length()?, position.offset, position.offset);
+        let mut writer =
+            Self { disk, salt, segment, file, position, filled, durable, refused, segment_bytes };
+        let written = if saved.is_empty() { None } else { Some(writer.write(saved)?) };
+        let end = writer.position.offset;
+        writer.file.set_length(end)?;
+        writer.file.sync()?;
+        (writer.filled, writer.durable, writer.refused) = (end, end, end);
+        Ok((writer, written))
     }
 
     pub(crate) fn position(&self) -> Position {

@@ -22,7 +22,7 @@ use crate::journal::record::{self, Header, Kind, RECORD_HEADER, read_u32};
 use crate::journal::salt::Salt;
 use crate::journal::scan;
 use crate::journal::segment::{SEGMENT_HEADER, Segment};
-use crate::journal::writer::{Position, Writer};
+use crate::journal::writer::{Position, Writer, Written};
 
 /// A router's state as the disk had it, and the journal to go on with.
 pub(crate) struct Restored {
@@ -183,37 +183,37 @@ impl Restoring {
     }
 
     fn finish(mut self, newest: Segment, segment_bytes: u64) -> io::Result<Restored> {
-        let disk = Arc::clone(&self.disk);
-        let mut writer = if self.is_sealed {
+        let (disk, salt, now) = (Arc::clone(&self.disk), self.salt, self.now.0);
+        let mut saved = std::mem::take(&mut self.saved);
+        if !saved.is_empty() {
+            tracing::warn!(bytes = saved.len(), "records after the journal's torn end hold and are kept");
+            saved.splice(0..0, [0; BATCH_HEADER]);
+        }
+        let (writer, written) = if self.is_sealed {
             let next = self.end.segment.max(self.checkpoint.segment) + 1;
-            let writer =
-                Writer::create(disk, self.salt, next, self.end.next_batch, segment_bytes, self.now.0)?;
+            let mut writer = Writer::create(disk, salt, next, self.end.next_batch, segment_bytes, now)?;
             self.state.log.restart(writer.segment(), writer.file());
-            writer
+            let written = if saved.is_empty() { None } else { Some(writer.write(&mut saved)?) };
+            writer.sync()?;
+            (writer, written)
         } else {
-            Writer::resume(disk, self.salt, newest, self.end, segment_bytes, self.now.0)?
+            Writer::resume(disk, salt, newest, self.end, segment_bytes, now, &mut saved)?
         };
-        self.write_saved(&mut writer)?;
+        if let Some(written) = written {
+            self.take_saved(written, Bytes::from(saved).slice(BATCH_HEADER..));
+        }
         self.state.finish_restore(&self.damage);
         let Self { state, damage, checkpoint_due, .. } = self;
         Ok(Restored { state, writer, damage, checkpoint_due })
     }
 
-    /// Writes what was saved of a torn batch as a batch of its own.
-    fn write_saved(&mut self, writer: &mut Writer) -> io::Result<()> {
-        if self.saved.is_empty() {
-            return Ok(());
-        }
-        tracing::warn!(bytes = self.saved.len(), "records after the journal's torn end hold and are kept");
-        let mut buffer = vec![0; BATCH_HEADER];
-        buffer.append(&mut self.saved);
-        let written = writer.write(&mut buffer)?;
-        writer.sync()?;
-        let mut at = BATCH_HEADER;
-        while let Some(length) = record::length_at(&buffer[at..]) {
-            let record = &buffer[at..at + length];
+    /// What was saved of a torn batch is a batch of its own now.
+    fn take_saved(&mut self, written: Written, records: Bytes) {
+        let mut at = 0;
+        while let Some(length) = record::length_at(&records[at..]) {
+            let record = &records[at..at + length];
             if let Some(header) = record::header(record) {
-                let offset = written.records_at + (at - BATCH_HEADER) as u64;
+                let offset = written.records_at + at as u64;
                 let message = (header.topic, header.sequence);
                 match header.kind {
                     Kind::Message => self.state.log.note(message.0, message.1, offset),
@@ -224,12 +224,7 @@ impl Restoring {
             }
             at += length;
         }
-        self.state.log.keep_recent(
-            written.segment,
-            written.records_at,
-            Bytes::from(buffer).slice(BATCH_HEADER..),
-        );
-        Ok(())
+        self.state.log.keep_recent(written.segment, written.records_at, records);
     }
 }
 
