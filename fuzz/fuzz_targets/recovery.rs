@@ -28,6 +28,7 @@ fn one(bytes: &[u8]) -> Break {
     match bytes[0] % 8 {
         0 => Break::Cut { file, length: at },
         2 => Break::Checkpoints,
+        3 => Break::Remove { file },
         1 => Break::Zero { file, offset: at, bytes: usize::from(u16::from_le_bytes([bytes[4], bytes[5]])) },
         _ => Break::Flip { file, offset: at, bits: bytes[4] },
     }

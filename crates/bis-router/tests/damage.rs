@@ -29,12 +29,13 @@ impl Random {
 fn breaks(seed: u64, (files, longest): (usize, usize)) -> Vec<Break> {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let count = 1 + random.below(3);
-    let one = |random: &mut Random| match random.below(8) {
+    let one = |random: &mut Random| match random.below(9) {
         0 => Break::Cut { file: random.below(files), length: random.below(longest) },
         1 => {
             let bytes = 1 << random.below(12);
             Break::Zero { file: random.below(files), offset: random.below(longest), bytes }
         }
+        2 => Break::Remove { file: random.below(files) },
         _ => {
             let bits = 1 << random.below(8);
             Break::Flip { file: random.below(files), offset: random.below(longest), bits }

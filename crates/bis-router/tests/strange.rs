@@ -256,6 +256,25 @@ async fn a_file_too_large_or_with_a_wild_number_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_is_none_is_passed_over() {
+    for wild in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        make(folder.path()).await;
+        let path = folder.path().join("checkpoint");
+        let file = File::options().write(true).truncate(!wild).open(&path).unwrap();
+        if wild {
+            // It says to be longer than the file, which is long and has nothing in most of it.
+            std::os::unix::fs::FileExt::write_all_at(&file, &(1_u64 << 39).to_le_bytes(), 8).unwrap();
+        }
+        file.set_len(if wild { 1 << 38 } else { 1 << 40 }).unwrap();
+        let router = start(folder.path()).await;
+        assert_eq!(router.damage(), []);
+        assert_eq!(delivered(&router, "orders"), (0..MESSAGES).collect::<Vec<_>>());
+        router.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_journal_of_an_older_format_is_refused_and_left_alone() {
     let older = |folder: &Path| {
         let path = folder.join(segment(1));

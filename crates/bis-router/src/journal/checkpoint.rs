@@ -11,8 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use bis_broker::channel::{Recalled, SequenceSet, Snapshot, Time};
 use serde::{Deserialize, Serialize};
 
-use super::disk::Disk;
-use super::fetch::read_whole;
+use super::disk::{Disk, DiskFile};
+use super::fetch::read_up_to;
 use super::moved::Message;
 use super::record::{read_u32, read_u64};
 use super::writer::Position;
@@ -201,8 +201,7 @@ impl Checkpoint {
             if !names.iter().any(|found| found == name) {
                 continue;
             }
-            let bytes = read_whole(&*disk.open(name)?)?;
-            if let Some(checkpoint) = decode(&bytes) {
+            if let Some(checkpoint) = read(&*disk.open(name)?)? {
                 return Ok((Some(checkpoint), damaged));
             }
             damaged = true;
@@ -211,13 +210,19 @@ impl Checkpoint {
     }
 }
 
-fn decode(bytes: &[u8]) -> Option<Checkpoint> {
-    if bytes.len() < HEADER || &bytes[0..8] != MAGIC {
-        return None;
+/// The checkpoint in a file; `None` when it does not hold. No more is read than it says to have.
+fn read(file: &dyn DiskFile) -> io::Result<Option<Checkpoint>> {
+    let header = read_up_to(file, 0, HEADER)?;
+    if header.len() < HEADER || &header[0..8] != MAGIC {
+        return Ok(None);
     }
-    let length = usize::try_from(read_u64(bytes, 8)).ok()?;
-    let json = bytes.get(HEADER..)?.get(..length)?;
-    (crc32c::crc32c(json) == read_u32(bytes, 16)).then(|| serde_json::from_slice(json).ok())?
+    let length = read_u64(&header, 8);
+    if length > file.length()?.saturating_sub(HEADER as u64) {
+        return Ok(None);
+    }
+    let json = read_up_to(file, HEADER as u64, usize::try_from(length).map_err(io::Error::other)?)?;
+    let holds = crc32c::crc32c(&json) == read_u32(&header, 16);
+    Ok(if holds { serde_json::from_slice(&json).ok() } else { None })
 }
 
 #[cfg(test)]

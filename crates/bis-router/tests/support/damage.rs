@@ -1,6 +1,6 @@
 //! A journal in memory, made by a real router, and what a broken disk may do to it. The fuzz target uses this file too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -98,6 +98,8 @@ pub enum Break {
     Checkpoints,
     /// The file ends early.
     Cut { file: usize, length: usize },
+    /// The file is not there.
+    Remove { file: usize },
 }
 
 /// A journal and what it promised.
@@ -175,8 +177,12 @@ impl Journal {
         let mut files = self.files.clone();
         // What is damaged: file, from, to.
         let mut damaged = Vec::new();
+        let mut removed = BTreeSet::new();
         for broken in breaks {
-            let (Break::Flip { file, .. } | Break::Zero { file, .. } | Break::Cut { file, .. }) = *broken
+            let (Break::Flip { file, .. }
+            | Break::Zero { file, .. }
+            | Break::Cut { file, .. }
+            | Break::Remove { file }) = *broken
             else {
                 for (_, bytes) in files.iter_mut().filter(|(name, _)| name.starts_with("checkpoint")) {
                     bytes.truncate(10);
@@ -203,11 +209,15 @@ impl Journal {
                     bytes.truncate(length % before);
                     damaged.push((file, length % before, usize::MAX));
                 }
+                Break::Remove { .. } => {
+                    removed.insert(file);
+                    damaged.push((file, 0, usize::MAX));
+                }
             }
         }
         let disk = MemoryDisk::default();
-        for (name, bytes) in files {
-            disk.open(&name).unwrap().write_at(&bytes, 0).unwrap();
+        for (_, (name, bytes)) in files.iter().enumerate().filter(|(file, _)| !removed.contains(file)) {
+            disk.open(name).unwrap().write_at(bytes, 0).unwrap();
         }
         let disk: Arc<dyn Disk> = Arc::new(disk);
         let mut found = BTreeMap::new();
@@ -233,6 +243,11 @@ impl Journal {
             if is_nameless || is_hit(place) {
                 expected.remove(&((*topic).to_owned(), *sequence));
             }
+        }
+        let is_checkpoint_hit = breaks.iter().any(|broken| matches!(broken, Break::Checkpoints))
+            || damaged.iter().any(|(file, _, _)| files[*file].0.starts_with("checkpoint"));
+        if !is_checkpoint_hit && removed.iter().any(|file| files[*file].0.ends_with(".segment")) {
+            assert!(!inspection.damage.is_empty(), "{breaks:?}: a segment is missed by nobody");
         }
         for (at, body) in expected {
             assert_eq!(found.get(&at), Some(body), "{breaks:?}: {at:?} is lost; {:?}", inspection.damage);
