@@ -5,20 +5,34 @@
 //!
 //! # Files
 //! - `lock`: held by the router that uses the folder.
-//! - `<segment id, 16 hex digits>.segment`: ids count up; only the newest is written to.
+//! - `salt`: `BISSALT1`, the journal's salt (16 random bytes), crc32c (u32) of these.
+//! - `<segment number, 16 hex digits>.segment`: numbers count up; only the newest is written to.
 //! - `checkpoint`, `checkpoint.previous`: state of topics and channels at a position ([`checkpoint`]).
 //!
+//! Files of other names are left alone.
+//!
 //! # Segment
-//! A header of 64 bytes: `BISJRNL1`, crc32c (u32, of bytes 16..64), 4 zero bytes, segment id (u64), time made (u64), zeros.
-//! Then batches, each at a multiple of 8. The file is filled with zeros ahead of them. Every crc32c in a segment
-//! continues that of the segment's id (8 bytes), so that bytes of another segment never validate.
+//! A header of 64 bytes: `BISJRNL2`, crc32c (u32, of bytes 0..8 and 16..64), 4 zero bytes, segment number (u64), time made
+//! (u64), salt (16 bytes), zeros. Then batches, each at a multiple of 8. The file is filled with zeros ahead of them.
+//! A header that holds and has another digit is of another version of the router: the start refuses it.
+//!
+//! # Checksums
+//! Recovery looks for records byte by byte where a batch does not hold, and a message's body may be anything: a copy of a
+//! segment, or what somebody made who knows this page. So every crc32c after the header says where it stands. It continues the
+//! segment's seed, which is the crc32c of its number (8 bytes) and the salt, with the bits of the offset turned at which the
+//! record, the batch, its records or the trailer begin. The bytes of another segment or journal, or such that were made
+//! without the salt, hold by a chance of one in 4 billion; the bytes of this segment at another offset never do.
+//!
+//! One salt serves the whole journal, so that any of its copies is enough to read all of it: it is in `salt` and in each
+//! segment's header. A segment is read with the salt of its own header when that holds, and else with that of `salt`, which is
+//! made anew from the newest header when it is lost. The seed is computed once a segment; a record costs no more for it.
 //!
 //! # Batch: what became durable together
 //! | Offset | Field |
 //! |---|---|
 //! | 0 | `BISb` |
 //! | 4 | crc32c of bytes 8..48 |
-//! | 8 | segment id, u64 |
+//! | 8 | segment number, u64 |
 //! | 16 | batch number, u64, counts over all segments |
 //! | 24 | length of the records, u32 |
 //! | 28 | crc32c of the records |
@@ -52,7 +66,7 @@
 //! # Seal
 //! A full segment ends with a batch of `Footer` records, one a topic: the body lists the offset of each sequence as a
 //! varint of the distance to the one before, 0 for a sequence that is missing. A trailer of 32 bytes ends the file:
-//! `BISSEAL1`, segment id (u64), offset of the footer batch (u64), 4 zero bytes, crc32c of bytes 8..28.
+//! `BISSEAL1`, segment number (u64), offset of the footer batch (u64), 4 zero bytes, crc32c of bytes 8..28.
 //!
 //! # Memory
 //! What is held does not grow with the backlog but by a few numbers a segment and topic:
@@ -64,9 +78,16 @@
 //!
 //! A start reads one segment at a time, the last one whole; so does the scrubber when it has met damage.
 //!
+//! # Removal
+//! A segment is removed after both checkpoints were written without it, by a state that does not need it. What the checkpoint
+//! in use lists and is not there, and what is left out between its segment and the newest, was lost: the start reports it
+//! ([`damage::Damage`]), counts what channels had not finished of it as dropped, and goes on. It lists lengths too, so that a
+//! segment that lost its end is damaged. Without a checkpoint nothing tells lost from removed.
+//!
 //! # Recovery
 //! The checkpoint's state, then every record after its position. Where a batch does not hold, [`scan`] tells a torn
-//! tail from damage.
+//! tail from damage. A start ends in a router that runs and reports, or in an error that names the file to look at: it takes
+//! no number, length or name for granted, and its time and memory are bounded by the bytes that are there.
 
 pub(crate) mod batch;
 pub(crate) mod checkpoint;

@@ -222,11 +222,25 @@ async fn check_refused(break_it: impl Fn(&Path), expected: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     make(folder.path()).await;
     break_it(folder.path());
+    let before = files(folder.path());
     let started = tokio::time::timeout(Duration::from_secs(20), Router::start(small_segments(folder.path())));
     let error = told(&started.await.unwrap().unwrap_err());
     for part in expected {
         assert!(error.contains(part), "{error}");
     }
+    assert_eq!(files(folder.path()), before, "a start that is refused changes nothing");
+}
+
+/// Names and lengths.
+fn files(folder: &Path) -> Vec<(String, u64)> {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let file = |entry: fs::DirEntry| {
+        let length = entry.metadata().unwrap().len();
+        (entry.file_name().into_string().unwrap(), length)
+    };
+    let mut files: Vec<_> = entries.map(file).collect();
+    files.sort();
+    files
 }
 
 #[tokio::test(flavor = "multi_thread")]

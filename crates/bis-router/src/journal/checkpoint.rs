@@ -1,5 +1,7 @@
 //! The checkpoint: the state of topics and channels at a position of the journal.
 //!
+//! It also lists the segments that are to be there, so that one that vanished is missed.
+//!
 //! A file begins with `BISCKPT1`, the length (u64) and crc32c (u32) of the JSON that follows. It is written beside the
 //! old one and renamed, so that one that holds is always there; the one before is kept too.
 
