@@ -255,9 +255,30 @@ async fn a_folder_in_a_segments_place_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_segment_may_be_linked() {
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    make(folder.path()).await;
+    let (path, other) = (folder.path().join(segment(3)), elsewhere.path().join("moved"));
+    fs::copy(&path, &other).unwrap();
+    fs::remove_file(&path).unwrap();
+    symlink(&other, &path).unwrap();
+    let router = start(folder.path()).await;
+    assert_eq!(router.damage(), []);
+    assert_eq!(delivered(&router, "orders"), (0..MESSAGES).collect::<Vec<_>>());
+    router.shutdown().await.unwrap();
+    // The other disk is not there.
+    fs::remove_dir_all(elsewhere).unwrap();
+    let error = Router::start(small_segments(folder.path())).await.unwrap_err();
+    assert!(told(&error).contains("`0000000000000003.segment`"), "{}", told(&error));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_leads_nowhere_is_named() {
     let circle = |folder: &Path| symlink(segment(200), folder.join(segment(200))).unwrap();
     check_refused(circle, &["`00000000000000c8.segment`"]).await;
+    let device = |folder: &Path| symlink("/dev/zero", folder.join(segment(200))).unwrap();
+    check_refused(device, &["`00000000000000c8.segment` is not a plain file; move it out of the folder"])
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

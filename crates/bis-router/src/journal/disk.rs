@@ -64,9 +64,11 @@ impl Disk for Folder {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let path = self.path.join(name);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        // Of many files, a person must know which.
-        let file = file.map_err(|error| io::Error::new(error.kind(), format!("`{name}`: {error}")))?;
-        Ok(Arc::new(PlainFile { file }))
+        let file = file.map_err(|error| named(name, &error))?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other(format!("`{name}` is not a plain file; move it out of the folder")));
+        }
+        Ok(Arc::new(PlainFile { name: name.to_owned(), file }))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -82,7 +84,13 @@ impl Disk for Folder {
     }
 }
 
+/// Of many files, a person must know which.
+fn named(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("`{name}`: {error}"))
+}
+
 struct PlainFile {
+    name: String,
     file: File,
 }
 
@@ -94,7 +102,7 @@ impl DiskFile for PlainFile {
                 Ok(0) => break,
                 Ok(count) => read += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(named(&self.name, &error)),
             }
         }
         Ok(read)
