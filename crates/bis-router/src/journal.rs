@@ -64,8 +64,9 @@
 //! Of several copies the newest counts.
 //!
 //! # Seal
-//! A full segment ends with a batch of `Footer` records, one a topic: the body lists the offset of each sequence as a
-//! varint of the distance to the one before, 0 for a sequence that is missing. A trailer of 32 bytes ends the file:
+//! A full segment ends with a batch of `Footer` records, one a topic, or several where many sequences are missing: the body
+//! lists the offset of each sequence from the record's on as a varint of the distance to the one before, 0 for a sequence that
+//! is missing. A trailer of 32 bytes ends the file:
 //! `BISSEAL1`, segment number (u64), offset of the footer batch (u64), 4 zero bytes, crc32c of bytes 8..28.
 //!
 //! # Memory

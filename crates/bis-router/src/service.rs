@@ -212,7 +212,7 @@ impl Handle {
         self.https_address
     }
 
-    /// What the start found damaged in the journal: reported, set aside, and not part of any topic.
+    /// What the start found damaged or gone in the journal: reported, set aside, and not part of any topic.
     #[must_use]
     pub fn damage(&self) -> &[Damage] {
         &self.damage

@@ -262,7 +262,7 @@ fn long_run(seed: u64) -> (SimulatedDisk, Promises) {
 #[test]
 fn a_start_from_the_checkpoint_before_misses_nothing_and_brings_nothing_back() {
     let mut removed = 0;
-    for seed in seeds(200) {
+    for seed in seeds(100) {
         let (disk, promises) = long_run(seed);
         let names = disk.list().unwrap();
         if !names.iter().any(|name| name == "checkpoint.previous") {
@@ -273,13 +273,13 @@ fn a_start_from_the_checkpoint_before_misses_nothing_and_brings_nothing_back() {
         let router = Router::start(&disk).unwrap();
         promises.check_undamaged(&router, &format!("BIS_SEED={seed}, the newest checkpoint damaged"));
     }
-    assert!(removed > 20 || !is_whole(), "too few runs removed a segment: {removed}");
+    assert!(removed > 10 || !is_whole(), "too few runs removed a segment: {removed}");
 }
 
 #[test]
 fn a_segment_that_vanishes_is_reported_or_held_nothing() {
     let mut reported = 0;
-    for seed in seeds(300) {
+    for seed in seeds(100) {
         let (disk, mut promises) = long_run(seed);
         let names = disk.list().unwrap();
         let segments: Vec<&String> = names.iter().filter(|name| name.ends_with(".segment")).collect();
@@ -302,5 +302,5 @@ fn a_segment_that_vanishes_is_reported_or_held_nothing() {
         let again = Router::start(&disk.after_crash(&mut Random(seed))).unwrap();
         promises.check_undamaged(&again, &format!("{situation}, after a clean stop"));
     }
-    assert!(reported > 100 || !is_whole(), "too few were reported: {reported}");
+    assert!(reported > 30 || !is_whole(), "too few were reported: {reported}");
 }

@@ -16,54 +16,66 @@ pub(crate) const TRAILER: usize = 32;
 
 const TRAILER_MAGIC: &[u8; 8] = b"BISSEAL1";
 
-/// Where one topic's messages lie in one segment: the offset of each sequence from `first` on; 0 is missing.
+/// So many missing sequences in a row are kept as zeros; a longer gap, as a disk that was full for long makes it, takes no
+/// room.
+const MAX_ZEROS: u64 = 64;
+
+/// Where one topic's messages lie in one segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Offsets {
-    pub(crate) first: u64,
-    pub(crate) offsets: Vec<u32>,
+    /// In order: a sequence, and the offsets from it on; 0 is missing. None is empty.
+    pieces: Vec<(u64, Vec<u32>)>,
 }
 
 impl Offsets {
+    /// The first sequence; 0 when there is none.
+    pub(crate) fn first(&self) -> u64 {
+        self.pieces.first().map_or(0, |(first, _)| *first)
+    }
+
     /// One past the last sequence.
     pub(crate) fn end(&self) -> u64 {
-        self.first + self.offsets.len() as u64
+        self.pieces.last().map_or(0, |(first, offsets)| first + offsets.len() as u64)
     }
 
     /// Notes a message; sequences only rise, and what is left out is missing.
     pub(crate) fn push(&mut self, sequence: u64, offset: u32) {
-        if self.offsets.is_empty() {
-            self.first = sequence;
+        let Some(missing) = sequence.checked_sub(self.end()) else { return };
+        match self.pieces.last_mut() {
+            Some((_, offsets)) if missing <= MAX_ZEROS => {
+                offsets.extend((0..missing).map(|_| 0));
+                offsets.push(offset);
+            }
+            _ => self.pieces.push((sequence, vec![offset])),
         }
-        if sequence < self.end() {
-            return;
-        }
-        let missing = usize::try_from(sequence - self.end()).unwrap_or(usize::MAX);
-        self.offsets.resize(self.offsets.len() + missing, 0);
-        self.offsets.push(offset);
     }
 
     /// The offset of a sequence.
     pub(crate) fn get(&self, sequence: u64) -> Option<u32> {
-        let at = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
-        self.offsets.get(at).copied().filter(|offset| *offset != 0)
+        let after = self.pieces.partition_point(|(first, _)| *first <= sequence);
+        let (first, offsets) = self.pieces.get(after.checked_sub(1)?)?;
+        let at = usize::try_from(sequence - first).ok()?;
+        offsets.get(at).copied().filter(|offset| *offset != 0)
     }
 }
 
 /// The offsets of a segment, by topic.
 pub(crate) type SegmentOffsets = NumberMap<u32, Offsets>;
 
-/// Appends one footer record a topic.
+/// Appends the footer records: one for each piece of a topic.
 pub(crate) fn append(buffer: &mut Vec<u8>, segment: &SegmentOffsets) {
     let mut topics: Vec<_> = segment.iter().collect();
     topics.sort_unstable_by_key(|(topic, _)| **topic);
-    for (topic, offsets) in topics {
-        let mut body = Vec::with_capacity(2 * offsets.offsets.len());
+    let pieces =
+        topics.into_iter().flat_map(|(topic, offsets)| offsets.pieces.iter().map(|piece| (*topic, piece)));
+    for (topic, (first, offsets)) in pieces {
+        let mut body = Vec::with_capacity(2 * offsets.len());
         let mut last = 0;
-        for &offset in &offsets.offsets {
+        for &offset in offsets {
             put_varint(&mut body, if offset == 0 { 0 } else { offset - last });
             last = last.max(offset);
         }
-        record::append(buffer, &Header::new(Kind::Footer, *topic, offsets.first), &body);
+        record::append(buffer, &Header::new(Kind::Footer, topic, *first), &body);
     }
 }
 
@@ -106,17 +118,17 @@ fn decode(segment: Segment, offset: u64, bytes: &[u8]) -> Option<SegmentOffsets>
     while let Some(length) = record::length_at(rest) {
         let header = record::header(&rest[..length])?;
         let mut body = &rest[record::RECORD_HEADER..length];
-        let mut offsets = Offsets { first: header.sequence, offsets: Vec::new() };
+        let mut offsets = Vec::new();
         let mut last = 0_u32;
         while let Some(delta) = take_varint(&mut body) {
             if delta == 0 {
-                offsets.offsets.push(0);
+                offsets.push(0);
             } else {
                 last = last.checked_add(delta)?;
-                offsets.offsets.push(last);
+                offsets.push(last);
             }
         }
-        found.insert(header.topic, offsets);
+        found.entry(header.topic).or_default().pieces.push((header.sequence, offsets));
         rest = &rest[length..];
     }
     Some(found)
@@ -141,4 +153,44 @@ fn take_varint(bytes: &mut &[u8]) -> Option<u32> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::salt::Salt;
+
+    #[test]
+    fn gaps_of_any_length_are_kept_in_little_room() {
+        let sequences = [5, 6, 70, 100, 1_000, 1_002, 1 << 40, (1 << 40) + 1];
+        let mut offsets = Offsets::default();
+        for (at, sequence) in sequences.into_iter().enumerate() {
+            offsets.push(sequence, 100 * (at as u32 + 1));
+            // A record that is there twice.
+            offsets.push(sequence, 7);
+        }
+        let mut segment = SegmentOffsets::default();
+        segment.insert(3, offsets);
+        segment.entry(4).or_default().push(0, 64);
+        let (identity, at) = (Segment::new(1, &Salt([1; 16])), 4096);
+        let mut buffer = vec![0; BATCH_HEADER];
+        append(&mut buffer, &segment);
+        assert!(buffer.len() < 1000, "{} bytes", buffer.len());
+        let (header, records) = buffer.split_at_mut(BATCH_HEADER);
+        let records_at = at + BATCH_HEADER as u64;
+        let count = record::seal(records, identity, records_at);
+        let checksum = Batch::checksum_of(identity, records_at, records);
+        let length = u32::try_from(records.len()).unwrap();
+        Batch { number: 1, length, checksum, durable: 0, count }.encode(identity, at, header);
+        let found = decode(identity, at, &buffer).unwrap();
+        assert_eq!(found, segment);
+        let offsets = &found[&3];
+        for (at, sequence) in sequences.into_iter().enumerate() {
+            assert_eq!(offsets.get(sequence), Some(100 * (at as u32 + 1)));
+        }
+        for missing in [0, 4, 7, 99, 101, 999, 1_001, 1_003, (1 << 40) - 1, (1 << 40) + 2] {
+            assert_eq!(offsets.get(missing), None, "{missing}");
+        }
+        assert_eq!((offsets.first(), offsets.end()), (5, (1 << 40) + 2));
+    }
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::damage::Damage;
 use super::disk::DiskFile;
 use super::fetch::{Fetched, Missing};
-use super::footer::SegmentOffsets;
+use super::footer::{Offsets, SegmentOffsets};
 use super::moved::{Message, Moved};
 use super::record;
 use super::scrub::Scrub;
@@ -99,7 +99,7 @@ impl Log {
     ) {
         let number = segment.number;
         let topics: HashMap<u32, (u64, u64)> =
-            offsets.iter().map(|(topic, offsets)| (*topic, (offsets.first, offsets.end()))).collect();
+            offsets.iter().map(|(topic, offsets)| (*topic, (offsets.first(), offsets.end()))).collect();
         for (topic, (first, _)) in &topics {
             self.runs.entry(*topic).or_default().insert(*first, number);
         }
@@ -244,7 +244,7 @@ impl Log {
     pub(crate) fn kept(&self, topic: u32) -> Vec<(u64, u64)> {
         let runs = self.runs.get(&topic).into_iter().flatten();
         let sealed = runs.filter_map(|(_, segment)| self.sealed.get(segment)?.topics.get(&topic).copied());
-        let active = self.active_offsets.get(&topic).map(|offsets| (offsets.first, offsets.end()));
+        let active = self.active_offsets.get(&topic).map(|offsets| (offsets.first(), offsets.end()));
         let mut kept: Vec<(u64, u64)> = sealed.chain(active).collect();
         let copies = self.moved.of_topic(topic).filter(|sequence| {
             let before = kept.partition_point(|(first, _)| first <= sequence);
@@ -343,7 +343,7 @@ impl Log {
     /// The first sequence of a topic that may be here.
     pub(crate) fn first_of(&self, topic: u32) -> Option<u64> {
         let sealed = self.runs.get(&topic).and_then(|runs| runs.keys().next().copied());
-        let published = sealed.or_else(|| self.active_offsets.get(&topic).map(|offsets| offsets.first));
+        let published = sealed.or_else(|| self.active_offsets.get(&topic).map(Offsets::first));
         published.into_iter().chain(self.moved.of_topic(topic).next()).min()
     }
 
