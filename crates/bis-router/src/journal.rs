@@ -7,7 +7,8 @@
 //! - `lock`: held by the router that uses the folder.
 //! - `salt`: `BISSALT1`, the journal's salt (16 random bytes), crc32c (u32) of these.
 //! - `<segment number, 16 hex digits>.segment`: numbers count up; only the newest is written to.
-//! - `checkpoint`, `checkpoint.previous`: state of topics and channels at a position ([`checkpoint`]).
+//! - `checkpoint`, `checkpoint.previous`: state of topics and channels at a position ([`checkpoint`]). One that was found
+//!   damaged is put aside as `checkpoint.damaged`.
 //!
 //! Files of other names are left alone.
 //!

@@ -24,6 +24,7 @@ const HEADER: usize = 20;
 const CURRENT: &str = "checkpoint";
 const PREVIOUS: &str = "checkpoint.previous";
 const NEXT: &str = "checkpoint.next";
+const DAMAGED: &str = "checkpoint.damaged";
 
 /// What is in the file.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,7 +196,8 @@ impl Checkpoint {
         disk.sync_names()
     }
 
-    /// The newest checkpoint that holds, and whether a newer one was damaged.
+    /// The newest checkpoint that holds, and whether a newer one was damaged. That one is put aside, so that it never takes the
+    /// place of the one before.
     pub(crate) fn load(disk: &Arc<dyn Disk>) -> io::Result<(Option<Self>, bool)> {
         let names = disk.list()?;
         let mut damaged = false;
@@ -207,6 +209,9 @@ impl Checkpoint {
                 return Ok((Some(checkpoint), damaged));
             }
             damaged = true;
+            if name == CURRENT {
+                disk.rename(CURRENT, DAMAGED)?;
+            }
         }
         Ok((None, damaged))
     }
@@ -230,6 +235,23 @@ fn read(file: &dyn DiskFile) -> io::Result<Option<Checkpoint>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::disk::Folder;
+
+    #[test]
+    fn a_damaged_checkpoint_does_not_take_the_place_of_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder.path()));
+        let numbered = |segment| Checkpoint { segment, ..Checkpoint::default() };
+        for segment in [1, 2] {
+            numbered(segment).store(&disk).unwrap();
+        }
+        disk.open(CURRENT).unwrap().write_at(b"x", HEADER as u64).unwrap();
+        assert_eq!(Checkpoint::load(&disk).unwrap(), (Some(numbered(1)), true));
+        numbered(3).store(&disk).unwrap();
+        // As after a crash between the two renames of the next one.
+        disk.remove(CURRENT).unwrap();
+        assert_eq!(Checkpoint::load(&disk).unwrap(), (Some(numbered(1)), false));
+    }
 
     #[test]
     fn a_segment_is_missing_when_it_is_listed_or_left_out() {
