@@ -200,6 +200,10 @@ async fn a_segment_that_lost_its_end_is_reported() {
                 is_told || (!checkpoints && left > 0),
                 "{left} bytes left, with checkpoints: {checkpoints}"
             );
+            if checkpoints {
+                let found: usize = TOPICS.iter().map(|topic| delivered(&router, topic).len()).sum();
+                assert_eq!(found as u64 + dropped(&router), TOPICS.len() as u64 * MESSAGES);
+            }
             router.shutdown().await.unwrap();
             File::options().write(true).open(&path).unwrap().set_len(left).unwrap();
         }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use super::segment::name_of;
 
+const REMEDY: &str = "what was there is dropped. To have it again, stop the router, put the file back from a backup, start it \
+                      and move the channels back with `POST /channel/replay`";
+
 /// A part of the journal that is damaged or gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
@@ -35,11 +38,11 @@ impl fmt::Display for Damage {
                 )
             }
             Self::Segments { first, last } if first == last => {
-                write!(formatter, "`{}` is missing; what it held is dropped", name_of(first))
+                write!(formatter, "`{}` is missing; {REMEDY}", name_of(first))
             }
             Self::Segments { first, last } => {
                 let (first, last) = (name_of(first), name_of(last));
-                write!(formatter, "`{first}` to `{last}` are missing; what they held is dropped")
+                write!(formatter, "`{first}` to `{last}` are missing; {REMEDY}")
             }
         }
     }

@@ -18,7 +18,7 @@ use super::footer::{Offsets, SegmentOffsets};
 use super::moved::{Message, Moved};
 use super::record;
 use super::scrub::Scrub;
-use super::segment::{Segment, name_of};
+use super::segment::Segment;
 use super::unreadable::Unreadable;
 
 /// The newest bytes that are kept as they were written; at least one batch.
@@ -317,7 +317,11 @@ impl Log {
     pub(crate) fn report(&mut self, damage: &Damage) {
         let (segment, offset, bytes) = match *damage {
             Damage::Bytes { segment, offset, bytes } => (segment, offset, bytes),
-            Damage::Segments { first, last } => return self.report_missing(first, last),
+            Damage::Segments { first, last } => {
+                self.damaged += last - first + 1;
+                tracing::error!("the journal is damaged: {damage}");
+                return;
+            }
         };
         if self.reported.contains(&(segment, offset)) {
             return;
@@ -328,16 +332,6 @@ impl Log {
         self.reported.insert((segment, offset));
         self.damaged += 1;
         tracing::error!(segment, offset, bytes, "damaged bytes in the journal; what they held is set aside");
-    }
-
-    fn report_missing(&mut self, first: u64, last: u64) {
-        let segments = last - first + 1;
-        self.damaged += segments;
-        let (first, last) = (name_of(first), name_of(last));
-        tracing::error!(
-            %first, %last, segments,
-            "segments of the journal are missing; what they held is dropped. To have it again, stop the router, put the files              back from a backup, start it and move the channels back with `POST /channel/replay`"
-        );
     }
 
     /// The first sequence of a topic that may be here.

@@ -1,11 +1,11 @@
-//! What a start gives up because segments are gone: counted and told channel by channel, and never passed over in silence.
+//! What a start gives up because segments, or the ends of such, are gone: counted and told channel by channel, and never passed over in silence.
 
 use bis_nsq::Name;
 
 use super::State;
 
 impl State {
-    /// Segments are missing: drops what channels had not finished of the messages that are nowhere, and tells how many these
+    /// The journal is damaged: drops what channels had not finished of the messages that are nowhere, and tells how many these
     /// are, at most. Sequences that were never given to a message count too, when they lie between segments.
     pub(super) fn drop_lost(&mut self) {
         let mut dirty: Vec<(u32, Name)> = Vec::new();

@@ -344,7 +344,7 @@ impl State {
             topic.channels.values_mut().for_each(|channel| channel.message_count = 0);
         }
         damage.iter().for_each(|damage| self.log.report(damage));
-        if damage.iter().any(|damage| matches!(damage, Damage::Segments { .. })) {
+        if !damage.is_empty() {
             self.drop_lost();
         }
     }
