@@ -26,7 +26,8 @@
 //!
 //! One salt serves the whole journal, so that any of its copies is enough to read all of it: it is in `salt` and in each
 //! segment's header. A segment is read with the salt of its own header when that holds, and else with that of `salt`, which is
-//! made anew from the newest header when it is lost. The seed is computed once a segment; a record costs no more for it.
+//! made anew from the newest header when it is lost; only without any copy nothing can be read. The seed is computed once a
+//! segment; a record costs no more for it.
 //!
 //! # Batch: what became durable together
 //! | Offset | Field |
