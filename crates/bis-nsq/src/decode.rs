@@ -129,9 +129,13 @@ fn command(line: Bytes, mut body: Bytes, limits: &Limits) -> Result<Command, Pro
     let parameters = words.clone().count();
     let mut next = || words.next().unwrap_or_default();
     match word {
-        b"PUB" => Ok(Command::Publish { topic: topic("PUB", &line, next())?, body }),
+        b"PUB" => {
+            let length = next().len();
+            Ok(Command::Publish { topic: only_topic("PUB", line, length)?, body })
+        }
         b"MPUB" => {
-            let topic = topic("MPUB", &line, next())?;
+            let length = next().len();
+            let topic = only_topic("MPUB", line, length)?;
             Ok(Command::MultiPublish { topic, bodies: bodies(body, limits)? })
         }
         b"DPUB" => {
@@ -139,7 +143,8 @@ fn command(line: Bytes, mut body: Bytes, limits: &Limits) -> Result<Command, Pro
             Ok(Command::DeferredPublish { topic, delay: deferral(next(), limits)?, body })
         }
         b"HPUB" if limits.extensions => {
-            let topic = topic("HPUB", &line, next())?;
+            let length = next().len();
+            let topic = only_topic("HPUB", line, length)?;
             let headers = Headers::decode(&mut body, limits)?;
             Ok(Command::HeadedPublish { topic, headers, body })
         }
@@ -246,6 +251,14 @@ fn message_count(claimed: i32, limits: &Limits) -> Result<usize, ProtocolError> 
     usize::try_from(claimed).ok().filter(|count| *count > 0 && *count <= most).ok_or_else(|| {
         ProtocolError::new(ErrorCode::BadBody, format!("MPUB invalid message count {claimed}"))
     })
+}
+
+/// The topic of so many bytes behind the word. The line becomes the name: sharing its buffer once more would cost a publish
+/// more than reading it.
+fn only_topic(word: &str, mut line: Bytes, length: usize) -> Result<Name, ProtocolError> {
+    line.truncate(word.len() + 1 + length);
+    line.advance(word.len() + 1);
+    Name::from_bytes(line).map_err(|error| bad_topic(word, error.name.as_bytes()))
 }
 
 fn topic(word: &str, line: &Bytes, name: &[u8]) -> Result<Name, ProtocolError> {

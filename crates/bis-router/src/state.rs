@@ -84,6 +84,14 @@ pub(crate) struct Batch {
     moving: Vec<Pending>,
 }
 
+/// What a publish must know of a topic, and no more: publishes to many topics in turn find little of them in the caches.
+#[derive(Debug, Clone, Copy)]
+struct Intake {
+    topic: u32,
+    /// The sequence of the next message taken.
+    next_sequence: u64,
+}
+
 /// A message in a buffer that is to be committed.
 #[derive(Debug)]
 struct Pending {
@@ -97,7 +105,7 @@ struct Pending {
 
 pub(crate) struct State {
     pub(crate) topics: NumberMap<u32, Topic>,
-    pub(crate) names: HashMap<Name, u32>,
+    names: HashMap<Name, Intake>,
     pub(crate) log: Log,
     pub(crate) dedup: Dedup,
     pub(crate) backlog: BacklogBound,
@@ -169,27 +177,25 @@ impl State {
     ) -> Result<(u32, Ticket), Arc<str>> {
         self.check_open()?;
         self.check_backlog()?;
-        let id = self.make_topic(topic);
+        let Some(intake) = self.names.get_mut(topic) else {
+            self.make_topic(topic);
+            return self.publish(topic, bodies, facts, now);
+        };
+        let id = intake.topic;
         if let Some(ticket) = self.dedup.known(id, facts.event) {
             return Ok((id, ticket));
         }
         self.dedup.note(id, facts.event, self.ticket);
-        let topic = self.topics.get_mut(&id).expect("the topic was just made");
         for body in bodies {
-            let mut header = Header::new(Kind::Message, id, topic.next_sequence);
+            let sequence = intake.next_sequence;
+            let mut header = Header::new(Kind::Message, id, sequence);
             header.published = now.0;
             header.due = facts.due.0;
             header.key = facts.key;
             header.event = facts.event;
-            let place = self.buffer.len();
-            self.messages.push(Pending {
-                topic: id,
-                sequence: topic.next_sequence,
-                place,
-                bytes: body.len(),
-            });
+            self.messages.push(Pending { topic: id, sequence, place: self.buffer.len(), bytes: body.len() });
             record::append(&mut self.buffer, &header, body);
-            topic.next_sequence += 1;
+            intake.next_sequence += 1;
         }
         Ok((id, self.ticket))
     }
@@ -203,15 +209,20 @@ impl State {
         }
     }
 
+    /// The number of the topic of this name.
+    pub(crate) fn number_of(&self, name: &str) -> Option<u32> {
+        self.names.get(name).map(|intake| intake.topic)
+    }
+
     /// The topic of this name, made if it is not there.
     pub(crate) fn make_topic(&mut self, name: &Name) -> u32 {
-        if let Some(id) = self.names.get(name) {
-            return *id;
+        if let Some(id) = self.number_of(name.as_str()) {
+            return id;
         }
         let name = name.detached();
         let id = self.next_topic;
         self.next_topic += 1;
-        self.names.insert(name.clone(), id);
+        self.names.insert(name.clone(), Intake { topic: id, next_sequence: 0 });
         let mut topic = Topic::new(id, name.clone());
         if self.holds_new_topics {
             topic.held = true;
@@ -246,7 +257,7 @@ impl State {
 
     /// Removes a topic with all it has. False when it is not there.
     pub(crate) fn delete_topic(&mut self, name: &str) -> bool {
-        let Some(id) = self.names.remove(name) else { return false };
+        let Some(Intake { topic: id, .. }) = self.names.remove(name) else { return false };
         if let Some(mut topic) = self.topics.remove(&id) {
             topic.channels.values_mut().for_each(ChannelState::wake_all);
         }
@@ -335,7 +346,7 @@ impl State {
 
     /// A new topic has the channels that were known of it, made now, and shows them what was published since.
     pub(crate) fn release_topic(&mut self, name: &str, channels: &[Name]) {
-        let Some(id) = self.names.get(name).copied() else { return };
+        let Some(id) = self.number_of(name) else { return };
         for channel in channels {
             self.make_channel(id, channel);
         }
@@ -433,7 +444,7 @@ impl State {
             topic.message_count += 1;
             topic.message_bytes += message.bytes as u64;
             topic.end = message.sequence + 1;
-            if !std::mem::replace(&mut topic.is_behind, true) {
+            if !topic.channels.is_empty() && !std::mem::replace(&mut topic.is_behind, true) {
                 behind.push(message.topic);
             }
         }

@@ -128,28 +128,43 @@ impl Run {
 
 /// Runs a scenario on each server in turn, so many rounds, and takes the medians.
 fn interleaved(title: String, kinds: &[Kind], rounds: usize, run: impl Fn(&Server) -> Run) -> Table {
-    let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| kind.is_here()).collect();
-    let mut figures = vec![[const { Vec::new() }; 4]; kinds.len()];
-    for _ in 0..rounds {
-        for (kind, figures) in kinds.iter().zip(&mut figures) {
-            let written = disk::written();
-            let server = Server::start(*kind);
-            let run = run(&server);
-            let written = disk::written() - written;
-            server.kill();
-            figures[0].push(run.rate());
-            figures[1].push(run.cpu());
-            figures[2].push(written / run.all as f64);
-            figures[3].push(run.resident);
-        }
-    }
-    let rows = kinds.iter().zip(figures).map(|(kind, figures)| {
-        let [rate, cpu, written, resident] = figures.map(median);
-        Row { kind: *kind, rate, cpu, written, resident }
-    });
-    let table = Table { title, rows: rows.collect() };
+    let [rows] = alternating(kinds, rounds, [&run]);
+    let table = Table { title, rows };
     table.print();
     table
+}
+
+/// The same for several scenarios that are to be compared with each other: in each round all of them on one server after the
+/// other. The rows of each scenario.
+fn alternating<const N: usize>(
+    kinds: &[Kind],
+    rounds: usize,
+    runs: [&dyn Fn(&Server) -> Run; N],
+) -> [Vec<Row>; N] {
+    let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| kind.is_here()).collect();
+    let mut figures = vec![[const { [const { Vec::new() }; 4] }; N]; kinds.len()];
+    for _ in 0..rounds {
+        for (kind, figures) in kinds.iter().zip(&mut figures) {
+            for (run, figures) in runs.iter().zip(figures) {
+                let written = disk::written();
+                let server = Server::start(*kind);
+                let run = run(&server);
+                let written = disk::written() - written;
+                server.kill();
+                figures[0].push(run.rate());
+                figures[1].push(run.cpu());
+                figures[2].push(written / run.all as f64);
+                figures[3].push(run.resident);
+            }
+        }
+    }
+    std::array::from_fn(|scenario| {
+        let rows = kinds.iter().zip(&mut figures).map(|(kind, figures)| {
+            let [rate, cpu, written, resident] = std::mem::take(&mut figures[scenario]).map(median);
+            Row { kind: *kind, rate, cpu, written, resident }
+        });
+        rows.collect()
+    })
 }
 
 fn publishes(rounds: usize, window: usize) -> Table {
@@ -207,12 +222,14 @@ fn paced(rounds: usize) {
 }
 
 fn topics(rounds: usize) {
-    let cost = |topics: usize| {
-        let title =
-            format!("Publishes answered, window 256, {topics} topic{}", if topics == 1 { "" } else { "s" });
-        interleaved(title, &NSQ, rounds, |server| published(server, 256, topics)).rows
+    let to = |topics: usize| move |server: &Server| published(server, 256, topics);
+    let [one, many] = alternating(&NSQ, rounds, [&to(1), &to(1000)]);
+    let print = |topics: &str, rows: Vec<Row>| {
+        let table = Table { title: format!("Publishes answered, window 256, {topics}"), rows };
+        table.print();
+        table.rows
     };
-    let (one, many) = (cost(1), cost(1000));
+    let (one, many) = (print("1 topic", one), print("1000 topics", many));
     compare("1000 topics", "1", &one, &many);
 }
 

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bis_broker::NumberMap;
-use bis_nsq::Name;
 
 use super::stats::{ClientStats, PubCount};
+use crate::state::State;
 use crate::state::topic::ClientInfo;
 
 /// All clients that are connected.
@@ -20,8 +20,8 @@ pub(crate) struct Clients {
 #[derive(Debug)]
 struct Client {
     info: Arc<ClientInfo>,
-    /// By the topic's number: its name, and how many messages. A topic that was made anew has another number.
-    published: NumberMap<u32, (Name, u64)>,
+    /// How many messages, by the topics' numbers.
+    published: NumberMap<u32, u64>,
 }
 
 /// One client's entry, which goes when this is dropped.
@@ -30,8 +30,8 @@ pub(crate) struct Presence {
     clients: Arc<Clients>,
     number: u64,
     client: Arc<Mutex<Client>>,
-    /// What was published to one topic and is not yet added up: most often it is the only one.
-    latest: Option<(u32, Name, u64)>,
+    /// What was published and is not yet added up, at most what one turn carries out: topics' numbers and counts.
+    unsettled: Vec<(u32, u64)>,
 }
 
 impl Clients {
@@ -40,7 +40,7 @@ impl Clients {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed);
         let client = Arc::new(Mutex::new(Client { info, published: NumberMap::default() }));
         locked(&self.open).insert(number, Arc::clone(&client));
-        Presence { clients: Arc::clone(self), number, client, latest: None }
+        Presence { clients: Arc::clone(self), number, client, unsettled: Vec::new() }
     }
 
     /// How many clients are connected.
@@ -53,29 +53,20 @@ impl Clients {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// Those that have published, with their counts for one topic or for all.
-    pub(super) fn producers(&self, topic: Option<&str>) -> Vec<ClientStats> {
+    /// Those that have published, with their counts for one topic or for all that are there.
+    pub(super) fn producers(&self, state: &State, topic: Option<&str>) -> Vec<ClientStats> {
         let open: Vec<_> = locked(&self.open).values().cloned().collect();
-        open.iter().filter_map(|client| locked(client).producer(topic)).collect()
+        open.iter().filter_map(|client| locked(client).producer(state, topic)).collect()
     }
 }
 
 impl Client {
-    fn add(&mut self, topic: u32, name: &Name, messages: u64) {
-        if let Some((_, count)) = self.published.get_mut(&topic) {
-            *count += messages;
-        } else {
-            self.published.insert(topic, (name.detached(), messages));
-        }
-    }
-
-    fn producer(&self, topic: Option<&str>) -> Option<ClientStats> {
-        let is_asked = |name: &Name| topic.is_none_or(|topic| name.as_str() == topic);
-        let mut by_name: BTreeMap<&str, u64> = BTreeMap::new();
-        for (name, count) in self.published.values().filter(|(name, _)| is_asked(name)) {
-            *by_name.entry(name.as_str()).or_default() += count;
-        }
-        let counts = by_name.into_iter().map(|(topic, count)| PubCount { topic: topic.to_owned(), count });
+    fn producer(&self, state: &State, topic: Option<&str>) -> Option<ClientStats> {
+        let named = |(number, count): (&u32, &u64)| Some((state.topics.get(number)?.name.as_str(), *count));
+        let is_asked = |(name, _): &(&str, u64)| topic.is_none_or(|topic| *name == topic);
+        let mut counts: Vec<_> = self.published.iter().filter_map(named).filter(is_asked).collect();
+        counts.sort_unstable();
+        let counts = counts.into_iter().map(|(topic, count)| PubCount { topic: topic.to_owned(), count });
         let mut producer = ClientStats::new(&self.info);
         producer.pub_counts = counts.collect();
         (!self.published.is_empty()).then_some(producer)
@@ -90,18 +81,20 @@ impl Presence {
 
     /// The client published so many messages to the topic of this number. They show in statistics after
     /// [`Presence::settle`].
-    pub(crate) fn published(&mut self, topic: u32, name: &Name, messages: u64) {
-        match &mut self.latest {
-            Some((latest, _, count)) if *latest == topic => *count += messages,
-            Some(_) => locked(&self.client).add(topic, name, messages),
-            None => self.latest = Some((topic, name.clone(), messages)),
+    pub(crate) fn published(&mut self, topic: u32, messages: u64) {
+        match self.unsettled.last_mut() {
+            Some((latest, count)) if *latest == topic => *count += messages,
+            _ => self.unsettled.push((topic, messages)),
         }
     }
 
     /// Adds up what was published.
     pub(crate) fn settle(&mut self) {
-        if let Some((topic, name, messages)) = self.latest.take() {
-            locked(&self.client).add(topic, &name, messages);
+        if !self.unsettled.is_empty() {
+            let published = &mut locked(&self.client).published;
+            for (topic, messages) in self.unsettled.drain(..) {
+                *published.entry(topic).or_default() += messages;
+            }
         }
     }
 }

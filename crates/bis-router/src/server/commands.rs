@@ -116,7 +116,7 @@ impl Connection {
         let (number, ticket) = state
             .publish(topic, bodies.iter().map(|body| &body[..]), facts, self.now)
             .map_err(|reason| ProtocolError::publish_failed(command, &reason))?;
-        self.presence.published(number, topic, bodies.len() as u64);
+        self.presence.published(number, bodies.len() as u64);
         self.answers.stored(ticket, command, bodies.iter().map(Bytes::len).sum());
         Ok(())
     }

@@ -332,10 +332,10 @@ impl Connection {
             self.crowded = state.crowded();
             let is_work = state.is_awaited() || state.is_dirty();
             drop(state);
-            self.presence.settle();
             if is_work {
                 server.shared.kick();
             }
+            self.presence.settle();
         }
     }
 

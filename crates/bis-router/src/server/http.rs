@@ -170,7 +170,7 @@ fn topic_and_channel(arguments: &Arguments) -> Result<(Name, Name), ApiError> {
 
 /// The number of a topic that must be there.
 fn existing(state: &State, topic: &str) -> Result<u32, ApiError> {
-    state.names.get(topic).copied().ok_or_else(|| missing("TOPIC_NOT_FOUND"))
+    state.number_of(topic).ok_or_else(|| missing("TOPIC_NOT_FOUND"))
 }
 
 fn bad(message: &str) -> ApiError {

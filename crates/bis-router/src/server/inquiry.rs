@@ -109,5 +109,5 @@ pub(super) async fn read_until<T>(
 
 /// The number of a topic that must be there.
 pub(super) fn existing(state: &State, topic: &Name) -> Result<u32, InquiryError> {
-    state.names.get(topic.as_str()).copied().ok_or(InquiryError::NoTopic)
+    state.number_of(topic.as_str()).ok_or(InquiryError::NoTopic)
 }

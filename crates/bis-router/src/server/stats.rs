@@ -195,7 +195,7 @@ pub(super) fn health(state: &State) -> String {
 /// The topics by name; one without the channel that is asked for is left out.
 fn topics(state: &State, filter: &Filter<'_>, producers: &Producers) -> Option<Vec<TopicStats>> {
     let topics: Vec<&Topic> = match filter.topic {
-        Some(name) => vec![state.topics.get(state.names.get(name)?)?],
+        Some(name) => vec![state.topics.get(&state.number_of(name)?)?],
         None => state.topics_by_name(),
     };
     let has_channel = |topic: &&Topic| filter.channel.is_none_or(|name| topic.channels.contains_key(name));
@@ -204,7 +204,7 @@ fn topics(state: &State, filter: &Filter<'_>, producers: &Producers) -> Option<V
 
 /// The clients that have published, with what they are as consumers too.
 fn producers(server: &Server, state: &State, topic: Option<&str>) -> Producers {
-    let all = server.clients.producers(topic).into_iter();
+    let all = server.clients.producers(state, topic).into_iter();
     let mut producers: Producers = all.map(|client| (client.remote_address.clone(), client)).collect();
     for channel in state.topics.values().flat_map(|topic| topic.channels.values()) {
         for (id, consumer) in &channel.consumers {

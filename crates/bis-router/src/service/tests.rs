@@ -127,7 +127,7 @@ async fn check(what: u8, expected: &str) {
     tokio::time::timeout(LIMIT, router.shutdown()).await.unwrap().unwrap_err();
 
     let again = Router::start(options(&folder)).await.unwrap();
-    let kept = again.shared.lock().topics.values().next().unwrap().next_sequence;
+    let kept = again.shared.lock().topics.values().next().unwrap().end;
     assert!(kept > 1, "what was answered is there");
     again.shutdown().await.unwrap();
 }
@@ -210,7 +210,7 @@ async fn a_failed_read_delays_messages_and_loses_none_that_is_not_given_up() {
     // One a second for the consumer, and the scrubber's.
     assert!((1..=30).contains(&errors), "{errors} reads in a second and a half");
     let ship = Name::new("ship").unwrap();
-    let id = router.shared.lock().names["orders"];
+    let id = router.shared.lock().number_of("orders").unwrap();
     router.shared.lock().finish_idle(id, &ship, 0).unwrap();
     disk.reads_fail.store(false, Ordering::SeqCst);
     for body in &bodies[1..] {

@@ -144,7 +144,7 @@ impl State {
 
     /// How many consumers a channel has.
     pub(crate) fn consumers(&mut self, topic: &Name, channel: &Name) -> usize {
-        let topic = self.names.get(topic.as_str()).copied();
+        let topic = self.number_of(topic.as_str());
         topic.and_then(|topic| self.channel(topic, channel)).map_or(0, |channel| channel.consumers.len())
     }
 

@@ -7,9 +7,9 @@ use bis_broker::channel::{Snapshot, Time};
 use bis_nsq::Name;
 use bytes::Bytes;
 
-use super::State;
 use super::operations;
 use super::topic::{ChannelState, Topic};
+use super::{Intake, State};
 use crate::journal::batch::BATCH_HEADER;
 use crate::journal::checkpoint::{Checkpoint, TopicPoint};
 use crate::journal::damage::Damage;
@@ -238,7 +238,7 @@ fn from_checkpoint(log: Log, checkpoint: &Checkpoint) -> State {
     }
     for point in &checkpoint.topics {
         if let Ok(topic) = restore_topic(point) {
-            state.names.insert(topic.name.clone(), topic.id);
+            state.names.insert(topic.name.clone(), Intake { topic: topic.id, next_sequence: topic.end });
             state.topics.insert(topic.id, topic);
         }
     }
@@ -247,7 +247,7 @@ fn from_checkpoint(log: Log, checkpoint: &Checkpoint) -> State {
 
 fn restore_topic(point: &TopicPoint) -> Result<Topic, bis_nsq::NameError> {
     let mut topic = Topic::new(point.id, Name::new(&point.name)?);
-    (topic.end, topic.next_sequence, topic.base) = (point.end, point.end, point.base);
+    (topic.end, topic.base) = (point.end, point.base);
     topic.paused = point.paused;
     for at in &point.channels {
         let mut channel = ChannelState::new(at.id, &at.snapshot());
@@ -276,7 +276,7 @@ impl State {
         let Ok(name) = Name::new(name) else { return };
         self.next_topic = self.next_topic.max(id.saturating_add(1));
         if !self.topics.contains_key(&id) {
-            self.names.insert(name.clone(), id);
+            self.names.insert(name.clone(), Intake { topic: id, next_sequence: 0 });
             self.topics.insert(id, Topic::new(id, name));
         }
     }
@@ -341,6 +341,10 @@ impl State {
         for topic in self.topics.values_mut() {
             topic.hold_end(self.log.kept(topic.id).iter().map(|(_, end)| *end).max().unwrap_or(0));
             topic.extend();
+            // Where a deletion was lost, an older topic has the same name.
+            if let Some(intake) = self.names.get_mut(&topic.name).filter(|intake| intake.topic == topic.id) {
+                intake.next_sequence = topic.end;
+            }
             topic.channels.values_mut().for_each(|channel| channel.message_count = 0);
         }
         damage.iter().for_each(|damage| self.log.report(damage));

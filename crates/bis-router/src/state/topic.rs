@@ -21,8 +21,6 @@ pub(crate) struct Topic {
     pub(crate) held: bool,
     /// One past the last message that consumers may see.
     pub(crate) end: u64,
-    /// The sequence of the next message taken.
-    pub(crate) next_sequence: u64,
     /// Where the next channel begins: behind what channels were shown. While there is no channel, while the topic is paused
     /// or held, it stays, so that what waits is for every channel that will be there.
     pub(crate) base: u64,
@@ -42,7 +40,6 @@ impl Topic {
             paused: false,
             held: false,
             end: 0,
-            next_sequence: 0,
             base: 0,
             channels: BTreeMap::new(),
             is_behind: false,
@@ -77,7 +74,6 @@ impl Topic {
     /// It is known, at a start, that the topic had every sequence below `end`.
     pub(crate) fn hold_end(&mut self, end: u64) {
         self.end = self.end.max(end);
-        self.next_sequence = self.next_sequence.max(self.end);
     }
 
     /// Shows the channels what was stored, unless the topic is paused or held.

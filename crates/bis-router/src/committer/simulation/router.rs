@@ -145,7 +145,7 @@ impl Router {
         let now = self.clock.now();
         let mut state = self.state();
         let mut found = BTreeMap::new();
-        let Some(topic) = state.names.get("orders").copied() else { return found };
+        let Some(topic) = state.number_of("orders") else { return found };
         let mut page = PeekPage::new(None, 100_000);
         while let Some(Peek::Missing(missing)) = state.peek(topic, &name("ship"), &mut page, now) {
             let fetched = missing.read().unwrap();
