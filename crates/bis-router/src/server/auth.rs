@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -131,7 +132,7 @@ impl Authorizer {
         let form = format!("{}&secret={secret}", form.finish());
         let path = base.path();
         let builder = Request::builder()
-            .header(HOST, base.authority().map_or("", |authority| authority.as_str()))
+            .header(HOST, base.authority().map_or("", host_and_port))
             .header(ACCEPT, "application/vnd.nsq; version=1.0");
         match self.options.method {
             AuthMethod::Get => builder.uri(format!("{path}?{form}")).body(Full::default()),
@@ -142,6 +143,11 @@ impl Authorizer {
                 .body(Full::from(form)),
         }
     }
+}
+
+/// Without the name and password that a URL may have: they are not for this header.
+fn host_and_port(authority: &Authority) -> &str {
+    authority.as_str().rsplit('@').next().unwrap_or_default()
 }
 
 async fn exchange(

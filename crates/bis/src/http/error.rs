@@ -7,6 +7,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use bis_broker::PublishError;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -44,7 +45,8 @@ pub(crate) struct ErrorText<'a> {
 impl Error {
     /// An error that a client gets with this status and text. Its `code` is the status in words, as in `not_found`.
     ///
-    /// Every error that none of these functions made is answered with 500 and no text; the log has it.
+    /// An event that the broker did not take just now is answered with 503, every other error that none of these functions
+    /// made with 500; both without the error's text, which the log has.
     pub fn status(status: StatusCode, message: impl Display) -> Self {
         Self::new(StatusError { status, message: message.to_string() })
     }
@@ -89,30 +91,31 @@ impl Error {
         Self::msg(message)
     }
 
-    /// The status that a client gets: 500 unless the error, or one under it, was made with another.
+    /// The status that a client gets: 500 unless the error, or one under it, was made with another, or is that an event
+    /// could not be published just now.
     pub fn http_status(&self) -> StatusCode {
-        self.find::<StatusError>().map_or(StatusCode::INTERNAL_SERVER_ERROR, |error| error.status)
+        match (self.find::<StatusError>(), self.find::<PublishError>()) {
+            (Some(error), _) => error.status,
+            (None, Some(PublishError::TooLarge { .. } | PublishError::DelayTooLong { .. }) | None) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            (None, Some(_)) => StatusCode::SERVICE_UNAVAILABLE,
+        }
     }
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        match self.find::<StatusError>() {
-            Some(error) => {
-                if error.status.is_server_error() {
-                    tracing::error!(
-                        status = error.status.as_u16(),
-                        error = format_args!("{self:#}"),
-                        "request failed"
-                    );
-                }
-                answer(error.status, &error.message, false)
-            }
-            None => {
-                tracing::error!(error = format_args!("{self:#}"), "request failed");
-                answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error", false)
-            }
+        let status = self.http_status();
+        if status.is_server_error() {
+            tracing::error!(status = status.as_u16(), error = format_args!("{self:#}"), "request failed");
         }
+        let message = match (self.find::<StatusError>(), status) {
+            (Some(error), _) => &error.message,
+            (None, StatusCode::SERVICE_UNAVAILABLE) => "the service is not available now; try again",
+            (None, _) => "internal error",
+        };
+        answer(status, message, false)
     }
 }
 
@@ -143,6 +146,11 @@ mod tests {
         assert_eq!(Error::not_found("no order").context("ship").http_status(), StatusCode::NOT_FOUND);
         assert_eq!(Error::internal("secret").http_status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(Error::permanent("no").http_status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let gone = || Error::from(PublishError::Unanswered { address: "a:1".into() }).context("place");
+        assert_eq!(gone().http_status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(gone().into_response().status(), StatusCode::SERVICE_UNAVAILABLE);
+        let large = Error::from(PublishError::TooLarge { bytes: 2, limit: 1 });
+        assert_eq!(large.http_status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 
     #[test]
