@@ -222,7 +222,7 @@ impl Committer {
             Err(reason) => {
                 tracing::error!(%reason, "a commit failed; its publishes are refused");
                 self.shared.metrics.failed();
-                self.shared.lock().refused(ticket);
+                self.shared.lock().refused(&batch);
                 self.checkpoint_due = true;
                 self.decide(ticket, Some(reason));
             }

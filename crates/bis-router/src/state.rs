@@ -466,10 +466,25 @@ impl State {
         self.dedup.committed(batch.ticket);
     }
 
-    /// The batch is not in the journal. Its sequences stay unused; what it defined is written again.
-    pub(crate) fn refused(&mut self, ticket: Ticket) {
+    /// The batch is not in the journal. What it defined is written again, and what was taken since has its sequences: on a
+    /// disk that is full for long, channels would wait for many messages that never were.
+    pub(crate) fn refused(&mut self, batch: &Batch) {
         self.redefine = true;
-        self.dedup.refused(ticket);
+        self.dedup.refused(batch.ticket);
+        let mut refused: NumberMap<u32, u64> = NumberMap::default();
+        batch.messages.iter().for_each(|message| *refused.entry(message.topic).or_default() += 1);
+        for message in &mut self.messages {
+            if let Some(count) = refused.get(&message.topic) {
+                message.sequence -= count;
+                record::renumber(&mut self.buffer[message.place..], message.sequence);
+            }
+        }
+        for (number, count) in refused {
+            let Some(topic) = self.topics.get(&number) else { continue };
+            if let Some(intake) = self.names.get_mut(&topic.name).filter(|intake| intake.topic == number) {
+                intake.next_sequence -= count;
+            }
+        }
     }
 
     /// The state for a checkpoint at a position.

@@ -189,12 +189,37 @@ fn a_full_disk_refuses_and_loses_nothing() {
     assert!(refused > 50, "only {refused} were refused");
     disk.set(Faults::default());
     assert!(router.publish("after", Duration::ZERO));
+    assert_eq!(router.depth(), 102 - refused as u64);
     let all = router.unfinished();
     let router = Router::start(&disk.after_crash(&mut Random(7))).unwrap();
     assert_eq!(router.damage, []);
     assert_eq!(router.unfinished(), all);
     assert!(all.contains_key("before") && all.contains_key("after"));
     assert_eq!(all.len(), 102 - refused);
+    assert_eq!(router.depth(), all.len() as u64, "what was refused is not waited for");
+}
+
+#[test]
+fn what_was_taken_while_others_were_refused_has_their_sequences() {
+    let disk = SimulatedDisk::default();
+    let mut router = Router::start(&disk).unwrap();
+    assert!(router.subscribe());
+    router.take("refused 0");
+    router.take("refused 1");
+    let refused = router.state().take_batch().unwrap();
+    router.take("kept 0");
+    router.take("kept 1");
+    let flaky = Some(Flaky { random: Random(1), one_of: 1, target: Target::Segments });
+    disk.set(Faults { flaky, ..Faults::default() });
+    assert!(!router.commit(refused));
+    disk.set(Faults::default());
+    assert!(router.flush());
+    assert!(router.publish("kept 2", Duration::ZERO));
+    let kept = [0, 1, 2].map(|number| (number, format!("kept {number}")));
+    assert_eq!(router.receive(), kept);
+    let mut router = Router::start(&disk.after_crash(&mut Random(2))).unwrap();
+    assert!(router.subscribe());
+    assert_eq!(router.receive(), kept);
 }
 
 #[test]

@@ -84,6 +84,11 @@ pub(crate) fn append(buffer: &mut Vec<u8>, header: &Header, body: &[u8]) {
     buffer.extend_from_slice(body);
 }
 
+/// Gives another sequence to the record that `bytes` begin with, before it is sealed.
+pub(crate) fn renumber(bytes: &mut [u8], sequence: u64) {
+    bytes[16..24].copy_from_slice(&sequence.to_le_bytes());
+}
+
 /// Sets the checksums of all records in `bytes`, for the segment and offset that they are about to be written to. Returns
 /// how many there are.
 pub(crate) fn seal(bytes: &mut [u8], segment: Segment, offset: u64) -> u32 {

@@ -20,7 +20,7 @@ use crate::journal::salt::Salt;
 use crate::options::SyncMode;
 use crate::state::delivery::{Peek, PeekPage, Round, Subscription};
 use crate::state::topic::{ClientInfo, DeliveryOrder, Joining};
-use crate::state::{MessageFacts, State, restore};
+use crate::state::{Batch, MessageFacts, State, restore};
 
 const SEGMENT_BYTES: u64 = 4096;
 /// The same in every run, so that a seed shows a run again.
@@ -60,6 +60,11 @@ impl Router {
     /// Commits what there is; whether it holds.
     pub(super) fn flush(&mut self) -> bool {
         let Some(batch) = self.state().take_batch() else { return true };
+        self.commit(batch)
+    }
+
+    /// Commits a batch; whether it holds.
+    pub(super) fn commit(&mut self, batch: Batch) -> bool {
         let ticket = batch.ticket;
         self.committer.commit(batch);
         self.committer.shared.progress.borrow().outcome(ticket).unwrap().is_ok()
@@ -67,11 +72,26 @@ impl Router {
 
     /// Publishes a message that is due after a while; whether it is answered.
     pub(super) fn publish(&mut self, body: &str, delay: Duration) -> bool {
+        self.take_delayed(body, delay) && self.flush()
+    }
+
+    /// Takes a message for the next commit.
+    pub(super) fn take(&mut self, body: &str) {
+        assert!(self.take_delayed(body, Duration::ZERO));
+    }
+
+    fn take_delayed(&mut self, body: &str, delay: Duration) -> bool {
         let now = self.clock.now();
         let due = if delay.is_zero() { Time::ZERO } else { now.plus(delay) };
         let facts = MessageFacts { due, ..MessageFacts::default() };
-        let taken = self.state().publish(&name("orders"), [body.as_bytes()], &facts, now);
-        taken.is_ok() && self.flush()
+        self.state().publish(&name("orders"), [body.as_bytes()], &facts, now).is_ok()
+    }
+
+    /// How many messages wait in the channel.
+    pub(super) fn depth(&self) -> u64 {
+        let mut state = self.state();
+        let topic = state.number_of("orders").unwrap();
+        state.channel(topic, &name("ship")).unwrap().machine.depth()
     }
 
     /// Takes three messages at once from now on; whether that is answered.
