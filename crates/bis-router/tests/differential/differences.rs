@@ -33,10 +33,11 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         reason: "a message that comes back comes in its old place, before those published after it; nsqd puts it last. So \
-                 a consumer that is not ready for all of them holds others, but as many",
+                 consumers that are not ready for all of them hold others, but as many; and which one of several holds \
+                 which is no fact at all",
         is_it: |fact| {
-            let channel = fact.router.get(fact.what, "channel").unwrap_or_default();
-            fact.property == "messages" && fact.router.number(channel, "depth and deferred") > 0
+            fact.property == "messages with consumers"
+                && fact.router.number(fact.what, "depth and deferred") > 0
         },
     },
     Difference {

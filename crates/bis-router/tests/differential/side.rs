@@ -254,19 +254,26 @@ impl Side {
                 rests &= self.channel_facts(name, channel, &mut facts, &mut seen);
             }
         }
+        let mut held: BTreeMap<String, Vec<(&str, u16)>> = BTreeMap::new();
         for (place, connection) in self.connections.iter().enumerate() {
             let Some(connection) = connection else { continue };
             let what = format!("connection {place}");
             facts.put(&what, "is open", connection.is_open);
             if connection.is_open {
                 facts.put(&what, "holds", connection.held.len());
-                facts.put(&what, "messages", format!("{:?}", connection.held));
                 let channel = connection
                     .channel
                     .map(|(topic, channel)| format!("topic {} channel {}", TOPICS[topic], CHANNELS[channel]));
-                facts.put(&what, "channel", channel.unwrap_or_default());
+                let channel = channel.unwrap_or_default();
+                facts.put(&what, "channel", &channel);
+                let messages = connection.held.iter().map(|(body, attempts)| (body.as_str(), *attempts));
+                held.entry(channel).or_default().extend(messages);
                 rests &= connection.channel.is_none() || seen.contains(&place);
             }
+        }
+        for (channel, mut messages) in held {
+            messages.sort_unstable();
+            facts.put(&channel, "messages with consumers", format!("{messages:?}"));
         }
         facts.put("", "answers", format!("{:?}", self.said).replace(&self.prefix, ""));
         (facts, rests)
