@@ -200,6 +200,19 @@ fn a_full_disk_refuses_and_loses_nothing() {
 }
 
 #[test]
+fn a_large_message_that_finds_no_room_leaves_it_to_small_ones() {
+    let disk = SimulatedDisk::default();
+    let mut router = Router::start_with(&disk, 1 << 26).unwrap();
+    assert!(router.subscribe() && router.publish("before", Duration::ZERO));
+    disk.set(Faults { is_full: true, ..Faults::default() });
+    assert!(!router.publish(&"large".repeat(100_000), Duration::ZERO));
+    assert!(router.publish("after", Duration::ZERO));
+    let router = Router::start_with(&disk.after_crash(&mut Random(4)), 1 << 26).unwrap();
+    assert_eq!(router.damage, []);
+    assert_eq!(router.unfinished().into_keys().collect::<Vec<_>>(), ["after", "before"]);
+}
+
+#[test]
 fn what_was_taken_while_others_were_refused_has_their_sequences() {
     let disk = SimulatedDisk::default();
     let mut router = Router::start(&disk).unwrap();

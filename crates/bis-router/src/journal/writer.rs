@@ -15,8 +15,9 @@ use super::segment::{SEGMENT_HEADER, Segment};
 
 /// How far zeros are written ahead of small batches, so that a commit changes no file length. A sync then writes data only.
 const FILL_BYTES: u64 = 256 * 1024;
-/// A batch from this length on is appended without zeros: to write everything twice would cost more than the longer sync.
-const LARGE_BATCH: usize = 64 * 1024;
+/// A batch from this length on, or from an eighth of a segment on, is appended without zeros: to write everything twice would
+/// cost more than the longer sync.
+const LARGE_BATCH: u64 = 64 * 1024;
 
 /// Where a batch's records begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +171,7 @@ impl Writer {
         let number = self.position.next_batch;
         Batch { number, length, checksum, durable: self.durable, count }.encode(segment, at, header);
         let end = at + buffer.len() as u64;
-        if buffer.len() < LARGE_BATCH {
+        if end - at < LARGE_BATCH.min(self.segment_bytes / 8) {
             self.fill_to(end)?;
         }
         if self.refused > at {
@@ -178,8 +179,14 @@ impl Writer {
             self.file.write_at(&vec![0; length], at)?;
         }
         self.refused = end;
-        self.filled = self.filled.max(end);
-        self.file.write_at(buffer, at)
+        let written = self.file.write_at(buffer, at);
+        if written.is_ok() {
+            self.filled = self.filled.max(end);
+        } else if end > self.filled && self.file.set_length(self.filled).is_ok() {
+            // To clear what was appended would take the room that is not there.
+            self.refused = self.filled;
+        }
+        written
     }
 
     /// Writes zeros up to there and beyond, unless it was done.

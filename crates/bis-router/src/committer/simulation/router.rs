@@ -37,9 +37,14 @@ pub(super) struct Router {
 
 impl Router {
     pub(super) fn start(disk: &SimulatedDisk) -> io::Result<Self> {
+        Self::start_with(disk, SEGMENT_BYTES)
+    }
+
+    /// Like [`Router::start`], with segments of so many bytes.
+    pub(super) fn start_with(disk: &SimulatedDisk, segment_bytes: u64) -> io::Result<Self> {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
         let clock = Arc::new(SimulatedClock::new());
-        let restored = restore::restore(&disk, SEGMENT_BYTES, clock.now(), SALT)?;
+        let restored = restore::restore(&disk, segment_bytes, clock.now(), SALT)?;
         let damage = restored.damage;
         let shared = Arc::new(Shared::new(restored.state, Arc::clone(&clock) as Arc<dyn Clock>));
         let (last_sync, last_retention) = (Instant::now(), Instant::now());
