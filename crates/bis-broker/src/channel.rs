@@ -211,13 +211,9 @@ impl Channel {
     pub fn unfinished_between(&self, start: u64, end: u64) -> impl Iterator<Item = u64> + '_ {
         let (mut at, end) = (start.max(self.floor), end.min(self.end));
         std::iter::from_fn(move || {
-            if at < end
-                && let Some(after) = self.finished.end_of(at)
-            {
-                at = after;
-            }
-            at += 1;
-            (at <= end).then(|| at - 1)
+            let next = if at < end { self.finished.end_of(at).unwrap_or(at) } else { end };
+            at = next.saturating_add(1);
+            (next < end).then_some(next)
         })
     }
 
@@ -339,8 +335,8 @@ impl Channel {
         if let Some(held) = self.held.get(&sequence) {
             let standing = match held.state {
                 State::InFlight { consumer, .. } => Standing::InFlight { consumer },
-                State::Deferred { due } => Standing::Deferred { due },
-                State::Ready => Standing::Ready,
+                State::Deferred { due } if due > now => Standing::Deferred { due },
+                State::Deferred { .. } | State::Ready => Standing::Ready,
             };
             return Ok(Some(Peeked { sequence, attempts: held.attempts, standing }));
         }

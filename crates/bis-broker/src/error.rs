@@ -99,7 +99,7 @@ pub enum InquiryError {
         /// What went wrong.
         reason: String,
     },
-    /// The broker answered that it does not.
+    /// The broker answered that it does not, or could not make a replay durable.
     #[error("the broker refused: {0}")]
     Refused(String),
     /// The broker was closed by this process.

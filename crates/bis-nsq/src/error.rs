@@ -75,7 +75,7 @@ codes! {
     ReleaseFailed = "E_RELEASE_FAILED",
     /// The channel cannot be looked at (Bis's extension).
     PeekFailed = "E_PEEK_FAILED",
-    /// The channel was not moved (Bis's extension).
+    /// The channel was not moved, or is, and a restart may forget that (Bis's extension).
     ReplayFailed = "E_REPLAY_FAILED",
 }
 
@@ -177,7 +177,7 @@ impl ProtocolError {
         Self::new(ErrorCode::PeekFailed, format!("PEEK failed {reason}"))
     }
 
-    /// `REPLAY` of a channel that is not there, or that was not stored.
+    /// `REPLAY` of a channel that is not there, or whose move could not be stored.
     #[must_use]
     pub fn replay_failed(reason: &str) -> Self {
         Self::new(ErrorCode::ReplayFailed, format!("REPLAY failed {reason}"))

@@ -118,6 +118,8 @@ pub(crate) struct State {
     next_channel: u32,
     next_consumer: u64,
     ticket: Ticket,
+    /// The last commit that is decided.
+    decided: Ticket,
     buffer: Vec<u8>,
     messages: Vec<Pending>,
     moving: Vec<Pending>,
@@ -152,6 +154,7 @@ impl State {
             next_channel: 1,
             next_consumer: 1,
             ticket: 1,
+            decided: 0,
             buffer: vec![0; BATCH_HEADER],
             messages: Vec::new(),
             moving: Vec::new(),
@@ -396,9 +399,10 @@ impl State {
         self.ticket
     }
 
-    /// The ticket with which all that clients wait for is decided.
+    /// The ticket with which all that clients wait for is decided; that of no commit, which holds, when nothing is awaited.
     pub(crate) fn last_awaited(&self) -> Ticket {
-        if self.is_awaited() { self.ticket } else { self.ticket - 1 }
+        let last = if self.is_awaited() { self.ticket } else { self.ticket - 1 };
+        if last > self.decided { last } else { 0 }
     }
 
     /// Everything for the next commit; `None` when there is nothing.
@@ -463,6 +467,7 @@ impl State {
             }
         }
         self.redefine = false;
+        self.decided = batch.ticket;
         self.dedup.committed(batch.ticket);
     }
 
@@ -470,6 +475,7 @@ impl State {
     /// disk that is full for long, channels would wait for many messages that never were.
     pub(crate) fn refused(&mut self, batch: &Batch) {
         self.redefine = true;
+        self.decided = batch.ticket;
         self.dedup.refused(batch.ticket);
         let mut refused: NumberMap<u32, u64> = NumberMap::default();
         batch.messages.iter().for_each(|message| *refused.entry(message.topic).or_default() += 1);

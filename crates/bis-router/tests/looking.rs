@@ -66,6 +66,68 @@ async fn a_channel_is_looked_into_and_moved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_without_end_and_reads_nothing_fills_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = support::start(folder.path()).await;
+    drop(Client::subscribe(router.tcp_address(), "orders", "ship", 0));
+    let mut client = Client::connect_extended(router.tcp_address());
+    client.publish("orders", vec![b'x'; 1024 * 1024]);
+    let before = resident_bytes();
+    (0..2000).for_each(|_| client.send(&peek(1, None)));
+    for _ in 0..20 {
+        Client::connect(router.tcp_address()).publish("orders", "others go on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let more = resident_bytes().saturating_sub(before);
+    assert!(more < 200 * 1024 * 1024, "{more} bytes for answers that nobody reads");
+    for _ in 0..20 {
+        assert_eq!(page(&mut client).messages.len(), 1);
+    }
+    drop(client);
+    router.shutdown().await.unwrap();
+}
+
+fn resident_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+    status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_beyond_the_end_has_nothing_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = support::start(folder.path()).await;
+    let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 1);
+    let mut client = Client::connect_extended(router.tcp_address());
+    client.publish("orders", "handled");
+    let message = consumer.message();
+    consumer.finish(&message);
+    for after in [0, 7, u64::MAX - 1, u64::MAX] {
+        client.send(&peek(10, Some(after)));
+        assert_eq!(page(&mut client), PeekPage::default(), "{after}");
+    }
+    router.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_answers_what_was_asked_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = support::start(folder.path()).await;
+    drop(Client::subscribe(router.tcp_address(), "orders", "ship", 0));
+    let mut client = Client::connect_extended(router.tcp_address());
+    client.publish("orders", "one");
+    client.send(&replay(ReplayFrom::Sequence(0)));
+    client.send(&Command::Publish { topic: name("orders"), body: Bytes::from_static(b"two") });
+    // What has arrived is carried out, or refused because the router stops; nothing is left without an answer.
+    std::thread::sleep(Duration::from_millis(3));
+    router.shutdown().await.unwrap();
+    let is_exiting = |frame: &Frame| matches!(frame, Frame::Error(data) if data.ends_with(b"exiting"));
+    let replayed = client.try_frame().unwrap();
+    assert!(matches!(&replayed, Frame::Response(data) if data.starts_with(b"{")) || is_exiting(&replayed));
+    let published = client.try_frame().unwrap();
+    assert!(matches!(&published, Frame::Response(data) if data == "OK") || is_exiting(&published));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_no_reason_to_close() {
     let folder = tempfile::tempdir().unwrap();
     let router = support::start(folder.path()).await;

@@ -187,6 +187,11 @@ fn a_full_disk_refuses_and_loses_nothing() {
     let mut publish = |number| router.publish(&format!("{number}{}", "x".repeat(300)), Duration::ZERO);
     let refused = (0..100).filter(|number| !publish(*number)).count();
     assert!(refused > 50, "only {refused} were refused");
+    assert_eq!(
+        router.state().last_awaited(),
+        0,
+        "who subscribes meanwhile need not wait for a commit that failed"
+    );
     disk.set(Faults::default());
     assert!(router.publish("after", Duration::ZERO));
     assert_eq!(router.depth(), 102 - refused as u64);

@@ -38,9 +38,10 @@ impl Offsets {
         self.pieces.last().map_or(0, |(first, offsets)| first + offsets.len() as u64)
     }
 
-    /// Notes a message; sequences only rise, and what is left out is missing.
-    pub(crate) fn push(&mut self, sequence: u64, offset: u32) {
-        let Some(missing) = sequence.checked_sub(self.end()) else { return };
+    /// Notes a message; sequences only rise, and what is left out is missing. False when another has the sequence, or a later
+    /// one.
+    pub(crate) fn push(&mut self, sequence: u64, offset: u32) -> bool {
+        let Some(missing) = sequence.checked_sub(self.end()) else { return false };
         match self.pieces.last_mut() {
             Some((_, offsets)) if missing <= MAX_ZEROS => {
                 offsets.extend((0..missing).map(|_| 0));
@@ -48,6 +49,7 @@ impl Offsets {
             }
             _ => self.pieces.push((sequence, vec![offset])),
         }
+        true
     }
 
     /// The offset of a sequence.

@@ -121,10 +121,10 @@ impl Log {
         self.keep_loaded(sealed.number, Arc::new(offsets));
     }
 
-    /// Notes a message of the active segment.
-    pub(crate) fn note(&mut self, topic: u32, sequence: u64, offset: u64) {
+    /// Notes a message of the active segment. False when another has its sequence.
+    pub(crate) fn note(&mut self, topic: u32, sequence: u64, offset: u64) -> bool {
         let offset = u32::try_from(offset).expect("a segment is bounded far below 4 GiB");
-        self.active_offsets.entry(topic).or_default().push(sequence, offset);
+        self.active_offsets.entry(topic).or_default().push(sequence, offset)
     }
 
     /// Notes a copy of a message in the active segment, or in one that was found.

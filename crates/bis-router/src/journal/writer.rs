@@ -42,8 +42,8 @@ pub(crate) struct Writer {
     position: Position,
     filled: u64,
     durable: u64,
-    /// Where the bytes of what failed end: they are cleared before anything is written in their place, so that no start
-    /// takes them for records.
+    /// Where the bytes of what failed end: they are cleared before anything is written in their place. Before that a start may
+    /// take them for records, so that what was refused may be delivered.
     refused: u64,
     segment_bytes: u64,
 }

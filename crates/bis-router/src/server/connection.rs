@@ -211,7 +211,8 @@ impl Connection {
                 self.end_of_input();
                 continue;
             }
-            let is_settled = self.answers.is_empty() && !transport.is_behind(&self.unsent);
+            let is_settled =
+                self.answers.is_empty() && self.inquiry.is_none() && !transport.is_behind(&self.unsent);
             if self.ending && is_settled {
                 return transport.finish(&mut self.unsent).await;
             }
@@ -252,11 +253,11 @@ impl Connection {
                 answer = pending(&mut self.inquiry), if self.inquiry.is_some() => {
                     self.inquiry = None;
                     self.answers.push(answer);
-                    self.take_turn();
+                    self.go_on();
                 }
                 answer = pending(&mut self.asking), if self.asking.is_some() => {
                     self.take_grant(answer);
-                    self.take_turn();
+                    self.go_on();
                 }
                 () = self.wake.notified(), if self.subscription.is_some() => self.woken(),
                 () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
@@ -271,6 +272,13 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// What commands had to wait for is over: they have their turn when there is room for their answers. Meanwhile nothing
+    /// was read, so that nothing is said of the client's silence.
+    fn go_on(&mut self) {
+        self.has_more = true;
+        self.last_read = Instant::now();
     }
 
     /// Whether commands may be carried out: nothing is under way that they must wait for.
@@ -468,7 +476,7 @@ impl Connection {
     /// Until when a stopping router waits: for the client's next word, or for it to take its answers.
     fn patience(&self) -> Option<Instant> {
         let stopping = self.stopping.as_ref()?;
-        Some(match self.has_more {
+        Some(match self.has_more || self.inquiry.is_some() {
             _ if self.ending => stopping.end,
             true => stopping.listening,
             false => stopping.quiet,

@@ -20,12 +20,13 @@ impl State {
                 }
             }
             for (channel_name, channel) in &mut topic.channels {
-                let before = channel.dropped;
+                let (before, mut is_noted) = (channel.dropped, false);
                 for &(from, to) in &gaps {
                     let shown = to.min(channel.reached);
                     let dropped = if from < shown { channel.machine.skip(from, shown) } else { 0 };
                     if dropped > 0 {
                         channel.operations.skipped(from, shown);
+                        is_noted = true;
                     }
                     // What a paused topic holds back is not there to be dropped, but it is lost.
                     channel.dropped += dropped + to.saturating_sub(channel.reached.max(from));
@@ -39,6 +40,8 @@ impl State {
                         dropped,
                         "unfinished messages are gone; they are dropped"
                     );
+                }
+                if is_noted {
                     dirty.push((topic.id, channel_name.clone()));
                 }
             }

@@ -147,8 +147,9 @@ impl Restoring {
             let Some(header) = record::header(record) else { return };
             if header.kind == Kind::Message
                 && let Ok(offset) = u32::try_from(offset)
+                && !offsets.entry(header.topic).or_default().push(header.sequence, offset)
             {
-                offsets.entry(header.topic).or_default().push(header.sequence, offset);
+                return;
             }
             if (number, offset) >= after {
                 if header.kind == Kind::Moved {
@@ -215,12 +216,17 @@ impl Restoring {
             if let Some(header) = record::header(record) {
                 let offset = written.records_at + at as u64;
                 let message = (header.topic, header.sequence);
-                match header.kind {
+                // One that was refused may have the sequence of another that was taken afterwards: it is none.
+                let is_taken = match header.kind {
                     Kind::Message => self.state.log.note(message.0, message.1, offset),
-                    Kind::Moved => self.state.log.note_moved(message, written.segment, offset),
-                    _ => {}
+                    _ => true,
+                };
+                if header.kind == Kind::Moved {
+                    self.state.log.note_moved(message, written.segment, offset);
                 }
-                self.state.apply(&header, &record[RECORD_HEADER..]);
+                if is_taken {
+                    self.state.apply(&header, &record[RECORD_HEADER..]);
+                }
             }
             at += length;
         }
@@ -263,8 +269,11 @@ impl State {
         match header.kind {
             Kind::Topic => self.apply_topic(header.topic, body),
             Kind::TopicDeleted => {
-                if let Some(topic) = self.topics.remove(&header.topic) {
-                    self.names.remove(topic.name.as_str());
+                // One that was made anew, and defined before, has the name now.
+                if let Some(topic) = self.topics.remove(&header.topic)
+                    && self.number_of(topic.name.as_str()) == Some(header.topic)
+                {
+                    self.names.remove(&topic.name);
                 }
             }
             Kind::Footer => {}

@@ -10,7 +10,7 @@ use std::{
 use bis_broker::{InquiryError, Page, ReplayFrom, Replayed, SubscriptionSpec, Waiting, WaitingState};
 use bis_core::Capabilities;
 use bis_nsq::{
-    WaitingMessage,
+    FEATURE_PEEK, WaitingMessage,
     client::{self, ConnectError},
 };
 
@@ -92,6 +92,9 @@ fn nanoseconds(time: SystemTime) -> u64 {
 fn inquiry_error(address: &str, error: ConnectError) -> InquiryError {
     match error {
         ConnectError::Refused(refusal) => InquiryError::Refused(refusal.to_string()),
+        // Another kind of server has taken the place of the one that was asked what it can do.
+        ConnectError::Lacks(FEATURE_PEEK) => InquiryError::NO_PEEK,
+        ConnectError::Lacks(_) => InquiryError::NO_REPLAY,
         other => InquiryError::Unreachable { address: address.to_owned(), reason: other.to_string() },
     }
 }
