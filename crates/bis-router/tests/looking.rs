@@ -74,12 +74,12 @@ async fn who_asks_without_end_and_reads_nothing_fills_no_memory() {
     client.publish("orders", vec![b'x'; 1024 * 1024]);
     let before = resident_bytes();
     (0..2000).for_each(|_| client.send(&peek(1, None)));
-    for _ in 0..20 {
+    for _ in 0..100 {
         Client::connect(router.tcp_address()).publish("orders", "others go on");
         std::thread::sleep(Duration::from_millis(20));
     }
     let more = resident_bytes().saturating_sub(before);
-    assert!(more < 200 * 1024 * 1024, "{more} bytes for answers that nobody reads");
+    assert!(more < 16 * 1024 * 1024, "{more} bytes for answers that nobody reads");
     for _ in 0..20 {
         assert_eq!(page(&mut client).messages.len(), 1);
     }
