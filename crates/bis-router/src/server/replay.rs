@@ -5,6 +5,7 @@
 //! read under the state's lock.
 
 use bis_nsq::{Name, ReplayFrom, Replayed};
+use tokio::task::yield_now;
 
 use super::Server;
 use super::inquiry::{InquiryError, existing, read_until};
@@ -80,6 +81,8 @@ async fn is_before(
         if let Some(header) = record.as_deref().and_then(record::header) {
             return Ok(header.published < time);
         }
+        // Many may be damaged, and at hand.
+        yield_now().await;
     }
     Ok(false)
 }
