@@ -95,7 +95,9 @@ fn body_bytes(line: &[u8], rest: &[u8], limits: &Limits) -> Result<Option<Option
     }
     let Some((length, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
     let size = checked_length(word, i32::from_be_bytes(*length), limits)?;
+    // A body that is shorter has no count; what is there then belongs to the next command.
     if word == b"MPUB"
+        && size >= 4
         && let Some(count) = rest.first_chunk::<4>()
     {
         message_count(i32::from_be_bytes(*count), limits)?;

@@ -144,6 +144,7 @@ fn mistakes_are_answered_in_nsqds_words() {
     check(b"MPUB t\n\0\0\0\0", "E_BAD_BODY MPUB invalid body size 0");
     check(b"IDENTIFY\n\0\0\x03\xe9", "E_BAD_BODY IDENTIFY body too big 1001 > 1000");
     check(b"IDENTIFY\n\0\0\0\0", "E_BAD_BODY IDENTIFY invalid body size 0");
+    check(b"MPUB t\n\0\0\0\x01\0\0\0\0\x5e", "E_BAD_BODY MPUB failed to read message count");
     check(b"MPUB t\n\0\0\0\x04\0\0\0\0", "E_BAD_BODY MPUB invalid message count 0");
     check(b"MPUB t\n\0\0\0\x04\0\0\0\xff", "E_BAD_BODY MPUB invalid message count 255");
     check(b"MPUB t\n\0\0\0\x04\0\0\0\x01", "E_BAD_MESSAGE MPUB failed to read message(0) body size");
