@@ -119,7 +119,9 @@ pub async fn what_was_handled_comes_again_or_replaying_is_refused(context: &Cont
 /// A replay that was answered holds.
 pub async fn a_replay_survives_a_kill(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
-    let Some(process) = context.process() else { return context.skip("it lives and dies with the app's process") };
+    let Some(process) = context.process() else {
+        return context.skip("it lives and dies with the app's process");
+    };
     if !broker.capabilities().replay {
         return context.skip("it cannot replay");
     }
