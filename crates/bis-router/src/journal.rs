@@ -14,8 +14,8 @@
 //!
 //! # Segment
 //! A header of 64 bytes: `BISJRNL2`, crc32c (u32, of bytes 0..8 and 16..64), 4 zero bytes, segment number (u64), time made
-//! (u64), salt (16 bytes), zeros. Then batches, each at a multiple of 8. Zeros
-//! may follow them: the file is filled ahead of small ones.
+//! (u64), salt (16 bytes), zeros. Then batches, each at a multiple of 8. Zeros may follow them: the file is filled ahead of
+//! small ones.
 //! A header that holds and has another digit is of another version of the router: the start refuses it.
 //!
 //! # Checksums

@@ -1,4 +1,5 @@
-//! What somebody can do who knows how the journal looks, and publishes bytes that look like it.
+//! What a start makes of bytes that look like the journal's, published by somebody who knows how it looks, and of records that
+//! contradict each other.
 
 use bis_broker::channel::Time;
 use tempfile::TempDir;
@@ -6,6 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::journal::batch::Batch;
 use crate::journal::disk::Folder;
+use crate::journal::footer::Offsets;
 
 const SALT: Salt = Salt(*b"nobody knows it.");
 const GUESS: Salt = Salt([0; 16]);
@@ -68,4 +70,25 @@ fn what_looks_like_records_is_nothing_without_the_salt() {
     // The salt is all that keeps them out: with it, these very bytes would do.
     assert!(!survives_a_forged_record(&SALT));
     assert!(!survives_a_forged_seal(&SALT));
+}
+
+#[test]
+fn a_topic_that_was_made_anew_keeps_its_name_when_the_old_ones_deletion_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut state = start(&folder).state;
+    // Definitions are written before what else is in a commit: the new topic's stands before the deletion.
+    for (kind, topic) in [(Kind::Topic, 1), (Kind::Topic, 2), (Kind::TopicDeleted, 1), (Kind::Topic, 2)] {
+        state.apply(&Header::new(kind, topic, 0), b"orders");
+    }
+    assert_eq!(state.number_of("orders"), Some(2));
+    state.apply(&Header::new(Kind::TopicDeleted, 2, 0), b"");
+    assert_eq!(state.number_of("orders"), None);
+}
+
+#[test]
+fn of_two_records_with_one_sequence_the_first_counts() {
+    let mut offsets = Offsets::default();
+    assert!(offsets.push(5, 64) && offsets.push(6, 128));
+    assert!(!offsets.push(6, 256), "it was refused, and another got its sequence");
+    assert_eq!(offsets.get(6), Some(128));
 }
