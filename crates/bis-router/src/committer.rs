@@ -18,12 +18,10 @@ use crate::journal::segment::name_of;
 use crate::journal::writer::Writer;
 use crate::journal_metrics::JournalMetrics;
 use crate::options::SyncMode;
-use crate::state::{Batch, Progress, State};
+use crate::state::{Batch, Progress, State, Ticket};
 
 /// How long operations that nobody waits for may lie in memory.
 const IDLE_FLUSH: Duration = Duration::from_millis(10);
-/// How many failed commits are remembered for those who wait for them.
-const REMEMBERED_FAILURES: usize = 1024;
 /// How often old segments are looked at when nothing else makes a reason.
 const RETENTION_CHECK: Duration = Duration::from_secs(60);
 
@@ -114,10 +112,10 @@ impl Shared {
     }
 
     /// Waits until the ticket is decided.
-    pub(crate) async fn decided(&self, ticket: u64) -> Result<(), Arc<str>> {
+    pub(crate) async fn decided(&self, ticket: Ticket) -> Result<(), Arc<str>> {
         let mut progress = self.progress.subscribe();
         loop {
-            if let Some(outcome) = progress.borrow_and_update().outcome(ticket) {
+            if let Some(outcome) = progress.borrow_and_update().outcome(&ticket) {
                 return outcome;
             }
             if progress.changed().await.is_err() {
@@ -204,7 +202,7 @@ impl Committer {
     }
 
     fn commit(&mut self, mut batch: Batch) {
-        let ticket = batch.ticket;
+        let ticket = batch.ticket.clone();
         let failed = self.shared.lock().failure.clone();
         let result = match failed {
             Some(reason) => Err(reason),
@@ -214,7 +212,7 @@ impl Committer {
             Ok(written) => {
                 self.shared.metrics.committed(batch.buffer.len());
                 self.shared.lock().committed(batch, written);
-                self.decide(ticket, None);
+                self.decide(&ticket, Ok(()));
                 if self.checkpoint_due {
                     self.checkpoint_due = self.checkpoint().is_err();
                 }
@@ -224,7 +222,7 @@ impl Committer {
                 self.shared.metrics.failed();
                 self.shared.lock().refused(&batch);
                 self.checkpoint_due = true;
-                self.decide(ticket, Some(reason));
+                self.decide(&ticket, Err(reason));
             }
         }
     }
@@ -335,16 +333,9 @@ impl Committer {
         true
     }
 
-    fn decide(&self, ticket: u64, failure: Option<Arc<str>>) {
-        self.shared.progress.send_modify(|progress| {
-            progress.decided = ticket;
-            if let Some(reason) = failure {
-                if progress.failed.len() >= REMEMBERED_FAILURES {
-                    progress.failed.remove(0);
-                }
-                progress.failed.push((ticket, reason));
-            }
-        });
+    fn decide(&self, ticket: &Ticket, outcome: Result<(), Arc<str>>) {
+        ticket.decide(outcome);
+        self.shared.progress.send_modify(|progress| progress.decided += 1);
     }
 
     fn stop(mut self) -> io::Result<()> {

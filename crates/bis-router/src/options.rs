@@ -76,7 +76,7 @@ pub struct Options {
     /// What is done when what channels have not handled grows too large; see [`Backlog`].
     pub backlog: Backlog,
     /// Among how many of the latest events one that is published again under its id is recognized: it is answered and not
-    /// stored a second time. 100,000 unless set, about 80 bytes each; 0 turns it off.
+    /// stored a second time. 100,000 unless set, at most 130 bytes each; 0 turns it off.
     pub dedup_window: usize,
     /// The size at which a journal segment is sealed, in bytes; 64 MiB unless set, at most 1 GiB.
     pub segment_bytes: u64,

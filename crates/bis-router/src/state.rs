@@ -12,6 +12,7 @@ pub(crate) mod replay;
 pub(crate) mod restore;
 pub(crate) mod retention;
 pub(crate) mod sampler;
+pub(crate) mod ticket;
 pub(crate) mod topic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,35 +33,11 @@ use crate::journal::writer::{Position, Written};
 use backlog::BacklogBound;
 use dedup::Dedup;
 use operations::Operations;
+pub(crate) use ticket::{Progress, Ticket};
 use topic::{ChannelState, Topic};
-
-/// A commit to wait for. The answer comes through [`Progress`].
-pub(crate) type Ticket = u64;
 
 /// So many bytes, of all clients together, wait for the next commit while the one before is written; then no more is read.
 const MAX_UNCOMMITTED: usize = 32 * 1024 * 1024;
-
-/// How far commits are.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    /// Every ticket up to this one is decided.
-    pub(crate) decided: Ticket,
-    /// Those of them that failed, and why; the last few.
-    pub(crate) failed: Vec<(Ticket, Arc<str>)>,
-    /// Why no further ticket will be decided: the committer is gone.
-    pub(crate) ended: Option<Arc<str>>,
-}
-
-impl Progress {
-    /// The outcome of a ticket, once it is decided.
-    pub(crate) fn outcome(&self, ticket: Ticket) -> Option<Result<(), Arc<str>>> {
-        if ticket > self.decided {
-            return self.ended.clone().map(Err);
-        }
-        let failure = self.failed.iter().find(|(failed, _)| *failed == ticket);
-        Some(failure.map_or(Ok(()), |(_, reason)| Err(Arc::clone(reason))))
-    }
-}
 
 /// What a publisher says of a message beside its body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -117,9 +94,10 @@ pub(crate) struct State {
     next_topic: u32,
     next_channel: u32,
     next_consumer: u64,
+    /// The commit that is to be taken next.
     ticket: Ticket,
-    /// The last commit that is decided.
-    decided: Ticket,
+    /// The commit that was taken last.
+    taken: Ticket,
     buffer: Vec<u8>,
     messages: Vec<Pending>,
     moving: Vec<Pending>,
@@ -153,8 +131,8 @@ impl State {
             next_topic: 1,
             next_channel: 1,
             next_consumer: 1,
-            ticket: 1,
-            decided: 0,
+            ticket: Ticket::default(),
+            taken: Ticket::stored(),
             buffer: vec![0; BATCH_HEADER],
             messages: Vec::new(),
             moving: Vec::new(),
@@ -188,7 +166,7 @@ impl State {
         if let Some(ticket) = self.dedup.known(id, facts.event) {
             return Ok((id, ticket));
         }
-        self.dedup.note(id, facts.event, self.ticket);
+        self.dedup.note(id, facts.event, &self.ticket);
         for body in bodies {
             let sequence = intake.next_sequence;
             let mut header = Header::new(Kind::Message, id, sequence);
@@ -200,7 +178,7 @@ impl State {
             record::append(&mut self.buffer, &header, body);
             intake.next_sequence += 1;
         }
-        Ok((id, self.ticket))
+        Ok((id, self.ticket.clone()))
     }
 
     /// Refuses when the router is failed or stopping.
@@ -386,7 +364,7 @@ impl State {
 
     /// The commit that clients must wait for before more is taken from them; `None` when there is room.
     pub(crate) fn crowded(&self) -> Option<Ticket> {
-        (self.uncommitted() >= MAX_UNCOMMITTED).then_some(self.ticket)
+        (self.uncommitted() >= MAX_UNCOMMITTED).then(|| self.ticket.clone())
     }
 
     /// Whether there are operations that nobody waits for.
@@ -396,13 +374,16 @@ impl State {
 
     /// The ticket of what was taken last.
     pub(crate) fn ticket(&self) -> Ticket {
-        self.ticket
+        self.ticket.clone()
     }
 
-    /// The ticket with which all that clients wait for is decided; that of no commit, which holds, when nothing is awaited.
+    /// The ticket with which all that clients wait for is decided; one that holds when nothing is awaited.
     pub(crate) fn last_awaited(&self) -> Ticket {
-        let last = if self.is_awaited() { self.ticket } else { self.ticket - 1 };
-        if last > self.decided { last } else { 0 }
+        match self.is_awaited() {
+            true => self.ticket.clone(),
+            false if self.taken.is_decided() => Ticket::stored(),
+            false => self.taken.clone(),
+        }
     }
 
     /// Everything for the next commit; `None` when there is nothing.
@@ -433,8 +414,8 @@ impl State {
         let buffer = std::mem::replace(&mut self.buffer, next);
         let messages = std::mem::take(&mut self.messages);
         let moving = std::mem::take(&mut self.moving);
-        let ticket = self.ticket;
-        self.ticket += 1;
+        let ticket = std::mem::take(&mut self.ticket);
+        self.taken = ticket.clone();
         Some(Batch { ticket, buffer, messages, moving })
     }
 
@@ -467,16 +448,13 @@ impl State {
             }
         }
         self.redefine = false;
-        self.decided = batch.ticket;
-        self.dedup.committed(batch.ticket);
     }
 
     /// The batch is not in the journal. What it defined is written again, and what was taken since has its sequences: on a
     /// disk that is full for long, channels would wait for many messages that never were.
     pub(crate) fn refused(&mut self, batch: &Batch) {
         self.redefine = true;
-        self.decided = batch.ticket;
-        self.dedup.refused(batch.ticket);
+        self.dedup.refused(&batch.ticket);
         let mut refused: NumberMap<u32, u64> = NumberMap::default();
         batch.messages.iter().for_each(|message| *refused.entry(message.topic).or_default() += 1);
         for message in &mut self.messages {

@@ -187,9 +187,8 @@ fn a_full_disk_refuses_and_loses_nothing() {
     let mut publish = |number| router.publish(&format!("{number}{}", "x".repeat(300)), Duration::ZERO);
     let refused = (0..100).filter(|number| !publish(*number)).count();
     assert!(refused > 50, "only {refused} were refused");
-    assert_eq!(
-        router.state().last_awaited(),
-        0,
+    assert!(
+        router.state().last_awaited().is_stored(),
         "who subscribes meanwhile need not wait for a commit that failed"
     );
     disk.set(Faults::default());
@@ -202,6 +201,24 @@ fn a_full_disk_refuses_and_loses_nothing() {
     assert!(all.contains_key("before") && all.contains_key("after"));
     assert_eq!(all.len(), 102 - refused);
     assert_eq!(router.depth(), all.len() as u64, "what was refused is not waited for");
+}
+
+#[tokio::test]
+async fn a_commit_that_failed_long_ago_is_never_taken_for_one_that_holds() {
+    let disk = SimulatedDisk::default();
+    let mut router = Router::start(&disk).unwrap();
+    assert!(router.subscribe());
+    let stored = router.take_for("stored");
+    assert!(router.flush());
+    let flaky = Some(Flaky { random: Random(1), one_of: 1, target: Target::Segments });
+    disk.set(Faults { flaky, ..Faults::default() });
+    let refused = router.take_for("refused");
+    assert!(!router.flush());
+    assert!((0..5000).all(|number| !router.publish(&format!("refused too {number}"), Duration::ZERO)));
+    disk.set(Faults::default());
+    assert!((0..5000).all(|number| router.publish(&format!("later {number}"), Duration::ZERO)));
+    assert!(!router.is_stored(refused).await, "it was refused, and is told to be stored");
+    assert!(router.is_stored(stored).await);
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Answers {
             let outcome = match answer {
                 Answer::Now(_) | Answer::Error(_) => Ok(()),
                 Answer::Stored { ticket, .. } | Answer::Subscribed { ticket } => {
-                    let Some(outcome) = progress.outcome(*ticket) else { break };
+                    let Some(outcome) = progress.outcome(ticket) else { break };
                     outcome
                 }
             };

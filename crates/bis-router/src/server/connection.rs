@@ -200,7 +200,7 @@ impl Connection {
         loop {
             let sent = {
                 let progress = progress.borrow_and_update();
-                self.crowded = self.crowded.filter(|ticket| progress.outcome(*ticket).is_none());
+                self.crowded.take_if(|ticket| progress.outcome(ticket).is_some());
                 self.answers.send(&progress, &mut self.unsent)
             };
             self.lookout.started |= sent.is_subscribed;

@@ -136,14 +136,13 @@ fn versioned(text: impl Into<String>) -> Response {
     response
 }
 
-/// The commit that brings what was just done; none when nothing is to be written.
-fn ticket_of(state: &State) -> Option<Ticket> {
-    (state.is_awaited() || state.is_dirty()).then(|| state.ticket())
+/// The commit that brings what was just done, or what another did and is yet to be stored.
+fn ticket_of(state: &State) -> Ticket {
+    if state.is_dirty() { state.ticket() } else { state.last_awaited() }
 }
 
 /// Waits for the commit.
-async fn decided(server: &Server, ticket: Option<Ticket>) -> Result<(), ApiError> {
-    let Some(ticket) = ticket else { return Ok(()) };
+async fn decided(server: &Server, ticket: Ticket) -> Result<(), ApiError> {
     server.shared.kick();
     let outcome = server.shared.decided(ticket).await;
     outcome.map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, reason.to_string()))

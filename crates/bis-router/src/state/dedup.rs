@@ -17,15 +17,13 @@ const KEY_BYTES: usize = 20;
 pub(crate) struct Dedup {
     /// Each with the commit that it waits for.
     window: EventWindow<Ticket>,
-    /// Commits up to this one hold.
-    committed: Ticket,
     duplicates: u64,
 }
 
 impl Dedup {
     /// Knows nothing, and has no bound until [`Dedup::set_window`] sets one: recovery fills it first.
     pub(crate) fn new() -> Self {
-        Self { window: EventWindow::new(usize::MAX), committed: 0, duplicates: 0 }
+        Self { window: EventWindow::new(usize::MAX), duplicates: 0 }
     }
 
     /// How many events are known; 0 turns it off.
@@ -38,26 +36,21 @@ impl Dedup {
         if event == NO_ID {
             return None;
         }
-        let ticket = self.window.get(&(topic, event)).copied()?;
+        let ticket = self.window.get(&(topic, event)).cloned()?;
         self.duplicates += 1;
         Some(ticket)
     }
 
-    /// Notes an event, when it has an id, that waits for a commit; for recovery, 0.
-    pub(crate) fn note(&mut self, topic: u32, event: [u8; 16], ticket: Ticket) {
+    /// Notes an event, when it has an id, with its commit.
+    pub(crate) fn note(&mut self, topic: u32, event: [u8; 16], ticket: &Ticket) {
         if event != NO_ID {
-            self.window.note((topic, event), ticket);
+            self.window.note((topic, event), ticket.clone());
         }
     }
 
-    /// The commit holds.
-    pub(crate) fn committed(&mut self, ticket: Ticket) {
-        self.committed = ticket;
-    }
-
     /// The commit failed: its events may come again.
-    pub(crate) fn refused(&mut self, ticket: Ticket) {
-        self.window.retain(|_, at| *at != ticket);
+    pub(crate) fn refused(&mut self, ticket: &Ticket) {
+        self.window.retain(|_, at| at != ticket);
     }
 
     /// How many publishes were recognized since the start.
@@ -67,17 +60,18 @@ impl Dedup {
 
     /// The events that the journal has, for the checkpoint.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let stored = self.window.iter().filter(|(_, ticket)| **ticket <= self.committed);
+        let stored = self.window.iter().filter(|(_, ticket)| ticket.is_stored());
         stored.flat_map(|((topic, event), _)| topic.to_le_bytes().into_iter().chain(*event)).collect()
     }
 
     /// Takes over what a checkpoint has.
     pub(crate) fn restore(&mut self, bytes: &[u8]) {
+        let stored = Ticket::stored();
         for key in bytes.chunks_exact(KEY_BYTES) {
             let (topic, event) = key.split_at(4);
             if let (Ok(topic), Ok(event)) = (topic.try_into(), event.try_into()) {
                 let key: EventKey = (u32::from_le_bytes(topic), event);
-                self.window.note(key, 0);
+                self.window.note(key, stored.clone());
             }
         }
     }

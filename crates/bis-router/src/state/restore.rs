@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::operations;
 use super::topic::{ChannelState, Topic};
-use super::{Intake, State};
+use super::{Intake, State, Ticket};
 use crate::journal::batch::BATCH_HEADER;
 use crate::journal::checkpoint::{Checkpoint, TopicPoint};
 use crate::journal::damage::Damage;
@@ -294,7 +294,7 @@ impl State {
         let Some(topic) = self.topics.get_mut(&header.topic) else { return };
         match header.kind {
             Kind::Message => {
-                self.dedup.note(header.topic, header.event, 0);
+                self.dedup.note(header.topic, header.event, &Ticket::stored());
                 topic.hold_end(header.sequence.saturating_add(1));
                 topic.extend();
             }

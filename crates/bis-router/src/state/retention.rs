@@ -131,7 +131,7 @@ impl State {
                 record::append(&mut self.buffer, &header, body);
             }
         }
-        Ok(self.ticket)
+        Ok(self.ticket())
     }
 
     /// Forgets the copies that every channel has handled.

@@ -20,7 +20,7 @@ use crate::journal::salt::Salt;
 use crate::options::SyncMode;
 use crate::state::delivery::{Peek, PeekPage, Round, Subscription};
 use crate::state::topic::{ClientInfo, DeliveryOrder, Joining};
-use crate::state::{Batch, MessageFacts, State, restore};
+use crate::state::{Batch, MessageFacts, State, Ticket, restore};
 
 const SEGMENT_BYTES: u64 = 4096;
 /// The same in every run, so that a seed shows a run again.
@@ -70,9 +70,22 @@ impl Router {
 
     /// Commits a batch; whether it holds.
     pub(super) fn commit(&mut self, batch: Batch) -> bool {
-        let ticket = batch.ticket;
+        let ticket = batch.ticket.clone();
         self.committer.commit(batch);
-        self.committer.shared.progress.borrow().outcome(ticket).unwrap().is_ok()
+        self.committer.shared.progress.borrow().outcome(&ticket).unwrap().is_ok()
+    }
+
+    /// Takes a message for the next commit; the ticket with which it is decided.
+    pub(super) fn take_for(&mut self, body: &str) -> Ticket {
+        let now = self.clock.now();
+        let published =
+            self.state().publish(&name("orders"), [body.as_bytes()], &MessageFacts::default(), now);
+        published.unwrap().1
+    }
+
+    /// Whether whoever asks now is told that the ticket's messages are stored.
+    pub(super) async fn is_stored(&self, ticket: Ticket) -> bool {
+        self.committer.shared.decided(ticket).await.is_ok()
     }
 
     /// Publishes a message that is due after a while; whether it is answered.
