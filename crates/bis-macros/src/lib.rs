@@ -126,6 +126,9 @@ pub fn event(input: TokenStream) -> TokenStream {
 /// With `chaos = 42` the broker does what it may: events come twice, late, and while it restarts, as the seed says. A
 /// range of seeds, `chaos = 0..20`, runs the test with each; `chaos = Chaos::seeded(42).restarts(0.1)` sets rates. See
 /// `bis::chaos`.
+///
+/// With `patience = "1m"`, handlers may wait so long, of real time, for something other than the app's time, before its
+/// time moves on and they run into their timeouts; 10 s otherwise. Settling may take six times as long.
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     test::expand(arguments.into(), item.into()).into()

@@ -21,9 +21,13 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let (attributes, visibility) = (std::mem::take(&mut function.attrs), function.vis.clone());
     function.vis = syn::Visibility::Inherited;
     let name = &function.sig.ident;
+    let patience = match &args.patience {
+        None => quote!(::bis::__private::PATIENCE),
+        Some(patience) => support::duration(patience.value),
+    };
     let call = match &args.chaos {
-        None => quote!(run_test(#app, #name)),
-        Some(chaos) => quote!(run_chaos_test(stringify!(#name), #app, #name, #chaos)),
+        None => quote!(run_test(#app, #name, #patience)),
+        Some(chaos) => quote!(run_chaos_test(stringify!(#name), #app, #name, #patience, #chaos)),
     };
     quote! {
         #[::core::prelude::v1::test]

@@ -6,7 +6,7 @@ use syn::{Expr, ItemFn, Path};
 use crate::{
     ErrorKind, Errors,
     handler::check_async,
-    options::{self, Argument, Known},
+    options::{self, Argument, DurationOption, Known},
 };
 
 /// The arguments of `#[bis::test]`.
@@ -16,6 +16,8 @@ pub struct TestArgs {
     pub app: Path,
     /// The faults to inject: an expression.
     pub chaos: Option<Expr>,
+    /// How long handlers may wait for something other than the app's time, of real time.
+    pub patience: Option<DurationOption>,
 }
 
 const EXAMPLE: &str = "#[bis::test(app = shop::app)]";
@@ -23,42 +25,34 @@ const EXAMPLE: &str = "#[bis::test(app = shop::app)]";
 impl TestArgs {
     /// Reads the arguments. `None` when there is no app to test.
     pub fn parse(tokens: TokenStream, errors: &mut Errors) -> Option<Self> {
-        let mut known = Known::new("`#[bis::test]`", &["app", "chaos"]);
+        let mut known = Known::new("`#[bis::test]`", &["app", "chaos", "patience"]);
         let before = errors.len();
         let mut app = None;
         let mut chaos = None;
+        let mut patience = None;
         for argument in options::arguments(tokens) {
             match argument {
                 Argument::Plain(tokens) => known.unexpected(&tokens, errors),
                 Argument::List(name, _) => {
                     if known.accept(&name, errors) {
-                        let form = if name == "chaos" { "chaos = 42" } else { "app = shop::app" };
+                        let form = match name.to_string().as_str() {
+                            "chaos" => "chaos = 42",
+                            "patience" => "patience = \"1m\"",
+                            _ => "app = shop::app",
+                        };
                         known.wrong_form(&name, form, errors);
                     }
                 }
-                Argument::Assign(name, value) if name == "chaos" && known.accept(&name, errors) => {
-                    chaos = syn::parse2::<Expr>(value.clone()).ok();
-                    if chaos.is_none() {
-                        errors.push_help(
-                            ErrorKind::Syntax,
-                            &value,
-                            "`chaos` must be a seed, a range of seeds, or an expression of the type `Chaos`",
-                            "write `chaos = 42`",
-                        );
+                Argument::Assign(name, value) => {
+                    if !known.accept(&name, errors) {
+                        continue;
+                    }
+                    match name.to_string().as_str() {
+                        "chaos" => chaos = parse_chaos(&value, errors),
+                        "patience" => patience = options::duration(&name, &value, errors),
+                        _ => app = parse_app(&value, errors),
                     }
                 }
-                Argument::Assign(name, value) if name != "chaos" && known.accept(&name, errors) => {
-                    app = syn::parse2::<Path>(value.clone()).ok();
-                    if app.is_none() {
-                        errors.push_help(
-                            ErrorKind::Syntax,
-                            &value,
-                            "`app` must be the path of the function that `bis::app!` made",
-                            format!("write `{EXAMPLE}`"),
-                        );
-                    }
-                }
-                Argument::Assign(..) => {}
             }
         }
         if app.is_none() && errors.len() == before {
@@ -69,8 +63,34 @@ impl TestArgs {
                 format!("write `{EXAMPLE}`"),
             );
         }
-        Some(Self { app: app?, chaos })
+        Some(Self { app: app?, chaos, patience })
     }
+}
+
+fn parse_chaos(value: &TokenStream, errors: &mut Errors) -> Option<Expr> {
+    let chaos = syn::parse2::<Expr>(value.clone()).ok();
+    if chaos.is_none() {
+        errors.push_help(
+            ErrorKind::Syntax,
+            value,
+            "`chaos` must be a seed, a range of seeds, or an expression of the type `Chaos`",
+            "write `chaos = 42`",
+        );
+    }
+    chaos
+}
+
+fn parse_app(value: &TokenStream, errors: &mut Errors) -> Option<Path> {
+    let app = syn::parse2::<Path>(value.clone()).ok();
+    if app.is_none() {
+        errors.push_help(
+            ErrorKind::Syntax,
+            value,
+            "`app` must be the path of the function that `bis::app!` made",
+            format!("write `{EXAMPLE}`"),
+        );
+    }
+    app
 }
 
 /// Checks the function under `#[bis::test]`: async, with one parameter, the `TestApp`.

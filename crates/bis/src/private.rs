@@ -13,7 +13,7 @@ pub use crate::{
         Access, EndpointEntry, MountEntry, Position, ServiceEntry, SubscriptionEntry, batch, one, takes,
         takes_batch,
     },
-    testing::{TestChaos, TestOutcome, run_chaos_test, run_test},
+    testing::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test},
 };
 
 /// The app that `app!` makes.

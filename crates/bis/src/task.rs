@@ -46,7 +46,7 @@ where
         ..scope
     });
     let task = async move {
-        let _activity = activity;
+        let future = Activity::follow(activity.as_ref(), future);
         match scope {
             Some(scope) => scope.run(future).await,
             None => future.await,

@@ -9,6 +9,6 @@ mod run;
 
 pub use app::{NotSettled, TestApp};
 pub use chaos::{TestChaos, run_chaos_test};
-pub use run::{TestOutcome, run_test};
+pub use run::{PATIENCE, TestOutcome, run_test};
 
 use recorder::{Recorded, Recorder};

@@ -82,6 +82,14 @@ impl Clock {
         }
     }
 
+    /// The patience of a test with what hangs, if the present is a time that came only because it was over.
+    pub(crate) fn ended_patience(&self) -> Option<Duration> {
+        match self {
+            Self::System => None,
+            Self::Virtual(clock) => clock.was_forced().then(|| clock.patience()),
+        }
+    }
+
     /// Says that something runs which time must wait for, until the guard is dropped. `None` on the system's time, which
     /// waits for nobody.
     pub(crate) fn begin(&self, what: impl FnOnce() -> String) -> Option<Activity> {

@@ -186,6 +186,7 @@ fn a_seed_repeats() {
             "a_seed_repeats",
             this::app,
             |app| async move { history(&app).await },
+            bis::__private::PATIENCE,
             12,
         );
     }

@@ -204,7 +204,7 @@ async fn a_handler_that_outlives_its_timeout_is_cancelled_and_retried(app: TestA
     Ok(())
 }
 
-#[bis::test(app = this::app)]
+#[bis::test(app = this::app, patience = "200ms")]
 async fn a_handler_that_hangs_on_anything_else_runs_into_its_timeout_too(app: TestApp) -> Result<()> {
     app.publish(&FLAKY, &Order::new(6)).await?;
     app.settle().await;
@@ -434,16 +434,20 @@ async fn see(order: Order) -> Result<()> {
 #[test]
 fn two_apps_in_one_process_do_not_meet() {
     let run = |ids: std::ops::Range<u32>| {
-        bis::__private::run_test(this::app, async move |app: TestApp| {
-            for id in ids.clone() {
-                app.publish(&OWN, &Order::new(id)).await?;
-                tokio::task::yield_now().await;
-            }
-            app.settle().await;
-            let shipped: Vec<u32> = app.published(&SHIPPED).iter().map(|order| order.id).collect();
-            assert_eq!(shipped, ids.collect::<Vec<_>>());
-            Result::<()>::Ok(())
-        });
+        bis::__private::run_test(
+            this::app,
+            async move |app: TestApp| {
+                for id in ids.clone() {
+                    app.publish(&OWN, &Order::new(id)).await?;
+                    tokio::task::yield_now().await;
+                }
+                app.settle().await;
+                let shipped: Vec<u32> = app.published(&SHIPPED).iter().map(|order| order.id).collect();
+                assert_eq!(shipped, ids.collect::<Vec<_>>());
+                Result::<()>::Ok(())
+            },
+            bis::__private::PATIENCE,
+        );
         std::thread::current().id()
     };
     let (first, second) = std::thread::scope(|scope| {

@@ -70,8 +70,30 @@ struct Subscribed {
     name: SubscriptionName,
     ordered: bool,
     channel: Channel,
-    /// Rung when there may be something to receive.
+    /// Wakes a consumer that waits, see [`Subscribed::ring`].
     arrived: Arc<Notify>,
+    /// There may be something to receive, and no consumer has looked since.
+    rung: bool,
+    consumers: usize,
+    /// How many of the consumers wait for something to receive.
+    waiting: usize,
+}
+
+impl Subscribed {
+    /// Says that there may be something to receive.
+    fn ring(&mut self) {
+        self.rung = true;
+        self.arrived.notify_one();
+    }
+}
+
+/// What consumers have yet to do.
+#[derive(Debug, Default)]
+pub(crate) struct Outstanding {
+    /// The subscriptions with a consumer and unfinished events, as `topic/subscription`.
+    pub(crate) unfinished: Vec<String>,
+    /// Whether a consumer with room has yet to look at what arrived for it.
+    pub(crate) arriving: bool,
 }
 
 /// The events that some subscription has not finished, by sequence.
@@ -129,6 +151,22 @@ impl InProcess {
             hasher: RandomState::new(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// What the consumers of all subscriptions have yet to do. Subscriptions without a consumer do not count.
+    pub(crate) fn outstanding(&self) -> Outstanding {
+        let mut outstanding = Outstanding::default();
+        let topics = self.shared.topics.read().unwrap_or_else(PoisonError::into_inner);
+        for (name, topic) in &*topics {
+            let state = topic.lock();
+            for subscribed in state.channels.iter().filter(|subscribed| subscribed.consumers > 0) {
+                if subscribed.channel.unfinished() > 0 {
+                    outstanding.unfinished.push(format!("{name}/{}", subscribed.name));
+                }
+                outstanding.arriving |= subscribed.rung && subscribed.waiting > 0;
+            }
+        }
+        outstanding
     }
 }
 
@@ -219,7 +257,7 @@ impl TopicState {
         let end = self.log.end();
         for subscribed in &mut self.channels {
             subscribed.channel.extend(end);
-            subscribed.arrived.notify_one();
+            subscribed.ring();
         }
         if self.channels.is_empty() {
             self.forget_finished();
@@ -275,6 +313,7 @@ impl Broker for InProcess {
             let topic = self.shared.topic_or_new(&spec.topic);
             let mut state = topic.lock();
             let index = state.ensure(spec);
+            state.channels[index].consumers += 1;
             let arrived = state.channels[index].arrived.clone();
             drop(state);
             let id = ConsumerId(self.shared.next_consumer.fetch_add(1, Ordering::Relaxed));
@@ -319,6 +358,9 @@ impl TopicState {
             ordered: spec.ordered,
             channel: Channel::new(self.log.end(), Limits { held: MAX_BACKLOG, ..Limits::default() }),
             arrived: Arc::new(Notify::new()),
+            rung: false,
+            consumers: 0,
+            waiting: 0,
         });
         self.channels.len() - 1
     }
@@ -369,12 +411,13 @@ impl InProcessConsumer {
             });
         }
         if deliveries.is_empty() {
+            subscribed.rung = false;
             let deadline = subscribed.channel.next_deadline().filter(|deadline| *deadline != NEVER);
             return Err(deadline.map(|deadline| deadline.since(now)));
         }
         if subscribed.channel.depth() > 0 {
             // Another consumer of the subscription may have room.
-            subscribed.arrived.notify_one();
+            subscribed.ring();
         }
         Ok(deliveries)
     }
@@ -391,6 +434,7 @@ impl Consumer for InProcessConsumer {
                     Ok(deliveries) => return Ok(deliveries),
                     Err(again_in) => again_in,
                 };
+                let _waiting = Waiting::begin(&self.held);
                 match again_in {
                     None => self.arrived.notified().await,
                     Some(wait) => tokio::select! {
@@ -408,12 +452,29 @@ impl Consumer for InProcessConsumer {
     }
 }
 
+/// A consumer that waits for something to receive, until this is dropped.
+struct Waiting<'h>(&'h Held);
+
+impl<'h> Waiting<'h> {
+    fn begin(held: &'h Held) -> Self {
+        held.topic.lock().channels[held.index].waiting += 1;
+        Self(held)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.topic.lock().channels[self.0.index].waiting -= 1;
+    }
+}
+
 impl Drop for InProcessConsumer {
     fn drop(&mut self) {
         let mut state = self.held.topic.lock();
         let subscribed = &mut state.channels[self.held.index];
+        subscribed.consumers -= 1;
         if subscribed.channel.disconnect(self.held.id) > 0 {
-            subscribed.arrived.notify_one();
+            subscribed.ring();
         }
     }
 }
@@ -435,7 +496,7 @@ impl InProcessSettle {
         let before = subscribed.channel.floor();
         decide(&mut subscribed.channel, self.sequence, self.held.id).map_err(|_| SettleError::Lost)?;
         if subscribed.channel.depth() > 0 {
-            subscribed.arrived.notify_one();
+            subscribed.ring();
         }
         if subscribed.channel.floor() != before {
             state.forget_finished();
@@ -447,7 +508,7 @@ impl InProcessSettle {
         let now = self.held.shared.now();
         self.settle(|channel, sequence, id| channel.retry(sequence, id, now.plus(wait), now))?;
         // The consumer may be waiting without knowing of this deadline.
-        self.held.topic.lock().channels[self.held.index].arrived.notify_one();
+        self.held.topic.lock().channels[self.held.index].ring();
         Ok(())
     }
 }

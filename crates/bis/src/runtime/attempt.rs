@@ -46,7 +46,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut delivery: Delivery, slot: Optio
         };
         settle::settle(instance, subscription, delivery, &outcome).await;
     };
-    scope.run(handled).instrument(span).await;
+    Activity::follow(activity.as_ref(), scope.run(handled).instrument(span)).await;
     drop((activity, slot));
 }
 
@@ -123,7 +123,9 @@ pub(super) async fn limited(
     tokio::select! {
         biased;
         outcome = Caught(future) => outcome,
-        () = clock.sleep(timeout, Purpose::Guard) => Outcome::TimedOut(timeout),
+        () = clock.sleep(timeout, Purpose::Guard) => {
+            Outcome::TimedOut { timeout, patience: clock.ended_patience() }
+        }
         never = keep_leases(clock, deliveries) => match never {},
     }
 }
@@ -170,7 +172,15 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("a value that is no text").to_owned()
 }
 
-/// What a run that timed out is reported with.
-pub(super) fn timeout_text(timeout: Duration) -> String {
-    format!("the handler did not finish within {} and was cancelled", format_duration(timeout))
+/// What a run that timed out is reported with. `patience` is that of a test, if time only moved because it was over.
+pub(super) fn timeout_text(timeout: Duration, patience: Option<Duration>) -> String {
+    let mut text =
+        format!("the handler did not finish within {} and was cancelled", format_duration(timeout));
+    if let Some(patience) = patience {
+        let patience = format_duration(patience);
+        text += &format!(
+            "; it waited {patience} of real time for something other than the app's time, the longest that `patience` in `#[bis::test]` allows"
+        );
+    }
+    text
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Error,
     registry::{BatchCall, ErasedHandler, Incoming},
-    time::{Clock, Purpose},
+    time::{Activity, Clock, Purpose},
 };
 
 /// When a batch is complete.
@@ -56,7 +56,8 @@ pub(super) async fn run(shared: Arc<Shared>, deliveries: Vec<Delivery>, slot: Ow
     let activity = instance.clock.begin(|| subscription.to_string());
     let scope = attempt::scope(subscription, deliveries.first(), activity.as_ref());
     let span = attempt::span(subscription, &scope, Some(deliveries.len()));
-    scope.run(handle(&shared, deliveries)).instrument(span).await;
+    let handled = scope.run(handle(&shared, deliveries)).instrument(span);
+    Activity::follow(activity.as_ref(), handled).await;
     drop((activity, slot));
 }
 

@@ -19,7 +19,11 @@ pub(super) enum Outcome {
     /// The event was meant for another subscription.
     Skipped,
     Failed(Error),
-    TimedOut(Duration),
+    TimedOut {
+        timeout: Duration,
+        /// The test's patience, if time only moved because it was over.
+        patience: Option<Duration>,
+    },
     Panicked(String),
     Undecodable(Error),
     /// All attempts were made before, and the last one left no outcome.
@@ -54,7 +58,7 @@ fn decide(outcome: &Outcome, policy: &RetryPolicy, attempt: u32) -> Decision {
             return Decision::Dead(DeadReason::Exhausted, text.to_owned());
         }
         Outcome::Failed(error) => format!("{error:#}"),
-        Outcome::TimedOut(timeout) => timeout_text(*timeout),
+        Outcome::TimedOut { timeout, patience } => timeout_text(*timeout, *patience),
         Outcome::Panicked(text) => format!("the handler panicked: {text}"),
     };
     if policy.is_exhausted(attempt) {
@@ -138,7 +142,7 @@ mod tests {
     fn errors_timeouts_and_panics_are_retried_until_the_last_attempt() {
         let outcomes = [
             Outcome::Failed(Error::msg("x")),
-            Outcome::TimedOut(Duration::from_secs(1)),
+            Outcome::TimedOut { timeout: Duration::from_secs(1), patience: None },
             Outcome::Panicked("x".into()),
         ];
         for outcome in &outcomes {

@@ -12,7 +12,7 @@ use axum::{
     http::{Method, header},
     response::Response,
 };
-use bis_core::{DeadLetter, EventId, TopicName};
+use bis_core::{DeadLetter, EventId, TopicName, format_duration};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Notify;
@@ -21,6 +21,7 @@ use super::Recorder;
 use crate::{
     Context, Delivery, Error, Event, PublishError, Result, Topic,
     chaos::{ChaosBroker, Faults},
+    drivers::in_process::InProcess,
     http::{self, Routers},
     publish,
     registry::Incoming,
@@ -30,8 +31,8 @@ use crate::{
 /// The most events that may be published while a test settles: what goes on after so many goes on for ever.
 const MAX_EVENTS: u64 = 100_000;
 
-/// How long settling may take, of real time.
-const MAX_REAL_TIME: Duration = Duration::from_secs(60);
+/// Settling may take so many times the test's patience, of real time.
+const MAX_PATIENCES: u32 = 6;
 
 /// The largest answer that a test reads, in bytes.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -40,11 +41,17 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 ///
 /// Events go through memory and time is virtual: it starts at the present and moves only while the test settles, or while
 /// something waits in [`bis::time::sleep`](crate::time::sleep) and nothing else is left to run.
+///
+/// A handler that waits for something real, such as a socket, a thread or a lock, is waited for: time does not reach its
+/// timeout meanwhile. Only when nothing that runs has made a step for 10 s of real time, the test's *patience*, does time
+/// move on, so that a handler that never returns runs into its timeout; the error says so. Another patience is stated by
+/// `#[bis::test(app = .., patience = "1m")]`.
 #[derive(Debug)]
 pub struct TestApp {
     routers: Routers,
     recorder: Arc<Recorder>,
     time: Arc<VirtualClock>,
+    broker: Arc<InProcess>,
     settled: Arc<Notify>,
     chaos: Option<Arc<ChaosBroker>>,
 }
@@ -63,11 +70,13 @@ pub enum NotSettled {
         latest: Vec<String>,
     },
     /// Handlers still run.
-    #[error("the app does not settle: after {} s of real time these handlers still run or retry: {}", limit.as_secs(), running.join(", "))]
+    #[error(
+        "the app does not settle: after {} of real time these still have something to do: {}; if they only need longer, allow it with `patience = \"1m\"` in `#[bis::test]`", format_duration(*limit), running.join(", ")
+    )]
     Hanging {
         /// How long was waited.
         limit: Duration,
-        /// The subscriptions.
+        /// The subscriptions and spawned tasks.
         running: Vec<String>,
     },
 }
@@ -77,10 +86,11 @@ impl TestApp {
         routers: Routers,
         recorder: Arc<Recorder>,
         time: Arc<VirtualClock>,
+        broker: Arc<InProcess>,
         settled: Arc<Notify>,
         chaos: Option<Arc<ChaosBroker>>,
     ) -> Self {
-        Self { routers, recorder, time, settled, chaos }
+        Self { routers, recorder, time, broker, settled, chaos }
     }
 
     /// Sends a GET request to the public router, without a socket, and reads the answer as JSON; an answer that is no JSON
@@ -175,9 +185,11 @@ impl TestApp {
     /// As [`TestApp::settle`], with an error in place of a panic.
     ///
     /// # Errors
-    /// When 100,000 events were published meanwhile and more keep coming, or a minute of real time is over.
+    /// When 100,000 events were published meanwhile and more keep coming, or when it takes longer, of real time, than six
+    /// times the test's patience: a minute, unless the test says otherwise.
     pub async fn try_settle(&self) -> Result<(), NotSettled> {
         self.recorder.allow(MAX_EVENTS);
+        let limit = self.time.patience() * MAX_PATIENCES;
         let settling = VirtualClock::settle(&self.time);
         let result = tokio::select! {
             biased;
@@ -185,13 +197,20 @@ impl TestApp {
                 Err(NotSettled::Endless { events: MAX_EVENTS, latest: self.recorder.latest(100) })
             }
             () = self.settled.notified() => Ok(()),
-            () = tokio::time::sleep(MAX_REAL_TIME) => {
-                Err(NotSettled::Hanging { limit: MAX_REAL_TIME, running: self.time.running() })
-            }
+            () = tokio::time::sleep(limit) => Err(NotSettled::Hanging { limit, running: self.running() }),
         };
         drop(settling);
         self.recorder.allow(0);
         result
+    }
+
+    /// What still has something to do.
+    fn running(&self) -> Vec<String> {
+        let mut running = self.time.running();
+        running.extend(self.broker.outstanding().unfinished);
+        running.sort_unstable();
+        running.dedup();
+        running
     }
 
     /// The faults that were injected so far; none without `chaos` in the test's attribute.

@@ -4,6 +4,7 @@ use std::{
     future::Future,
     ops::{Range, RangeInclusive},
     sync::Arc,
+    time::Duration,
 };
 
 use bis_broker::Broker;
@@ -59,6 +60,7 @@ pub fn run_chaos_test<F>(
     name: &str,
     app: impl Fn() -> App,
     test: impl Fn(TestApp) -> F,
+    patience: Duration,
     chaos: impl TestChaos,
 ) where
     F: Future<Output: TestOutcome>,
@@ -66,23 +68,28 @@ pub fn run_chaos_test<F>(
     let mut runs = chaos.runs().peekable();
     let Some(&first) = runs.peek() else { panic!("`chaos` names no seed: the range is empty") };
     match chaos::from_env() {
-        Ok(None) => runs.for_each(|settings| run_one(name, &app, &test, settings)),
+        Ok(None) => runs.for_each(|settings| run_one(name, &app, &test, patience, settings)),
         Ok(Some(wanted)) if wanted == Chaos::seeded(wanted.seed()) => {
-            run_one(name, &app, &test, first.with_seed(wanted.seed()));
+            run_one(name, &app, &test, patience, first.with_seed(wanted.seed()));
         }
-        Ok(Some(wanted)) => run_one(name, &app, &test, wanted),
+        Ok(Some(wanted)) => run_one(name, &app, &test, patience, wanted),
         Err(error) => panic!("`{}`: {error}", chaos::VARIABLE),
     }
 }
 
-fn run_one<F>(name: &str, app: &impl Fn() -> App, test: &impl Fn(TestApp) -> F, settings: Chaos)
-where
+fn run_one<F>(
+    name: &str,
+    app: &impl Fn() -> App,
+    test: &impl Fn(TestApp) -> F,
+    patience: Duration,
+    settings: Chaos,
+) where
     F: Future<Output: TestOutcome>,
 {
     // The jitter of retries; the test has its thread for itself.
     fastrand::seed(settings.seed());
     let mut chaos = ChaosRun { name, settings, broker: None };
-    run(app, test, Some(&mut chaos));
+    run(app, test, patience, Some(&mut chaos));
 }
 
 /// One run with chaos, which tells of its seed when it fails.

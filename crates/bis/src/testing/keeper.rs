@@ -1,5 +1,5 @@
-//! Moves a test's time: whenever the test's runtime has nothing left to run and somebody waits for time. It uses the
-//! runtime's own word for having nothing to do, so no task escapes it.
+//! Moves a test's time: whenever the test's runtime has nothing left to run and somebody waits for time. Whether anything is
+//! left to do is counted and never guessed: by the clock, which knows what runs, and by the broker, which knows each event.
 
 use std::{
     sync::{
@@ -11,14 +11,16 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::time::{Patience, Step, VirtualClock};
+use crate::{
+    drivers::in_process::InProcess,
+    time::{Patience, Step, VirtualClock},
+};
 
-/// How long, of real time, a handler may wait for something other than time before time moves on regardless. So a handler
-/// that talks to a real server does not run into its timeout at once, and one that hangs does in the end.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// How often that is looked at.
+/// How often something that hangs is looked at, of real time.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// A pause that took longer counts as this long: the thread was busy, and nothing could have made a step.
+const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Tells when a runtime of one thread has nothing to run.
 #[derive(Debug, Default)]
@@ -41,24 +43,40 @@ impl Idle {
     }
 }
 
-/// Keeps a test's time, for ever. Rings `settled` whenever nothing is left to do for a test that settles.
-pub(super) async fn keep(clock: Arc<VirtualClock>, idle: Arc<Idle>, settled: Arc<Notify>) {
-    let mut seen = clock.progress();
-    let mut since = Instant::now();
-    loop {
-        clock.wanted().await;
-        // The thread also parks for a moment before the test's own future runs; the second time it has run.
-        idle.wait().await;
-        idle.wait().await;
-        let progress = clock.progress();
-        if progress != seen {
-            (seen, since) = (progress, Instant::now());
-        }
-        let patience = if since.elapsed() < GRACE { Patience::Left } else { Patience::Over };
-        match clock.step(patience) {
-            Step::Jumped | Step::Unwanted => {}
-            Step::Quiet => settled.notify_waiters(),
-            Step::Stalled => tokio::time::sleep(PAUSE).await,
+/// What keeps a test's time.
+pub(super) struct Keeper {
+    pub(super) clock: Arc<VirtualClock>,
+    pub(super) broker: Arc<InProcess>,
+    pub(super) idle: Arc<Idle>,
+    /// Rung when nothing is left to do for a test that settles.
+    pub(super) settled: Arc<Notify>,
+}
+
+impl Keeper {
+    /// Keeps the time, forever.
+    pub(super) async fn keep(self) {
+        let mut seen = self.clock.progress();
+        // Added up from pauses, so that a blocked thread or a busy machine does not use it up.
+        let mut waited = Duration::ZERO;
+        loop {
+            self.clock.wanted().await;
+            // The thread also parks for a moment before the test's own future runs; the second time it has run.
+            self.idle.wait().await;
+            self.idle.wait().await;
+            let progress = self.clock.progress();
+            if progress != seen {
+                (seen, waited) = (progress, Duration::ZERO);
+            }
+            let patience = if waited < self.clock.patience() { Patience::Left } else { Patience::Over };
+            match self.clock.step(&self.broker.outstanding(), patience) {
+                Step::Jumped | Step::Unwanted => {}
+                Step::Quiet => self.settled.notify_waiters(),
+                Step::Stalled => {
+                    let since = Instant::now();
+                    tokio::time::sleep(PAUSE).await;
+                    waited += since.elapsed().min(LONGEST_PAUSE);
+                }
+            }
         }
     }
 }

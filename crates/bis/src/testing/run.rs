@@ -1,6 +1,10 @@
 //! What `#[bis::test]` expands to: builds the runtime, starts the app in it, runs the test.
 
-use std::{future::Future, sync::Arc, time::SystemTime};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bis_broker::Broker;
 use tokio::sync::Notify;
@@ -8,7 +12,7 @@ use tokio::sync::Notify;
 use super::{
     Recorded, Recorder, TestApp,
     chaos::ChaosRun,
-    keeper::{self, Idle},
+    keeper::{Idle, Keeper},
 };
 use crate::{
     App, Error,
@@ -19,6 +23,10 @@ use crate::{
     logging,
     time::{Clock, VirtualClock},
 };
+
+/// How long, of real time, handlers of a test may wait for something other than the app's time, unless the test says
+/// otherwise with `patience = ".."`.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a test may return.
 #[diagnostic::on_unimplemented(
@@ -46,17 +54,18 @@ impl<E: Into<Error>> TestOutcome for Result<(), E> {
 ///
 /// # Panics
 /// When the app cannot start or the test returns an error.
-pub fn run_test<F>(app: impl FnOnce() -> App, test: impl FnOnce(TestApp) -> F)
+pub fn run_test<F>(app: impl FnOnce() -> App, test: impl FnOnce(TestApp) -> F, patience: Duration)
 where
     F: Future<Output: TestOutcome>,
 {
-    run(app, test, None);
+    run(app, test, patience, None);
 }
 
 /// Runs a test of an app that is started for it alone, with chaos before its broker if there is any.
 pub(super) fn run<F>(
     app: impl FnOnce() -> App,
     test: impl FnOnce(TestApp) -> F,
+    patience: Duration,
     chaos: Option<&mut ChaosRun<'_>>,
 ) where
     F: Future<Output: TestOutcome>,
@@ -71,11 +80,11 @@ pub(super) fn run<F>(
         .expect("the system gives a test a runtime");
     let failure = runtime.block_on(async {
         let app = app();
-        let time = Arc::new(VirtualClock::new(SystemTime::now()));
+        let time = Arc::new(VirtualClock::new(SystemTime::now(), patience));
         let clock = Clock::Virtual(time.clone());
         let recorder = Arc::new(Recorder::default());
-        let broker = Arc::new(InProcess::with_clock(clock.clone()));
-        let recorded = Arc::new(Recorded::new(broker, recorder.clone()));
+        let memory = Arc::new(InProcess::with_clock(clock.clone()));
+        let recorded = Arc::new(Recorded::new(memory.clone(), recorder.clone()));
         let chaos = chaos.map(|chaos| chaos.before(recorded.clone(), &clock));
         let broker: Arc<dyn Broker> = match &chaos {
             Some(chaos) => chaos.clone(),
@@ -84,10 +93,11 @@ pub(super) fn run<F>(
         let instance = Arc::new(Instance::new(app.name(), Config::default(), clock, broker));
         let registered = instance::register(instance.clone(), Reach::Runtime);
         let settled = Arc::new(Notify::new());
-        tokio::spawn(keeper::keep(time.clone(), idle, settled.clone()));
+        let keeper = Keeper { clock: time.clone(), broker: memory.clone(), idle, settled: settled.clone() };
+        tokio::spawn(keeper.keep());
         let outcome = match Parts::start(&app, &instance).await {
             Ok(parts) => {
-                let test_app = TestApp::new(parts.routers, recorder, time, settled, chaos);
+                let test_app = TestApp::new(parts.routers, recorder, time, memory, settled, chaos);
                 let outcome = test(test_app).await.failure();
                 drop(parts.workers);
                 outcome

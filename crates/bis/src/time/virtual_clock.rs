@@ -3,8 +3,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    future::Future,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::{Duration, SystemTime},
@@ -13,11 +13,13 @@ use std::{
 use tokio::sync::Notify;
 
 use super::Purpose;
+use crate::drivers::in_process::Outstanding;
 
 /// A clock that a test drives.
 #[derive(Debug)]
 pub(crate) struct VirtualClock {
     start: SystemTime,
+    patience: Duration,
     state: Mutex<State>,
     /// Rung when a reason to move time may have come up.
     wanted: Notify,
@@ -33,6 +35,8 @@ struct State {
     settling: usize,
     /// Counts whatever happened, so that standing still can be told from working.
     progress: u64,
+    /// When time last moved although something had yet to finish that waits for something other than time.
+    forced: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -63,8 +67,9 @@ pub(crate) enum Step {
 }
 
 impl VirtualClock {
-    pub(crate) fn new(start: SystemTime) -> Self {
-        Self { start, state: Mutex::default(), wanted: Notify::new() }
+    /// A clock at `start`. What runs may do nothing, and wait for something other than time, for `patience` of real time.
+    pub(crate) fn new(start: SystemTime, patience: Duration) -> Self {
+        Self { start, patience, state: Mutex::default(), wanted: Notify::new() }
     }
 
     pub(crate) fn now(&self) -> SystemTime {
@@ -81,6 +86,18 @@ impl VirtualClock {
         state.activities.insert(id, Running { what, waits: 0 });
         state.progress += 1;
         Activity { clock: clock.clone(), id }
+    }
+
+    /// How long, of real time, time waits for what does nothing and waits for something else.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Whether time moved to the present because patience with what runs was over, and not because everything waited for
+    /// it.
+    pub(crate) fn was_forced(&self) -> bool {
+        let state = self.state();
+        state.forced == Some(state.now)
     }
 
     /// Lets time move for events until the guard is dropped.
@@ -110,30 +127,34 @@ impl VirtualClock {
         running
     }
 
-    /// Moves time to the next deadline, if everybody waits for it. To be called when nothing is ready to run. With
-    /// `patience` at its end, what hangs on something other than time no longer holds time up.
-    pub(crate) fn step(&self, patience: Patience) -> Step {
+    /// Moves time to the next deadline, if everybody waits for it. To be called when nothing is ready to run, with what the
+    /// broker has yet to do.
+    ///
+    /// What hangs on something other than time holds time up until `patience` is over. A wait that belongs to no run, such
+    /// as the test's own, moves time all the same, but never past the limit on something that runs.
+    pub(crate) fn step(&self, events: &Outstanding, patience: Patience) -> Step {
         let mut state = self.state();
         if !state.is_wanted() {
             return Step::Unwanted;
         }
-        if state.settling > 0 && state.activities.is_empty() && !state.has(|p| p == Purpose::Event) {
+        if state.is_quiet(events) {
             return Step::Quiet;
         }
-        let unowned_wait = state.has(|purpose| purpose == Purpose::Wait(None));
-        let stalled = state.activities.values().any(|running| running.waits == 0);
-        if stalled && !unowned_wait && patience == Patience::Left {
+        let Some((&(deadline, _), next)) = state.timers.first_key_value() else {
             return Step::Stalled;
-        }
-        match state.timers.first_key_value() {
-            None => Step::Stalled,
-            Some((&(deadline, _), _)) => {
-                let woken = state.advance(deadline);
-                drop(state);
-                woken.into_iter().for_each(Waker::wake);
-                Step::Jumped
+        };
+        let stalled = events.arriving || state.activities.values().any(|running| running.waits == 0);
+        let may_pass = state.has(|purpose| purpose == Purpose::Wait(None)) && next.purpose != Purpose::Guard;
+        if stalled && !may_pass {
+            if patience == Patience::Left {
+                return Step::Stalled;
             }
+            state.forced = Some(deadline);
         }
+        let woken = state.advance(deadline);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        Step::Jumped
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -156,6 +177,12 @@ impl State {
 
     fn has(&self, matches: impl Fn(Purpose) -> bool) -> bool {
         self.timers.values().any(|timer| matches(timer.purpose))
+    }
+
+    /// Whether somebody settles, and nothing is left to do.
+    fn is_quiet(&self, events: &Outstanding) -> bool {
+        let idle = self.activities.is_empty() && events.unfinished.is_empty();
+        self.settling > 0 && idle && !self.has(|purpose| purpose == Purpose::Event)
     }
 
     fn is_wanted(&self) -> bool {
@@ -197,6 +224,18 @@ pub(crate) struct Activity {
 impl Activity {
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Counts each step of `future`, which is what runs, as progress.
+    pub(crate) async fn follow<F: Future>(activity: Option<&Self>, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            if let Some(activity) = activity {
+                activity.clock.state().progress += 1;
+            }
+            future.as_mut().poll(context)
+        })
+        .await
     }
 }
 
