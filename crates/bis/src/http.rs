@@ -27,4 +27,4 @@ pub use internal::{Arguments, RemoteFuture, RemoteHandler, unnamed_result};
 pub(crate) use client::Client;
 pub(crate) use request::MAX_BODY_BYTES;
 pub(crate) use router::{RouteError, Routers};
-pub(crate) use server::{answer, serve};
+pub(crate) use server::{SharedListener, answer, serve};

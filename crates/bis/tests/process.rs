@@ -8,6 +8,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    os::fd::OwnedFd,
     process::{Child, ChildStdout, Command, ExitCode, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
@@ -60,10 +61,26 @@ struct Process {
 
 impl Process {
     fn start(app: &str, config: &str, more: &[(&str, &str)]) -> Self {
+        let program = Command::new(std::env::current_exe().unwrap());
+        Self::spawn(program, app, config, more)
+    }
+
+    /// Starts the app on a listener that others have too, as systemd does.
+    fn start_on(listener: &TcpListener, app: &str) -> Self {
+        let mut program = Command::new("sh");
+        let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0";
+        program
+            .args(["-c", script])
+            .arg(std::env::current_exe().unwrap())
+            .stdin(OwnedFd::from(listener.try_clone().unwrap()));
+        Self::spawn(program, app, "{}", &[])
+    }
+
+    fn spawn(mut program: Command, app: &str, config: &str, more: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("config.json");
         fs::write(&path, config).unwrap();
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut child = program
             .args([app, "--exact", "--ignored", "--nocapture"])
             .env("BIS_CONFIG", path)
             .env("BIS_READY_FD", "1")
@@ -197,6 +214,28 @@ fn a_second_signal_ends_the_process_at_once() {
     std::thread::sleep(Duration::from_millis(300));
     process.signal("INT");
     assert_eq!(process.end().0, Some(130));
+}
+
+#[test]
+fn from_a_stop_on_new_connections_are_for_who_shares_the_listener() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut old = Process::start_on(&listener, "full_app");
+    old.ready();
+    // It has work to the end of the test.
+    post(&address, "/jobs/600000");
+    old.expect("started");
+    let mut new = Process::start_on(&listener, "full_app");
+    new.ready();
+    old.signal("TERM");
+    old.expect("\"draining\"");
+    for _ in 0..50 {
+        assert!(post(&address, "/jobs/0").starts_with("HTTP/1.1 200"));
+    }
+    for _ in 0..50 {
+        new.expect("started");
+    }
+    assert!(old.lines.try_iter().all(|line| !line.contains("started")));
 }
 
 #[test]

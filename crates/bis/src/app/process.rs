@@ -16,7 +16,7 @@ use crate::{
     chaos::{self, ChaosBroker},
     config::{BrokerConfig, Config},
     drivers::{in_process::InProcess, nsq::Nsq},
-    http,
+    http::{self, SharedListener},
     instance::{self, Instance, Reach},
     logging,
     runtime::Stopped,
@@ -103,7 +103,7 @@ async fn serve(app: &App, config: Config, inherited: Option<std::net::TcpListene
     let limit = instance.config.app.stop_within;
     let (stop, stopped) = watch::channel(false);
     let addresses = listeners.addresses()?;
-    let mut servers = listeners.serve(&parts.routers, &stopped, limit);
+    let mut servers = listeners.serve(&parts.routers, &stopped, limit)?;
     let (public, internal) = addresses;
     ready::tell(public, internal).context("tell that the app is ready")?;
     tracing::info!(app = app.name(), http = public.map(tracing::field::display), "ready");
@@ -148,6 +148,8 @@ async fn serve(app: &App, config: Config, inherited: Option<std::net::TcpListene
 /// The listeners of a process.
 struct Listeners {
     public: Option<TcpListener>,
+    /// Whether the public one was handed over: then others accept from the same socket, now or later.
+    is_shared: bool,
     internal: Option<TcpListener>,
 }
 
@@ -159,6 +161,7 @@ impl Listeners {
         let is_hosted = |name: &str| hosted.iter().any(|service| service.name == name);
         let has_routes = app.endpoints().iter().any(|(_, service)| is_hosted(service.name))
             || app.mounts().iter().any(|(_, service)| is_hosted(service.name));
+        let is_shared = inherited.is_some();
         let public = match (inherited, config.http.address) {
             (Some(listener), _) => {
                 listener.set_nonblocking(true)?;
@@ -172,7 +175,7 @@ impl Listeners {
             Some(address) => Some(listen(address, "internal.address").await?),
             None => None,
         };
-        Ok(Self { public, internal })
+        Ok(Self { public, is_shared, internal })
     }
 
     fn addresses(&self) -> io::Result<(Option<SocketAddr>, Option<SocketAddr>)> {
@@ -186,15 +189,29 @@ impl Listeners {
         routers: &http::Routers,
         stopped: &watch::Receiver<bool>,
         limit: Duration,
-    ) -> JoinSet<io::Result<()>> {
+    ) -> io::Result<JoinSet<io::Result<()>>> {
         let mut servers = JoinSet::new();
-        let pairs = [(self.public, Some(&routers.public)), (self.internal, routers.internal.as_ref())];
-        for (listener, router) in pairs {
-            if let (Some(listener), Some(router)) = (listener, router) {
-                servers.spawn(http::serve(listener, router.clone(), is_true(stopped.clone()), limit));
+        let stop = || is_true(stopped.clone());
+        match self.public {
+            Some(listener) if self.is_shared => {
+                let listener = SharedListener::new(listener, Box::pin(stop()), tell_draining)?;
+                servers.spawn(http::serve(listener, routers.public.clone(), stop(), limit));
             }
+            Some(listener) => {
+                servers.spawn(http::serve(listener, routers.public.clone(), stop(), limit));
+            }
+            None => {}
         }
-        servers
+        if let (Some(listener), Some(router)) = (self.internal, &routers.internal) {
+            servers.spawn(http::serve(listener, router.clone(), stop(), limit));
+        }
+        Ok(servers)
+    }
+}
+
+fn tell_draining() {
+    if let Err(error) = ready::tell_draining() {
+        tracing::warn!(%error, "cannot tell that new connections are for the next process");
     }
 }
 

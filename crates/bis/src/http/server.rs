@@ -1,6 +1,7 @@
 //! Serves a router on a listener until it is told to stop, then lets clients and running requests finish.
 
 use std::{
+    fmt,
     future::{Future, IntoFuture},
     io,
     sync::{
@@ -15,6 +16,7 @@ use axum::{
     extract::Request,
     http::{HeaderValue, header::CONNECTION},
     response::Response,
+    serve::Listener,
 };
 use tokio::{net::TcpListener, sync::oneshot};
 use tower::ServiceExt;
@@ -23,14 +25,65 @@ use tower::ServiceExt;
 /// could meet a request under way to it, and lose it.
 const LINGER: Duration = Duration::from_millis(500);
 
+/// A listener that another process accepts from too. It is closed as soon as the stop begins, so that new connections
+/// reach the other process, while those that are open have their time to finish.
+pub(crate) struct SharedListener<S, C> {
+    listener: Option<TcpListener>,
+    address: std::net::SocketAddr,
+    stop: S,
+    closed: C,
+}
+
+impl<S, C> SharedListener<S, C> {
+    /// Accepts until `stop` completes, then closes the socket and calls `closed`.
+    pub(crate) fn new(listener: TcpListener, stop: S, closed: C) -> io::Result<Self> {
+        Ok(Self { address: listener.local_addr()?, listener: Some(listener), stop, closed })
+    }
+}
+
+impl<S, C> Listener for SharedListener<S, C>
+where
+    S: Future<Output = ()> + Send + Unpin + 'static,
+    C: FnMut() + Send + 'static,
+{
+    type Io = <TcpListener as Listener>::Io;
+    type Addr = <TcpListener as Listener>::Addr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        if let Some(listener) = &mut self.listener {
+            tokio::select! {
+                biased;
+                () = &mut self.stop => {}
+                accepted = Listener::accept(listener) => return accepted,
+            }
+            self.listener = None;
+            (self.closed)();
+        }
+        std::future::pending().await
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        Ok(self.address)
+    }
+}
+
+impl<S, C> fmt::Debug for SharedListener<S, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedListener").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 /// Serves until `stop` completes. Then answers ask their clients to close the connection; a moment later nothing is
 /// accepted any more, and what runs has the rest of `limit` to finish, after which it is cut when the runtime ends.
-pub(crate) async fn serve(
-    listener: TcpListener,
+pub(crate) async fn serve<L>(
+    listener: L,
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
     limit: Duration,
-) -> io::Result<()> {
+) -> io::Result<()>
+where
+    L: Listener<Addr: fmt::Debug>,
+{
     let is_stopping = Arc::new(AtomicBool::new(false));
     let service = ServiceExt::<Request>::map_response(router, close_when(is_stopping.clone()));
     let linger = LINGER.min(limit);
