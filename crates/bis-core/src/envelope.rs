@@ -12,6 +12,7 @@
 //! | `biscause` | the id of the event whose handler published this one |
 //! | `bissubscription` | the one subscription that this copy is meant for, in a replay |
 //! | `bisreplay` | how often the event was replayed, when it was |
+//! | `bismalformed` | why the data, which is meant as a CloudEvent, cannot be read as one |
 
 mod json;
 
@@ -64,14 +65,23 @@ pub struct Envelope {
     pub target: Option<SubscriptionName>,
     /// How often the event was replayed before this copy.
     pub replay: u32,
+    /// Why the body that came, which is now the data, is not the CloudEvent that it is meant to be. Such an event is
+    /// undecodable.
+    pub malformed: Option<String>,
     /// The very bytes that were published.
     pub data: Bytes,
 }
 
-/// A body that is no CloudEvents 1.0 object in structured mode: another system's, to be taken as bare data.
+/// Why a body is not read as a CloudEvents 1.0 object in structured mode.
 #[derive(Debug, thiserror::Error)]
-#[error("not a CloudEvents 1.0 object: {0}")]
-pub struct NotAnEnvelope(#[from] serde_json::Error);
+pub enum NotAnEnvelope {
+    /// It is another system's, to be taken as bare data: no object, or one without `specversion`.
+    #[error("not a CloudEvents object: {0}")]
+    Foreign(serde_json::Error),
+    /// It has `specversion`, so it is meant as a CloudEvent, but breaks the specification.
+    #[error("not a valid CloudEvent: {0}")]
+    Malformed(serde_json::Error),
+}
 
 impl Envelope {
     /// A new event with nothing but its data.
@@ -94,6 +104,7 @@ impl Envelope {
             cause: None,
             target: None,
             replay: 0,
+            malformed: None,
             data,
         }
     }
@@ -110,7 +121,22 @@ impl Envelope {
 
     /// Reads one JSON object in CloudEvents' structured mode. JSON data stays a view into `body`.
     pub fn from_json(body: Bytes) -> Result<Self, NotAnEnvelope> {
-        Ok(json::decode(body)?)
+        json::decode(body.clone()).map_err(|error| match json::is_meant_as_cloudevent(&body) {
+            true => NotAnEnvelope::Malformed(error),
+            false => NotAnEnvelope::Foreign(error),
+        })
+    }
+
+    /// The event in a message: a CloudEvent, else the whole body as the data of an event with an id of the broker's and the
+    /// time at which the broker got it. What is meant as a CloudEvent and is none is marked as malformed.
+    pub fn from_body(body: Bytes, id: impl FnOnce() -> EventId, received: SystemTime) -> Self {
+        match Self::from_json(body.clone()) {
+            Ok(envelope) => envelope,
+            Err(NotAnEnvelope::Foreign(_)) => Self::foreign(id(), received, body),
+            Err(NotAnEnvelope::Malformed(reason)) => {
+                Self { malformed: Some(reason.to_string()), ..Self::foreign(id(), received, body) }
+            }
+        }
     }
 
     /// How many bytes it has as JSON, if those are more than `limit`. Serializes only what is near the limit.

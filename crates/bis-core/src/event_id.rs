@@ -1,6 +1,6 @@
 //! The id that a producer gives to an event and that stays with it on every broker.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,13 @@ impl EventId {
     pub fn generate() -> Self {
         let mut buffer = uuid::Uuid::encode_buffer();
         Self(Arc::from(&*uuid::Uuid::now_v7().hyphenated().encode_lower(&mut buffer)))
+    }
+
+    /// The id of an event whose producer gave it none: that of the message in which a broker `received` it. Topics and
+    /// servers count their messages each for itself, so the time tells them apart.
+    pub fn of_message(message: impl fmt::Display, received: SystemTime) -> Self {
+        let since_1970 = received.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self::from(&*format!("{message}-{:x}", since_1970.as_nanos()))
     }
 
     /// The id's 16 bytes when it is a UUID, as ours are.

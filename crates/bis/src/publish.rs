@@ -161,10 +161,10 @@ pub(crate) async fn send(
     instance.send(topic, events).instrument(span).await
 }
 
-/// Publishes data as it is, with nothing around it.
+/// Publishes a body as it is, with nothing around it. A CloudEvent is read as one.
 pub(crate) async fn bytes(topic: &TopicName, data: Bytes) -> Result<EventId, PublishError> {
     let instance = instance::current()?;
-    let envelope = Envelope::foreign(EventId::generate(), instance.clock.now(), data);
+    let envelope = Envelope::from_body(data, EventId::generate, instance.clock.now());
     let id = envelope.id.clone();
     let outgoing = Outgoing { envelope: Arc::new(envelope), delay: Duration::ZERO };
     one(topic, send(&instance, topic, vec![outgoing]).await).map(|()| id)

@@ -101,6 +101,10 @@ impl<T> Topic<T> {
     /// When the data is not the event's JSON; no retry can help.
     #[doc(hidden)]
     pub fn decode(&self, incoming: Incoming) -> Result<Delivery<T>> {
+        if let Some(reason) = &incoming.envelope.malformed {
+            let reason = format!("the message is meant as a CloudEvent and is none: {reason}");
+            return Err(Error::permanent(reason));
+        }
         match (self.codec.decode)(&incoming.envelope.data) {
             Ok(event) => Ok(Delivery::new(event, incoming)),
             Err(error) => {

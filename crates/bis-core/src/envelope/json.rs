@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, MapAccess, Visitor},
+    de::{self, IgnoredAny, MapAccess, Visitor},
     ser::SerializeMap,
 };
 use serde_json::{Value, value::RawValue};
@@ -16,6 +16,8 @@ use crate::{EventId, SubscriptionName};
 
 const SPEC_VERSION: &str = "1.0";
 const JSON: &str = "application/json";
+/// Stands for the type of a foreign event, which has none: CloudEvents allows no empty one.
+const FOREIGN_TYPE: &str = "bis.foreign";
 
 impl Serialize for Envelope {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -23,7 +25,8 @@ impl Serialize for Envelope {
         map.serialize_entry("specversion", SPEC_VERSION)?;
         map.serialize_entry("id", &self.id)?;
         map.serialize_entry("source", &self.source)?;
-        map.serialize_entry("type", &self.event_type)?;
+        let event_type = if self.event_type.is_empty() { FOREIGN_TYPE } else { &self.event_type };
+        map.serialize_entry("type", event_type)?;
         map.serialize_entry("time", &format_time(self.time))?;
         map.serialize_entry("datacontenttype", self.content_type.as_deref().unwrap_or(JSON))?;
         if let Some(key) = &self.key {
@@ -47,6 +50,9 @@ impl Serialize for Envelope {
         }
         if self.replay > 0 {
             map.serialize_entry("bisreplay", &self.replay)?;
+        }
+        if let Some(reason) = &self.malformed {
+            map.serialize_entry("bismalformed", reason)?;
         }
         match embeddable_json(&self.data) {
             Some(raw) => map.serialize_entry("data", raw)?,
@@ -75,10 +81,39 @@ impl<'de> Deserialize<'de> for Envelope {
 /// Reads an envelope whose JSON data stays a view into `body`.
 pub(super) fn decode(body: Bytes) -> Result<Envelope, serde_json::Error> {
     let Parsed { mut envelope, data } = serde_json::from_slice(&body)?;
+    if envelope.id.as_str().is_empty() || envelope.source.is_empty() {
+        return Err(de::Error::custom("`id` and `source` must not be empty"));
+    }
     if let Some(raw) = data {
         envelope.data = body.slice_ref(raw.get().as_bytes());
     }
     Ok(envelope)
+}
+
+/// Whether a body is an object that has `specversion`: meant as a CloudEvent, whatever else is wrong with it.
+pub(super) fn is_meant_as_cloudevent(body: &[u8]) -> bool {
+    struct Meant(bool);
+
+    impl<'de> Visitor<'de> for &mut Meant {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                self.0 |= key == "specversion";
+                map.next_value::<IgnoredAny>()?;
+            }
+            Ok(())
+        }
+    }
+
+    let mut meant = Meant(false);
+    // What follows the attribute may be broken; the attribute was there.
+    let _ = serde_json::Deserializer::from_slice(body).deserialize_map(&mut meant);
+    meant.0
 }
 
 /// An envelope whose JSON data, if it has such, still borrows from the input.
@@ -114,7 +149,7 @@ impl<'de> Visitor<'de> for ParsedVisitor {
 #[derive(Default)]
 struct Fields<'de> {
     version: Option<String>,
-    id: Option<EventId>,
+    id: Option<String>,
     source: Option<String>,
     event_type: Option<String>,
     time: Option<String>,
@@ -123,35 +158,46 @@ struct Fields<'de> {
     attributes: Attributes,
     traceparent: Option<String>,
     tracestate: Option<String>,
-    cause: Option<EventId>,
+    cause: Option<String>,
     target: Option<SubscriptionName>,
     replay: Option<u32>,
+    malformed: Option<String>,
     data: Option<&'de RawValue>,
     data_base64: Option<String>,
 }
 
 impl<'de> Fields<'de> {
     fn read<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let text = match key {
+            "specversion" => &mut self.version,
+            "id" => &mut self.id,
+            "source" => &mut self.source,
+            "type" => &mut self.event_type,
+            "time" => &mut self.time,
+            "datacontenttype" => &mut self.content_type,
+            "partitionkey" => &mut self.key,
+            "traceparent" => &mut self.traceparent,
+            "tracestate" => &mut self.tracestate,
+            "biscause" => &mut self.cause,
+            "bismalformed" => &mut self.malformed,
+            "data_base64" => &mut self.data_base64,
+            other => return self.read_other(other, map),
+        };
+        *text = read_text(key, map.next_value()?)?;
+        Ok(())
+    }
+
+    fn read_other<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "specversion" => self.version = Some(map.next_value()?),
-            "id" => self.id = Some(map.next_value()?),
-            "source" => self.source = Some(map.next_value()?),
-            "type" => self.event_type = Some(map.next_value()?),
-            "time" => self.time = map.next_value()?,
-            "datacontenttype" => self.content_type = map.next_value()?,
-            "partitionkey" => self.key = map.next_value()?,
             "bisattributes" => {
-                let text: String = map.next_value()?;
-                let attributes: Attributes = serde_json::from_str(&text).map_err(de::Error::custom)?;
-                self.attributes.extend(attributes);
+                if let Some(text) = read_text::<A::Error>(key, map.next_value()?)? {
+                    let attributes: Attributes = serde_json::from_str(&text).map_err(de::Error::custom)?;
+                    self.attributes.extend(attributes);
+                }
             }
-            "traceparent" => self.traceparent = map.next_value()?,
-            "tracestate" => self.tracestate = map.next_value()?,
-            "biscause" => self.cause = map.next_value()?,
             "bissubscription" => self.target = map.next_value()?,
             "bisreplay" => self.replay = map.next_value()?,
             "data" => self.data = Some(map.next_value()?),
-            "data_base64" => self.data_base64 = map.next_value()?,
             _ => self.read_foreign_extension(key, map.next_value()?),
         }
         Ok(())
@@ -167,23 +213,33 @@ impl<'de> Fields<'de> {
         self.attributes.entry(name.to_owned()).or_insert(text);
     }
 
-    fn finish<E: de::Error>(self) -> Result<Parsed<'de>, E> {
-        let version = self.version.ok_or_else(|| E::missing_field("specversion"))?;
+    /// The data that is not embedded as JSON.
+    fn binary_data<E: de::Error>(&self) -> Result<Bytes, E> {
+        let Some(text) = &self.data_base64 else { return Ok(Bytes::new()) };
+        // As for every member, null is the same as not there.
+        if self.data.is_some_and(|data| data.get() != "null") {
+            return Err(E::custom("it has both `data` and `data_base64`"));
+        }
+        let data =
+            STANDARD.decode(text).map_err(|error| wrong("data_base64", "base64 with padding", error))?;
+        Ok(data.into())
+    }
+
+    fn finish<E: de::Error>(mut self) -> Result<Parsed<'de>, E> {
+        let version = self.version.take().ok_or_else(|| E::missing_field("specversion"))?;
         if version != SPEC_VERSION {
             return Err(E::custom(format_args!("`specversion` is `{version}` and not `{SPEC_VERSION}`")));
         }
-        let data = match self.data_base64 {
-            Some(text) => STANDARD.decode(text).map_err(E::custom)?.into(),
-            None => Bytes::new(),
-        };
-        let time = match self.time {
-            Some(text) => parse_time(&text).map_err(E::custom)?,
+        let data = self.binary_data()?;
+        let time = match &self.time {
+            Some(text) => parse_time(text).map_err(|error| wrong("time", "an RFC 3339 time", error))?,
             None => std::time::SystemTime::UNIX_EPOCH,
         };
+        let event_type = self.event_type.ok_or_else(|| E::missing_field("type"))?;
         let envelope = Envelope {
-            id: self.id.ok_or_else(|| E::missing_field("id"))?,
+            id: EventId::from(&*self.id.ok_or_else(|| E::missing_field("id"))?),
             source: self.source.ok_or_else(|| E::missing_field("source"))?,
-            event_type: self.event_type.ok_or_else(|| E::missing_field("type"))?,
+            event_type: if event_type == FOREIGN_TYPE { String::new() } else { event_type },
             time,
             content_type: self.content_type.filter(|media_type| media_type != JSON),
             key: self.key,
@@ -191,20 +247,40 @@ impl<'de> Fields<'de> {
             trace: self
                 .traceparent
                 .map(|traceparent| TraceContext { traceparent, tracestate: self.tracestate }),
-            cause: self.cause,
+            cause: self.cause.map(|cause| EventId::from(&*cause)),
             target: self.target,
             replay: self.replay.unwrap_or(0),
+            malformed: self.malformed,
             data,
         };
-        Ok(Parsed { envelope, data: self.data })
+        // Data in both forms: the embedded one is null, and so not there.
+        let data = if self.data_base64.is_some() { None } else { self.data };
+        Ok(Parsed { envelope, data })
     }
+}
+
+/// The value of an attribute that CloudEvents defines as text; null is the same as not there.
+fn read_text<E: de::Error>(name: &str, value: Value) -> Result<Option<String>, E> {
+    let kind = match value {
+        Value::String(text) => return Ok(Some(text)),
+        Value::Null => return Ok(None),
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    };
+    Err(E::custom(format_args!("`{name}` is {kind} and not text")))
+}
+
+fn wrong<E: de::Error>(name: &str, expected: &str, reason: impl fmt::Display) -> E {
+    E::custom(format_args!("`{name}` is not {expected}: {reason}"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::*;
+    use super::{super::NotAnEnvelope, *};
 
     fn envelope(data: &'static [u8]) -> Envelope {
         let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
@@ -243,6 +319,7 @@ mod tests {
             cause: Some(EventId::from("e0")),
             target: Some(SubscriptionName::from_static("ship")),
             replay: 2,
+            malformed: Some("no id".into()),
             ..envelope(b"plain")
         });
     }
@@ -265,17 +342,100 @@ mod tests {
         assert_eq!(read.data, Bytes::new());
     }
 
+    const WHOLE: &str = r#""specversion":"1.0","id":"x","source":"s","type":"t""#;
+
+    /// What is wrong with the object of these members.
+    #[track_caller]
+    fn check_malformed(members: &str, reason: &str) {
+        let body = Bytes::from(format!("{{{members}}}"));
+        let NotAnEnvelope::Malformed(error) = Envelope::from_json(body.clone()).unwrap_err() else {
+            panic!("`{members}` is taken for bare data")
+        };
+        assert!(error.to_string().contains(reason), "{members}: {error}");
+        let read = Envelope::from_body(body.clone(), || EventId::from("broker's"), SystemTime::UNIX_EPOCH);
+        assert!(read.malformed.unwrap().contains(reason), "{members}");
+        assert_eq!((read.id.as_str(), read.data), ("broker's", body), "{members}");
+    }
+
     #[test]
-    fn what_is_no_cloudevent_is_refused() {
+    fn what_is_meant_as_a_cloudevent_and_is_none_says_what_is_wrong() {
+        for name in ["specversion", "id", "source", "type"] {
+            if name != "specversion" {
+                check_malformed(&WHOLE.replace(&format!(r#""{name}":"#), r#""other":"#), name);
+            }
+            for wrong in ["7", "true", "[]", "{}", "null", "1.5"] {
+                let value = format!(r#""{name}":{wrong},"last":1"#);
+                check_malformed(&format!("{WHOLE},{value}"), &format!("`{name}`"));
+            }
+        }
+        for name in ["time", "datacontenttype", "partitionkey", "traceparent", "data_base64", "bisattributes"]
+        {
+            for wrong in ["7", "true", "[]", "{}"] {
+                check_malformed(&format!(r#"{WHOLE},"{name}":{wrong}"#), &format!("`{name}` is a"));
+            }
+        }
+        for (members, reason) in [
+            (r#""time":"2026-01-31T09:00:00""#, "`time` is not an RFC 3339 time"),
+            (r#""time":"yesterday""#, "`time` is not"),
+            (r#""time":"""#, "`time` is not"),
+            (r#""data_base64":"YQ""#, "`data_base64` is not base64 with padding"),
+            (r#""data_base64":"Y Q==""#, "`data_base64` is not"),
+            (r#""data":1,"data_base64":"YQ==""#, "both `data` and `data_base64`"),
+            (r#""id":"""#, "must not be empty"),
+            (r#""source":"""#, "must not be empty"),
+            (r#""specversion":"0.3""#, "`specversion` is `0.3`"),
+            (r#""specversion":"1.0.2""#, "`specversion` is `1.0.2`"),
+            (r#""bisreplay":-1"#, "-1"),
+        ] {
+            check_malformed(&format!("{WHOLE},{members}"), reason);
+        }
+        check_malformed(r#""specversion":null"#, "specversion");
+        check_malformed(&format!("{WHOLE},"), "trailing comma");
+        check_malformed(&format!(r#"{WHOLE},"data":{{"#), "EOF");
+    }
+
+    #[test]
+    fn null_is_the_same_as_not_there_and_extensions_are_of_any_type() {
+        let members = r#""time":null,"partitionkey":null,"data_base64":null,"bisattributes":null,"bisreplay":null,
+            "traceparent":null,"a":1,"b":true,"c":{"d":[1.5]},"e":null,"data":{"x":1}"#;
+        let read = Envelope::from_json(Bytes::from(format!("{{{WHOLE},{members}}}"))).unwrap();
+        let attributes = [("a", "1"), ("b", "true"), ("c", r#"{"d":[1.5]}"#)];
+        assert_eq!(read.attributes, attributes.map(|(name, value)| (name.into(), value.into())).into());
+        assert_eq!((read.key, &*read.data), (None, &br#"{"x":1}"#[..]));
+        let read =
+            Envelope::from_json(Bytes::from(format!(r#"{{{WHOLE},"data_base64":"YQ==","data":null}}"#)));
+        assert_eq!(read.unwrap().data, "a");
+        for time in ["2026-01-31T09:00:00z", "2026-01-31t10:00:00.000+01:00", "2026-01-31 09:00:00Z"] {
+            let read = Envelope::from_json(Bytes::from(format!(r#"{{{WHOLE},"time":"{time}"}}"#))).unwrap();
+            assert_eq!(format_time(read.time), "2026-01-31T09:00:00Z");
+        }
+    }
+
+    #[test]
+    fn a_foreign_event_is_read_back_from_its_own_json() {
+        let foreign = Envelope::foreign(EventId::from("7"), SystemTime::UNIX_EPOCH, Bytes::from_static(b"x"));
+        check_round_trip(&foreign);
+        let json = String::from_utf8(foreign.to_json()).unwrap();
+        let old: Envelope = serde_json::from_str(&json.replace(FOREIGN_TYPE, "")).unwrap();
+        assert_eq!(old, foreign);
+    }
+
+    #[test]
+    fn what_is_no_cloudevent_is_bare_data() {
         for body in [
             &b""[..],
             b"hello",
             b"[]",
             b"{}",
             b"\xff",
-            br#"{"specversion":"0.3","id":"x","source":"s","type":"t"}"#,
+            br#"{"data":{"specversion":"1.0"},"id":7}"#,
+            br#"[{"specversion":"1.0"}]"#,
+            br#""specversion""#,
         ] {
-            assert!(Envelope::from_json(Bytes::from_static(body)).is_err(), "{body:?}");
+            let body = Bytes::from_static(body);
+            assert!(matches!(Envelope::from_json(body.clone()), Err(NotAnEnvelope::Foreign(_))), "{body:?}");
+            let read = Envelope::from_body(body.clone(), || EventId::from("7"), SystemTime::UNIX_EPOCH);
+            assert_eq!(read, Envelope::foreign(EventId::from("7"), SystemTime::UNIX_EPOCH, body));
         }
     }
 }
