@@ -1,5 +1,9 @@
 //! What is kept of an event that a subscription could not handle, the same on every broker.
 
+mod message;
+mod shortened;
+mod store;
+
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Envelope, SubscriptionName, TopicName,
     envelope::{format_time, parse_time},
+    name::fnv1a,
 };
+
+pub use shortened::{MAX_ERROR_BYTES, shortened};
+pub use store::{Kept, Store};
 
 /// Why an event is tried no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,11 +29,21 @@ pub enum DeadReason {
     Exhausted,
 }
 
+impl DeadReason {
+    /// The word for it, in kebab-case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Permanent => "permanent",
+            Self::Undecodable => "undecodable",
+            Self::Exhausted => "exhausted",
+        }
+    }
+}
+
 /// One event that one subscription gave up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// Event, subscription and replay generation: a crash between keeping the letter and acking the event makes the
-    /// same letter again, which shows once.
+    /// A short name of the letter for people, made of everything that [`DeadLetter::is_same_death`] compares.
     pub id: String,
     /// The topic that the event came from.
     pub topic: TopicName,
@@ -33,7 +51,7 @@ pub struct DeadLetter {
     pub subscription: SubscriptionName,
     /// Why.
     pub reason: DeadReason,
-    /// What the last attempt failed with.
+    /// What the last attempt failed with, at most [`MAX_ERROR_BYTES`] of it.
     pub error: String,
     /// How many attempts were made.
     pub attempts: u32,
@@ -45,9 +63,38 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// The id of the letter that `subscription` of `event` makes.
-    pub fn id_of(event: &Envelope, subscription: &SubscriptionName) -> String {
-        format!("{}/{subscription}/{}", event.id, event.replay)
+    /// The letter of an event; a long error is cut.
+    pub fn new(
+        topic: TopicName,
+        subscription: SubscriptionName,
+        event: Envelope,
+        reason: DeadReason,
+        error: &str,
+        attempts: u32,
+        at: SystemTime,
+    ) -> Self {
+        let id = Self::id_of(&topic, &subscription, &event);
+        let error = shortened(error, MAX_ERROR_BYTES).into_owned();
+        Self { id, topic, subscription, reason, error, attempts, at, event }
+    }
+
+    /// The id of the letter that a subscription makes of an event.
+    pub fn id_of(topic: &TopicName, subscription: &SubscriptionName, event: &Envelope) -> String {
+        let mut hash = fnv1a(&event.to_json());
+        for name in [topic.as_str(), subscription.as_str()] {
+            // No name holds a space.
+            hash = fnv1a(format!("{hash:x} {name}").as_bytes());
+        }
+        // FNV leaves its highest digits, which people type, much the same for much the same bytes.
+        hash ^= hash >> 32;
+        format!("{:016x}", hash.wrapping_mul(0xd6e8_feb8_6659_fd93))
+    }
+
+    /// Whether both tell of one death: the same event, with its source, id, replay generation and all that it holds, of the
+    /// same topic and given up by the same subscription. A crash between keeping a letter and acking its event makes a
+    /// second letter of one death. Ids alone do not decide: other systems use the same ones for different events.
+    pub fn is_same_death(&self, other: &Self) -> bool {
+        (&self.topic, &self.subscription) == (&other.topic, &other.subscription) && self.event == other.event
     }
 }
 

@@ -10,7 +10,7 @@ pub mod name;
 pub mod policy;
 
 pub use capabilities::{BrokerKind, Capabilities};
-pub use dead_letter::{DeadLetter, DeadReason};
+pub use dead_letter::{DeadLetter, DeadReason, shortened};
 pub use duration::{format_duration, parse_duration};
 pub use envelope::{Attributes, Envelope, NotAnEnvelope, TraceContext};
 pub use event_id::EventId;

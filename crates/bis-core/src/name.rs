@@ -160,7 +160,7 @@ pub fn physical_name(namespace: Option<&Namespace>, name: &str, max_len: usize) 
 }
 
 /// FNV-1a, 64 bit: stable over versions and machines, which the standard library's hasher is not.
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))

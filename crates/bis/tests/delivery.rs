@@ -223,6 +223,81 @@ async fn data_that_does_not_decode_is_dead_at_once_bytes_and_all(app: TestApp) -
     Ok(())
 }
 
+/// With defaults, as everything that is JSON decodes to one.
+#[derive(Event, Serialize, Deserialize)]
+#[serde(default)]
+struct Note {
+    text: String,
+}
+
+impl Default for Note {
+    fn default() -> Self {
+        Self { text: "nothing was said".into() }
+    }
+}
+
+static NOTED: Topic<Note> = Topic::new("noted");
+static NOTES: Mutex<Vec<(String, u32)>> = Mutex::new(Vec::new());
+
+#[subscription(NOTED, retry(max = 2))]
+async fn note(note: Delivery<Note>) -> Result<()> {
+    NOTES.lock().unwrap().push((note.text.chars().take(20).collect(), note.attempt()));
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn a_malformed_cloudevent_is_dead_with_its_reason_and_bytes(app: TestApp) -> Result<()> {
+    let whole = r#"{"specversion":"1.0","id":"1","source":"/a","type":"Note","data":{"text":"fine"}}"#;
+    let wrongs = [
+        (r#""specversion":"1.0","#, r#""specversion":"9","#),
+        (r#""id":"1""#, r#""id":1"#),
+        (r#""/a""#, "{}"),
+    ];
+    for (right, wrong) in wrongs {
+        app.publish_bytes(&NOTED, whole.replace(right, wrong)).await?;
+    }
+    app.publish_bytes(&NOTED, whole).await?;
+    app.settle().await;
+    assert_eq!(*NOTES.lock().unwrap(), [("fine".to_owned(), 1)]);
+    let letters = app.dead(&NOTED);
+    assert_eq!(letters.len(), 3);
+    for letter in letters {
+        assert_eq!((letter.reason, letter.attempts), (DeadReason::Undecodable, 1));
+        assert!(letter.error.starts_with("the message is meant as a CloudEvent and is none: `"));
+        assert!(letter.event.data.starts_with(br#"{"specversion""#));
+    }
+    Ok(())
+}
+
+static LARGE: Topic<Order> = Topic::new("large");
+
+#[subscription(LARGE, retry(max = 2))]
+async fn take_large(order: Delivery<Order>) -> Result<()> {
+    Err(Error::msg(order.region.repeat(if order.region.len() < 10 { 100_000 } else { 1 })))
+}
+
+#[bis::test(app = this::app)]
+async fn a_letter_is_kept_however_large_its_event_and_its_error_are(app: TestApp) -> Result<()> {
+    app.publish_bytes(&LARGE, vec![0xff; 700 * 1024]).await?;
+    app.publish_bytes(&LARGE, vec![b'7'; 1_048_000]).await?;
+    app.publish(&LARGE, &Order { id: 1, region: "x".repeat(520_000) }).await?;
+    app.publish(&LARGE, &Order::new(2)).await?;
+    app.settle().await;
+    let letters = app.dead(&LARGE);
+    let mut found: Vec<_> = letters
+        .iter()
+        .map(|letter| (letter.event.data.len(), letter.attempts, letter.error.len() < 9000))
+        .collect();
+    found.sort_unstable();
+    let ours = r#"{"id":1,"region":""}"#.len();
+    let expected = [(22, 2, true), (700 * 1024, 1, true), (520_000 + ours, 2, true), (1_048_000, 1, true)];
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert!(letters.iter().any(|letter| letter.error.ends_with("[191808 more bytes were cut]")));
+    Ok(())
+}
+
 // ---- publishing
 
 #[bis::test(app = this::app)]

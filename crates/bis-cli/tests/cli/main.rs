@@ -3,6 +3,7 @@
 mod support;
 
 mod end_to_end;
+mod letters;
 mod output;
 mod router;
 mod router_server;

@@ -13,14 +13,18 @@ use serde_json::{Value, json};
 use crate::support::{bis, post, wait_until};
 
 /// A router that ends with the test.
-struct Router {
+pub(crate) struct Router {
     child: Child,
     tcp: String,
-    http: String,
+    pub(crate) http: String,
 }
 
 impl Router {
     fn start(data: &Path) -> Self {
+        Self::start_with(data, &["--max-msg-size", "1000"])
+    }
+
+    pub(crate) fn start_with(data: &Path, flags: &[&str]) -> Self {
         let mut child = bis()
             .args([
                 "router",
@@ -31,16 +35,9 @@ impl Router {
                 "--format",
                 "json",
             ])
-            .args([
-                "--msg-timeout",
-                "30s",
-                "--max-msg-size",
-                "1000",
-                "--sync",
-                "interval=100ms",
-                "--data-path",
-            ])
+            .args(["--msg-timeout", "30s", "--sync", "interval=100ms", "--data-path"])
             .arg(data)
+            .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -53,7 +50,7 @@ impl Router {
         Self { child, tcp: text("router"), http: text("router_http") }
     }
 
-    fn run(&self, arguments: &[&str], stdin: &[u8]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str], stdin: &[u8]) -> Output {
         let mut child = bis()
             .args(arguments)
             .args(["--router", &self.tcp, "--router-http", &self.http, "--format", "json"])
@@ -66,7 +63,7 @@ impl Router {
         child.wait_with_output().unwrap()
     }
 
-    fn topics(&self) -> Value {
+    pub(crate) fn topics(&self) -> Value {
         serde_json::from_slice(&self.run(&["topic", "ls"], b"").stdout).unwrap()
     }
 

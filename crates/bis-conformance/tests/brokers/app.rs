@@ -45,6 +45,8 @@ cases! {
     no_more_handlers_run_than_allowed: [ConcurrencyBound];
     a_handler_longer_than_its_lease_keeps_its_event: [LeaseExtended];
     what_cannot_be_handled_is_kept_as_a_dead_letter: [PanicIsolated, NothingLost] [MultiProcess];
+    a_letter_is_kept_however_large_its_event_is: [NothingLost] [MultiProcess];
+    a_malformed_cloudevent_is_a_dead_letter: [Unchanged] [MultiProcess];
     a_stop_finishes_what_was_started_and_no_more: [Drained] [MultiProcess];
     a_stop_under_load_repeats_nothing: [Drained, NothingLost] [MultiProcess];
     a_killed_app_repeats_only_what_was_in_flight: [AtLeastOnce, NothingLost] [MultiProcess];

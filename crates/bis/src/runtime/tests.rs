@@ -52,7 +52,8 @@ impl Broker for Scripted {
         events: Vec<Outgoing>,
     ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
         let letter: DeadLetter = serde_json::from_slice(&events[0].envelope.data).unwrap();
-        self.0.calls().push(format!("publish {topic} {} {:?}", letter.id, letter.reason));
+        let DeadLetter { subscription, event, .. } = &letter;
+        self.0.calls().push(format!("publish {topic} {}/{subscription} {:?}", event.id, letter.reason));
         let result = if self.0.refuse { Err(PublishError::Refused("full".into())) } else { Ok(()) };
         Box::pin(async { vec![result] })
     }
@@ -171,19 +172,19 @@ async fn what_is_handled_is_acked() {
 #[tokio::test]
 async fn a_letter_is_kept_before_the_event_is_acked() {
     let calls = check(false, 2, None, Duration::ZERO, |_| Err(Error::msg("no"))).await;
-    assert_eq!(calls, ["publish bis.dead e1/ship/0 Exhausted", "ack"]);
+    assert_eq!(calls, ["publish bis.dead e1/ship Exhausted", "ack"]);
 }
 
 #[tokio::test]
 async fn where_no_letter_can_be_kept_the_event_comes_again() {
     let calls = check(true, 1, None, Duration::ZERO, |_| Err(Error::permanent("no"))).await;
-    assert_eq!(calls, ["publish bis.dead e1/ship/0 Permanent", "retry"]);
+    assert_eq!(calls, ["publish bis.dead e1/ship Permanent", "retry"]);
 }
 
 #[tokio::test]
 async fn an_event_whose_attempts_ended_without_an_outcome_is_not_run_again() {
     let calls = check(false, 3, None, Duration::ZERO, |_| panic!("it must not run")).await;
-    assert_eq!(calls, ["publish bis.dead e1/ship/0 Exhausted", "ack"]);
+    assert_eq!(calls, ["publish bis.dead e1/ship Exhausted", "ack"]);
 }
 
 #[tokio::test]

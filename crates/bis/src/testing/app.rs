@@ -1,7 +1,6 @@
 //! What a test does with its app: requests, events, waiting until all is settled, and looking at what came of it.
 
 use std::{
-    collections::BTreeSet,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -12,7 +11,7 @@ use axum::{
     http::{Method, header},
     response::Response,
 };
-use bis_core::{DeadLetter, EventId, TopicName, format_duration};
+use bis_core::{DeadLetter, Envelope, EventId, TopicName, dead_letter::Store, format_duration};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Notify;
@@ -153,7 +152,7 @@ impl TestApp {
         topic.publish(event).await
     }
 
-    /// Publishes bytes as they are, as another system would that writes what it likes.
+    /// Publishes bytes as they are, as another system would that writes what it likes. A CloudEvent in JSON is read as one.
     ///
     /// # Errors
     /// When the broker does not take them.
@@ -247,14 +246,11 @@ impl TestApp {
 
     /// The dead letters of a topic's events, in order.
     pub fn dead<T>(&self, topic: &Topic<T>) -> Vec<DeadLetter> {
-        // One that was kept again, since nobody knew that it had been, has the same id.
-        let mut seen = BTreeSet::new();
-        self.recorder
-            .of(&TopicName::DEAD)
-            .iter()
-            .map(|envelope| serde_json::from_slice(&envelope.data).expect("the runtime wrote it"))
-            .filter(|letter: &DeadLetter| letter.topic == *topic.name() && seen.insert(letter.id.clone()))
-            .collect()
+        // One that was kept again, since nobody knew that it had been, counts once.
+        let messages = self.recorder.of(&TopicName::DEAD).into_iter();
+        let store = Store::read(messages.map(|message| ((), Some(Envelope::clone(&message)))));
+        let letters = store.letters.into_iter().map(|kept| kept.letter);
+        letters.filter(|letter| letter.topic == *topic.name()).collect()
     }
 }
 

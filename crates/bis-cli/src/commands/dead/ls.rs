@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use bis_core::dead_letter::Store;
 use bis_core::envelope::format_time;
+use bis_nsq::MessageId;
 use serde_json::{Value, json};
 
 use crate::arguments::Where;
-use crate::commands::dead::store::{self, Letters, Stored};
+use crate::commands::dead::store::{self, Stored};
 use crate::format::Format;
 use crate::print::{self, BOLD, BOLD_RED, BOLD_YELLOW, CYAN, plural};
 use crate::target;
@@ -23,11 +25,11 @@ pub(crate) fn run(place: &Where, format: Format) -> Result<()> {
         Format::Text if letters.letters.is_empty() => anstream::eprintln!("there are no dead letters"),
         Format::Text => print::text(&text(&letters.letters))?,
     }
-    if letters.unreadable > 0 && format == Format::Text {
-        let messages = plural(letters.unreadable, "message");
+    if !letters.unreadable.is_empty() && format == Format::Text {
+        let messages = plural(letters.unreadable.len(), "message");
         anstream::eprintln!(
             "{BOLD_YELLOW}warning{BOLD_YELLOW:#}: {} {messages} in the store cannot be read as dead letters",
-            letters.unreadable
+            letters.unreadable.len()
         );
     }
     Ok(())
@@ -70,7 +72,7 @@ fn text(letters: &[Stored]) -> String {
     out
 }
 
-fn json(letters: &Letters) -> Value {
+fn json(letters: &Store<MessageId>) -> Value {
     let groups: Vec<Value> = groups(&letters.letters)
         .into_iter()
         .map(|((topic, subscription, error), members)| {
@@ -99,5 +101,5 @@ fn json(letters: &Letters) -> Value {
             })
         })
         .collect();
-    json!({ "letters": list, "groups": groups, "unreadable": letters.unreadable })
+    json!({ "letters": list, "groups": groups, "unreadable": letters.unreadable.len() })
 }

@@ -2,11 +2,10 @@
 //!
 //! A letter may be there twice, when the application stopped between keeping it and acking its event; it shows once.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
-use bis_core::{DeadLetter, Envelope, TopicName};
-use bis_nsq::{MessageId, WaitingMessage, WaitingState};
+use bis_core::dead_letter::{Kept, Store};
+use bis_core::{Envelope, TopicName};
+use bis_nsq::{MessageId, WaitingState};
 
 use crate::exit;
 use crate::failure::Failure;
@@ -16,58 +15,40 @@ use crate::router_client::RouterClient;
 const CHANNEL: &str = "store";
 
 /// A dead letter with the router's messages that hold it.
-#[derive(Debug)]
-pub(crate) struct Stored {
-    pub(crate) letter: DeadLetter,
-    messages: Vec<MessageId>,
-}
-
-/// All dead letters, oldest first, and how many messages are no dead letters.
-#[derive(Debug)]
-pub(crate) struct Letters {
-    pub(crate) letters: Vec<Stored>,
-    pub(crate) unreadable: usize,
-}
+pub(crate) type Stored = Kept<MessageId>;
 
 /// Reads all dead letters. Takes none away.
-pub(crate) fn read(router: &RouterClient) -> Result<Letters> {
-    let mut letters: Vec<Stored> = Vec::new();
-    let mut index: BTreeMap<String, usize> = BTreeMap::new();
-    let mut unreadable = 0;
-    for message in router.peek(TopicName::DEAD.as_str(), CHANNEL)? {
-        let Some(letter) = decode(&message) else {
-            unreadable += 1;
-            continue;
-        };
-        // Somebody else is replaying it right now.
-        if message.state == WaitingState::InFlight {
-            continue;
-        }
-        match index.get(&letter.id) {
-            Some(&known) => letters[known].messages.push(message.id),
-            None => {
-                index.insert(letter.id.clone(), letters.len());
-                letters.push(Stored { letter, messages: vec![message.id] });
-            }
-        }
-    }
-    Ok(Letters { letters, unreadable })
+pub(crate) fn read(router: &RouterClient) -> Result<Store<MessageId>> {
+    let messages = router.peek(TopicName::DEAD.as_str(), CHANNEL)?.into_iter();
+    // What is in flight, somebody else takes away right now.
+    let here = messages.filter(|message| message.state != WaitingState::InFlight);
+    Ok(Store::read(here.map(|message| (message.id, Envelope::from_json(message.body).ok()))))
 }
 
-/// The one letter whose id is `id` or starts with it.
+/// The one letter whose id, or whose event's id, is `id` or starts with it.
 pub(crate) fn find<'a>(letters: &'a [Stored], id: &str) -> Result<&'a Stored> {
-    let exact = letters.iter().find(|stored| stored.letter.id == id);
-    let mut starting = letters.iter().filter(|stored| stored.letter.id.starts_with(id));
-    match (exact, starting.next(), starting.next()) {
-        (Some(found), ..) | (None, Some(found), None) => Ok(found),
-        (None, Some(_), Some(_)) => {
-            Err(Failure::new(exit::NOT_FOUND, format!("several dead letters start with `{id}`"))
-                .help("give more of the id; `bis dead ls --format json` lists all ids")
-                .into())
-        }
-        (None, None, _) => Err(Failure::new(exit::NOT_FOUND, format!("there is no dead letter `{id}`"))
+    let named = |stored: &&Stored, matches: fn(&str, &str) -> bool| {
+        matches(&stored.letter.id, id) || matches(stored.letter.event.id.as_str(), id)
+    };
+    let exact: Vec<&Stored> =
+        letters.iter().filter(|stored| named(stored, |known, id| known == id)).collect();
+    let starting =
+        || letters.iter().filter(|stored| named(stored, |known, id| known.starts_with(id))).collect();
+    let found: Vec<&Stored> = if exact.is_empty() { starting() } else { exact };
+    match found[..] {
+        [found] => Ok(found),
+        [] => Err(Failure::new(exit::NOT_FOUND, format!("there is no dead letter `{id}`"))
             .help("`bis dead ls` lists all; one that was replayed is gone")
             .into()),
+        [first, second, ..] => {
+            let text = format!("several dead letters are `{id}`, or start with it");
+            let (first, second) = (&first.letter.id, &second.letter.id);
+            Err(Failure::new(exit::NOT_FOUND, text)
+                .help(format!(
+                    "give more of the id: `{first}`, `{second}`, ..; `bis dead ls --format json` lists all ids"
+                ))
+                .into())
+        }
     }
 }
 
@@ -78,9 +59,4 @@ pub(crate) fn remove(router: &RouterClient, stored: &Stored) -> Result<()> {
         router.finish(TopicName::DEAD.as_str(), CHANNEL, *message)?;
     }
     Ok(())
-}
-
-fn decode(message: &WaitingMessage) -> Option<DeadLetter> {
-    let envelope = Envelope::from_json(message.body.clone()).ok()?;
-    serde_json::from_slice(&envelope.data).ok()
 }

@@ -97,11 +97,9 @@ async fn print_all(consumer: &mut Consumer, tail: &mut Tail) -> Result<()> {
 
 /// A body of a client that knows nothing of CloudEvents is shown as bare data.
 fn read(delivery: &Delivery) -> Envelope {
-    Envelope::from_json(delivery.body().clone()).unwrap_or_else(|_| {
-        let nanos = u64::try_from(delivery.timestamp_ns()).unwrap_or(0);
-        let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos);
-        Envelope::foreign(EventId::from(&*delivery.id().to_string()), time, delivery.body().clone())
-    })
+    let nanos = u64::try_from(delivery.timestamp_ns()).unwrap_or(0);
+    let received = SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos);
+    Envelope::from_body(delivery.body().clone(), || EventId::of_message(delivery.id(), received), received)
 }
 
 fn line(envelope: &Envelope) -> Result<String, serde_json::Error> {

@@ -5,11 +5,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
     sync::Arc,
+    time::SystemTime,
 };
 
 use bis_broker::{Broker, SubscriptionSpec};
-use bis_core::{DeadLetter, DeadReason, SubscriptionName, TopicName};
+use bis_core::{DeadLetter, DeadReason, Envelope, EventId, SubscriptionName, TopicName, dead_letter::Store};
 use bis_nsq::{Name, client};
+use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::process::{App, CONCURRENCY, PATIENCE};
@@ -67,15 +69,25 @@ fn spec(topic: TopicName, name: &'static str) -> SubscriptionSpec {
 /// Reads `count` dead letters, as another client of the broker.
 async fn dead_letters(broker: &Arc<dyn Broker>, count: usize) -> Vec<DeadLetter> {
     let mut consumer = broker.subscribe(&spec(TopicName::DEAD, "store")).await.expect("subscribed");
-    let mut letters = Vec::new();
-    while letters.len() < count {
+    let mut messages = Vec::new();
+    loop {
         let received = timeout(PATIENCE, consumer.receive(NonZeroUsize::MIN)).await.expect("letters come");
         for delivery in received.expect("the consumer lives") {
-            letters.push(serde_json::from_slice(&delivery.envelope.data).expect("a dead letter"));
+            messages.push(((), Some(Envelope::clone(&delivery.envelope))));
             delivery.settle.ack().await.expect("acked");
         }
+        let letters = Store::read(messages.clone()).letters;
+        if letters.len() == count {
+            return letters.into_iter().map(|kept| kept.letter).collect();
+        }
     }
-    letters
+}
+
+/// Publishes a body as it is, as a client does that knows nothing of Bis.
+async fn publish_raw(site: &dyn Site, body: impl Into<Bytes>) {
+    let raw = client::Publisher::start(client::Options::new(site.servers()[0].address(0)));
+    let topic = Name::new("jobs").expect("a name");
+    raw.publish(bis_nsq::Command::Publish { topic, body: body.into() }).await.expect("published");
 }
 
 /// What is tried no more is kept, bytes and all, with the reason.
@@ -84,10 +96,7 @@ pub(super) async fn what_cannot_be_handled_is_kept_as_a_dead_letter(site: &dyn S
     for kind in ["panic", "permanent", "good"] {
         app.publish(kind, 1).await;
     }
-    let raw = client::Publisher::start(client::Options::new(site.servers()[0].address(0)));
-    let topic = Name::new("jobs").expect("a name");
-    let body = bytes::Bytes::from_static(b"\xff\x00 no envelope");
-    raw.publish(bis_nsq::Command::Publish { topic, body }).await.expect("published");
+    publish_raw(site, &b"\xff\x00 no envelope"[..]).await;
     let letters: BTreeMap<Vec<u8>, DeadLetter> = dead_letters(&site.client().await, 3)
         .await
         .into_iter()
@@ -101,6 +110,71 @@ pub(super) async fn what_cannot_be_handled_is_kept_as_a_dead_letter(site: &dyn S
     check(br#"{"kind":"panic"}"#, DeadReason::Exhausted, 3);
     check(br#"{"kind":"permanent"}"#, DeadReason::Permanent, 1);
     check(b"\xff\x00 no envelope", DeadReason::Undecodable, 1);
+    app.stop().await;
+}
+
+/// The largest bodies that a broker takes, binary and text, of other systems and of ours, are kept whole.
+pub(super) async fn a_letter_is_kept_however_large_its_event_is(site: &dyn Site) {
+    const MAX: usize = 1024 * 1024;
+    let app = App::start(site).await;
+    let binary = |bytes: usize| vec![0xff; bytes];
+    let ours = |data: usize| {
+        let data = format!(r#"{{"kind":"permanent","rest":"{}"}}"#, "x".repeat(data));
+        Envelope::new(EventId::generate(), "/other", "Job", SystemTime::UNIX_EPOCH, data.into())
+    };
+    let largest = MAX - ours(0).to_json().len();
+    let bodies = [
+        binary(800 * 1024),
+        binary(MAX),
+        "\\".repeat(MAX).into_bytes(),
+        "7".repeat(MAX - 700).into_bytes(),
+        ours(largest - (MAX - 1_047_900)).to_json(),
+        ours(largest).to_json(),
+    ];
+    for body in &bodies {
+        publish_raw(site, body.clone()).await;
+    }
+    let letters = dead_letters(&site.client().await, bodies.len()).await;
+    for body in bodies {
+        let event = Envelope::from_json(body.clone().into()).ok();
+        let is_it = |letter: &DeadLetter| match &event {
+            Some(event) => letter.event == *event && letter.reason == DeadReason::Permanent,
+            None => letter.event.data == body && letter.reason == DeadReason::Undecodable,
+        };
+        assert_eq!(letters.iter().filter(|letter| is_it(letter)).count(), 1, "{} bytes", body.len());
+    }
+    assert!(letters.iter().all(|letter| letter.attempts == 1), "each at its first attempt");
+    app.stop().await;
+}
+
+/// What is meant as a CloudEvent and is none is never handled as something else.
+pub(super) async fn a_malformed_cloudevent_is_a_dead_letter(site: &dyn Site) {
+    let mut app = App::start(site).await;
+    let body = |wrong: &str| {
+        format!(
+            r#"{{"kind":"good","specversion":"1.0","id":"1","source":"/a","type":"Job","data":{{"kind":"good"}},{wrong}}}"#
+        )
+    };
+    let wrongs = [
+        (r#""time":"2026-01-31T09:00:00""#, "`time`"),
+        (r#""partitionkey":7"#, "`partitionkey`"),
+        (r#""id":7"#, "`id`"),
+        (r#""data":null,"data_base64":"eyJraW5kIjoiZ29vZCJ9IA""#, "`data_base64`"),
+        (r#""specversion":"2.0""#, "`specversion`"),
+    ];
+    for (wrong, _) in wrongs {
+        publish_raw(site, body(wrong)).await;
+    }
+    let letters = dead_letters(&site.client().await, wrongs.len()).await;
+    for (wrong, reason) in wrongs {
+        let letter = letters.iter().find(|letter| letter.event.data == body(wrong).as_bytes());
+        let letter = letter.unwrap_or_else(|| panic!("{wrong}: {letters:?}"));
+        assert_eq!(letter.reason, DeadReason::Undecodable);
+        assert!(letter.error.contains(reason), "{}", letter.error);
+    }
+    publish_raw(site, body(r#""last":{"a":1},"time":null"#)).await;
+    let lines = app.until("finished good").await;
+    assert_eq!(jobs(&lines, "started").len(), 1, "{lines:?}");
     app.stop().await;
 }
 

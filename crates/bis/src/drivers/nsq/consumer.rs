@@ -196,12 +196,9 @@ fn delivery(message: client::Delivery) -> Delivery {
     }
 }
 
-/// The event in a message; what is no CloudEvents object is a foreign client's, and the broker's id and time are
-/// its own.
+/// The event in a message.
 pub(super) fn envelope(body: &Bytes, id: MessageId, published: SystemTime) -> Envelope {
-    Envelope::from_json(body.clone()).unwrap_or_else(|_| {
-        Envelope::foreign(EventId::from(id.to_string().as_str()), published, body.clone())
-    })
+    Envelope::from_body(body.clone(), || EventId::of_message(id, published), published)
 }
 
 fn published(message: &client::Delivery) -> SystemTime {
