@@ -75,12 +75,22 @@ impl Default for AppConfig {
 }
 
 /// The public HTTP listener.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
     /// Where it listens; port 0 is any free one. `127.0.0.1:4000` unless set. A listener that was handed over by systemd's
     /// socket activation (`LISTEN_FDS`) goes before this.
     pub address: Option<SocketAddr>,
+    /// How long a request may take until its answer begins, its body and an endpoint that goes on without its client
+    /// included. 60 s unless set; written as in `"60s"`.
+    #[serde(deserialize_with = "duration")]
+    pub request_timeout: Duration,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { address: None, request_timeout: Duration::from_secs(60) }
+    }
 }
 
 /// Calls between services that live in different processes.

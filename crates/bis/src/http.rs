@@ -7,8 +7,10 @@
 //!
 //! Nothing here knows of topics, opens a listener or reads the configuration file: listeners and addresses are given.
 
+mod body;
 mod call;
 mod client;
+mod connection;
 mod endpoint;
 mod error;
 mod internal;
@@ -25,6 +27,7 @@ pub use endpoint::{EndpointContext, from_parts, from_request, respond, route, sp
 pub use internal::{Arguments, RemoteFuture, RemoteHandler, unnamed_result};
 
 pub(crate) use client::Client;
+pub(crate) use connection::Limits;
 pub(crate) use request::MAX_BODY_BYTES;
 pub(crate) use router::{RouteError, Routers};
-pub(crate) use server::{SharedListener, answer, serve};
+pub(crate) use server::{Serving, answer, serve};

@@ -80,6 +80,8 @@ pub(crate) struct Scope {
     pub(crate) service: Option<&'static str>,
     /// The path, as declared, of the endpoint that answers a request.
     pub(crate) route: Option<&'static str>,
+    /// The function of the endpoint or mount that answers a request.
+    pub(crate) endpoint: Option<&'static str>,
     /// When the caller stops waiting.
     pub(crate) deadline: Option<SystemTime>,
     /// The run that virtual time accounts for, when time is virtual.
@@ -97,6 +99,7 @@ impl Scope {
             attempt: None,
             service: None,
             route: None,
+            endpoint: None,
             deadline: None,
             activity: None,
         }

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 
 /// The service under test.
 pub mod shop {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, net::SocketAddr};
 
     use axum::{
-        Form, Router,
+        Extension, Form, Router,
         body::Bytes,
+        extract::{ConnectInfo, rejection::BytesRejection},
         http::{HeaderMap, StatusCode},
         response::IntoResponse,
         routing::get,
@@ -77,6 +78,35 @@ pub mod shop {
             "teapot" => Err(Error::status(StatusCode::IM_A_TEAPOT, "short and stout")),
             _ => panic!("the password is 1234"),
         }
+    }
+
+    #[api(GET, "/address", public)]
+    async fn address(ConnectInfo(client): ConnectInfo<SocketAddr>) -> String {
+        client.to_string()
+    }
+
+    #[api(GET, "/broken/extension", public)]
+    async fn broken(Extension(word): Extension<u64>) -> String {
+        word.to_string()
+    }
+
+    /// A path whose number of parameters nobody sees in the source.
+    type Hidden = (u32, u32);
+
+    #[api(GET, "/broken/{number}", public)]
+    async fn miscounted(Path((number, _)): Path<Hidden>) -> String {
+        number.to_string()
+    }
+
+    #[api(GET, "/optional", public)]
+    async fn optional(body: std::result::Result<Bytes, BytesRejection>) -> StatusCode {
+        body.map_or_else(|refusal| refusal.status(), |_| StatusCode::OK)
+    }
+
+    #[api(POST, "/stream", public)]
+    async fn stream(request: axum::extract::Request) -> Result<String> {
+        let body = axum::body::to_bytes(request.into_body(), usize::MAX).await?;
+        Ok(body.len().to_string())
     }
 
     #[api(GET, "/inner", private)]
@@ -190,6 +220,76 @@ async fn a_body_over_the_limit_is_refused(app: TestApp) {
     assert_eq!(send(&app, fits).await.0, StatusCode::CREATED);
     let over = request("PUT", "/bytes", "x/y", vec![0; MIB + 1]);
     check_refused(&app, over, 413, "body_too_large", "larger than 1048576 bytes").await;
+}
+
+/// A body that declares its length. The first read of one that is over the limit says so in its text.
+struct Declared(u64);
+
+impl http_body::Body for Declared {
+    type Data = axum::body::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<std::result::Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        let length = usize::try_from(std::mem::take(&mut self.0)).expect("it fits");
+        std::task::Poll::Ready(
+            Some(Ok(http_body::Frame::data(vec![0; length].into()))).filter(|_| length > 0),
+        )
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.0)
+    }
+}
+
+/// One whose first read panics.
+struct Unread;
+
+impl http_body::Body for Unread {
+    type Data = axum::body::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<std::result::Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        panic!("nobody may read a body that is known to be too large")
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(MIB as u64 + 1)
+    }
+}
+
+#[bis::test(app = app)]
+async fn a_body_whose_declared_length_is_over_the_limit_is_not_read(app: TestApp) {
+    let unread = |method: &str, path: &str| request(method, path, "application/json", Body::new(Unread));
+    check_refused(&app, unread("PUT", "/bytes"), 413, "body_too_large", "larger than 1048576 bytes").await;
+    let json = unread("POST", "/shops/x/orders/7");
+    check_refused(&app, json, 413, "body_too_large", "larger than 1048576 bytes").await;
+    assert_eq!(send(&app, unread("GET", "/optional")).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    // Who takes the whole request reads as much as it likes.
+    let streamed = request("POST", "/stream", "x/y", Body::new(Declared(3 * MIB as u64)));
+    assert_eq!(send(&app, streamed).await, (StatusCode::OK, (3 * MIB).to_string()));
+}
+
+#[bis::test(app = app)]
+async fn an_extractor_that_cannot_work_tells_the_client_nothing(app: TestApp) {
+    let get = |path: &str| request("GET", path, "x/y", "");
+    check_refused(&app, get("/broken/extension"), 500, "internal", "internal error").await;
+    check_refused(&app, get("/broken/7"), 500, "internal", "internal error").await;
+}
+
+#[bis::test(app = app)]
+async fn a_client_has_an_address(app: TestApp) -> Result<()> {
+    assert_eq!(app.get::<String>("/address").await?, "127.0.0.1:0");
+    let mut request = request("GET", "/address", "x/y", "");
+    let client: std::net::SocketAddr = "10.0.0.7:4711".parse()?;
+    request.extensions_mut().insert(axum::extract::ConnectInfo(client));
+    assert_eq!(send(&app, request).await.1, "10.0.0.7:4711");
+    Ok(())
 }
 
 #[bis::test(app = app)]

@@ -38,6 +38,9 @@ mod work {
         Ok(())
     }
 
+    #[api(GET, "/broken", public)]
+    async fn broken(_: axum::Extension<u8>) {}
+
     #[subscription(JOBS)]
     async fn run(job: Job) -> Result<()> {
         println!("started");
@@ -165,9 +168,17 @@ fn read_lines(stdout: ChildStdout) -> mpsc::Receiver<String> {
 }
 
 fn post(address: &str, path: &str) -> String {
+    send(address, "POST", path)
+}
+
+fn get(address: &str, path: &str) -> String {
+    send(address, "GET", path)
+}
+
+fn send(address: &str, method: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
-    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -236,6 +247,30 @@ fn from_a_stop_on_new_connections_are_for_who_shares_the_listener() {
         new.expect("started");
     }
     assert!(old.lines.try_iter().all(|line| !line.contains("started")));
+}
+
+#[test]
+fn half_a_request_does_not_hold_a_stop() {
+    let config = r#"{"http":{"address":"127.0.0.1:0"},"app":{"stop_within":"600s"}}"#;
+    let mut process = Process::start("full_app", config, &[]);
+    let address = process.ready();
+    let mut half = TcpStream::connect(address).unwrap();
+    half.write_all(b"POST /jobs/1 HTTP/1.1\r\nHost:").unwrap();
+    process.signal("TERM");
+    assert_eq!(process.end().0, Some(0));
+}
+
+#[test]
+fn an_extractor_that_cannot_work_is_in_the_log_alone() {
+    let mut process = Process::start("full_app", ANY_PORT, &[]);
+    let address = process.ready();
+    let answer = get(&address, "/broken");
+    assert!(answer.starts_with("HTTP/1.1 500") && !answer.contains("xtension"), "{answer}");
+    process.signal("TERM");
+    let (_, stderr) = process.end();
+    for part in ["Missing request extension", "service=work", "endpoint=broken", "route=/broken"] {
+        assert!(stderr.contains(part), "`{part}` is not in: {stderr}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{
     chaos::{self, ChaosBroker},
     config::{BrokerConfig, Config},
     drivers::{in_process::InProcess, nsq::Nsq},
-    http::{self, SharedListener},
+    http::{self, Limits, Serving},
     instance::{self, Instance, Reach},
     logging,
     runtime::Stopped,
@@ -103,7 +103,7 @@ async fn serve(app: &App, config: Config, inherited: Option<std::net::TcpListene
     let limit = instance.config.app.stop_within;
     let (stop, stopped) = watch::channel(false);
     let addresses = listeners.addresses()?;
-    let mut servers = listeners.serve(&parts.routers, &stopped, limit)?;
+    let mut servers = listeners.serve(&parts.routers, &stopped, &instance.config);
     let (public, internal) = addresses;
     ready::tell(public, internal).context("tell that the app is ready")?;
     tracing::info!(app = app.name(), http = public.map(tracing::field::display), "ready");
@@ -188,24 +188,27 @@ impl Listeners {
         self,
         routers: &http::Routers,
         stopped: &watch::Receiver<bool>,
-        limit: Duration,
-    ) -> io::Result<JoinSet<io::Result<()>>> {
+        config: &Config,
+    ) -> JoinSet<io::Result<()>> {
+        let public = Serving {
+            request_timeout: config.http.request_timeout,
+            takes_deadlines: false,
+            when_closed: self.is_shared.then_some(tell_draining),
+            stop_within: config.app.stop_within,
+            limits: Limits::DEFAULT,
+        };
+        let internal = Serving { takes_deadlines: true, when_closed: None, ..public };
         let mut servers = JoinSet::new();
-        let stop = || is_true(stopped.clone());
-        match self.public {
-            Some(listener) if self.is_shared => {
-                let listener = SharedListener::new(listener, Box::pin(stop()), tell_draining)?;
-                servers.spawn(http::serve(listener, routers.public.clone(), stop(), limit));
+        let both = [
+            (self.public, Some(&routers.public), public),
+            (self.internal, routers.internal.as_ref(), internal),
+        ];
+        for (listener, router, serving) in both {
+            if let (Some(listener), Some(router)) = (listener, router) {
+                servers.spawn(http::serve(listener, router.clone(), is_true(stopped.clone()), serving));
             }
-            Some(listener) => {
-                servers.spawn(http::serve(listener, routers.public.clone(), stop(), limit));
-            }
-            None => {}
         }
-        if let (Some(listener), Some(router)) = (self.internal, &routers.internal) {
-            servers.spawn(http::serve(listener, router.clone(), stop(), limit));
-        }
-        Ok(servers)
+        servers
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the expansion of `#[api]` calls to serve a request: extractors one by one, then the function, then its answer.
 //! A refusal of an extractor becomes JSON here.
 
-use std::future::Future;
+use std::{future::Future, sync::atomic::Ordering};
 
 use axum::{
     body::Body,
@@ -12,7 +12,7 @@ use axum::{
 };
 use http_body::Body as _;
 
-use super::{MAX_BODY_BYTES, error, request};
+use super::{MAX_BODY_BYTES, body::DeclaredTooLarge, error, request};
 
 /// The longest refusal of an extractor that is taken over as text.
 const MAX_REFUSAL_BYTES: usize = 16 * 1024;
@@ -22,6 +22,8 @@ const MAX_REFUSAL_BYTES: usize = 16 * 1024;
 pub struct EndpointContext {
     /// The service that it belongs to.
     pub service: &'static str,
+    /// The name of its function.
+    pub function: &'static str,
     /// The HTTP method, upper-case.
     pub method: &'static str,
     /// The path as declared.
@@ -41,7 +43,7 @@ where
     let filter = method.and_then(|method| MethodFilter::try_from(method).ok());
     let filter = filter.expect("the grammar of `#[api]` takes no other method");
     axum::routing::on(filter, move |request: Request| {
-        let scope = request::scope(request.headers(), Some(context.service), context.path);
+        let scope = request::scope(request.headers(), Some(context.service), context.function, context.path);
         let span = request::span(&scope, request.method(), request.uri());
         request::run(scope, span, handle(request))
     })
@@ -69,11 +71,23 @@ pub async fn from_parts<T: FromRequestParts<()>>(parts: &mut Parts) -> Result<T,
 /// The answer, when it refuses.
 pub async fn from_request<T: FromRequest<(), M>, M>(body: Body, parts: Parts) -> Result<T, Response> {
     let has_body = !body.is_end_stream();
+    let is_too_large = body.size_hint().lower() > MAX_BODY_BYTES as u64;
+    let (body, extracting) = match is_too_large {
+        true => {
+            let (body, extracting) = DeclaredTooLarge::wrap(body);
+            (body, Some(extracting))
+        }
+        false => (body, None),
+    };
     let mut request = Request::from_parts(parts, body);
     if has_body {
         DefaultBodyLimit::max(MAX_BODY_BYTES).apply(&mut request);
     }
-    match T::from_request(request, &()).await {
+    let extracted = T::from_request(request, &()).await;
+    if let Some(extracting) = extracting {
+        extracting.store(false, Ordering::Relaxed);
+    }
+    match extracted {
         Ok(extracted) => Ok(extracted),
         Err(refusal) => Err(refused(refusal.into_response()).await),
     }
@@ -84,11 +98,15 @@ pub fn respond<T: IntoResponse>(result: T) -> Response {
     result.into_response()
 }
 
-/// An extractor's refusal as JSON, when it is a plain text; else as it is.
+/// An extractor's refusal as JSON, when it is a plain text; else as it is. A refusal that is not the client's fault says
+/// nothing to the client: its text is for the log.
 async fn refused(response: Response) -> Response {
     let status = response.status();
     let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !content_type.is_some_and(|media_type| media_type.starts_with("text/plain")) {
+        if status.is_server_error() {
+            tracing::error!(%status, "an extractor does not work");
+        }
         return response;
     }
     if status == StatusCode::PAYLOAD_TOO_LARGE {
@@ -96,5 +114,10 @@ async fn refused(response: Response) -> Response {
         return error::answer(status, &message, false);
     }
     let body = axum::body::to_bytes(response.into_body(), MAX_REFUSAL_BYTES).await.unwrap_or_default();
-    error::answer(status, &String::from_utf8_lossy(&body), false)
+    let text = String::from_utf8_lossy(&body);
+    if status.is_server_error() {
+        tracing::error!(error = %text, "an extractor does not work");
+        return error::answer(status, error::message(status), false);
+    }
+    error::answer(status, &text, false)
 }

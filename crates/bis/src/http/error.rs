@@ -110,12 +110,17 @@ impl IntoResponse for Error {
         if status.is_server_error() {
             tracing::error!(status = status.as_u16(), error = format_args!("{self:#}"), "request failed");
         }
-        let message = match (self.find::<StatusError>(), status) {
-            (Some(error), _) => &error.message,
-            (None, StatusCode::SERVICE_UNAVAILABLE) => "the service is not available now; try again",
-            (None, _) => "internal error",
-        };
+        let message = self.find::<StatusError>().map_or(message(status), |error| &error.message);
         answer(status, message, false)
+    }
+}
+
+/// What a client is told with a status whose reason is not for it.
+pub(crate) fn message(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => "the service is not available now; try again",
+        StatusCode::GATEWAY_TIMEOUT => "the service did not answer in time; try again",
+        _ => "internal error",
     }
 }
 

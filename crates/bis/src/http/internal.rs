@@ -13,7 +13,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::post,
@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 use super::{
     error, request,
     router::fallbacks,
-    wire::{CALL_PREFIX, CALLER, DEADLINE_MS, MAX_CALL_BYTES, SECRET},
+    wire::{CALL_PREFIX, CALLER, MAX_CALL_BYTES, SECRET, deadline},
 };
 use crate::{
     Error, Result,
@@ -143,8 +143,8 @@ async fn call(State(calls): State<Arc<Calls>>, request: Request) -> Response {
         let message = format!("this process hosts no endpoint `{function}`");
         return error::answer(StatusCode::NOT_FOUND, &message, false);
     };
-    let mut scope =
-        request::scope(&parts.headers, service_of(entry.module).map(|service| service.name), entry.path);
+    let service = service_of(entry.module).map(|service| service.name);
+    let mut scope = request::scope(&parts.headers, service, entry.function, entry.path);
     let remaining = deadline(&parts.headers);
     scope.deadline = remaining.and_then(|remaining| time::now().checked_add(remaining));
     let caller = parts.headers.get(CALLER).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -152,11 +152,6 @@ async fn call(State(calls): State<Arc<Calls>>, request: Request) -> Response {
     let answer = within(remaining, run(entry, function.to_owned(), body));
     let span = request::span(&scope, &parts.method, &parts.uri);
     request::run(scope, span, answer).await
-}
-
-fn deadline(headers: &HeaderMap) -> Option<Duration> {
-    let millis = headers.get(DEADLINE_MS)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_millis(millis))
 }
 
 async fn within(remaining: Option<Duration>, answer: impl Future<Output = Response>) -> Response {

@@ -21,11 +21,17 @@ use crate::scope::Scope;
 /// The largest body that an extractor reads: 1 MiB.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// The scope of a request to the endpoint or mount at `route`, in the trace that its headers name.
-pub(crate) fn scope(headers: &HeaderMap, service: Option<&'static str>, route: &'static str) -> Scope {
+/// The scope of a request to the function `endpoint` at `route`, in the trace that its headers name.
+pub(crate) fn scope(
+    headers: &HeaderMap,
+    service: Option<&'static str>,
+    endpoint: &'static str,
+    route: &'static str,
+) -> Scope {
     let context = trace_context(headers);
     let mut scope = Scope::continuing(context.as_ref());
     scope.service = service;
+    scope.endpoint = Some(endpoint);
     scope.route = Some(route);
     scope
 }

@@ -75,7 +75,8 @@ fn router(
     for entry in endpoints {
         claims.endpoint(entry)?;
         let service = service_of(entry.module).map_or("", |service| service.name);
-        let context = EndpointContext { service, method: entry.method, path: entry.path };
+        let context =
+            EndpointContext { service, function: entry.function, method: entry.method, path: entry.path };
         router = router.route(entry.path, (entry.route)(context));
     }
     for entry in mounts {
@@ -93,7 +94,7 @@ fn router(
 fn mounted(entry: &'static MountEntry) -> Router {
     let service = service_of(entry.module).map(|service| service.name);
     (entry.router)().layer(middleware::from_fn(move |request: Request, next: Next| {
-        let scope = request::scope(request.headers(), service, entry.path);
+        let scope = request::scope(request.headers(), service, entry.function, entry.path);
         let span = request::span(&scope, request.method(), request.uri());
         request::run(scope, span, next.run(request))
     }))

@@ -1,131 +1,126 @@
 //! Serves a router on a listener until it is told to stop, then lets clients and running requests finish.
 
 use std::{
-    fmt,
-    future::{Future, IntoFuture},
+    future::Future,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
 use axum::{
     Router,
-    extract::Request,
-    http::{HeaderValue, header::CONNECTION},
+    extract::{ConnectInfo, Request},
     response::Response,
-    serve::Listener,
 };
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tower::ServiceExt;
 
-/// How long a client with a kept connection may still send a request after the stop. A connection that is closed at once
-/// could meet a request under way to it, and lose it.
-const LINGER: Duration = Duration::from_millis(500);
+use super::connection::{self, Limits, Shared, Stage};
 
-/// A listener that another process accepts from too. It is closed as soon as the stop begins, so that new connections
-/// reach the other process, while those that are open have their time to finish.
-pub(crate) struct SharedListener<S, C> {
-    listener: Option<TcpListener>,
-    address: std::net::SocketAddr,
-    stop: S,
-    closed: C,
+/// How long a listener of its own still takes connections after the stop, for clients that do not know of it yet.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// The longest that a kept connection stays open after the stop, for the next request of its client.
+const MAX_LINGER: Duration = Duration::from_secs(10);
+
+/// The pause after a connection could not be taken, which lets others end.
+const FULL_PAUSE: Duration = Duration::from_millis(100);
+
+/// The shortest time between two lines of the log about connections that cannot be taken.
+const FULL_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How a listener serves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Serving {
+    /// How long a request may take until its answer begins.
+    pub(crate) request_timeout: Duration,
+    /// Whether a request may name its own time, as calls from another process do.
+    pub(crate) takes_deadlines: bool,
+    /// Set when another process holds the socket too, and takes the connections after the stop. Called once it is closed
+    /// here.
+    pub(crate) when_closed: Option<fn()>,
+    /// How long everything may take after the stop.
+    pub(crate) stop_within: Duration,
+    /// How long clients may take.
+    pub(crate) limits: Limits,
 }
 
-impl<S, C> SharedListener<S, C> {
-    /// Accepts until `stop` completes, then closes the socket and calls `closed`.
-    pub(crate) fn new(listener: TcpListener, stop: S, closed: C) -> io::Result<Self> {
-        Ok(Self { address: listener.local_addr()?, listener: Some(listener), stop, closed })
+impl Serving {
+    /// How long a kept connection stays open after the stop, so that its client's next request is still answered, with the
+    /// wish to close it. The last request has at least the other half of the time.
+    fn linger(self) -> Duration {
+        MAX_LINGER.min(self.stop_within / 2)
     }
 }
 
-impl<S, C> Listener for SharedListener<S, C>
-where
-    S: Future<Output = ()> + Send + Unpin + 'static,
-    C: FnMut() + Send + 'static,
-{
-    type Io = <TcpListener as Listener>::Io;
-    type Addr = <TcpListener as Listener>::Addr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        if let Some(listener) = &mut self.listener {
-            tokio::select! {
-                biased;
-                () = &mut self.stop => {}
-                accepted = Listener::accept(listener) => return accepted,
-            }
-            self.listener = None;
-            (self.closed)();
-        }
-        std::future::pending().await
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        Ok(self.address)
-    }
-}
-
-impl<S, C> fmt::Debug for SharedListener<S, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedListener").field("address", &self.address).finish_non_exhaustive()
-    }
-}
-
-/// Serves until `stop` completes. Then answers ask their clients to close the connection; a moment later nothing is
-/// accepted any more, and what runs has the rest of `limit` to finish, after which it is cut when the runtime ends.
-pub(crate) async fn serve<L>(
-    listener: L,
+/// Serves until `stop` completes. Then nothing more is accepted, every answer asks its client to close the connection, and
+/// what runs has `stop_within` to finish, after which it is cut.
+pub(crate) async fn serve(
+    listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
-    limit: Duration,
-) -> io::Result<()>
-where
-    L: Listener<Addr: fmt::Debug>,
-{
-    let is_stopping = Arc::new(AtomicBool::new(false));
-    let service = ServiceExt::<Request>::map_response(router, close_when(is_stopping.clone()));
-    let linger = LINGER.min(limit);
-    let (lingered, too_late) = oneshot::channel();
-    let stop = async move {
-        stop.await;
-        is_stopping.store(true, Ordering::Relaxed);
-        tokio::time::sleep(linger).await;
-        // The receiver is gone only when serving has ended by itself.
-        let _ = lingered.send(());
-    };
-    let service = axum::ServiceExt::<Request>::into_make_service(service);
-    let mut serving = tokio::spawn(axum::serve(listener, service).with_graceful_shutdown(stop).into_future());
-    let too_late = async {
-        match too_late.await {
-            Ok(()) => tokio::time::sleep(limit - linger).await,
-            Err(_) => std::future::pending().await,
-        }
-    };
+    serving: Serving,
+) -> io::Result<()> {
+    let (stage, stages) = watch::channel(Stage::default());
+    let (alive, mut all_gone) = mpsc::channel(1);
+    let Serving { request_timeout, takes_deadlines, when_closed, stop_within, limits } = serving;
+    let linger = serving.linger();
+    let shared = Shared { router, stage: stages, request_timeout, takes_deadlines, limits, linger, alive };
     tokio::select! {
         biased;
-        served = &mut serving => served.unwrap_or_else(|error| Err(io::Error::other(error))),
-        () = too_late => {
-            serving.abort();
-            tracing::warn!(limit_ms = limit.as_millis(), "requests are cut off: they outlived the time to stop");
-            Ok(())
+        () = stop => {}
+        () = accept(&listener, &shared, &stage) => {}
+    }
+    let stopping_at = Instant::now();
+    stage.send_modify(|stage| stage.stopping_at = Some(stopping_at));
+    if when_closed.is_none() {
+        // It accepts until the time is over.
+        tokio::time::timeout(FAREWELL.min(linger), accept(&listener, &shared, &stage)).await.ok();
+    }
+    drop((listener, shared));
+    if let Some(when_closed) = when_closed {
+        when_closed();
+    }
+    if tokio::time::timeout_at(stopping_at + stop_within, all_gone.recv()).await.is_err() {
+        tracing::warn!(
+            limit_ms = stop_within.as_millis(),
+            "requests are cut off: they outlived the time to stop"
+        );
+        stage.send_modify(|stage| stage.is_over = true);
+    }
+    Ok(())
+}
+
+/// Takes connections, and never ends.
+async fn accept(listener: &TcpListener, shared: &Shared, stage: &watch::Sender<Stage>) {
+    let mut logged_at: Option<Instant> = None;
+    loop {
+        match listener.accept().await {
+            Ok((stream, client)) => drop(tokio::spawn(connection::serve(stream, client, shared.clone()))),
+            // The client gave up before its turn.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                let now = Instant::now();
+                if logged_at.is_none_or(|at| now - at >= FULL_LOG_INTERVAL) {
+                    logged_at = Some(now);
+                    tracing::error!(%error, "cannot take a connection; those that wait for a request are closed");
+                }
+                stage.send_modify(|stage| stage.full_at = Some(now));
+                tokio::time::sleep(FULL_PAUSE).await;
+            }
         }
     }
 }
 
-/// Has a client close its connection after the answer, once the flag is set.
-fn close_when(is_stopping: Arc<AtomicBool>) -> impl FnOnce(Response) -> Response + Clone {
-    move |mut response| {
-        if is_stopping.load(Ordering::Relaxed) {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
+/// Answers one request without a socket: its client is said to be at `127.0.0.1:0`, unless it says otherwise.
+pub(crate) async fn answer(router: &Router, mut request: Request) -> Response {
+    if request.extensions().get::<ConnectInfo<SocketAddr>>().is_none() {
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))));
     }
-}
-
-/// Answers one request without a socket.
-pub(crate) async fn answer(router: &Router, request: Request) -> Response {
     match router.clone().oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
@@ -133,54 +128,4 @@ pub(crate) async fn answer(router: &Router, request: Request) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpStream,
-    };
-
-    use super::*;
-
-    const ANSWER: &str = "hello";
-
-    /// Sends a request now and then on one connection, until an answer asks to close it; returns how many were answered.
-    async fn requests(address: std::net::SocketAddr) -> io::Result<u32> {
-        let mut stream = TcpStream::connect(address).await?;
-        let mut answered = 0;
-        loop {
-            stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
-            let mut answer = String::new();
-            while !answer.ends_with(ANSWER) {
-                let mut buffer = [0; 1024];
-                let read = stream.read(&mut buffer).await?;
-                if read == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                answer.push_str(&String::from_utf8_lossy(&buffer[..read]));
-            }
-            answered += 1;
-            if answer.contains("connection: close") {
-                return Ok(answered);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    #[tokio::test]
-    async fn a_stop_loses_no_request_on_a_kept_connection() {
-        let router = Router::new().route("/", axum::routing::get(async || ANSWER));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let stopped = async { drop(stopped.await) };
-        let serving = tokio::spawn(serve(listener, router, stopped, Duration::from_secs(10)));
-        let clients: Vec<_> = (0..8).map(|_| tokio::spawn(requests(address))).collect();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        stop.send(()).unwrap();
-        for client in clients {
-            assert!(client.await.unwrap().unwrap() > 1);
-        }
-        serving.await.unwrap().unwrap();
-        assert!(TcpStream::connect(address).await.is_err());
-    }
-}
+mod tests;

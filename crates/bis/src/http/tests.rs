@@ -9,7 +9,7 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
 
-use super::{Client, Routers};
+use super::{Client, Limits, Routers, Serving};
 use crate::{
     Result,
     app::Parts,
@@ -96,6 +96,17 @@ bis::app!(services: [here, there]);
 
 const SECRET: &str = "of-the-tests";
 
+fn serving(stop_within: Duration) -> Serving {
+    let request_timeout = Duration::from_secs(60);
+    Serving {
+        request_timeout,
+        takes_deadlines: true,
+        when_closed: None,
+        stop_within,
+        limits: Limits::DEFAULT,
+    }
+}
+
 /// One process of the app.
 struct Process {
     address: SocketAddr,
@@ -128,7 +139,8 @@ impl Process {
             let (stop, stopped) = oneshot::channel();
             let stopped = async move { drop(stopped.await) };
             let router = parts.routers.internal.unwrap();
-            let serving = tokio::spawn(super::serve(listener, router, stopped, Duration::from_secs(5)));
+            let serving =
+                tokio::spawn(super::serve(listener, router, stopped, serving(Duration::from_secs(5))));
             (registered, address, stop, serving)
         });
         Self { address, stop: Some(stop), serving: Some(serving), _registered: registered, runtime }
@@ -327,7 +339,8 @@ fn stopping_takes_no_longer_than_its_limit() {
         let router = Routers::new(app().services(), None).unwrap().public;
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move { drop(stopped.await) };
-        let serving = tokio::spawn(super::serve(listener, router, stopped, Duration::from_millis(200)));
+        let serving =
+            tokio::spawn(super::serve(listener, router, stopped, serving(Duration::from_millis(200))));
         let request = here.runtime.spawn(async move {
             let request = Request::get("/slow/15000").header("host", "x").body(Body::empty()).unwrap();
             Client::default().send(&format!("http://{address}"), request).await.is_ok()

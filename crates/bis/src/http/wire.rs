@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use axum::http::HeaderMap;
+
 /// Before the function's path.
 pub(super) const CALL_PREFIX: &str = "/_bis/call/";
 /// The secret that both processes know.
@@ -17,3 +19,9 @@ pub(super) const CALLER: &str = "bis-caller";
 pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 /// The most that arguments or a result take: 16 MiB.
 pub(super) const MAX_CALL_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long the caller still waits.
+pub(super) fn deadline(headers: &HeaderMap) -> Option<Duration> {
+    let millis = headers.get(DEADLINE_MS)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_millis(millis))
+}

@@ -61,10 +61,13 @@ fn level(writer: &mut Writer<'_>, level: Level) -> fmt::Result {
     }
 }
 
-/// The service, the route or event that it is busy with, and the trace.
+/// The service, the endpoint with its route or the event that it is busy with, and the trace.
 fn place(writer: &mut Writer<'_>, scope: &Scope) -> fmt::Result {
     if let Some(service) = scope.service {
         write!(writer, " service={service}")?;
+    }
+    if let Some(endpoint) = scope.endpoint {
+        write!(writer, " endpoint={endpoint}")?;
     }
     if let Some(route) = scope.route {
         write!(writer, " route={route}")?;

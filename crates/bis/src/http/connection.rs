@@ -1,0 +1,397 @@
+//! One connection of a listener: what its client is at, and how long each of these may take. It never looks into requests.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request},
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONNECTION},
+    response::Response,
+};
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+use super::{body::RequestBody, error, server::answer, wire};
+
+/// How long a client may take for what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// From a request's first byte to the end of its header, and from connecting to the first byte.
+    pub(crate) header: Duration,
+    /// How long a connection is kept for the next request.
+    pub(crate) idle: Duration,
+    /// How long a client may take nothing of an answer.
+    pub(crate) write: Duration,
+    /// What an unfinished header gets when the process stops, and every connection that waits for a request when there is no
+    /// room for another one.
+    pub(crate) short: Duration,
+}
+
+impl Limits {
+    /// Connections are kept longer than the pools of usual clients keep theirs (90 s in Go's and in hyper's), so that the
+    /// client closes first.
+    pub(crate) const DEFAULT: Self = Self {
+        header: Duration::from_secs(10),
+        idle: Duration::from_secs(120),
+        write: Duration::from_secs(30),
+        short: Duration::from_secs(1),
+    };
+}
+
+/// What a listener's connections share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) router: Router,
+    pub(super) stage: watch::Receiver<Stage>,
+    /// How long a request may take until its answer begins.
+    pub(super) request_timeout: Duration,
+    /// Whether a request may name its own time, as calls from another process do.
+    pub(super) takes_deadlines: bool,
+    pub(super) limits: Limits,
+    /// How long a kept connection stays open once the process stops.
+    pub(super) linger: Duration,
+    /// Dropped with the last connection and the last request.
+    pub(super) alive: mpsc::Sender<()>,
+}
+
+/// What a listener is at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Stage {
+    /// When there was last no room for another connection.
+    pub(super) full_at: Option<Instant>,
+    /// When the process was told to stop.
+    pub(super) stopping_at: Option<Instant>,
+    /// Whether everything ends now.
+    pub(super) is_over: bool,
+}
+
+/// What a client is at, and since when.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Phase {
+    /// It has sent nothing.
+    New(Instant),
+    /// It has sent a part of a header.
+    Header(Instant),
+    /// It has an answer coming.
+    Request,
+    /// It takes nothing of its answer.
+    Stalled(Instant),
+    /// It may send another request.
+    Idle(Instant),
+}
+
+/// When a connection is closed unless something happens on it.
+fn deadline(phase: Phase, stage: Stage, limits: Limits, linger: Duration) -> Option<Instant> {
+    let (since, limit) = match phase {
+        Phase::Request => return None,
+        Phase::Stalled(since) => return Some(since + limits.write),
+        Phase::New(since) | Phase::Header(since) => (since, limits.header),
+        Phase::Idle(since) => (since, limits.idle),
+    };
+    let mut deadline = since + limit;
+    if let Some(full_at) = stage.full_at.filter(|full_at| since < *full_at) {
+        deadline = deadline.min(full_at.max(since + limits.short));
+    }
+    if let Some(stopping_at) = stage.stopping_at {
+        let stopped = match phase {
+            Phase::Idle(_) => stopping_at + linger,
+            _ => stopping_at.max(since) + limits.short.min(linger),
+        };
+        // A client that was promised a kept connection may be about to use it.
+        deadline = if matches!(phase, Phase::Idle(_)) { stopped } else { deadline.min(stopped) };
+    }
+    Some(deadline)
+}
+
+/// Serves one connection until its client closes it, is too slow, or the listener stops.
+pub(super) async fn serve(stream: TcpStream, client: SocketAddr, shared: Shared) {
+    // Only the time of small answers depends on it.
+    stream.set_nodelay(true).ok();
+    let (phase, mut phases) = watch::channel(Phase::New(Instant::now()));
+    let progress = Arc::new(Progress { phase, is_answered: AtomicBool::new(false) });
+    let io = TokioIo::new(Watched { stream, progress: progress.clone() });
+    let Shared { limits, linger, .. } = shared;
+    let mut stages = shared.stage.clone();
+    let service = service_fn(move |request| {
+        let answering = Progress::begin(&progress);
+        let answer = request_task(request, client, shared.clone());
+        async move {
+            let response = answer.await;
+            Ok::<_, std::convert::Infallible>(response.map(|body| Answer { body, _answering: answering }))
+        }
+    });
+    let mut builder = http1::Builder::new();
+    let mut connection =
+        pin!(builder.header_read_timeout(None).serve_connection(io, service).with_upgrades());
+    loop {
+        let (now, stage) = (*phases.borrow_and_update(), *stages.borrow_and_update());
+        if stage.is_over {
+            return;
+        }
+        let deadline = deadline(now, stage, limits, linger);
+        let expired = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            // What breaks a connection is the client's matter.
+            _ = connection.as_mut() => return,
+            _ = phases.changed() => {}
+            _ = stages.changed() => {}
+            () = expired => return,
+        }
+    }
+}
+
+/// Answers a request on a task of its own, so that an endpoint runs to its end when its client is gone.
+fn request_task(
+    request: hyper::Request<Incoming>,
+    client: SocketAddr,
+    shared: Shared,
+) -> impl Future<Output = Response> + Send {
+    let (parts, incoming) = request.into_parts();
+    let limit = shared.limit(&parts.headers);
+    let body = RequestBody::new(incoming, &parts.headers);
+    let mut request = Request::from_parts(parts, Body::new(body));
+    request.extensions_mut().insert(ConnectInfo(client));
+    let path = request.uri().path().to_owned();
+    let mut stage = shared.stage.clone();
+    let task = tokio::spawn(async move {
+        let Shared { router, mut stage, alive: _alive, .. } = shared;
+        tokio::select! {
+            response = answer(&router, request) => response,
+            () = tokio::time::sleep(limit) => {
+                tracing::error!(url.path = path, limit_s = limit.as_secs(), "the request took too long and was cut off");
+                error::answer(StatusCode::SERVICE_UNAVAILABLE, "the request took too long", false)
+            }
+            _ = stage.wait_for(|stage| stage.is_over) => {
+                error::answer(StatusCode::SERVICE_UNAVAILABLE, "the service is stopping; try again", false)
+            }
+        }
+    });
+    async move {
+        let mut response = task
+            .await
+            .unwrap_or_else(|_| error::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error", false));
+        if stage.borrow_and_update().stopping_at.is_some() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+impl Shared {
+    fn limit(&self, headers: &HeaderMap) -> Duration {
+        let own = if self.takes_deadlines { wire::deadline(headers) } else { None };
+        own.unwrap_or(self.request_timeout)
+    }
+}
+
+/// What the parts of a connection tell of its client.
+struct Progress {
+    phase: watch::Sender<Phase>,
+    /// Whether the whole answer was made, and only has to be written.
+    is_answered: AtomicBool,
+}
+
+impl Progress {
+    fn begin(this: &Arc<Self>) -> Answering {
+        this.is_answered.store(false, Ordering::Relaxed);
+        this.phase.send_replace(Phase::Request);
+        Answering(this.clone())
+    }
+
+    /// Something was read.
+    fn read(&self) {
+        self.phase.send_if_modified(|phase| {
+            let begins = matches!(phase, Phase::New(_) | Phase::Idle(_));
+            if begins {
+                *phase = Phase::Header(Instant::now());
+            }
+            begins
+        });
+    }
+
+    /// Something was written, or cannot be.
+    fn wrote(&self, is_pending: bool) {
+        self.phase.send_if_modified(|phase| match (*phase, is_pending) {
+            (Phase::Request, true) => {
+                *phase = Phase::Stalled(Instant::now());
+                true
+            }
+            (Phase::Stalled(_), false) => {
+                *phase = Phase::Request;
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// Everything is written that there is to write.
+    fn flushed(&self) {
+        if self.is_answered.swap(false, Ordering::Relaxed) {
+            self.phase.send_replace(Phase::Idle(Instant::now()));
+        }
+    }
+}
+
+/// While it lives, an answer is being made.
+struct Answering(Arc<Progress>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.is_answered.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The body of an answer, which is made to its end when it is dropped.
+struct Answer {
+    body: Body,
+    _answering: Answering,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream that notes when its client begins a request, and when it takes nothing of an answer.
+struct Watched {
+    stream: TcpStream,
+    progress: Arc<Progress>,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.progress.read();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.progress.wrote(written.is_pending());
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.progress.wrote(written.is_pending());
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_ready() {
+            self.progress.flushed();
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits::DEFAULT;
+    const LINGER: Duration = Duration::from_secs(5);
+
+    #[track_caller]
+    fn check(phase: fn(Instant) -> Phase, stage: impl FnOnce(Instant) -> Stage, expected: Option<Duration>) {
+        let start = Instant::now();
+        let deadline = deadline(phase(start), stage(start), LIMITS, LINGER);
+        assert_eq!(deadline.map(|deadline| deadline - start), expected);
+    }
+
+    #[test]
+    fn what_waits_for_its_client_ends() {
+        let serving = |_| Stage::default();
+        check(Phase::New, serving, Some(LIMITS.header));
+        check(Phase::Header, serving, Some(LIMITS.header));
+        check(Phase::Idle, serving, Some(LIMITS.idle));
+        check(Phase::Stalled, serving, Some(LIMITS.write));
+        check(|_| Phase::Request, serving, None);
+    }
+
+    #[test]
+    fn a_stop_keeps_connections_that_a_client_may_use_and_no_half_header() {
+        let later = Duration::from_secs(3);
+        let stopping = |start| Stage { stopping_at: Some(start + later), ..Stage::default() };
+        check(Phase::New, stopping, Some(later + LIMITS.short));
+        check(Phase::Header, stopping, Some(later + LIMITS.short));
+        check(Phase::Idle, stopping, Some(later + LINGER));
+        check(|_| Phase::Request, stopping, None);
+    }
+
+    #[test]
+    fn want_of_room_closes_what_has_waited() {
+        let later = Duration::from_secs(3);
+        let full = |start| Stage { full_at: Some(start + later), ..Stage::default() };
+        check(Phase::Header, full, Some(later));
+        check(Phase::Idle, full, Some(later));
+        check(Phase::Idle, |start| Stage { full_at: Some(start), ..Stage::default() }, Some(LIMITS.idle));
+        check(|_| Phase::Request, full, None);
+    }
+}
