@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod event_id;
 pub mod name;
 pub mod policy;
+pub mod route;
 
 pub use capabilities::{BrokerKind, Capabilities};
 pub use dead_letter::{DeadLetter, DeadReason, shortened};

@@ -95,4 +95,8 @@ codes! {
     NOT_DURABLE = "BIS0044";
     /// A retention is declared for a broker that cannot replay.
     NO_REPLAY = "BIS0045";
+    /// The number of path parameters that an endpoint takes is not that of its path.
+    PATH_PARAMETERS = "BIS0080";
+    /// Two paths that the router cannot tell apart.
+    ROUTE_CONFLICT = "BIS0081";
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 pub use broker::check as check_broker;
 
-use crate::{Diagnostic, Endpoint, Graph, Position, codes};
+use bis_core::route::{RouteConflict, Routes};
+
+use crate::{Access, Diagnostic, Endpoint, Graph, Mount, Position, codes};
 
 /// Applies every rule.
 pub fn check(graph: &Graph) -> Vec<Diagnostic> {
@@ -15,6 +17,7 @@ pub fn check(graph: &Graph) -> Vec<Diagnostic> {
     duplicate_topics(graph, &mut found);
     duplicate_subscriptions(graph, &mut found);
     duplicate_endpoints(graph, &mut found);
+    conflicting_routes(graph, &mut found);
     silent_topics(graph, &mut found);
     handler_types(graph, &mut found);
     found
@@ -127,23 +130,6 @@ fn duplicate_endpoints(graph: &Graph, found: &mut Vec<Diagnostic>) {
             },
         );
     }
-    let same_path = |endpoint: &Endpoint| format!("{:?} {}", endpoint.access, without_names(&endpoint.path));
-    for (_, mut endpoints) in duplicates(&graph.endpoints, same_path) {
-        endpoints.sort_by_key(|endpoint| endpoint.position.clone());
-        let first = endpoints[0];
-        let differs = |endpoint: &&Endpoint| endpoint.path != first.path && endpoint.method != first.method;
-        for endpoint in endpoints.iter().copied().filter(differs) {
-            found.push(
-                Diagnostic::error(
-                    codes::DUPLICATE_ENDPOINT,
-                    endpoint.position.clone(),
-                    format!("the path `{}` cannot stand beside `{}`", endpoint.path, first.path),
-                )
-                .and(first.position.clone(), "the other path")
-                .help("give their parameters the same names, as the router cannot tell the paths apart"),
-            );
-        }
-    }
     for (path, mounts) in duplicates(&graph.mounts, |mount| mount.path.clone()) {
         report(
             found,
@@ -160,6 +146,86 @@ fn duplicate_endpoints(graph: &Graph, found: &mut Vec<Diagnostic>) {
             },
         );
     }
+}
+
+/// What of the graph a path belongs to.
+#[derive(Clone, Copy)]
+enum Routed<'g> {
+    Endpoint(&'g Endpoint),
+    Mount(&'g Mount),
+}
+
+impl<'g> Routed<'g> {
+    fn position(self) -> &'g Position {
+        match self {
+            Self::Endpoint(endpoint) => &endpoint.position,
+            Self::Mount(mount) => &mount.position,
+        }
+    }
+
+    fn path(self) -> &'g str {
+        match self {
+            Self::Endpoint(endpoint) => &endpoint.path,
+            Self::Mount(mount) => &mount.path,
+        }
+    }
+
+    /// Whether it is reported as doubled already.
+    fn doubles(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Endpoint(a), Self::Endpoint(b)) => {
+                a.method == b.method && without_names(&a.path) == without_names(&b.path)
+            }
+            (Self::Mount(a), Self::Mount(b)) => a.path == b.path,
+            _ => false,
+        }
+    }
+}
+
+/// Paths that the matcher cannot tell apart, added in the order in which a starting app adds them.
+fn conflicting_routes(graph: &Graph, found: &mut Vec<Diagnostic>) {
+    for access in [Access::Public, Access::Private] {
+        let mut endpoints: Vec<_> =
+            graph.endpoints.iter().filter(|endpoint| endpoint.access == access).collect();
+        endpoints.sort_by_key(|endpoint| (&endpoint.path, &endpoint.method, &endpoint.position));
+        let mut mounts: Vec<_> = graph.mounts.iter().filter(|_| access == Access::Public).collect();
+        mounts.sort_by_key(|mount| (&mount.path, &mount.position));
+        let mut routes = Routes::default();
+        for endpoint in endpoints {
+            let routed = Routed::Endpoint(endpoint);
+            beside(routed, routes.endpoint(&endpoint.method, &endpoint.path, routed), found);
+        }
+        for mount in mounts {
+            let routed = Routed::Mount(mount);
+            beside(routed, routes.mount(&mount.path, routed), found);
+        }
+    }
+}
+
+fn beside<'g>(routed: Routed<'g>, added: Result<(), RouteConflict<Routed<'g>>>, found: &mut Vec<Diagnostic>) {
+    // What is there twice is reported as such, and a path that is not valid where it is written.
+    let Err(RouteConflict::Beside { first, .. }) = added else { return };
+    if routed.doubles(first) {
+        return;
+    }
+    let (first, second) = match first.position() <= routed.position() {
+        true => (first, routed),
+        false => (routed, first),
+    };
+    let (is_alike, help) = match without_names(first.path()) == without_names(second.path()) {
+        true => (true, "give their parameters the same names, as the router cannot tell the paths apart"),
+        false => (false, "change one of the paths: a request could be for either"),
+    };
+    let code = if is_alike { codes::DUPLICATE_ENDPOINT } else { codes::ROUTE_CONFLICT };
+    found.push(
+        Diagnostic::error(
+            code,
+            second.position().clone(),
+            format!("the path `{}` cannot be served beside `{}`", second.path(), first.path()),
+        )
+        .and(first.position().clone(), "the other path")
+        .help(help),
+    );
 }
 
 /// A path with every parameter's name blanked, as a router compares paths.

@@ -51,7 +51,7 @@ fn endpoints_of_one_path_name_its_parameters_alike() {
     graph.topics.clear();
     graph.endpoints[1].method = "POST".to_owned();
     let found = rules::check(&graph);
-    assert_eq!(found[0].message, "the path `/orders/{order}` cannot stand beside `/orders/{id}`");
+    assert_eq!(found[0].message, "the path `/orders/{order}` cannot be served beside `/orders/{id}`");
     graph.endpoints[1].access = Access::Private;
     assert_eq!(rules::check(&graph), []);
 }

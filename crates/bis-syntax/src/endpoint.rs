@@ -1,5 +1,6 @@
 //! `#[api(METHOD, "/path/{id}", public)]` and `#[mount("/path")]`.
 
+use bis_core::route::{self, PathMistake};
 use proc_macro2::TokenStream;
 use syn::{Ident, ItemFn, LitStr, ReturnType};
 
@@ -76,7 +77,7 @@ impl ApiArgs {
             };
             match index {
                 0 => method = self::method(&tokens, errors),
-                1 => path = route(&tokens, errors),
+                1 => path = self::path(&tokens, errors),
                 2 => access = self::access(&tokens, errors),
                 _ => known.unexpected(&tokens, errors),
             }
@@ -126,57 +127,19 @@ fn access(tokens: &TokenStream, errors: &mut Errors) -> Option<Access> {
     }
 }
 
-fn route(tokens: &TokenStream, errors: &mut Errors) -> Option<LitStr> {
+fn path(tokens: &TokenStream, errors: &mut Errors) -> Option<LitStr> {
     let literal = options::text(tokens, "the path", "/orders/{id}", errors)?;
-    check_route(&literal, errors).then_some(literal)
+    let mistakes = route::path_mistakes(&literal.value());
+    check_route(&literal, mistakes, errors).then_some(literal)
 }
 
-/// Whether a path is one that the router takes; reports each thing that is wrong with it.
-fn check_route(literal: &LitStr, errors: &mut Errors) -> bool {
-    let path = literal.value();
-    let before = errors.len();
-    let mut wrong = |message: String, help: String| {
+/// Whether a path can be served and reached; reports each thing that is wrong with it.
+fn check_route(literal: &LitStr, mistakes: Vec<PathMistake>, errors: &mut Errors) -> bool {
+    let is_right = mistakes.is_empty();
+    for PathMistake { message, help } in mistakes {
         errors.push_help(ErrorKind::Route, literal, message, help);
-    };
-    if !path.starts_with('/') {
-        wrong(format!("the path `{path}` does not begin with a slash"), format!("write `\"/{path}\"`"));
     }
-    if path.contains(|c: char| c.is_whitespace() || c == '?' || c == '#') {
-        wrong(
-            format!("the path `{path}` holds a space, `?` or `#`"),
-            "take query parameters with the `Query` extractor".to_owned(),
-        );
-    }
-    let mut seen: Vec<&str> = Vec::new();
-    for segment in path.split('/') {
-        if let Some(name) = segment.strip_prefix(':').or_else(|| segment.strip_prefix('<')) {
-            let name = name.trim_end_matches('>');
-            wrong(format!("`{segment}` is not how a parameter is written"), format!("write `{{{name}}}`"));
-        } else if segment.contains(['{', '}']) {
-            match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-                Some(name) if is_parameter(name) => {
-                    let name = name.trim_start_matches('*');
-                    if seen.contains(&name) {
-                        wrong(
-                            format!("the parameter `{name}` stands twice in the path"),
-                            "rename one".to_owned(),
-                        );
-                    }
-                    seen.push(name);
-                }
-                _ => wrong(
-                    format!("`{segment}` is not a path segment"),
-                    "a parameter is a whole segment, as in `/orders/{id}`".to_owned(),
-                ),
-            }
-        }
-    }
-    errors.len() == before
-}
-
-fn is_parameter(name: &str) -> bool {
-    let name = name.strip_prefix('*').unwrap_or(name);
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    is_right
 }
 
 impl Endpoint {
@@ -192,26 +155,8 @@ impl MountArgs {
     /// Reads the arguments.
     pub fn parse(tokens: TokenStream, errors: &mut Errors) -> Option<Self> {
         let literal = options::text(&tokens, "the path of `#[mount]`", "/files", errors)?;
-        let path = literal.value();
-        if path.contains(['{', '}']) {
-            errors.push_help(
-                ErrorKind::Route,
-                &literal,
-                format!("the mount path `{path}` holds a parameter"),
-                "put parameters into the routes of the mounted router",
-            );
-            return None;
-        }
-        if path.len() > 1 && path.ends_with('/') {
-            errors.push_help(
-                ErrorKind::Route,
-                &literal,
-                format!("the mount path `{path}` ends with a slash"),
-                format!("write `\"/{}\"`", path.trim_matches('/')),
-            );
-            return None;
-        }
-        check_route(&literal, errors).then_some(Self { path: literal })
+        let mistakes = route::mount_mistakes(&literal.value());
+        check_route(&literal, mistakes, errors).then_some(Self { path: literal })
     }
 }
 

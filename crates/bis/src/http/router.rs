@@ -1,7 +1,5 @@
 //! Which path leads to which endpoint: the routers of both listeners, made of what the hosted services registered. Routes
-//! that cannot stand together are an error that names both places.
-
-use std::collections::HashMap;
+//! that cannot be served together are an error that names both places.
 
 use axum::{
     Router,
@@ -10,6 +8,8 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
+
+use bis_core::route::{RouteConflict, Routes};
 
 use super::{EndpointContext, error, internal, request};
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) struct Routers {
     pub(crate) internal: Option<Router>,
 }
 
-/// Two routes that cannot stand together.
+/// Routes that cannot be served together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RouteError {
     /// The same method and path twice.
@@ -34,12 +34,29 @@ pub(crate) enum RouteError {
     Duplicate { method: &'static str, path: &'static str, first: Position, second: Position },
     /// Two paths that the router cannot tell apart.
     #[error(
-        "the path `{second_path}` at {second} cannot stand beside `{first_path}` at {first}: give their parameters the same name, or change one of them"
+        "the path `{second_path}` at {second} cannot be served beside `{first_path}` at {first}: give their parameters the same name, or change one of them"
     )]
     Conflict { first_path: String, first: Position, second_path: &'static str, second: Position },
-    /// A path that is none.
+    /// A path that cannot be served.
     #[error("the path `{path}` at {position} is not valid: {reason}")]
     Invalid { path: &'static str, position: Position, reason: String },
+}
+
+impl RouteError {
+    fn new(
+        conflict: RouteConflict<Position>,
+        method: &'static str,
+        path: &'static str,
+        position: Position,
+    ) -> Self {
+        match conflict {
+            RouteConflict::Same { first } => Self::Duplicate { method, path, first, second: position },
+            RouteConflict::Beside { path: first_path, first } => {
+                Self::Conflict { first_path, first, second_path: path, second: position }
+            }
+            RouteConflict::Invalid { reason } => Self::Invalid { path, position, reason },
+        }
+    }
 }
 
 impl Routers {
@@ -70,17 +87,19 @@ fn router(
     endpoints: &[&'static EndpointEntry],
     mounts: &[&'static MountEntry],
 ) -> Result<Router, RouteError> {
-    let mut claims = Claims::default();
+    let mut routes = Routes::default();
     let mut router = Router::new();
     for entry in endpoints {
-        claims.endpoint(entry)?;
+        let added = routes.endpoint(entry.method, entry.path, entry.position);
+        added.map_err(|conflict| RouteError::new(conflict, entry.method, entry.path, entry.position))?;
         let service = service_of(entry.module).map_or("", |service| service.name);
         let context =
             EndpointContext { service, function: entry.function, method: entry.method, path: entry.path };
         router = router.route(entry.path, (entry.route)(context));
     }
     for entry in mounts {
-        claims.mount(entry)?;
+        let added = routes.mount(entry.path, entry.position);
+        added.map_err(|conflict| RouteError::new(conflict, "mount", entry.path, entry.position))?;
         // axum nests nothing at the root; there a mount is what no endpoint takes.
         router = match entry.path {
             "/" => router.fallback_service(mounted(entry)),
@@ -112,54 +131,4 @@ async fn not_found(uri: Uri) -> Response {
 async fn method_not_allowed(method: Method, uri: Uri) -> Response {
     let message = format!("`{}` does not take `{method}`", uri.path());
     error::answer(StatusCode::METHOD_NOT_ALLOWED, &message, false)
-}
-
-/// The paths that are taken, in the very matcher that axum uses.
-#[derive(Default)]
-struct Claims {
-    matcher: matchit::Router<()>,
-    paths: HashMap<String, Position>,
-    methods: HashMap<(&'static str, &'static str), Position>,
-}
-
-impl Claims {
-    fn endpoint(&mut self, entry: &'static EndpointEntry) -> Result<(), RouteError> {
-        let (method, path, position) = (entry.method, entry.path, entry.position);
-        if let Some(first) = self.methods.insert((method, path), position) {
-            return Err(RouteError::Duplicate { method, path, first, second: position });
-        }
-        if self.paths.contains_key(path) {
-            return Ok(());
-        }
-        self.claim(path.to_owned(), path, position)
-    }
-
-    fn mount(&mut self, entry: &'static MountEntry) -> Result<(), RouteError> {
-        let (path, position) = (entry.path, entry.position);
-        if path == "/" {
-            let first = self.methods.insert(("mount", path), position);
-            return match first {
-                Some(first) => Err(RouteError::Duplicate { method: "mount", path, first, second: position }),
-                None => Ok(()),
-            };
-        }
-        for taken in [path.to_owned(), format!("{path}/"), format!("{path}/{{*rest}}")] {
-            self.claim(taken, path, position)?;
-        }
-        Ok(())
-    }
-
-    fn claim(&mut self, taken: String, path: &'static str, position: Position) -> Result<(), RouteError> {
-        match self.matcher.insert(taken.clone(), ()) {
-            Ok(()) => {
-                self.paths.insert(taken, position);
-                Ok(())
-            }
-            Err(matchit::InsertError::Conflict { with }) => {
-                let first = self.paths.get(&with).copied().unwrap_or(position);
-                Err(RouteError::Conflict { first_path: with, first, second_path: path, second: position })
-            }
-            Err(error) => Err(RouteError::Invalid { path, position, reason: error.to_string() }),
-        }
-    }
 }
