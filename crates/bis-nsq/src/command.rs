@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Headers, MessageId, Name, ReplayFrom};
+use crate::{Bodies, Headers, MessageId, Name, ReplayFrom};
 
 /// A command of a client. Bodies share the buffer that they were read into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub enum Command {
         /// Where to.
         topic: Name,
         /// The messages, at least one.
-        bodies: Vec<Bytes>,
+        bodies: Bodies,
     },
     /// `DPUB`: take one message and deliver it later.
     DeferredPublish {
@@ -211,11 +211,9 @@ impl Command {
             Self::MultiPublish { topic, bodies } => {
                 put_name(buffer, topic);
                 buffer.put_u8(b'\n');
-                let size = 4 + bodies.iter().map(|body| 4 + body.len()).sum::<usize>();
-                buffer.reserve(4 + size);
-                put_length(buffer, size);
-                put_length(buffer, bodies.len());
-                bodies.iter().for_each(|body| put_sized(buffer, body));
+                buffer.reserve(4 + bodies.encoded_bytes());
+                put_length(buffer, bodies.encoded_bytes());
+                bodies.encode(buffer);
             }
         }
     }

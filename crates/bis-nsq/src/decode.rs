@@ -7,43 +7,78 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::bodies::Scan;
 use crate::{Command, ErrorCode, Headers, Limits, MessageId, Name, ProtocolError, ReplayFrom};
 
-/// Takes one command off the front of `buffer`; `None` when more bytes are needed (room for them is reserved).
-///
-/// `gate` is asked with the command's word before anything else is looked at, known word or not: a server says there
-/// what is out of place on this connection now. It may be asked again while the command's body arrives.
-///
-/// An error is what to answer; [`ProtocolError::is_fatal`] says whether to close afterwards, and everything
-/// that this function refuses is fatal. Bodies and names are not copied: they keep the buffer alive.
-///
-/// A line longer than [`Limits::MAX_LINE_BYTES`] is refused with `E_INVALID`; nsqd closes without a word.
+/// Takes one command off the front of `buffer`, as a new [`Decoder`] does. For a buffer that is looked at once.
 pub fn decode_command(
     buffer: &mut BytesMut,
     limits: &Limits,
     gate: impl FnOnce(&[u8]) -> Result<(), ProtocolError>,
 ) -> Result<Option<Command>, ProtocolError> {
-    let window = &buffer[..buffer.len().min(Limits::MAX_LINE_BYTES)];
-    let Some(end) = window.iter().position(|byte| *byte == b'\n') else {
-        if window.len() == Limits::MAX_LINE_BYTES {
-            return Err(invalid("line over 16384 bytes"));
+    Decoder::default().decode(buffer, limits, gate)
+}
+
+/// Decodes what arrives on one connection. It remembers how far an `MPUB` was looked at whose end has yet to arrive.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    scan: Scan,
+}
+
+/// A body that follows a line.
+enum Body {
+    /// The command has none.
+    None,
+    /// Its length, or messages, have not arrived; at least so many bytes are needed, from the length on.
+    Pending(usize),
+    /// So many bytes behind its length.
+    Bytes(usize),
+}
+
+impl Decoder {
+    /// Takes one command off the front of `buffer`; `None` when more bytes are needed (room for them is reserved). Until it is
+    /// taken, `buffer` may only grow.
+    ///
+    /// `gate` is asked with the command's word before anything else is looked at, known word or not: a server says there
+    /// what is out of place on this connection now. It may be asked again while the command's body arrives.
+    ///
+    /// An error is what to answer; [`ProtocolError::is_fatal`] says whether to close afterwards, and everything
+    /// that this function refuses is fatal. Bodies and names are not copied: they keep the buffer alive.
+    ///
+    /// A line longer than [`Limits::MAX_LINE_BYTES`] is refused with `E_INVALID`; nsqd closes without a word.
+    pub fn decode(
+        &mut self,
+        buffer: &mut BytesMut,
+        limits: &Limits,
+        gate: impl FnOnce(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<Option<Command>, ProtocolError> {
+        let window = &buffer[..buffer.len().min(Limits::MAX_LINE_BYTES)];
+        let Some(end) = window.iter().position(|byte| *byte == b'\n') else {
+            if window.len() == Limits::MAX_LINE_BYTES {
+                return Err(invalid("line over 16384 bytes"));
+            }
+            return Ok(None);
+        };
+        let line = window[..end].strip_suffix(b"\r").unwrap_or(&window[..end]);
+        gate(word(line))?;
+        let (line_len, line_bytes) = (line.len(), end + 1);
+        let (needed, has_body) = match body(line, &buffer[line_bytes..], limits, &mut self.scan)? {
+            Body::None => (line_bytes, false),
+            Body::Bytes(size) => (line_bytes + 4 + size, true),
+            Body::Pending(size) => {
+                buffer.reserve((line_bytes + size).saturating_sub(buffer.len()));
+                return Ok(None);
+            }
+        };
+        if buffer.len() < needed {
+            buffer.reserve(needed - buffer.len());
+            return Ok(None);
         }
-        return Ok(None);
-    };
-    let line = window[..end].strip_suffix(b"\r").unwrap_or(&window[..end]);
-    gate(word(line))?;
-    let line_bytes = end + 1;
-    let Some(body_bytes) = body_bytes(line, &buffer[line_bytes..], limits)? else { return Ok(None) };
-    let needed = line_bytes + body_bytes.map_or(0, |size| 4 + size);
-    if buffer.len() < needed {
-        buffer.reserve(needed - buffer.len());
-        return Ok(None);
+        let mut line = buffer.split_to(needed).freeze();
+        let body = if has_body { line.split_off(line_bytes + 4) } else { Bytes::new() };
+        line.truncate(line_len);
+        command(line, body, limits, std::mem::take(&mut self.scan)).map(Some)
     }
-    let line_len = line.len();
-    let mut line = buffer.split_to(needed).freeze();
-    let body = body_bytes.map_or_else(Bytes::new, |_| line.split_off(line_bytes + 4));
-    line.truncate(line_len);
-    command(line, body, limits).map(Some)
 }
 
 /// What to answer when no more bytes will come and `buffer` holds the beginning of a command: `None` when its line is not
@@ -56,7 +91,11 @@ pub fn cut_off(buffer: &[u8], limits: &Limits) -> Option<ProtocolError> {
     let word = word(line);
     let what = match word {
         b"PUB" | b"DPUB" => "message body",
-        b"MPUB" if rest.len() >= 4 => return bodies(Bytes::copy_from_slice(&rest[4..]), limits).err(),
+        b"MPUB" if rest.len() >= 4 => {
+            let mut scan = Scan::default();
+            let lack = scan.advance(&rest[4..], limits).transpose()?;
+            return Some(lack.map_or_else(|error| error, |lack| scan.cut_off(&lack)));
+        }
         _ => "body",
     };
     let code = if what == "body" { ErrorCode::BadBody } else { ErrorCode::BadMessage };
@@ -68,9 +107,8 @@ fn word(line: &[u8]) -> &[u8] {
     line.split(|byte| *byte == b' ').next().unwrap_or_default()
 }
 
-/// How many bytes of body follow the line: `None` when the length has not arrived, `Some(None)` when the
-/// command has no body. Checks everything that nsqd checks before it reads the body.
-fn body_bytes(line: &[u8], rest: &[u8], limits: &Limits) -> Result<Option<Option<usize>>, ProtocolError> {
+/// What follows the line. Checks everything that nsqd checks before it reads the body, and of `MPUB` all of it.
+fn body(line: &[u8], rest: &[u8], limits: &Limits, scan: &mut Scan) -> Result<Body, ProtocolError> {
     let mut words = line.split(|byte| *byte == b' ');
     let word = words.next().unwrap_or_default();
     let parameters = words.clone().count();
@@ -91,18 +129,20 @@ fn body_bytes(line: &[u8], rest: &[u8], limits: &Limits) -> Result<Option<Option
         }
         b"AUTH" if parameters > 0 => return Err(invalid("AUTH invalid number of parameters")),
         b"IDENTIFY" | b"AUTH" => {}
-        _ => return Ok(Some(None)),
+        _ => return Ok(Body::None),
     }
-    let Some((length, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+    if word == b"MPUB" && limits.max_stranger_bytes.is_some() {
+        return Err(ProtocolError::unknown_client("MPUB"));
+    }
+    let Some((length, rest)) = rest.split_first_chunk::<4>() else { return Ok(Body::Pending(4)) };
     let size = checked_length(word, i32::from_be_bytes(*length), limits)?;
-    // A body that is shorter has no count; what is there then belongs to the next command.
-    if word == b"MPUB"
-        && size >= 4
-        && let Some(count) = rest.first_chunk::<4>()
-    {
-        message_count(i32::from_be_bytes(*count), limits)?;
+    if word != b"MPUB" {
+        return Ok(Body::Bytes(size));
     }
-    Ok(Some(Some(size)))
+    match scan.advance(rest, limits)? {
+        Some(_) => Ok(Body::Pending(4 + size.max(scan.bytes()))),
+        None => Ok(Body::Bytes(scan.bytes())),
+    }
 }
 
 fn checked_length(word: &[u8], length: i32, limits: &Limits) -> Result<usize, ProtocolError> {
@@ -116,16 +156,21 @@ fn checked_length(word: &[u8], length: i32, limits: &Limits) -> Result<usize, Pr
         _ => (ErrorCode::BadBody, "IDENTIFY", "body", limits.max_body_bytes),
     };
     let between = if what == "message" { "message body" } else { "body" };
-    match usize::try_from(length) {
-        Ok(size) if size > most => {
-            Err(ProtocolError::new(code, format!("{noun} {what} too big {length} > {most}")))
-        }
-        Ok(size) if size > 0 => Ok(size),
+    let too_big =
+        |most: usize| Err(ProtocolError::new(code, format!("{noun} {what} too big {length} > {most}")));
+    match (usize::try_from(length), limits.max_stranger_bytes) {
+        (Ok(size), _) if size > most => too_big(most),
+        (Ok(size), Some(most)) if size > most => match word {
+            b"IDENTIFY" | b"AUTH" => too_big(most),
+            // What it will be answered, whatever the body is.
+            _ => Err(ProtocolError::unknown_client(noun)),
+        },
+        (Ok(size), _) if size > 0 => Ok(size),
         _ => Err(ProtocolError::new(code, format!("{noun} invalid {between} size {length}"))),
     }
 }
 
-fn command(line: Bytes, mut body: Bytes, limits: &Limits) -> Result<Command, ProtocolError> {
+fn command(line: Bytes, mut body: Bytes, limits: &Limits, scan: Scan) -> Result<Command, ProtocolError> {
     let mut words = line.split(|byte| *byte == b' ');
     let word = words.next().unwrap_or_default();
     let parameters = words.clone().count();
@@ -138,7 +183,8 @@ fn command(line: Bytes, mut body: Bytes, limits: &Limits) -> Result<Command, Pro
         b"MPUB" => {
             let length = next().len();
             let topic = only_topic("MPUB", line, length)?;
-            Ok(Command::MultiPublish { topic, bodies: bodies(body, limits)? })
+            body.advance(4);
+            Ok(Command::MultiPublish { topic, bodies: scan.bodies(body) })
         }
         b"DPUB" => {
             let topic = topic("DPUB", &line, next())?;
@@ -213,46 +259,6 @@ fn deferral(delay: &[u8], limits: &Limits) -> Result<Duration, ProtocolError> {
         return Err(invalid(format!("DPUB timeout {millis} out of range 0-{most}")));
     }
     Ok(delay)
-}
-
-/// The bodies of `MPUB`: `count i32`, then `size i32` and that many bytes for each.
-fn bodies(mut rest: Bytes, limits: &Limits) -> Result<Vec<Bytes>, ProtocolError> {
-    let total = rest.len();
-    if total < 4 {
-        return Err(ProtocolError::new(ErrorCode::BadBody, "MPUB failed to read message count"));
-    }
-    let count = message_count(rest.get_i32(), limits)?;
-    let bad = |text: String| ProtocolError::new(ErrorCode::BadMessage, text);
-    let mut bodies = Vec::with_capacity(count.min(rest.len() / 5));
-    for index in 0..count {
-        if rest.len() < 4 {
-            return Err(bad(format!("MPUB failed to read message({index}) body size")));
-        }
-        let claimed = rest.get_i32();
-        let size = usize::try_from(claimed)
-            .ok()
-            .filter(|size| *size > 0)
-            .ok_or_else(|| bad(format!("MPUB invalid message({index}) body size {claimed}")))?;
-        if size > limits.max_message_bytes {
-            return Err(bad(format!("MPUB message too big {size} > {}", limits.max_message_bytes)));
-        }
-        if size > rest.len() {
-            return Err(bad("MPUB failed to read message body".to_owned()));
-        }
-        bodies.push(rest.split_to(size));
-    }
-    if !rest.is_empty() {
-        return Err(ProtocolError::new(ErrorCode::BadBody, format!("MPUB invalid body size {total}")));
-    }
-    Ok(bodies)
-}
-
-fn message_count(claimed: i32, limits: &Limits) -> Result<usize, ProtocolError> {
-    // The count itself takes 4 bytes, each message at least 5.
-    let most = limits.max_body_bytes.saturating_sub(4) / 5;
-    usize::try_from(claimed).ok().filter(|count| *count > 0 && *count <= most).ok_or_else(|| {
-        ProtocolError::new(ErrorCode::BadBody, format!("MPUB invalid message count {claimed}"))
-    })
 }
 
 /// The topic of so many bytes behind the word. The line becomes the name: sharing its buffer once more would cost a publish

@@ -3,6 +3,7 @@
 use bytes::BufMut;
 
 use super::*;
+use crate::Bodies;
 
 /// Everything is in place.
 fn decode_command(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Command>, ProtocolError> {
@@ -51,10 +52,7 @@ fn commands_have_these_bytes() {
         b"PUB t\n\0\0\0\x04a\nb\0",
     );
     check(
-        &Command::MultiPublish {
-            topic: name("t"),
-            bodies: vec![Bytes::from_static(b"x"), Bytes::from_static(b"yz")],
-        },
+        &Command::MultiPublish { topic: name("t"), bodies: [&b"x"[..], b"yz"].into_iter().collect() },
         b"MPUB t\n\0\0\0\x0f\0\0\0\x02\0\0\0\x01x\0\0\0\x02yz",
     );
     check(
@@ -144,15 +142,73 @@ fn mistakes_are_answered_in_nsqds_words() {
     check(b"MPUB t\n\0\0\0\0", "E_BAD_BODY MPUB invalid body size 0");
     check(b"IDENTIFY\n\0\0\x03\xe9", "E_BAD_BODY IDENTIFY body too big 1001 > 1000");
     check(b"IDENTIFY\n\0\0\0\0", "E_BAD_BODY IDENTIFY invalid body size 0");
-    check(b"MPUB t\n\0\0\0\x01\0\0\0\0\x5e", "E_BAD_BODY MPUB failed to read message count");
-    check(b"MPUB t\n\0\0\0\x04\0\0\0\0", "E_BAD_BODY MPUB invalid message count 0");
+    check(b"MPUB t\n\0\0\0\x01\0\0\0\0\x5e", "E_BAD_BODY MPUB invalid message count 0");
     check(b"MPUB t\n\0\0\0\x04\0\0\0\xff", "E_BAD_BODY MPUB invalid message count 255");
-    check(b"MPUB t\n\0\0\0\x04\0\0\0\x01", "E_BAD_MESSAGE MPUB failed to read message(0) body size");
     check(b"MPUB t\n\0\0\0\x08\0\0\0\x01\0\0\0\0", "E_BAD_MESSAGE MPUB invalid message(0) body size 0");
     check(b"MPUB t\n\0\0\0\x08\0\0\0\x01\0\0\0\x65", "E_BAD_MESSAGE MPUB message too big 101 > 100");
-    check(b"MPUB t\n\0\0\0\x09\0\0\0\x01\0\0\0\x02x", "E_BAD_MESSAGE MPUB failed to read message body");
-    check(b"MPUB t\n\0\0\0\x0a\0\0\0\x01\0\0\0\x01xy", "E_BAD_BODY MPUB invalid body size 10");
+    let second = b"MPUB t\n\0\0\0\x08\0\0\0\x02\0\0\0\x01x\0\0\0\0";
+    check(second, "E_BAD_MESSAGE MPUB invalid message(1) body size 0");
     check(&[b'x'; Limits::MAX_LINE_BYTES], "E_INVALID line over 16384 bytes");
+}
+
+/// Published clients leave out of the length of the whole what they do not know to belong to it: the count, or the
+/// messages' lengths.
+#[test]
+fn many_messages_are_read_by_their_count() {
+    let bodies: Bodies = ["a", "b", "c"].into_iter().collect();
+    let messages = b"\0\0\0\x03\0\0\0\x01a\0\0\0\x01b\0\0\0\x01c";
+    for length in [1, 3, 15, 19, 23, 100, 5 * 1024 * 1024_u32] {
+        let bytes = [b"MPUB t\n", &length.to_be_bytes()[..], messages, b"NOP\n"].concat();
+        for cut in 1..bytes.len() {
+            let mut decoder = Decoder::default();
+            let mut received = BytesMut::new();
+            let mut commands = Vec::new();
+            for piece in bytes.chunks(cut) {
+                received.extend_from_slice(piece);
+                while let Some(command) =
+                    decoder.decode(&mut received, &Limits::default(), |_| Ok(())).unwrap()
+                {
+                    commands.push(command);
+                }
+            }
+            let many = Command::MultiPublish { topic: name("t"), bodies: bodies.clone() };
+            assert_eq!(commands, [many, Command::Nop], "{length}, cut after each {cut}");
+        }
+    }
+    assert_eq!((bodies.len(), bodies.total_bytes()), (3, 3));
+    assert_eq!(bodies.iter().collect::<Vec<_>>(), [b"a", b"b", b"c"]);
+}
+
+/// The messages have no more bytes than a body may have, whatever its length says.
+#[test]
+fn many_messages_are_bounded_by_what_they_have() {
+    let limits = Limits { max_message_bytes: 100, max_body_bytes: 250, ..Limits::default() };
+    let many = |sizes: &[usize]| {
+        let bodies: Bodies = sizes.iter().map(|size| vec![b'x'; *size]).collect();
+        let mut bytes = BytesMut::from(&b"MPUB t\n\0\0\0\x01"[..]);
+        bodies.encode(&mut bytes);
+        decode_command(&mut bytes, &limits)
+    };
+    assert!(many(&[100, 100, 50]).unwrap().is_some());
+    let error = many(&[100, 100, 51]).unwrap_err();
+    assert_eq!(error.to_string(), "E_BAD_BODY MPUB body too big 251 > 250");
+}
+
+#[test]
+fn of_a_stranger_no_large_body_is_read() {
+    let limits = Limits { max_stranger_bytes: Some(100), ..Limits::default() };
+    let check = |bytes: &[u8], text: &str| {
+        let error = decode_command(&mut BytesMut::from(bytes), &limits).unwrap_err();
+        assert_eq!(error.to_string(), text);
+    };
+    check(b"IDENTIFY\n\0\0\0\x65", "E_BAD_BODY IDENTIFY body too big 101 > 100");
+    check(b"AUTH\n\0\0\0\x65", "E_BAD_BODY AUTH body too big 101 > 100");
+    check(b"PUB t\n\0\0\0\x65", "E_AUTH_FIRST AUTH required before PUB");
+    check(b"DPUB t 1\n\0\0\0\x65", "E_AUTH_FIRST AUTH required before DPUB");
+    check(b"MPUB t\n", "E_AUTH_FIRST AUTH required before MPUB");
+    check(b"PUB t\n\x7f\0\0\0", "E_BAD_MESSAGE PUB message too big 2130706432 > 1048576");
+    let small = decode_command(&mut BytesMut::from(&b"PUB t\n\0\0\0\x01x"[..]), &limits);
+    assert!(small.unwrap().is_some(), "what it may do is the server's to say");
 }
 
 #[test]

@@ -123,6 +123,12 @@ impl ProtocolError {
         Self::new(ErrorCode::Invalid, format!("cannot {command} in current state"))
     }
 
+    /// A command that only a client may send which has said who it is with `AUTH`.
+    #[must_use]
+    pub fn unknown_client(command: &str) -> Self {
+        Self::new(ErrorCode::AuthFirst, format!("AUTH required before {command}"))
+    }
+
     /// `SUB` on a connection that switched its heartbeats off.
     #[must_use]
     pub fn subscribe_without_heartbeats() -> Self {

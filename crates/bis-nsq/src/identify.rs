@@ -1,9 +1,10 @@
 //! `IDENTIFY`: what a client asks for and what the server grants, as JSON.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{ErrorCode, Limits, ProtocolError};
 
@@ -88,10 +89,8 @@ impl Identify {
 
     fn decode(body: &[u8]) -> Result<Self, serde_json::Error> {
         // Bytes that are no text are replaced, as in Go: a host's name may be in an old encoding.
-        let fields: Option<serde_json::Map<String, Value>> =
-            serde_json::from_str(&String::from_utf8_lossy(body))?;
-        let given = fields.unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null());
-        serde_json::from_value(given.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect())
+        let lenient: Option<Lenient> = serde_json::from_str(&String::from_utf8_lossy(body))?;
+        Ok(lenient.unwrap_or_default().0)
     }
 
     /// The body as JSON.
@@ -120,6 +119,58 @@ impl Identify {
         let (least, most) = (millis(Limits::MIN_MESSAGE_TIMEOUT), millis(ranges.max_message_timeout));
         range("msg timeout", self.msg_timeout, false, least, most)
     }
+}
+
+/// A body as Go reads it. Fields that are not known are passed over without being kept: there may be a million of them.
+#[derive(Default)]
+struct Lenient(Identify);
+
+impl<'de> Deserialize<'de> for Lenient {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Lenient {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        let (map, identify) = (&mut map, &mut self.0);
+        while let Some(name) = map.next_key::<String>()? {
+            match name.to_ascii_lowercase().as_str() {
+                "client_id" => fill(&mut identify.client_id, map)?,
+                "hostname" => fill(&mut identify.hostname, map)?,
+                "user_agent" => fill(&mut identify.user_agent, map)?,
+                "feature_negotiation" => fill(&mut identify.feature_negotiation, map)?,
+                "heartbeat_interval" => fill(&mut identify.heartbeat_interval, map)?,
+                "output_buffer_size" => fill(&mut identify.output_buffer_size, map)?,
+                "output_buffer_timeout" => fill(&mut identify.output_buffer_timeout, map)?,
+                "msg_timeout" => fill(&mut identify.msg_timeout, map)?,
+                "sample_rate" => fill(&mut identify.sample_rate, map)?,
+                "tls_v1" => fill(&mut identify.tls_v1, map)?,
+                "snappy" => fill(&mut identify.snappy, map)?,
+                "deflate" => fill(&mut identify.deflate, map)?,
+                "deflate_level" => fill(&mut identify.deflate_level, map)?,
+                "topology_region" => fill(&mut identify.topology_region, map)?,
+                "topology_zone" => fill(&mut identify.topology_zone, map)?,
+                "bis" => fill(&mut identify.bis, map)?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// Takes a field's value; `null` leaves it as it is.
+fn fill<'de, T: Deserialize<'de>, A: MapAccess<'de>>(field: &mut T, map: &mut A) -> Result<(), A::Error> {
+    if let Some(value) = map.next_value::<Option<T>>()? {
+        *field = value;
+    }
+    Ok(())
 }
 
 /// What a client may ask for in `IDENTIFY`, with nsqd's defaults. What is not here has fixed bounds, in [`Limits`].

@@ -22,6 +22,7 @@
 //! assert_eq!(&sent[..], b"\0\0\0\x06\0\0\0\0OK");
 //! ```
 
+mod bodies;
 mod command;
 mod decode;
 mod error;
@@ -36,8 +37,9 @@ mod waiting;
 #[cfg(feature = "client")]
 pub mod client;
 
+pub use bodies::Bodies;
 pub use command::Command;
-pub use decode::{cut_off, decode_command};
+pub use decode::{Decoder, cut_off, decode_command};
 pub use error::{ErrorCode, ProtocolError};
 pub use frame::{
     Frame, FrameError, decode_frame, encode_error, encode_message, encode_response, message_header,

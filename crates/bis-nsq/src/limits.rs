@@ -16,6 +16,8 @@ pub struct Limits {
     /// Whether Bis's own commands are understood. Only for a connection whose `IDENTIFY` was answered
     /// with the offer; to every other client they are unknown commands, as on nsqd.
     pub extensions: bool,
+    /// The largest body that is read from a client which must make itself known first, by TLS or `AUTH`; `None` once it has.
+    pub max_stranger_bytes: Option<usize>,
 }
 
 impl Limits {
@@ -63,6 +65,7 @@ impl Default for Limits {
             max_rdy_count: Self::DEFAULT_MAX_RDY_COUNT,
             max_requeue_delay: Self::DEFAULT_MAX_REQUEUE_DELAY,
             extensions: false,
+            max_stranger_bytes: None,
         }
     }
 }

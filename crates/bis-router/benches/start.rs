@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bis_nsq::{Command, Frame, Name, decode_frame};
 use bis_router::{Handle, Options, Router, SyncMode};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 const MESSAGES: usize = 10_000_000;
 const BODY: [u8; 200] = [b'x'; 200];
@@ -51,7 +51,7 @@ async fn fill(folder: &Path, messages: usize) -> Result<()> {
         let mut left = messages;
         while left > 0 {
             let count = left.min(AT_ONCE);
-            let bodies = vec![Bytes::from_static(&BODY); count];
+            let bodies = std::iter::repeat_n(BODY, count).collect();
             client.send(&Command::MultiPublish { topic: Name::new("big")?, bodies })?;
             ensure!(matches!(client.frame()?, Frame::Response(_)), "a publish was refused");
             left -= count;

@@ -61,6 +61,9 @@ pub struct Options {
     /// The wait in the output buffer of clients that ask for none; 250 ms unless set. It is a bound: this router sends what
     /// it has at once.
     pub output_buffer_timeout: Duration,
+    /// Within which time a client must be known where TLS or authorization is required; 30 s unless set. Before that it may send
+    /// a few KiB.
+    pub stranger_timeout: Duration,
     /// How many consumers a channel takes; as many as come unless set.
     pub max_channel_consumers: Option<usize>,
     /// TLS; off unless a certificate is given.
@@ -107,6 +110,7 @@ impl Options {
             min_output_buffer_timeout: Limits::MIN_OUTPUT_BUFFER_TIMEOUT,
             max_output_buffer_timeout: Limits::MAX_OUTPUT_BUFFER_TIMEOUT,
             output_buffer_timeout: Limits::DEFAULT_OUTPUT_BUFFER_TIMEOUT,
+            stranger_timeout: Duration::from_secs(30),
             max_channel_consumers: None,
             tls: Tls::default(),
             compression: Compression::default(),

@@ -11,6 +11,7 @@ mod http;
 mod http_client;
 mod https;
 mod inquiry;
+mod intake;
 pub(crate) mod lookup;
 mod metrics;
 mod negotiate;
@@ -18,6 +19,7 @@ mod permission;
 mod process;
 mod replay;
 mod stats;
+mod stranger;
 pub(crate) mod tls;
 mod transport;
 

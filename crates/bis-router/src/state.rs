@@ -69,15 +69,31 @@ struct Intake {
     next_sequence: u64,
 }
 
-/// A message in a buffer that is to be committed.
+/// Messages of one publish, in a buffer that is to be committed. Their records follow each other.
 #[derive(Debug)]
 struct Pending {
     topic: u32,
+    /// How many there are.
+    count: u32,
+    /// The sequence of the first.
     sequence: u64,
     /// Where its record is in the buffer.
     place: usize,
-    /// The length of its body.
+    /// The length of their bodies together.
     bytes: usize,
+}
+
+impl Pending {
+    /// Sequence and place of each.
+    fn each<'a>(&self, buffer: &'a [u8]) -> impl Iterator<Item = (u64, usize)> + use<'a> {
+        let (sequence, mut place) = (self.sequence, self.place);
+        (0..u64::from(self.count)).map(move |index| {
+            if index > 0 {
+                place += record::read_u32(buffer, place) as usize;
+            }
+            (sequence + index, place)
+        })
+    }
 }
 
 pub(crate) struct State {
@@ -167,6 +183,7 @@ impl State {
             return Ok((id, ticket));
         }
         self.dedup.note(id, facts.event, &self.ticket);
+        let (first, place, mut bytes) = (intake.next_sequence, self.buffer.len(), 0);
         for body in bodies {
             let sequence = intake.next_sequence;
             let mut header = Header::new(Kind::Message, id, sequence);
@@ -174,9 +191,13 @@ impl State {
             header.due = facts.due.0;
             header.key = facts.key;
             header.event = facts.event;
-            self.messages.push(Pending { topic: id, sequence, place: self.buffer.len(), bytes: body.len() });
             record::append(&mut self.buffer, &header, body);
             intake.next_sequence += 1;
+            bytes += body.len();
+        }
+        let count = u32::try_from(intake.next_sequence - first).expect("a buffer is bounded far below 4 GiB");
+        if count > 0 {
+            self.messages.push(Pending { topic: id, count, sequence: first, place, bytes });
         }
         Ok((id, self.ticket.clone()))
     }
@@ -422,13 +443,15 @@ impl State {
     /// The batch is in the journal: its messages can be seen.
     pub(crate) fn committed(&mut self, batch: Batch, written: Written) {
         let mut behind: Vec<u32> = Vec::new();
-        let offset_of = |message: &Pending| written.records_at + (message.place - BATCH_HEADER) as u64;
+        let offset_of = |place: usize| written.records_at + (place - BATCH_HEADER) as u64;
         for message in &batch.messages {
             let Some(topic) = self.topics.get_mut(&message.topic) else { continue };
-            self.log.note(message.topic, message.sequence, offset_of(message));
-            topic.message_count += 1;
+            for (sequence, place) in message.each(&batch.buffer) {
+                self.log.note(message.topic, sequence, offset_of(place));
+            }
+            topic.message_count += u64::from(message.count);
             topic.message_bytes += message.bytes as u64;
-            topic.end = message.sequence + 1;
+            topic.end = message.sequence + u64::from(message.count);
             if !topic.channels.is_empty() && !std::mem::replace(&mut topic.is_behind, true) {
                 behind.push(message.topic);
             }
@@ -436,7 +459,7 @@ impl State {
         for message in &batch.moving {
             if self.topics.contains_key(&message.topic) {
                 let place = (message.topic, message.sequence);
-                self.log.note_moved(place, written.segment, offset_of(message));
+                self.log.note_moved(place, written.segment, offset_of(message.place));
             }
         }
         let records = Bytes::from(batch.buffer).slice(BATCH_HEADER..);
@@ -456,11 +479,17 @@ impl State {
         self.redefine = true;
         self.dedup.refused(&batch.ticket);
         let mut refused: NumberMap<u32, u64> = NumberMap::default();
-        batch.messages.iter().for_each(|message| *refused.entry(message.topic).or_default() += 1);
+        for message in &batch.messages {
+            *refused.entry(message.topic).or_default() += u64::from(message.count);
+        }
         for message in &mut self.messages {
             if let Some(count) = refused.get(&message.topic) {
                 message.sequence -= count;
-                record::renumber(&mut self.buffer[message.place..], message.sequence);
+                let mut place = message.place;
+                for sequence in (message.sequence..).take(message.count as usize) {
+                    record::renumber(&mut self.buffer[place..], sequence);
+                    place += record::read_u32(&self.buffer, place) as usize;
+                }
             }
         }
         for (number, count) in refused {

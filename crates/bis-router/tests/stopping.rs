@@ -19,7 +19,7 @@ async fn what_was_finished_before_a_stop_does_not_come_again() {
         let router = start(folder.path()).await;
         let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 2500);
         let mut producer = Client::connect(router.tcp_address());
-        let bodies = (0..MESSAGES).map(|at| at.to_string().into()).collect();
+        let bodies = (0..MESSAGES).map(|at| at.to_string()).collect();
         producer.send(&Command::MultiPublish { topic: name("orders"), bodies });
         assert_eq!(producer.response(), "OK");
         let messages: Vec<_> = (0..MESSAGES).map(|_| consumer.message()).collect();

@@ -1,6 +1,6 @@
 //! What must hold of decoding, whatever the bytes are and however they are cut. The tests and the fuzz target share it.
 
-use bis_nsq::{Command, Frame, Limits, cut_off, decode_command, decode_frame};
+use bis_nsq::{Command, Decoder, Frame, Limits, cut_off, decode_frame};
 use bytes::BytesMut;
 
 /// Small, so that a few bytes reach every bound.
@@ -10,6 +10,7 @@ const LIMITS: Limits = Limits {
     max_rdy_count: 100,
     max_requeue_delay: std::time::Duration::from_secs(60),
     extensions: true,
+    max_stranger_bytes: None,
 };
 /// More room than this is never asked for: a line, a length and the largest body.
 const MOST_ROOM: usize = 4 * (Limits::MAX_LINE_BYTES + 4 + 256);
@@ -24,10 +25,11 @@ pub fn check(bytes: &[u8], cuts: &[u8]) {
 fn commands(bytes: &[u8], cuts: &[u8]) -> Vec<Result<Command, String>> {
     let mut found = Vec::new();
     let mut buffer = BytesMut::new();
+    let mut decoder = Decoder::default();
     for piece in pieces(bytes, cuts) {
         buffer.extend_from_slice(piece);
         loop {
-            match decode_command(&mut buffer, &LIMITS, |_| Ok(())) {
+            match decoder.decode(&mut buffer, &LIMITS, |_| Ok(())) {
                 Ok(Some(command)) => found.push(Ok(command)),
                 Ok(None) => break,
                 Err(error) => {

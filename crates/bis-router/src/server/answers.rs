@@ -19,6 +19,8 @@ pub(super) enum Answer {
     Now(Bytes),
     /// An error that can go.
     Error(String),
+    /// The same, and the connection ends with it.
+    Fatal(String),
     /// So many times `OK`, or the error that the commit's failure makes, once the ticket is decided.
     Stored { ticket: Ticket, command: &'static str, count: usize, bytes: usize },
     /// `OK` for a subscription, which begins with it.
@@ -39,7 +41,7 @@ pub(super) struct Answers {
     line: VecDeque<Answer>,
     /// How many answers are due.
     due: usize,
-    /// The bytes of messages whose answers wait.
+    /// The bytes that messages whose answers wait take until then.
     bytes: usize,
 }
 
@@ -78,7 +80,7 @@ impl Answers {
         let mut sent = Sent::default();
         while let Some(answer) = self.line.front() {
             let outcome = match answer {
-                Answer::Now(_) | Answer::Error(_) => Ok(()),
+                Answer::Now(_) | Answer::Error(_) | Answer::Fatal(_) => Ok(()),
                 Answer::Stored { ticket, .. } | Answer::Subscribed { ticket } => {
                     let Some(outcome) = progress.outcome(ticket) else { break };
                     outcome
@@ -89,6 +91,10 @@ impl Answers {
             match (answer, outcome) {
                 (Answer::Now(data), _) => encode_response(unsent, &data),
                 (Answer::Error(text), _) => encode_error(unsent, &text),
+                (Answer::Fatal(text), _) => {
+                    sent.is_failed = true;
+                    encode_error(unsent, &text);
+                }
                 (Answer::Stored { command, count, bytes, .. }, outcome) => {
                     self.due -= count - 1;
                     self.bytes -= bytes;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bis_broker::channel::Time;
-use bis_nsq::{CLOSE_WAIT, Command, ErrorCode, MessageId, Name, ProtocolError};
+use bis_nsq::{Bodies, CLOSE_WAIT, Command, ErrorCode, MessageId, Name, OK, ProtocolError};
 use bytes::Bytes;
 
 use super::answers::Answer;
 use super::connection::Connection;
 use super::gate::Stage;
-use super::{inquiry, replay};
+use super::{inquiry, intake, replay};
 use crate::journal::record;
 use crate::state::delivery::{Refusal, Subscription};
 use crate::state::topic::{DeliveryOrder, Joining};
@@ -21,14 +21,12 @@ impl Connection {
     pub(super) fn execute(&mut self, command: Command, state: &mut State) -> Result<(), ProtocolError> {
         match command {
             Command::Publish { topic, body } => {
-                self.store(state, "PUB", &topic, &[body], &MessageFacts::default())
+                self.store(state, "PUB", &topic, &body, &MessageFacts::default())
             }
-            Command::MultiPublish { topic, bodies } => {
-                self.store(state, "MPUB", &topic, &bodies, &MessageFacts::default())
-            }
+            Command::MultiPublish { topic, bodies } => self.store_many(state, topic, bodies),
             Command::DeferredPublish { topic, delay, body } => {
                 let facts = MessageFacts { due: self.now.plus(delay), ..MessageFacts::default() };
-                self.store(state, "DPUB", &topic, &[body], &facts)
+                self.store(state, "DPUB", &topic, &body, &facts)
             }
             Command::HeadedPublish { topic, headers, body } => {
                 let due = match headers.delay {
@@ -37,7 +35,7 @@ impl Connection {
                 };
                 let key = headers.key.as_deref().map(record::key_hash);
                 let facts = MessageFacts { due, key, event: headers.event.unwrap_or_default() };
-                self.store(state, "HPUB", &topic, &[body], &facts)
+                self.store(state, "HPUB", &topic, &body, &facts)
             }
             Command::Finish(id) => {
                 let subscription = self.subscribed("FIN")?;
@@ -109,16 +107,39 @@ impl Connection {
         state: &mut State,
         command: &'static str,
         topic: &Name,
-        bodies: &[Bytes],
+        body: &[u8],
         facts: &MessageFacts,
     ) -> Result<(), ProtocolError> {
         self.check_permission(command, topic, None)?;
         let (number, ticket) = state
-            .publish(topic, bodies.iter().map(|body| &body[..]), facts, self.now)
+            .publish(topic, [body], facts, self.now)
             .map_err(|reason| ProtocolError::publish_failed(command, &reason))?;
-        self.presence.published(number, bodies.len() as u64);
-        self.answers.stored(ticket, command, bodies.iter().map(Bytes::len).sum());
+        self.presence.published(number, 1);
+        self.answers.stored(ticket, command, intake::stored_bytes(1, body.len()));
         Ok(())
+    }
+
+    /// `MPUB`. What is too much for one commit is stored while nothing else of this client is carried out.
+    fn store_many(&mut self, state: &mut State, topic: Name, bodies: Bodies) -> Result<(), ProtocolError> {
+        self.check_permission("MPUB", &topic, None)?;
+        let failed = |reason: Arc<str>| ProtocolError::publish_failed("MPUB", &reason);
+        let bytes = intake::stored_bytes(bodies.len(), bodies.total_bytes());
+        if bytes <= intake::MAX_PIECE_BYTES {
+            let published = state.publish(&topic, bodies.iter(), &MessageFacts::default(), self.now);
+            let (number, ticket) = published.map_err(failed)?;
+            self.presence.published(number, bodies.len() as u64);
+            self.answers.stored(ticket, "MPUB", bytes);
+            return Ok(());
+        }
+        let (number, _) = state.publish(&topic, [], &MessageFacts::default(), self.now).map_err(failed)?;
+        self.presence.published(number, bodies.len() as u64);
+        let server = Arc::clone(&self.server);
+        self.inquire(state, async move {
+            match intake::store(&server, &topic, bodies.iter(), &MessageFacts::default()).await {
+                Ok(()) => Answer::Now(Bytes::from_static(OK)),
+                Err(reason) => Answer::Fatal(failed(reason).to_string()),
+            }
+        })
     }
 
     fn subscribe(

@@ -13,8 +13,8 @@ use std::time::Duration;
 use bis_broker::BoxFuture;
 use bis_broker::channel::Time;
 use bis_nsq::{
-    Command, ErrorCode, HEARTBEAT, Limits, MAGIC_V2, OK, ProtocolError, cut_off, decode_command,
-    encode_error, encode_response,
+    Command, Decoder, ErrorCode, HEARTBEAT, Limits, MAGIC_V2, OK, ProtocolError, cut_off, encode_error,
+    encode_response,
 };
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,9 +31,9 @@ use super::gate::{Gate, Stage};
 use super::inquiry::Inquiry;
 use super::negotiate::{Terms, Upgrade, tls_facts};
 use super::permission::Asking;
+use super::stranger::Stranger;
 use super::transport::{Compressor, Transport};
 use super::{Server, tls, unix_seconds};
-use crate::options::TlsRequired;
 use crate::state::Ticket;
 use crate::state::delivery::Subscription;
 use crate::state::topic::ClientInfo;
@@ -75,7 +75,10 @@ pub(super) struct Connection {
     pub(super) grant: Option<Grant>,
     pub(super) asking: Option<Asking>,
     pub(super) inquiry: Option<Inquiry>,
+    /// Until the client is known, where it must be.
+    pub(super) stranger: Option<Stranger>,
     received: BytesMut,
+    decoder: Decoder,
     /// Read and not yet carried out.
     commands: VecDeque<Result<Command, ProtocolError>>,
     /// What was received may hold more commands; others have a turn first.
@@ -133,8 +136,9 @@ impl Connection {
             max_rdy_count: server.options.max_ready_count,
             max_requeue_delay: server.options.max_requeue_delay,
             extensions: false,
+            max_stranger_bytes: None,
         };
-        Self {
+        let mut connection = Self {
             remote,
             limits,
             stage: Stage::Fresh,
@@ -155,6 +159,7 @@ impl Connection {
             asking: None,
             inquiry: None,
             received: BytesMut::new(),
+            decoder: Decoder::default(),
             commands: VecDeque::new(),
             has_more: false,
             turn_bytes: 0,
@@ -164,17 +169,24 @@ impl Connection {
             last_read: Instant::now(),
             behind_since: None,
             next_heartbeat: None,
+            stranger: None,
             server,
-        }
+        };
+        connection.note_known();
+        connection
     }
 
     /// Whether the client says that it speaks the protocol. A router that stops does not wait for it.
     async fn is_greeted(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
         stream.set_nodelay(true)?;
         let mut magic = [0; 4];
+        let patience = match self.stranger {
+            Some(_) => self.server.options.stranger_timeout,
+            None => 2 * Limits::DEFAULT_HEARTBEAT,
+        };
         tokio::select! {
             biased;
-            read = timeout(2 * Limits::DEFAULT_HEARTBEAT, stream.read_exact(&mut magic)) => {
+            read = timeout(patience, stream.read_exact(&mut magic)) => {
                 read.map_err(|_| io::ErrorKind::TimedOut)??;
             }
             () = self.server.shared.stopped() => return Ok(false),
@@ -228,7 +240,7 @@ impl Connection {
             let may_read = has_room && !self.has_more && !self.is_over;
             self.note_progress(transport.is_behind(&self.unsent), false);
             let timer = self.next_timer(may_read);
-            self.received.reserve(READ_BYTES);
+            self.make_room();
             tokio::select! {
                 exchange = transport.exchange(&mut self.unsent, &mut self.received, may_read),
                         if may_read || transport.is_behind(&self.unsent) => {
@@ -274,6 +286,14 @@ impl Connection {
         }
     }
 
+    /// Room for the next read. A body that is arriving has its room already; twice as much would be wasted.
+    fn make_room(&mut self) {
+        let is_full = self.received.len() == self.received.capacity();
+        if is_full || self.received.len() < READ_BYTES {
+            self.received.reserve(READ_BYTES);
+        }
+    }
+
     /// What commands had to wait for is over: they have their turn when there is room for their answers. Meanwhile nothing
     /// was read, so that nothing is said of the client's silence.
     fn go_on(&mut self) {
@@ -289,6 +309,7 @@ impl Connection {
     /// Some bytes have arrived.
     fn take_received(&mut self, count: usize) {
         self.last_read = Instant::now();
+        self.count_bytes(count);
         self.take_turn();
         self.turn_bytes += count;
         if self.turn_bytes >= READ_BYTES {
@@ -336,14 +357,21 @@ impl Connection {
                 if self.ending {
                     self.commands.clear();
                 }
+                self.crowded = state.crowded();
+                if self.crowded.is_some() || self.inquiry.is_some() {
+                    break;
+                }
             }
-            self.crowded = state.crowded();
             let is_work = state.is_awaited() || state.is_dirty();
             drop(state);
             if is_work {
                 server.shared.kick();
             }
             self.presence.settle();
+            if self.crowded.is_some() {
+                self.has_more = true;
+                return;
+            }
         }
     }
 
@@ -351,13 +379,13 @@ impl Connection {
     fn decode(&mut self) {
         let gate = Gate {
             stage: self.stage,
-            lacks_tls: self.client.tls.is_none() && self.server.options.tls.required() != TlsRequired::No,
+            lacks_tls: self.lacks_tls(),
             has_heartbeats: self.terms.heartbeat.is_some(),
             extensions: self.limits.extensions,
         };
         while self.commands.len() < COMMANDS_AT_ONCE {
             let mut is_ready = false;
-            let decoded = decode_command(&mut self.received, &self.limits, |word| {
+            let decoded = self.decoder.decode(&mut self.received, &self.limits, |word| {
                 is_ready = word == b"RDY";
                 gate.check(word)
             });
@@ -430,6 +458,7 @@ impl Connection {
             encode_response(&mut self.unsent, OK);
         }
         self.set_client(client);
+        self.note_known();
         self.last_read = Instant::now();
         Ok(transport)
     }
@@ -485,7 +514,9 @@ impl Connection {
 
     fn next_timer(&self, may_read: bool) -> Option<Instant> {
         let (silence, stall, patience) = (self.silence(may_read), self.stall(), self.patience());
-        [self.next_heartbeat, silence, stall, self.lookout.deadline(), patience].into_iter().flatten().min()
+        let lookout = self.lookout.deadline();
+        let known = self.must_be_known().filter(|_| !self.ending);
+        [self.next_heartbeat, silence, stall, lookout, patience, known].into_iter().flatten().min()
     }
 
     /// Does what is due. An error ends the connection at once.
@@ -497,6 +528,9 @@ impl Connection {
         }
         if is_due(self.silence(may_read)) {
             self.is_over = true;
+        }
+        if is_due(self.must_be_known()) {
+            self.turn_away();
         }
         if is_due(self.patience()) {
             // What was promised is answered; then the client is let go, and what it holds is requeued.

@@ -57,7 +57,7 @@ impl Connection {
             return Ok(());
         }
         let Some(grant) = &self.grant else {
-            return Err(ProtocolError::new(ErrorCode::AuthFirst, format!("AUTH required before {word}")));
+            return Err(ProtocolError::unknown_client(word));
         };
         if grant.allows(topic.as_str(), channel.map(Name::as_str)) {
             return Ok(());
@@ -95,6 +95,7 @@ impl Connection {
             self.set_client(ClientInfo { identity: Some(identity), ..(*self.client).clone() });
         }
         self.grant = Some(grant);
+        self.note_known();
         Ok(())
     }
 

@@ -127,7 +127,7 @@ impl State {
                 header.kind = Kind::Moved;
                 let (topic, sequence, place) = (header.topic, header.sequence, self.buffer.len());
                 let body = &bytes[RECORD_HEADER..];
-                self.moving.push(Pending { topic, sequence, place, bytes: body.len() });
+                self.moving.push(Pending { topic, count: 1, sequence, place, bytes: body.len() });
                 record::append(&mut self.buffer, &header, body);
             }
         }

@@ -119,6 +119,8 @@ const LINES: &[(&[u8], usize)] = &[
     (b"MPUB a b\n\0\0\0\0", 0),
     (b"MPUB a\n\0\0\0\x04\0\0\0\0", 0),
     (b"MPUB a\n\0\0\0\x08\0\0\0\x01\0\0\0\0", 0),
+    (b"MPUB a\n\0\0\0\x03\0\0\0\x03\0\0\0\x01a\0\0\0\x01b\0\0\0\x01c", 1),
+    (b"MPUB a\n\0\0\0\x63\0\0\0\x01\0\0\0\x01a", 1),
     (b"MPUB a#b\n", 0),
     (b"DPUB a\n", 0),
     (b"DPUB a -1\n", 0),
@@ -272,8 +274,7 @@ fn http(random: &mut Random, number: usize) -> Step {
     }
 }
 
-/// A good command, or several, with some bytes changed, left out, put in or cut off. None is `MPUB`: nsqd overlooks its
-/// length and takes what follows for commands, or commands for messages; `tests/nsqd` has what is alike in it.
+/// A good command, or several, with some bytes changed, left out, put in or cut off.
 fn garbage(random: &mut Random) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..=random.below(3) {
@@ -283,6 +284,8 @@ fn garbage(random: &mut Random) -> Vec<u8> {
             b"RDY 1\n",
             b"PUB garbage\n\0\0\0\x04body",
             b"DPUB garbage 0\n\0\0\0\x04body",
+            b"MPUB garbage\n\0\0\0\x10\0\0\0\x02\0\0\0\x03one\0\0\0\x01x",
+            b"MPUB garbage\n\0\0\0\x04\0\0\0\x02\0\0\0\x03one\0\0\0\x01x",
             b"FIN 0123456789abcdef\n",
             b"REQ 0123456789abcdef 0\n",
             b"TOUCH 0123456789abcdef\n",

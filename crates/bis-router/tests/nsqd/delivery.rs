@@ -176,7 +176,7 @@ fn all_that_is_unanswered_comes_again(peer: Peer) {
     let server =
         peer.start_with(&Settings { message_timeout: Duration::from_secs(1), ..Settings::default() });
     let mut consumer = server.subscribe("orders", "ship", 250);
-    let bodies = vec!["x".into(); 250];
+    let bodies = ["x"; 250].into_iter().collect();
     let mut producer = server.connect();
     producer.send(&Command::MultiPublish { topic: name("orders"), bodies });
     assert_eq!(producer.response(), "OK");

@@ -11,6 +11,7 @@ against_both! {
     many_at_once_come_in_order,
     sizes_of_one_message_are_bounded,
     sizes_of_many_messages_are_bounded,
+    many_are_read_by_their_count,
     many_are_taken_whole_or_not_at_all,
     names_are_checked,
     parameters_are_counted,
@@ -99,6 +100,25 @@ fn sizes_of_many_messages_are_bounded(peer: Peer) {
     check(b"\0\0\0\xc8", "E_BAD_BODY MPUB invalid message count 200");
     check(b"\0\0\0\x01\xff\xff\xff\xff", "E_BAD_MESSAGE MPUB invalid message(0) body size -1");
     refused(&server, b"MPUB orders\n\xff\xff\xff\xff", "E_BAD_BODY MPUB invalid body size -1");
+}
+
+/// As published clients send them: the length of the whole leaves out the count, or the messages' lengths, or is too
+/// large.
+fn many_are_read_by_their_count(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 10);
+    let mut client = server.connect();
+    for length in [3_u32, 15, 23, 1, 5_000_000] {
+        client.send_raw(b"MPUB orders\n");
+        client.send_raw(&length.to_be_bytes());
+        client.send_raw(&many(&[b"a", b"b", b"c"]));
+        client.send_raw(b"NOP\n");
+        assert_eq!(client.response(), "OK", "{length}");
+        let bodies: Vec<_> = (0..3).map(|_| consumer.message_finished().body).collect();
+        assert_eq!(bodies, ["a", "b", "c"], "{length}");
+    }
+    client.publish("orders", "after");
+    assert_eq!(consumer.message_finished().body, "after");
 }
 
 fn many_are_taken_whole_or_not_at_all(peer: Peer) {

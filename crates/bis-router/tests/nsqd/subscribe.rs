@@ -127,7 +127,7 @@ fn ready_may_be_more_than_2500(peer: Peer) {
     let settings = Settings { max_ready_count: 5000, ..Settings::default() };
     let server = peer.start_with(&settings);
     let mut consumer = server.subscribe("orders", "ship", 5000);
-    let bodies = vec!["x".into(); 3000];
+    let bodies = ["x"; 3000].into_iter().collect();
     let mut producer = server.connect();
     producer.send(&Command::MultiPublish { topic: name("orders"), bodies });
     assert_eq!(producer.response(), "OK");
@@ -166,7 +166,8 @@ fn a_sample_is_delivered(peer: Peer) {
     assert_eq!(consumer.response(), "OK");
     consumer.send_raw(b"RDY 2500\n");
     let mut producer = server.connect();
-    producer.send(&Command::MultiPublish { topic: name("orders"), bodies: vec!["x".into(); 1000] });
+    producer
+        .send(&Command::MultiPublish { topic: name("orders"), bodies: ["x"; 1000].into_iter().collect() });
     assert_eq!(producer.response(), "OK");
     server.becomes("orders", "depth", 0);
     let delivered = server.channel("orders")["in_flight_count"].as_u64().unwrap();

@@ -9,16 +9,24 @@ use std::time::Duration;
 
 const FOLDER: &str = "BIS_ROUTER_TEST_FOLDER";
 
-/// Is the router, when [`start`] started this process, and else nothing.
+/// Is the router with small segments, when [`start`] started this process, and else nothing.
 pub fn run() {
+    run_with(|options| {
+        options.segment_bytes = 256 * 1024;
+        options.retention_bytes = 1024 * 1024;
+    });
+}
+
+/// The same with other options.
+pub fn run_with(change: fn(&mut bis_router::Options)) {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut options = super::options(Path::new(&folder));
-        options.segment_bytes = 256 * 1024;
-        options.retention_bytes = 1024 * 1024;
+        change(&mut options);
         let router = bis_router::Router::start(options).await.unwrap();
-        println!("\nlistens on {} with {} damaged", router.tcp_address(), router.damage().len());
+        println!("\nanswers HTTP on {}", router.http_address());
+        println!("listens on {} with {} damaged", router.tcp_address(), router.damage().len());
         // Bounded, in case that nobody kills it.
         tokio::time::sleep(Duration::from_secs(60)).await;
     });
@@ -26,6 +34,12 @@ pub fn run() {
 
 /// Starts this very program again, as a router on that folder.
 pub fn start(folder: &Path) -> (Child, SocketAddr) {
+    let (child, tcp, _) = start_both(folder);
+    (child, tcp)
+}
+
+/// The same, with the address of the HTTP API.
+pub fn start_both(folder: &Path) -> (Child, SocketAddr, SocketAddr) {
     let mut child = Process::new(std::env::current_exe().unwrap())
         .args(["router_process", "--exact", "--nocapture"])
         .env(FOLDER, folder)
@@ -33,13 +47,17 @@ pub fn start(folder: &Path) -> (Child, SocketAddr) {
         .stderr(Stdio::inherit())
         .spawn()
         .unwrap();
+    let mut http = None;
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for line in lines.map_while(Result::ok) {
+        if let Some(address) = line.strip_prefix("answers HTTP on ") {
+            http = address.parse().ok();
+        }
         if let Some((address, damaged)) =
             line.strip_prefix("listens on ").and_then(|line| line.split_once(" with "))
         {
             assert_eq!(damaged, "0 damaged", "a kill tears, it does not damage");
-            return (child, address.parse().unwrap());
+            return (child, address.parse().unwrap(), http.unwrap());
         }
     }
     child.kill().unwrap();

@@ -7,13 +7,14 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State as Extract};
 use axum::http::StatusCode;
 use bis_broker::channel::Time;
-use bis_nsq::Name;
+use bis_nsq::{Bodies, Limits, Name, ProtocolError};
 use bytes::Bytes;
 use hyper::body::Body as _;
 
-use super::{ApiError, Arguments, Reply, bad, decided, refusal, ticket_of, too_large, versioned};
+use super::{ApiError, Arguments, Reply, bad, refusal, too_large, versioned};
 use crate::journal::record;
-use crate::server::Server;
+use crate::options::Options;
+use crate::server::{Server, intake};
 use crate::state::MessageFacts;
 
 /// `/pub`: one message, delayed by `defer` milliseconds, with an ordering `key`.
@@ -41,7 +42,8 @@ pub(super) async fn one(
         }
     };
     let key = arguments.get("key").map(|key| record::key_hash(key.as_bytes()));
-    store(&server, &topic, &[&body], &MessageFacts { due, key, ..MessageFacts::default() }).await
+    let facts = MessageFacts { due, key, ..MessageFacts::default() };
+    store(&server, &topic, std::iter::once(&body[..]), &facts).await
 }
 
 /// `/mpub`: several messages, one a line, or each with its length where `binary` is set. No message is no error.
@@ -59,26 +61,23 @@ pub(super) async fn many(
     let body = read(request.into_body(), body_limit, "BODY_TOO_BIG").await?;
     // As on nsqd, any other word than its own means yes.
     let is_binary = arguments.get("binary").is_some() && arguments.flag("binary") != Some(false);
-    let messages = if is_binary { split_binary(&body, body_limit, limit) } else { split_lines(&body, limit) };
-    store(&server, &topic, &messages.map_err(too_large)?, &MessageFacts::default()).await
+    if is_binary {
+        let bodies = split_binary(body, &server.options)?;
+        store(&server, &topic, bodies.iter(), &MessageFacts::default()).await
+    } else {
+        let lines = split_lines(&body, limit)?;
+        store(&server, &topic, lines, &MessageFacts::default()).await
+    }
 }
 
-async fn store(server: &Server, topic: &Name, messages: &[&[u8]], facts: &MessageFacts) -> Reply {
-    let now = server.shared.clock.now();
-    let ticket = loop {
-        let crowded = {
-            let mut state = server.shared.lock();
-            let Some(crowded) = state.crowded() else {
-                let published = state.publish(topic, messages.iter().copied(), facts, now);
-                published.map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, refusal(&reason)))?;
-                break ticket_of(&state);
-            };
-            crowded
-        };
-        // Whether that commit holds is for its own publishers.
-        let _ = server.shared.decided(crowded).await;
-    };
-    decided(server, ticket).await?;
+async fn store(
+    server: &Server,
+    topic: &Name,
+    messages: impl Iterator<Item = &[u8]>,
+    facts: &MessageFacts,
+) -> Reply {
+    let stored = intake::store(server, topic, messages, facts).await;
+    stored.map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, refusal(&reason)))?;
     Ok(versioned("OK"))
 }
 
@@ -91,33 +90,24 @@ async fn read(body: Body, limit: usize, error: &str) -> Result<Bytes, ApiError> 
     to_bytes(body, limit).await.map_err(|_| too_large(error))
 }
 
-/// The lines that are not empty, or nsqd's word for what is wrong with one.
-fn split_lines(body: &[u8], limit: usize) -> Result<Vec<&[u8]>, &'static str> {
-    let lines: Vec<_> = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-    if lines.iter().any(|line| line.len() > limit) { Err("MSG_TOO_BIG") } else { Ok(lines) }
+/// The lines that are not empty, one after the other, or nsqd's word for what is wrong with one.
+fn split_lines(body: &[u8], limit: usize) -> Result<impl Iterator<Item = &[u8]>, ApiError> {
+    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    if lines.clone().any(|line| line.len() > limit) { Err(too_large("MSG_TOO_BIG")) } else { Ok(lines) }
 }
 
 /// The messages of a binary body: a count, then each with its length, all big-endian; or nsqd's word for what is wrong.
 /// Bytes after the last message are an error too: nsqd drops them.
-fn split_binary(body: &[u8], body_limit: usize, limit: usize) -> Result<Vec<&[u8]>, &'static str> {
-    let (count, mut rest) = body.split_first_chunk::<4>().ok_or("BAD_BODY")?;
-    let count = u32::from_be_bytes(*count) as usize;
-    // The count itself takes 4 bytes, each message at least 5.
-    if count == 0 || count > body_limit.saturating_sub(4) / 5 {
-        return Err("BAD_BODY");
-    }
-    let mut messages = Vec::with_capacity(count.min(body.len() / 5));
-    for _ in 0..count {
-        let (length, after) = rest.split_first_chunk::<4>().ok_or("BAD_MESSAGE")?;
-        let length = u32::from_be_bytes(*length) as usize;
-        if length == 0 || length > limit {
-            return Err("BAD_MESSAGE");
-        }
-        let (message, after) = after.split_at_checked(length).ok_or("BAD_MESSAGE")?;
-        messages.push(message);
-        rest = after;
-    }
-    if rest.is_empty() { Ok(messages) } else { Err("BAD_BODY") }
+fn split_binary(mut body: Bytes, options: &Options) -> Result<Bodies, ApiError> {
+    let limits = Limits {
+        max_message_bytes: options.max_message_bytes,
+        max_body_bytes: options.max_body_bytes,
+        ..Limits::default()
+    };
+    // The code without its `E_`, as on nsqd.
+    let refused = |error: ProtocolError| too_large(error.code.as_str().trim_start_matches("E_"));
+    let bodies = Bodies::decode(&mut body, &limits).map_err(refused)?;
+    if body.is_empty() { Ok(bodies) } else { Err(too_large("BAD_BODY")) }
 }
 
 #[cfg(test)]
@@ -135,9 +125,12 @@ mod tests {
 
     #[test]
     fn bodies_of_several_messages_are_split() {
-        assert_eq!(split_lines(b"a\n\nbc\n", 2), Ok(vec![&b"a"[..], b"bc"]));
-        assert_eq!(split_lines(b"abc", 2), Err("MSG_TOO_BIG"));
-        assert_eq!(split_binary(&binary(2, &[b"a", b"b\nc"]), 24, 3), Ok(vec![&b"a"[..], b"b\nc"]));
+        let lines = |body, limit| split_lines(body, limit).map(Iterator::collect::<Vec<_>>);
+        assert_eq!(lines(b"a\n\nbc\n", 2), Ok(vec![&b"a"[..], b"bc"]));
+        assert_eq!(lines(b"abc", 2), Err(too_large("MSG_TOO_BIG")));
+        let options = Options { max_message_bytes: 3, max_body_bytes: 24, ..Options::new("") };
+        let split = |body: Vec<u8>| split_binary(body.into(), &options);
+        assert_eq!(split(binary(2, &[b"a", b"b\nc"])), Ok([&b"a"[..], b"b\nc"].into_iter().collect()));
         for (body, error) in [
             (binary(0, &[]), "BAD_BODY"),
             (vec![0, 0], "BAD_BODY"),
@@ -150,7 +143,7 @@ mod tests {
             (binary(1, &[b"abcd"]), "BAD_MESSAGE"),
             (binary(1, &[b"abc"])[..10].to_vec(), "BAD_MESSAGE"),
         ] {
-            assert_eq!(split_binary(&body, 24, 3), Err(error), "{body:?}");
+            assert_eq!(split(body.clone()), Err(too_large(error)), "{body:?}");
         }
     }
 }

@@ -1,0 +1,76 @@
+//! Taking the messages of one publish, over TCP and HTTP alike. Many small messages take many times their bytes once each has
+//! its record: what is too much for one commit goes into several, one after the other.
+
+use std::sync::Arc;
+
+use bis_nsq::Name;
+
+use super::Server;
+use crate::journal::record::RECORD_HEADER;
+use crate::state::{MessageFacts, Ticket};
+
+/// How many bytes of records one publish adds to a commit at most, unless a single message has more. What has no more is
+/// stored whole or not at all.
+pub(super) const MAX_PIECE_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many bytes so many messages take in a commit, if their bodies have so many bytes together.
+pub(super) fn stored_bytes(messages: usize, bytes: usize) -> usize {
+    messages * RECORD_HEADER + bytes
+}
+
+/// Stores the messages, and waits until they are. When it fails, only pieces that were stored before are there.
+pub(super) async fn store<'a>(
+    server: &Server,
+    topic: &Name,
+    messages: impl Iterator<Item = &'a [u8]>,
+    facts: &MessageFacts,
+) -> Result<(), Arc<str>> {
+    let mut messages = messages.peekable();
+    loop {
+        let ticket = match take_piece(server, topic, &mut messages, facts)? {
+            Taken::Piece(ticket) => ticket,
+            Taken::Crowded(ticket) => {
+                // Whether that commit holds is for its own publishers.
+                let _ = server.shared.decided(ticket).await;
+                continue;
+            }
+        };
+        server.shared.kick();
+        server.shared.decided(ticket).await?;
+        if messages.peek().is_none() {
+            return Ok(());
+        }
+    }
+}
+
+enum Taken {
+    /// Some messages, or the topic alone, are decided with this commit.
+    Piece(Ticket),
+    /// No room before this commit is decided.
+    Crowded(Ticket),
+}
+
+fn take_piece<'a>(
+    server: &Server,
+    topic: &Name,
+    messages: &mut std::iter::Peekable<impl Iterator<Item = &'a [u8]>>,
+    facts: &MessageFacts,
+) -> Result<Taken, Arc<str>> {
+    let now = server.shared.clock.now();
+    let mut state = server.shared.lock();
+    // Earlier than others wait: the piece may be large.
+    if state.uncommitted() >= MAX_PIECE_BYTES {
+        return Ok(Taken::Crowded(state.ticket()));
+    }
+    let mut taken = 0;
+    let piece = std::iter::from_fn(|| {
+        let bytes = stored_bytes(1, messages.peek()?.len());
+        if taken > 0 && taken + bytes > MAX_PIECE_BYTES {
+            return None;
+        }
+        taken += bytes;
+        messages.next()
+    });
+    let (_, ticket) = state.publish(topic, piece, facts, now)?;
+    Ok(Taken::Piece(if taken > 0 { ticket } else { state.last_awaited() }))
+}
