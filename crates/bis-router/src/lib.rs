@@ -36,8 +36,8 @@ pub use clock::{Clock, SystemClock};
 pub use journal::damage::Damage;
 pub use options::{
     Auth, AuthMethod, AuthMethodError, Backlog, BacklogPolicy, BacklogPolicyError, ClientCertificates,
-    Compression, LogLevel, LogLevelError, LogSwitch, Lookup, Options, RemoteError, SyncMode, SyncModeError,
-    Tls, TlsRequired, TlsVersion, TlsWordError,
+    Compression, HttpTimeouts, LogLevel, LogLevelError, LogSwitch, Lookup, Options, RemoteError, SyncMode,
+    SyncModeError, Tls, TlsRequired, TlsVersion, TlsWordError,
 };
 pub use server::tls::TlsError;
 pub use service::{Failure, Handle, Router, ShutdownError, StartError};

@@ -9,6 +9,7 @@ use bis_nsq::Limits;
 
 mod auth;
 mod backlog;
+mod http;
 mod log_level;
 mod lookup;
 mod reach;
@@ -16,6 +17,7 @@ mod tls;
 
 pub use auth::{Auth, AuthMethod, AuthMethodError};
 pub use backlog::{Backlog, BacklogPolicy, BacklogPolicyError};
+pub use http::HttpTimeouts;
 pub use log_level::{LogLevel, LogLevelError, LogSwitch};
 pub use lookup::Lookup;
 pub use reach::RemoteError;
@@ -66,6 +68,8 @@ pub struct Options {
     pub stranger_timeout: Duration,
     /// How many consumers a channel takes; as many as come unless set.
     pub max_channel_consumers: Option<usize>,
+    /// How long HTTP clients may take.
+    pub http: HttpTimeouts,
     /// TLS; off unless a certificate is given.
     pub tls: Tls,
     /// Which compressions clients may ask for; all unless set.
@@ -112,6 +116,7 @@ impl Options {
             output_buffer_timeout: Limits::DEFAULT_OUTPUT_BUFFER_TIMEOUT,
             stranger_timeout: Duration::from_secs(30),
             max_channel_consumers: None,
+            http: HttpTimeouts::default(),
             tls: Tls::default(),
             compression: Compression::default(),
             auth: Auth::default(),

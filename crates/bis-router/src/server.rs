@@ -9,6 +9,7 @@ mod consume;
 mod gate;
 mod http;
 mod http_client;
+mod http_serve;
 mod https;
 mod inquiry;
 mod intake;
@@ -64,7 +65,7 @@ pub(crate) struct Server {
     /// Whom to ask what clients may do; everybody may do everything without.
     pub(crate) authorizer: Option<Arc<Authorizer>>,
     /// Where nsqlookupd is; the HTTP API changes it.
-    pub(crate) lookup_addresses: watch::Sender<Vec<String>>,
+    pub(crate) lookup_addresses: watch::Sender<Option<Vec<String>>>,
     /// How it stands with each of them.
     pub(crate) lookup_standings: watch::Sender<lookup::Standings>,
 }
@@ -95,7 +96,7 @@ impl Server {
     pub(crate) fn new(shared: Arc<Shared>, options: Options, addresses: Addresses, trust: Trust) -> Self {
         let Trust { tls, authorizer } = trust;
         Self {
-            lookup_addresses: watch::Sender::new(options.lookup.tcp_addresses.clone()),
+            lookup_addresses: watch::Sender::new(Some(options.lookup.tcp_addresses.clone())),
             lookup_standings: watch::Sender::default(),
             shared,
             options,
@@ -156,27 +157,14 @@ pub(crate) async fn listen_tcp(server: Arc<Server>, listener: TcpListener) {
 /// Serves the HTTP API until the router stops.
 pub(crate) async fn listen_http(server: Arc<Server>, listener: TcpListener) {
     let routes = http::plain_routes(Arc::clone(&server));
-    serve_http(&server, listener.tap_io(|stream| keep_alive(stream)), routes).await;
+    http_serve::serve(server, listener.tap_io(|stream| keep_alive(stream)), routes).await;
 }
 
 /// Serves the HTTP API over TLS until the router stops; nothing without a certificate.
 pub(crate) async fn listen_https(server: Arc<Server>, listener: TcpListener) {
-    let Some(acceptor) = server.tls.clone() else { return };
-    let routes = http::routes(Arc::clone(&server));
-    serve_http(&server, https::TlsListener::new(listener, acceptor), routes).await;
-}
-
-async fn serve_http<L>(server: &Server, listener: L, routes: axum::Router)
-where
-    L: axum::serve::Listener,
-    L::Addr: std::fmt::Debug,
-{
-    let stopping = Arc::clone(&server.shared);
-    let served =
-        axum::serve(listener, routes).with_graceful_shutdown(async move { stopping.stopped().await });
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the HTTP API stopped");
-    }
+    let (Some(acceptor), Some(address)) = (server.tls.clone(), server.https_address) else { return };
+    let routes = http::routes(Arc::clone(&server), address);
+    http_serve::serve(server, https::TlsListener::new(listener, acceptor), routes).await;
 }
 
 /// Without it a client that vanished, and was to send nothing, would be there for ever.

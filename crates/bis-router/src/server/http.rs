@@ -3,24 +3,29 @@
 
 mod arguments;
 mod config;
+mod guard;
 mod messages;
 mod publish;
 mod reports;
 mod topology;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::body::{Body, to_bytes};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bis_nsq::Name;
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
 use self::arguments::Arguments;
+use self::guard::Guard;
 use self::topology::Action;
 use super::Server;
 use crate::options::TlsRequired;
@@ -43,7 +48,8 @@ impl IntoResponse for ApiError {
 /// The API's routes for clients without TLS: none where TLS is required.
 pub(super) fn plain_routes(server: Arc<Server>) -> Router {
     if server.options.tls.required() != TlsRequired::Yes {
-        return routes(server);
+        let address = server.http_address;
+        return routes(server, address);
     }
     let port = server.https_address.map_or(0, |address| address.port());
     Router::new().fallback(move || async move {
@@ -56,8 +62,9 @@ pub(super) fn plain_routes(server: Arc<Server>) -> Router {
     })
 }
 
-/// The API's routes.
-pub(super) fn routes(server: Arc<Server>) -> Router {
+/// The API's routes, for a listener at this address.
+pub(super) fn routes(server: Arc<Server>, listener: SocketAddr) -> Router {
+    let guard = Guard::new(&server, listener);
     let channel = |action| post(move |server, arguments| topology::channel(server, arguments, action));
     let topic = |action| post(move |server, arguments| topology::topic(server, arguments, action));
     Router::new()
@@ -86,13 +93,14 @@ pub(super) fn routes(server: Arc<Server>) -> Router {
             ApiError(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED".to_owned())
         })
         .layer(middleware::from_fn(refuse_head))
+        .layer(middleware::from_fn_with_state(guard, guard::check))
         .layer(middleware::from_fn(log))
         .with_state(server)
 }
 
-/// As on nsqd, a request for the head alone is refused.
+/// As on nsqd, a request for the head alone is refused where there is something.
 async fn refuse_head(request: Request, next: Next) -> Response {
-    if request.method() == Method::HEAD {
+    if request.method() == Method::HEAD && request.extensions().get::<MatchedPath>().is_some() {
         return ApiError(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED".to_owned()).into_response();
     }
     next.run(request).await
@@ -178,6 +186,13 @@ fn bad(message: &str) -> ApiError {
 
 fn missing(message: &str) -> ApiError {
     ApiError(StatusCode::NOT_FOUND, message.to_owned())
+}
+
+/// A request's body, in time and not too large.
+async fn read(server: &Server, body: Body, limit: usize, error: &str) -> Result<Bytes, ApiError> {
+    let read = tokio::time::timeout(server.options.http.body, to_bytes(body, limit)).await;
+    let late = |_| ApiError(StatusCode::REQUEST_TIMEOUT, "BODY_TIMEOUT".to_owned());
+    read.map_err(late)?.map_err(|_| too_large(error))
 }
 
 fn too_large(message: &str) -> ApiError {

@@ -47,7 +47,7 @@ pub(crate) async fn run(server: Arc<Server>) {
                 if changed.is_err() {
                     break;
                 }
-                let wanted = addresses.borrow_and_update().clone();
+                let wanted = addresses.borrow_and_update().clone().unwrap_or_default();
                 follow(&server, &wanted, &mut sessions);
             }
             changed = topology.changed() => {

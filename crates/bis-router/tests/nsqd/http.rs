@@ -1,5 +1,7 @@
 //! The HTTP API's publishing and administration: statuses, words, headers, and what they do.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -24,6 +26,9 @@ against_both! {
     pauses_are_shown_and_lifted,
     info_names_the_server,
     options_are_shown_and_two_are_changed,
+    null_is_taken_as_go_takes_it,
+    the_head_of_nothing_is_not_found,
+    a_request_names_its_host,
 }
 
 fn refuse(server: &Server, method: &str, path: &str, body: &str, status: u16, word: &str) {
@@ -312,4 +317,60 @@ fn options_are_shown_and_two_are_changed(peer: Peer) {
     refuse("nsqlookupd_tcp_addresses", "[\"127.0.0.1:1\"", 400, "INVALID_VALUE");
     change("nsqlookupd_tcp_addresses", r#"["127.0.0.1:1"]"#, r#"["127.0.0.1:1"]"#);
     show("nsqlookupd_tcp_addresses", r#"["127.0.0.1:1"]"#);
+}
+
+fn null_is_taken_as_go_takes_it(peer: Peer) {
+    let server = peer.start();
+    let addresses = "/config/nsqlookupd_tcp_addresses";
+    assert_eq!(server.get(addresses).body, "[]");
+    for (body, shown) in [("null", "null"), ("[]", "[]"), (" null ", "null")] {
+        let answer = request(server.http, "PUT", addresses, body.as_bytes());
+        assert_eq!((answer.status, answer.body.as_str()), (200, shown), "{body}");
+        assert_eq!(server.get(addresses).body, shown);
+    }
+    for (option, body, word) in [
+        ("nsqlookupd_tcp_addresses", "{}", "INVALID_VALUE"),
+        ("nsqlookupd_tcp_addresses", "\"\"", "INVALID_VALUE"),
+        ("log_level", "null", "INVALID_VALUE"),
+        ("log_level", "\"info\"", "INVALID_VALUE"),
+        ("nothing", "null", "INVALID_OPTION"),
+    ] {
+        refuse(&server, "PUT", &format!("/config/{option}"), body, 400, word);
+    }
+}
+
+fn the_head_of_nothing_is_not_found(peer: Peer) {
+    let server = peer.start();
+    for path in ["/nothing", "/", "/topic/nothing", "/config/"] {
+        let answer = request(server.http, "HEAD", path, b"");
+        assert_eq!((answer.status, answer.body.as_str()), (404, ""), "{path}");
+    }
+    for path in ["/config/log_level", "/config/nothing", "/channel/create", "/stats?topic=%zz"] {
+        let answer = request(server.http, "HEAD", path, b"");
+        assert_eq!((answer.status, answer.body.as_str()), (405, ""), "{path}");
+    }
+}
+
+fn a_request_names_its_host(peer: Peer) {
+    let server = peer.start();
+    let ask = |request: &str| {
+        let mut stream = TcpStream::connect(server.http).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1.to_owned();
+        (answer[9..12].parse::<u16>().unwrap(), body)
+    };
+    let bad = |text: &str| (400, text.to_owned());
+    let missing = bad("400 Bad Request: missing required Host header");
+    assert_eq!(ask("GET /ping HTTP/1.1\r\n\r\n"), missing);
+    assert_eq!(ask("POST /nothing HTTP/1.1\r\ncontent-length: 0\r\n\r\n"), missing);
+    assert_eq!(ask("GET http://localhost/ping HTTP/1.1\r\n\r\n"), missing);
+    assert_eq!(ask("GET /ping HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n"), bad("400 Bad Request"));
+    let malformed = bad("400 Bad Request: malformed Host header");
+    assert_eq!(ask("GET /ping HTTP/1.1\r\nhost: a b\r\n\r\n"), malformed);
+    let ok = (200, "OK".to_owned());
+    assert_eq!(ask("GET /ping HTTP/1.1\r\nhost:\r\nconnection: close\r\n\r\n"), ok);
+    assert_eq!(ask("GET /ping HTTP/1.0\r\n\r\n"), ok);
 }

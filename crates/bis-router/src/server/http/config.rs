@@ -4,11 +4,10 @@ use std::path::Path as File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::to_bytes;
 use axum::extract::{Path, Request, State as Extract};
 use serde_json::{Value, json};
 
-use super::{Reply, bad, json_reply, too_large, versioned};
+use super::{Reply, bad, json_reply, read, too_large, versioned};
 use crate::options::{ClientCertificates, LogLevel, TlsRequired, TlsVersion};
 use crate::server::Server;
 
@@ -27,11 +26,16 @@ pub(super) async fn change(
     Path(option): Path<String>,
     request: Request,
 ) -> Reply {
-    let body = to_bytes(request.into_body(), server.options.max_message_bytes).await;
-    let body = body.ok().filter(|body| !body.is_empty()).ok_or_else(|| too_large("INVALID_VALUE"))?;
+    let body = read(&server, request.into_body(), server.options.max_message_bytes, "INVALID_VALUE").await?;
+    if body.is_empty() {
+        return Err(too_large("INVALID_VALUE"));
+    }
     match option.as_str() {
         "nsqlookupd_tcp_addresses" => {
-            let addresses: Vec<String> = serde_json::from_slice(&body).map_err(|_| bad("INVALID_VALUE"))?;
+            // As Go reads it: `null` is no list, and an empty text in one.
+            let addresses: Option<Vec<Option<String>>> =
+                serde_json::from_slice(&body).map_err(|_| bad("INVALID_VALUE"))?;
+            let addresses = addresses.map(|list| list.into_iter().map(Option::unwrap_or_default).collect());
             server.lookup_addresses.send_replace(addresses);
         }
         "log_level" => {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State as Extract};
 use axum::http::StatusCode;
 use bis_broker::channel::Time;
@@ -11,7 +10,7 @@ use bis_nsq::{Bodies, Limits, Name, ProtocolError};
 use bytes::Bytes;
 use hyper::body::Body as _;
 
-use super::{ApiError, Arguments, Reply, bad, refusal, too_large, versioned};
+use super::{ApiError, Arguments, Reply, bad, read, refusal, too_large, versioned};
 use crate::journal::record;
 use crate::options::Options;
 use crate::server::{Server, intake};
@@ -23,7 +22,7 @@ pub(super) async fn one(
     arguments: Result<Arguments, ApiError>,
     request: Request,
 ) -> Reply {
-    let body = read(request.into_body(), server.options.max_message_bytes, "MSG_TOO_BIG").await?;
+    let body = read(&server, request.into_body(), server.options.max_message_bytes, "MSG_TOO_BIG").await?;
     if body.is_empty() {
         return Err(bad("MSG_EMPTY"));
     }
@@ -58,7 +57,7 @@ pub(super) async fn many(
     }
     let arguments = arguments?;
     let topic = topic_name(&arguments)?;
-    let body = read(request.into_body(), body_limit, "BODY_TOO_BIG").await?;
+    let body = read(&server, request.into_body(), body_limit, "BODY_TOO_BIG").await?;
     // As on nsqd, any other word than its own means yes.
     let is_binary = arguments.get("binary").is_some() && arguments.flag("binary") != Some(false);
     if is_binary {
@@ -84,10 +83,6 @@ async fn store(
 fn topic_name(arguments: &Arguments) -> Result<Name, ApiError> {
     let name = arguments.get("topic").ok_or_else(|| bad("MISSING_ARG_TOPIC"))?;
     Name::new(name).map_err(|_| bad("INVALID_TOPIC"))
-}
-
-async fn read(body: Body, limit: usize, error: &str) -> Result<Bytes, ApiError> {
-    to_bytes(body, limit).await.map_err(|_| too_large(error))
 }
 
 /// The lines that are not empty, one after the other, or nsqd's word for what is wrong with one.
