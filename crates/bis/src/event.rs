@@ -3,6 +3,8 @@
 use bis_core::Attributes;
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::json;
+
 /// A type whose values are published on a [`Topic`](crate::Topic). Implemented by `#[derive(Event)]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",
@@ -51,7 +53,7 @@ pub struct NotScalar {
 /// When it serializes to anything else.
 pub fn scalar(field: &'static str, value: &impl Serialize) -> Result<Option<String>, NotScalar> {
     use serde_json::Value;
-    match serde_json::to_value(value) {
+    match json::to_value(value) {
         Ok(Value::Null) => Ok(None),
         Ok(Value::String(text)) => Ok(Some(text)),
         Ok(scalar @ (Value::Bool(_) | Value::Number(_))) => Ok(Some(scalar.to_string())),
@@ -83,8 +85,8 @@ pub(crate) struct Encoded {
 /// Why an event cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EncodeError {
-    #[error("it does not serialize to JSON: {0}")]
-    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Json(#[from] json::WriteError),
     #[error(transparent)]
     NotScalar(#[from] NotScalar),
 }
@@ -100,7 +102,7 @@ const USUAL_SIZE: usize = 256;
 
 fn encode<T: Event>(event: &T) -> Result<Encoded, EncodeError> {
     let mut data = Vec::with_capacity(USUAL_SIZE);
-    serde_json::to_writer(&mut data, event)?;
+    json::write(&mut data, event)?;
     Ok(Encoded { data, key: event.key()?, attributes: event.attributes()? })
 }
 

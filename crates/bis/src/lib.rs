@@ -46,6 +46,7 @@ mod error;
 mod event;
 pub mod http;
 mod instance;
+mod json;
 mod logging;
 mod publish;
 mod registry;

@@ -16,7 +16,9 @@ use tracing::Instrument;
 use crate::{
     event::{Codec, EncodeError},
     instance::{self, Instance, NoApp},
+    runtime::redacted,
     scope::{Scope, Span},
+    time::Clock,
 };
 
 /// Why an event was not published.
@@ -25,12 +27,12 @@ pub enum PublishError {
     /// The code does not run in an app.
     #[error(transparent)]
     NoApp(#[from] NoApp),
-    /// The event does not serialize to JSON, or its key or an attribute not to a JSON scalar.
+    /// The event does not serialize to JSON that can be read back, or its key or an attribute not to a JSON scalar.
     #[error("the `{event}` cannot be published: {reason}")]
     Encode {
         /// The event's type.
         event: &'static str,
-        /// What serde said of it.
+        /// The field and what is wrong with it.
         reason: String,
     },
     /// The broker does not have it, or may not.
@@ -176,11 +178,23 @@ fn one(topic: &TopicName, results: Vec<Result<(), bis_broker::PublishError>>) ->
     result.map_err(|source| PublishError::Broker { topic: topic.clone(), source })
 }
 
+/// Whether an event is decoded right after it was encoded: where a mistake in its type can still be mended, and the time that
+/// it takes does not matter.
+fn reads_back(instance: &Instance) -> bool {
+    cfg!(debug_assertions) || matches!(instance.clock, Clock::Virtual(_))
+}
+
 fn envelope_of<T>(instance: &Instance, codec: &Codec<T>, event: &T) -> Result<Envelope, PublishError> {
-    let encoded = (codec.encode)(event).map_err(|error: EncodeError| PublishError::Encode {
-        event: codec.name,
-        reason: error.to_string(),
-    })?;
+    let refused = |reason: String| PublishError::Encode { event: codec.name, reason };
+    let encoded = (codec.encode)(event).map_err(|error: EncodeError| refused(error.to_string()))?;
+    if reads_back(instance)
+        && let Err(error) = (codec.decode)(&encoded.data)
+    {
+        let error = redacted(error.to_string(), &encoded.data, codec.sensitive);
+        return Err(refused(format!(
+            "what serde writes of it cannot be read back: {error}; make both sides of the type agree, as with `#[serde(default)]` on a field that is not always written"
+        )));
+    }
     let (trace, cause, service) = Scope::with(|scope| match scope {
         None => (Scope::continuing(None).trace_context(), None, None),
         Some(scope) => {

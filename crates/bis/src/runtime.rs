@@ -19,6 +19,8 @@ use bis_broker::{ConsumeError, EnsureError, SubscriptionSpec, TopicSpec, Topolog
 use bis_core::{InvalidName, Retention, RetryPolicy, SubscriptionName, TopicName, format_duration};
 use tokio::{sync::watch, task::JoinHandle};
 
+pub(crate) use redaction::redacted;
+
 use crate::{
     instance::Instance,
     registry::{ErasedHandler, TopicInfo},

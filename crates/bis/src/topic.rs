@@ -77,6 +77,9 @@ impl<T> Topic<T> {
     /// Resolves with the event's id once the broker has the event, as durably as the broker keeps events. Dropping the
     /// future leaves open whether it has.
     ///
+    /// An event that could not be read back is refused, with the field: a float that is NaN or infinite, a map whose keys are
+    /// not text. Tests and debug builds also decode what was encoded, and refuse the event when that fails.
+    ///
     /// ```no_run
     /// # use bis::prelude::*;
     /// # #[derive(Event, Serialize, Deserialize)] pub struct OrderPlaced { pub order_id: u64 }

@@ -107,6 +107,38 @@ async fn what_is_sensitive_does_not_stand_in_a_dead_letters_error(app: TestApp) 
     Ok(())
 }
 
+// ---- what cannot be read back
+
+#[derive(Event, Serialize, Deserialize)]
+struct Measured {
+    sensor: u32,
+    values: Vec<Option<f64>>,
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct OneSided {
+    #[serde(skip_serializing)]
+    #[expect(dead_code, reason = "it is never read back")]
+    id: u32,
+}
+
+static MEASURED: Topic<Measured> = Topic::new("measured");
+static ONE_SIDED: Topic<OneSided> = Topic::new("one-sided");
+
+#[bis::test(app = this::app)]
+async fn what_could_not_be_read_back_is_not_published(app: TestApp) -> Result<()> {
+    let measured = |value| Measured { sensor: 7, values: vec![Some(1.0), Some(value)] };
+    let error = app.publish(&MEASURED, &measured(f64::NAN)).await.unwrap_err().to_string();
+    assert!(error.starts_with("the `Measured` cannot be published: `values[1]` is NaN"), "{error}");
+    let results = MEASURED.publish_all(&[measured(f64::INFINITY), measured(2.0)]).await;
+    assert!(results[0].is_err() && results[1].is_ok(), "{results:?}");
+    let error = app.publish(&ONE_SIDED, &OneSided { id: 7 }).await.unwrap_err().to_string();
+    assert!(error.contains("cannot be read back: missing field `id`"), "{error}");
+    assert_eq!((app.published(&MEASURED).len(), app.published(&ONE_SIDED).len()), (1, 0));
+    assert_eq!(app.published(&MEASURED)[0].sensor, 7);
+    Ok(())
+}
+
 // ---- retries
 
 static FLAKY: Topic<Order> = Topic::new("flaky");

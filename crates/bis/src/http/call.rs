@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Error, Result,
     instance::{self, Instance},
+    json,
     registry::service_of,
     scope::Scope,
     time,
@@ -69,7 +70,7 @@ pub struct OutgoingArgument<'a> {
 
 impl OutgoingArgument<'_> {
     pub(super) fn write<T: Serialize>(self, value: &T) -> Result<()> {
-        serde_json::to_writer(self.json, value).map_err(|error| {
+        json::write(self.json, value).map_err(|error| {
             let what = format!("write the argument `{}` of the call of `{}`", self.name, self.endpoint);
             Error::permanent(error).context(what)
         })

@@ -17,7 +17,7 @@ use super::{
     call::OutgoingArgument,
     internal::{self, IncomingArgument},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, json};
 
 /// The traits without their names, so that an expansion's glob shadows nothing of the user's.
 pub mod methods {
@@ -101,7 +101,10 @@ impl<T: Serialize + DeserializeOwned> ResultTravels for &&Probe<Result<Json<T>, 
     type Output = Result<Json<T>>;
 
     fn encode_result(&self, result: Result<Json<T>>) -> Result<Vec<u8>> {
-        Ok(serde_json::to_vec(&result?.0)?)
+        let mut answer = Vec::new();
+        json::write(&mut answer, &result?.0)
+            .map_err(|error| Error::permanent(error).context("write the answer"))?;
+        Ok(answer)
     }
 
     fn decode_result(&self, answer: Result<Bytes>) -> Result<Json<T>> {

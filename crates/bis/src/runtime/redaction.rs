@@ -10,7 +10,7 @@ const REDACTED: &str = "[redacted]";
 const MIN_BYTES: usize = 3;
 
 /// The text without the values that the event's data has in fields of these names, at any depth.
-pub(super) fn redacted(mut text: String, data: &[u8], sensitive: &[&str]) -> String {
+pub(crate) fn redacted(mut text: String, data: &[u8], sensitive: &[&str]) -> String {
     if sensitive.is_empty() {
         return text;
     }
