@@ -3,7 +3,7 @@
 use bis_syntax::{Errors, EventField, EventInput};
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::DeriveInput;
+use syn::{DeriveInput, Generics, WherePredicate, parse_quote};
 
 use crate::support;
 
@@ -22,10 +22,15 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 fn implementation(input: &DeriveInput, event: &EventInput) -> TokenStream {
     let name = &event.name;
     let type_name = name.to_string();
-    let (generics, arguments, conditions) = input.generics.split_for_impl();
+    let mut generics = input.generics.clone();
+    if generics.type_params().next().is_some() {
+        bound_type(&mut generics, event);
+    }
+    let (generics, arguments, conditions) = generics.split_for_impl();
     let sensitive = event.sensitive.iter().map(|field| &field.json_name);
     let key = event.key.as_ref().map(key);
     let attributes = (!event.attributes.is_empty()).then(|| attributes(&event.attributes));
+    let scalars = scalars(event);
     quote! {
         #[automatically_derived]
         impl #generics ::bis::Event for #name #arguments #conditions {
@@ -33,13 +38,51 @@ fn implementation(input: &DeriveInput, event: &EventInput) -> TokenStream {
             const SENSITIVE: &'static [&'static str] = &[#(#sensitive),*];
             #key
             #attributes
+            #scalars
         }
     }
+}
+
+/// What an event needs, asked of a generic type as a whole: its type parameters may be used in any way.
+fn bound_type(generics: &mut Generics, event: &EventInput) {
+    let name = &event.name;
+    let (_, arguments, _) = generics.split_for_impl();
+    let whole: WherePredicate = parse_quote! {
+        #name #arguments: ::bis::__private::Serialize + ::bis::__private::DeserializeOwned
+            + ::core::marker::Send + ::core::marker::Sync + 'static
+    };
+    let scalars =
+        event.key.iter().chain(&event.attributes).map(|EventField { ty, .. }| -> WherePredicate {
+            parse_quote!(#ty: ::bis::__private::Serialize)
+        });
+    let all: Vec<_> = std::iter::once(whole).chain(scalars).collect();
+    generics.make_where_clause().predicates.extend(all);
+}
+
+fn scalars(event: &EventInput) -> Option<TokenStream> {
+    let checks: Vec<_> = event
+        .key
+        .iter()
+        .chain(&event.attributes)
+        .map(|EventField { json_name, ty, .. }| {
+            quote!((&&::bis::__private::shape::Shape::<#ty>::new()).check(#json_name)?;)
+        })
+        .collect();
+    (!checks.is_empty()).then(|| {
+        quote! {
+            fn check_scalars() -> ::core::result::Result<(), ::bis::__private::NotScalar> {
+                use ::bis::__private::shape::methods::*;
+                #(#checks)*
+                ::core::result::Result::Ok(())
+            }
+        }
+    })
 }
 
 fn key(field: &EventField) -> TokenStream {
     let EventField { member, json_name, .. } = field;
     quote! {
+        const HAS_KEY: bool = true;
         fn key(
             &self,
         ) -> ::core::result::Result<

@@ -1,9 +1,12 @@
 //! `#[derive(Event)]`: which fields are the key, the attributes and the secrets of an event type.
 
-use syn::{DeriveInput, Field, Ident, LitStr, Member, Type, spanned::Spanned};
+use syn::{
+    DeriveInput, Field, GenericArgument, Ident, LitStr, Member, PathArguments, Type, spanned::Spanned,
+};
 
 use crate::{
     ErrorKind, Errors,
+    handler::ungrouped,
     options::{self, Argument, Known},
 };
 
@@ -139,11 +142,22 @@ impl EventInput {
 fn is_no_scalar(ty: &Type) -> bool {
     const COLLECTIONS: [&str; 8] =
         ["Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet", "LinkedList", "BinaryHeap"];
+    /// What serializes as the type in it.
+    const TRANSPARENT: [&str; 5] = ["Option", "Box", "Arc", "Rc", "Cow"];
+    let ty = ungrouped(ty);
     match ty {
         Type::Array(_) | Type::Slice(_) => true,
         Type::Tuple(tuple) => !tuple.elems.is_empty(),
+        Type::Reference(reference) => is_no_scalar(&reference.elem),
         Type::Path(path) => path.path.segments.last().is_some_and(|last| {
-            COLLECTIONS.iter().any(|name| last.ident == name) && !last.arguments.is_none()
+            let PathArguments::AngleBracketed(arguments) = &last.arguments else { return false };
+            let is_one_of = |names: &[&str]| names.iter().any(|name| last.ident == name);
+            is_one_of(&COLLECTIONS)
+                || (is_one_of(&TRANSPARENT)
+                    && arguments
+                        .args
+                        .iter()
+                        .any(|inner| matches!(inner, GenericArgument::Type(inner) if is_no_scalar(inner))))
         }),
         _ => false,
     }

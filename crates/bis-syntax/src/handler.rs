@@ -2,7 +2,7 @@
 
 use syn::{FnArg, GenericArgument, Ident, ItemFn, PathArguments, ReturnType, Type};
 
-use crate::{BatchArgs, ErrorKind, Errors};
+use crate::{BatchArgs, ErrorKind, Errors, options::source_like};
 
 /// How deliveries reach a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,12 +61,21 @@ impl Handler {
             );
         }
         let parameter = single_parameter(function, errors)?;
+        if let Some(batch) = batch_of_another_form(&parameter) {
+            errors.push_help(
+                ErrorKind::Handler,
+                &parameter,
+                "a handler takes a batch as a `Vec`",
+                format!("write `{batch}`"),
+            );
+            return None;
+        }
         if let Type::Reference(reference) = &parameter {
             errors.push_help(
                 ErrorKind::Handler,
                 &parameter,
                 "a handler takes its event by value",
-                format!("write `{}`", crate::options::source_like(&reference.elem)),
+                format!("write `{}`", source_like(ungrouped(&reference.elem))),
             );
             return None;
         }
@@ -77,8 +86,8 @@ impl Handler {
             errors.push_at(
                 ErrorKind::Handler,
                 batch.span,
-                format!("`batch(..)` on a handler that takes one `{}`", crate::options::source_like(&event)),
-                Some(format!("take `Vec<{}>`, or leave `batch` out", crate::options::source_like(&event))),
+                format!("`batch(..)` on a handler that takes one `{}`", source_like(&event)),
+                Some(format!("take `Vec<{}>`, or leave `batch` out", source_like(&event))),
             );
         }
         Some(Self { name: signature.ident.clone(), shape, event, parameter })
@@ -99,7 +108,7 @@ pub(crate) fn check_async(what: &str, function: &ItemFn, errors: &mut Errors) {
 fn single_parameter(function: &ItemFn, errors: &mut Errors) -> Option<Type> {
     let mut inputs = function.sig.inputs.iter();
     match (inputs.next(), inputs.next()) {
-        (Some(FnArg::Typed(typed)), None) => Some((*typed.ty).clone()),
+        (Some(FnArg::Typed(typed)), None) => Some(ungrouped(&typed.ty).clone()),
         (Some(FnArg::Receiver(receiver)), _) => {
             errors.push_help(
                 ErrorKind::Handler,
@@ -130,6 +139,29 @@ fn single_parameter(function: &ItemFn, errors: &mut Errors) -> Option<Type> {
     }
 }
 
+/// The `Vec` to write in place of a slice or an array, owned or borrowed.
+fn batch_of_another_form(parameter: &Type) -> Option<String> {
+    let element = match ungrouped(parameter) {
+        Type::Slice(slice) => &slice.elem,
+        Type::Array(array) => &array.elem,
+        Type::Reference(reference) => return batch_of_another_form(&reference.elem),
+        boxed => match generic(boxed, "Box").map(ungrouped)? {
+            Type::Slice(slice) => &slice.elem,
+            _ => return None,
+        },
+    };
+    Some(format!("Vec<{}>", source_like(element)))
+}
+
+/// A type without parentheses, and without the invisible ones around a macro's `$event:ty`.
+pub(crate) fn ungrouped(ty: &Type) -> &Type {
+    match ty {
+        Type::Paren(paren) => ungrouped(&paren.elem),
+        Type::Group(group) => ungrouped(&group.elem),
+        _ => ty,
+    }
+}
+
 fn shape(parameter: &Type) -> (Shape, Type) {
     match generic(parameter, "Vec") {
         Some(inner) => match generic(inner, "Delivery") {
@@ -145,12 +177,7 @@ fn shape(parameter: &Type) -> (Shape, Type) {
 
 /// `T` of `name<T>`.
 fn generic<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
-    let ty = match ty {
-        Type::Paren(paren) => &paren.elem,
-        Type::Group(group) => &group.elem,
-        _ => ty,
-    };
-    let Type::Path(path) = ty else { return None };
+    let Type::Path(path) = ungrouped(ty) else { return None };
     let last = path.path.segments.last()?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
     match arguments.args.first() {

@@ -52,13 +52,28 @@ pub(crate) fn arguments(tokens: TokenStream) -> Vec<Argument> {
 
 fn argument(part: Vec<TokenTree>) -> Argument {
     match &part[..] {
+        [TokenTree::Group(group)] if group.delimiter() == Delimiter::None => {
+            argument(group.stream().into_iter().collect())
+        }
         [TokenTree::Ident(name), TokenTree::Punct(punct), value @ ..] if punct.as_char() == '=' => {
-            Argument::Assign(name.clone(), value.iter().cloned().collect())
+            Argument::Assign(name.clone(), ungrouped(value.iter().cloned().collect()))
         }
         [TokenTree::Ident(name), TokenTree::Group(group)] if group.delimiter() == Delimiter::Parenthesis => {
             Argument::List(name.clone(), group.stream())
         }
         _ => Argument::Plain(part.into_iter().collect()),
+    }
+}
+
+/// Tokens without the invisible groups that they are wrapped in as a whole: what a fragment such as `$name:literal` of a
+/// `macro_rules!` becomes.
+fn ungrouped(tokens: TokenStream) -> TokenStream {
+    let mut inner = tokens.clone().into_iter();
+    match (inner.next(), inner.next()) {
+        (Some(TokenTree::Group(group)), None) if group.delimiter() == Delimiter::None => {
+            ungrouped(group.stream())
+        }
+        _ => tokens,
     }
 }
 
@@ -208,7 +223,7 @@ pub(crate) fn integer(
 }
 
 fn literal(tokens: &TokenStream) -> Option<Lit> {
-    match syn::parse2::<Expr>(tokens.clone()) {
+    match syn::parse2::<Expr>(ungrouped(tokens.clone())) {
         Ok(Expr::Lit(ExprLit { lit, .. })) => Some(lit),
         _ => None,
     }

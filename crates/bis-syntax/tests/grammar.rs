@@ -4,7 +4,7 @@ use bis_syntax::{
     ApiArgs, AppArgs, Errors, EventInput, Handler, MountArgs, ServiceArgs, Shape, SubscriptionArgs, TestArgs,
     TopicChain, app_name, closest, kebab_case, rename,
 };
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 fn tokens(text: &str) -> TokenStream {
     text.parse().expect("a test writes tokens")
@@ -34,6 +34,45 @@ fn subscriptions_that_are_right() {
         "PLACED, concurrency = 1, batch(max = 10, wait = \"5ms\")",
     ] {
         assert_eq!(mistakes(right, SubscriptionArgs::parse), [""; 0], "{right}");
+    }
+}
+
+/// `text` as a fragment of a `macro_rules!` comes: in an invisible group, here as if through two macros.
+fn fragment(text: &str) -> TokenStream {
+    let group = |inner| TokenTree::Group(Group::new(Delimiter::None, inner));
+    group(group(tokens(text)).into()).into()
+}
+
+#[test]
+fn fragments_of_macros_read_as_what_they_hold() {
+    let mut errors = Errors::new();
+    let [topic, name, retry, count, wait, path] =
+        ["orders::PLACED", "\"ship\"", "retry(max = 3)", "7", "\"5s\"", "\"/orders\""].map(fragment);
+    let arguments = quote::quote!(#topic, name = #name, #retry, concurrency = #count, timeout = #wait);
+    let args = SubscriptionArgs::parse(arguments, &mut errors).unwrap();
+    assert_eq!(args.name.unwrap().text, "ship");
+    assert_eq!(args.retry.unwrap().max.unwrap().value, 3);
+    assert_eq!(args.concurrency.unwrap().value, 7);
+    assert_eq!(args.timeout.unwrap().value.as_secs(), 5);
+    let [method, access] = ["GET", "public"].map(fragment);
+    assert!(ApiArgs::parse(quote::quote!(#method, #path, #access), &mut errors).is_some());
+    assert!(MountArgs::parse(path, &mut errors).is_some());
+    assert_eq!(ServiceArgs::parse(name.clone(), &mut errors).unwrap().name.text, "ship");
+    let services = AppArgs::parse(quote::quote!(services: [#topic, shipping]), &mut errors).unwrap();
+    assert_eq!(services.services.len(), 2);
+    assert!(TestArgs::parse(quote::quote!(app = #topic, chaos = #count), &mut errors).is_some());
+    let [event, number] = ["Delivery<Placed>", "u64"].map(fragment);
+    let function = syn::parse2(quote::quote!(async fn ship(_: Vec<#event>) -> Result<()> {})).unwrap();
+    assert_eq!(Handler::parse(&function, None, &mut errors).unwrap().shape, Shape::DeliveryBatch);
+    let event = quote::quote!(struct Placed { #[event(key)] #[serde(rename = #name)] id: #number });
+    let event = EventInput::parse(&syn::parse2(event).unwrap(), &mut errors);
+    assert_eq!(event.key.unwrap().json_name, "ship");
+    assert!(errors.is_empty(), "{errors:?}");
+    for borrowed in ["&Placed", "[Placed]", "&[Placed]"].map(fragment) {
+        let function = syn::parse2(quote::quote!(async fn ship(_: #borrowed) -> Result<()> {})).unwrap();
+        let mut errors = Errors::new();
+        assert!(Handler::parse(&function, None, &mut errors).is_none());
+        assert_eq!(errors.len(), 1, "{errors:?}");
     }
 }
 

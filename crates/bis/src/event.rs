@@ -1,5 +1,7 @@
 //! What a type needs to travel as an event. The derive implements it; nothing here knows of brokers.
 
+pub mod shape;
+
 use bis_core::Attributes;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -18,6 +20,10 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The fields, by their names in JSON, that are redacted where `bis` shows events and in the text of errors.
     const SENSITIVE: &'static [&'static str] = &[];
 
+    /// Whether events have a key of their own, which a topic needs to be [ordered](crate::Topic::ordered). True where
+    /// [`Event::key`] is implemented.
+    const HAS_KEY: bool = false;
+
     /// The ordering key: the field under `#[event(key)]`.
     ///
     /// # Errors
@@ -33,12 +39,18 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn attributes(&self) -> Result<Attributes, NotScalar> {
         Ok(Attributes::new())
     }
+
+    /// Whether the types of key and attributes can be scalars; asked when an app starts.
+    #[doc(hidden)]
+    fn check_scalars() -> Result<(), NotScalar> {
+        Ok(())
+    }
 }
 
-/// A key or an attribute that is no JSON scalar.
+/// A key or an attribute that is not a JSON scalar.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{field}` is a key or an attribute and serializes to `{json}`; only text, numbers and booleans travel as such"
+    "`{field}` is a key or an attribute and serializes to `{json}`; use text, a number, a boolean, or a type that serializes as one of them"
 )]
 pub struct NotScalar {
     /// The field.
@@ -69,6 +81,10 @@ pub(crate) struct Codec<T> {
     pub(crate) name: &'static str,
     /// The fields that are sensitive.
     pub(crate) sensitive: &'static [&'static str],
+    /// Whether events have a key of their own.
+    pub(crate) has_key: bool,
+    /// Whether key and attributes can be scalars.
+    pub(crate) check_scalars: fn() -> Result<(), NotScalar>,
     /// Writes an event.
     pub(crate) encode: fn(&T) -> Result<Encoded, EncodeError>,
     /// Reads an event.
@@ -93,7 +109,14 @@ pub(crate) enum EncodeError {
 
 impl<T: Event> Codec<T> {
     pub(crate) const fn new() -> Self {
-        Self { name: T::TYPE, sensitive: T::SENSITIVE, encode, decode: |data| serde_json::from_slice(data) }
+        Self {
+            name: T::TYPE,
+            sensitive: T::SENSITIVE,
+            has_key: T::HAS_KEY,
+            check_scalars: T::check_scalars,
+            encode,
+            decode: |data| serde_json::from_slice(data),
+        }
     }
 }
 

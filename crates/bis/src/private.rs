@@ -2,9 +2,10 @@
 
 pub use bis_core::{Attributes, RetryPolicy};
 pub use inventory;
+pub use serde::{Serialize, de::DeserializeOwned};
 
 pub use crate::{
-    event::{NotScalar, scalar},
+    event::{NotScalar, scalar, shape},
     http::{
         EndpointContext, call_elsewhere, from_parts, from_request, probe, respond, route, split,
         unnamed_result,

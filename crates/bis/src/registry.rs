@@ -12,7 +12,7 @@ use bis_core::{Envelope, Retention, RetryPolicy};
 pub use handler::{batch, one, takes, takes_batch};
 
 use crate::{
-    Error, Result,
+    Error, NotScalar, Result,
     http::{EndpointContext, RemoteHandler},
 };
 
@@ -90,6 +90,8 @@ pub struct TopicInfo {
     pub retention: Retention,
     /// Where the topic is declared.
     pub position: &'static Location<'static>,
+    /// Whether the types of the event's key and attributes can be scalars.
+    pub check_scalars: fn() -> Result<(), NotScalar>,
 }
 
 /// One delivery before its data is decoded.

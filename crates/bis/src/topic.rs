@@ -54,8 +54,16 @@ impl<T: Event> Topic<T> {
 impl<T> Topic<T> {
     /// Events of one key are handled one at a time, in the order in which they were published. A broker that cannot
     /// do that refuses the topic at start.
+    ///
+    /// # Panics
+    /// When the event type has no field under `#[event(key)]`; in a static that is a compile error.
+    #[track_caller]
     #[must_use]
     pub const fn ordered(mut self) -> Self {
+        assert!(
+            self.codec.has_key,
+            "an ordered topic needs events with a key: put `#[event(key)]` on a field of the event's type"
+        );
         self.ordered = true;
         self
     }
@@ -126,6 +134,7 @@ impl<T> Topic<T> {
             ordered: self.ordered,
             retention: self.retention,
             position: self.position,
+            check_scalars: self.codec.check_scalars,
         }
     }
 }

@@ -7,6 +7,7 @@ use bis_core::{InvalidName, ServiceName};
 
 use super::App;
 use crate::{
+    NotScalar,
     http::{RouteError, Routers},
     instance::Instance,
     runtime::{self, Workers},
@@ -29,6 +30,14 @@ pub(crate) enum StartError {
     /// A subscription's name is none.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// An event's key or attribute cannot be one.
+    #[error("topic `{topic}`: {source}")]
+    NotScalar {
+        /// The topic.
+        topic: &'static str,
+        /// The field.
+        source: NotScalar,
+    },
     /// Routes do not stand together.
     #[error(transparent)]
     Route(#[from] RouteError),
@@ -54,6 +63,8 @@ impl Parts {
         let routers = Routers::new(&hosted, instance.config.internal.secret.as_ref())?;
         let mut all = Vec::new();
         for declared in app.subscriptions() {
+            let topic = &declared.subscribed.topic;
+            (topic.check_scalars)().map_err(|source| StartError::NotScalar { topic: topic.name, source })?;
             all.push(declared.into_subscription()?);
         }
         let is_hosted = |name: &str| hosted.iter().any(|service| service.name == name);

@@ -1,0 +1,184 @@
+//! What the attributes and derives make of items that are not written out: generic types, items that a `macro_rules!` makes,
+//! errors of other crates.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use bis::prelude::*;
+
+bis::service!("orders");
+
+mod this {
+    bis::app!(services: [crate]);
+}
+
+// ---- generic events
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+struct Changed<K, T> {
+    #[event(key)]
+    id: K,
+    after: Option<T>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Dish {
+    name: String,
+}
+
+/// The bounds are serde's to find, here by hand.
+#[derive(Event, Serialize, Deserialize)]
+#[serde(bound = "")]
+struct Tagged<T, const N: usize>
+where
+    T: Default + Send + Sync + 'static,
+{
+    #[serde(skip)]
+    _tag: std::marker::PhantomData<T>,
+}
+
+static CHANGED: Topic<Changed<u32, Dish>> = Topic::new("changed").ordered();
+/// Knows nothing of serde.
+#[derive(Default)]
+struct Tag;
+
+static TAGGED: Topic<Tagged<Tag, 7>> = Topic::new("tagged");
+
+#[subscription(CHANGED)]
+async fn index(change: Changed<u32, Dish>) -> Result<()> {
+    assert_eq!(change.after.unwrap().name, "soup");
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn generic_events_travel(app: TestApp) -> Result<()> {
+    app.publish(&CHANGED, &Changed { id: 7, after: Some(Dish { name: "soup".into() }) }).await?;
+    app.settle().await;
+    assert!(app.dead(&CHANGED).is_empty());
+    assert_eq!(app.deliveries(&CHANGED)[0].key(), Some("7"));
+    let _ = &TAGGED;
+    Ok(())
+}
+
+// ---- keys
+
+mod wrong {
+    use bis::prelude::*;
+
+    bis::service!("wrong");
+
+    #[derive(Serialize, Deserialize)]
+    pub struct Id {
+        pub shop: u64,
+        pub order: u64,
+    }
+
+    #[derive(Event, Serialize, Deserialize)]
+    pub struct Shipped {
+        #[event(key)]
+        pub id: Option<Id>,
+    }
+
+    static SHIPPED: Topic<Shipped> = Topic::new("order-shipped").ordered();
+
+    #[subscription(SHIPPED)]
+    async fn note(_: Shipped) -> Result<()> {
+        Ok(())
+    }
+
+    pub mod this {
+        bis::app!(services: [super]);
+    }
+}
+
+#[test]
+#[should_panic(expected = "topic `order-shipped`: `id` is a key or an attribute and serializes to `{..}`")]
+fn an_app_whose_event_has_a_struct_as_its_key_does_not_start() {
+    bis::__private::run_test(wrong::this::app, async |_: TestApp| {});
+}
+
+// ---- what macros make
+
+#[derive(Event, Serialize, Deserialize)]
+struct Placed {
+    id: u64,
+}
+
+static PLACED: Topic<Placed> = Topic::new("order-placed");
+
+macro_rules! handler {
+    ($function:ident, $topic:path, $name:literal, $event:ty, $max:expr, $($option:ident = $value:literal),*) => {
+        #[subscription($topic, name = $name, retry(max = $max), $($option = $value),*)]
+        async fn $function(_: $event) -> Result<()> {
+            Ok(())
+        }
+    };
+}
+
+macro_rules! handlers {
+    ($($function:ident $name:literal $event:ty;)*) => {$(
+        handler!($function, PLACED, $name, $event, 3, timeout = "5s", concurrency = 2);
+    )*};
+}
+
+handlers! {
+    one "one" Placed;
+    two "two" Delivery<Placed>;
+    three "three" Vec<Delivery<Placed>>;
+}
+
+macro_rules! expressions {
+    ($topic:expr, $name:expr, $retry:expr, $body:block) => {
+        #[subscription($topic, name = $name, $retry)]
+        async fn by_expressions(_: Placed) -> Result<()> $body
+    };
+}
+
+expressions!(PLACED, "four", retry(max = 2, min_backoff = "1s"), { Ok(()) });
+
+macro_rules! endpoint {
+    ($function:ident, $method:ident, $path:literal, $access:tt, $pattern:pat_param, $argument:ty) => {
+        #[api($method, $path, $access)]
+        async fn $function($pattern: $argument) -> Result<Json<u32>> {
+            Ok(Json(7))
+        }
+    };
+}
+
+endpoint!(seven, GET, "/seven/{id}", public, Path(_id), Path<u32>);
+
+macro_rules! events {
+    ($($Event:ident { $field:ident: $Field:ty = $renamed:literal })*) => {$(
+        #[derive(Event, Serialize, Deserialize)]
+        struct $Event {
+            #[event(key)]
+            #[serde(rename = $renamed)]
+            $field: $Field,
+        }
+    )*};
+}
+
+events!(Renamed { id: Option<u64> = "orderId" });
+
+static RENAMED: Topic<Renamed> = Topic::new("renamed").ordered();
+
+macro_rules! test {
+    ($name:ident, $app:path, $seed:expr) => {
+        #[bis::test(app = $app, chaos = $seed)]
+        async fn $name(app: TestApp) -> Result<()> {
+            RENAMED.publish(&Renamed { id: Some(1) }).await?;
+            app.settle().await;
+            Ok(())
+        }
+    };
+}
+
+test!(a_test_that_a_macro_makes_runs, this::app, 1..3);
+
+#[bis::test(app = this::app)]
+async fn items_that_macros_make_work(app: TestApp) -> Result<()> {
+    assert_eq!(app.get::<u32>("/seven/1").await?, 7);
+    app.publish(&PLACED, &Placed { id: 1 }).await?;
+    app.settle().await;
+    assert!(app.dead(&PLACED).is_empty());
+    Ok(())
+}
