@@ -7,14 +7,25 @@ use syn::spanned::Spanned;
 
 use crate::support;
 
-/// The function that makes the app. It names each service's marker, which makes the linker keep the service.
+/// The function that makes the app. It names each service's marker, which makes the linker keep the service; a module
+/// without one has the marker of `no_service` in its place.
 pub(crate) fn app(package: &str, input: TokenStream) -> TokenStream {
     let name = bis_syntax::app_name(package);
     let mut errors = Errors::new();
     let services = AppArgs::parse(input, &mut errors).map(|args| args.services).unwrap_or_default();
     let markers = services.iter().map(|service| {
         let here = Span::call_site().located_at(service.span());
-        quote_spanned!(here=> &#service::__BIS_SERVICE)
+        quote_spanned! {here=>
+            {
+                #[allow(unused_imports)]
+                use ::bis::__private::place::no_service::__BIS_SERVICE;
+                ::bis::__private::place::service({
+                    #[allow(unused_imports)]
+                    use #service::*;
+                    &__BIS_SERVICE
+                })
+            }
+        }
     });
     let function = quote! {
         /// The app with the services that `bis::app!` lists.

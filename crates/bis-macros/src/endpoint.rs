@@ -42,6 +42,7 @@ fn endpoint(args: &ApiArgs, function: ItemFn) -> TokenStream {
     let outer = outer_signature(sig, &parameters);
     let names = parameters.iter().map(|parameter| &parameter.name);
     let entry = entry(args, sig, &parameters);
+    let must_be_free = support::must_be_free(&function);
     let call = call_elsewhere(sig, &parameters);
     quote! {
         #(#outer_attributes)*
@@ -49,12 +50,10 @@ fn endpoint(args: &ApiArgs, function: ItemFn) -> TokenStream {
             #(#inner_attributes)*
             #sig #block
             #entry
+            #must_be_free
             #call
             #name(#(#names),*).await
         }
-        const _: () = {
-            _ = #name;
-        };
     }
 }
 
@@ -140,12 +139,12 @@ fn route(signature: &Signature, parameters: &[Parameter]) -> TokenStream {
     let extract = parameters.iter().enumerate().map(|(index, Parameter { name, ty, .. })| {
         let here = Span::call_site().located_at(ty.span());
         let extracted = if index + 1 == parameters.len() {
-            quote_spanned!(here=> ::bis::__private::from_request::<#ty, _>(#request, #parts).await)
+            quote_spanned!(here=> ::bis::__private::from_request(#request, #parts).await)
         } else {
-            quote_spanned!(here=> ::bis::__private::from_parts::<#ty>(&mut #parts).await)
+            quote_spanned!(here=> ::bis::__private::from_parts(&mut #parts).await)
         };
         quote! {
-            let #name = match #extracted {
+            let #name: #ty = match #extracted {
                 ::core::result::Result::Ok(#name) => #name,
                 ::core::result::Result::Err(#response) => return #response,
             };

@@ -1,8 +1,8 @@
-//! `#[mount]`: the function as it is, and beside it an entry that serves its router.
+//! `#[mount]`: the function as it is, and in it an entry that serves its router.
 
 use bis_syntax::{Errors, MountArgs, check_mount_function};
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 
 use crate::support;
 
@@ -21,8 +21,9 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let function_name = name.to_string();
     let path = &args.path;
     let position = support::position();
-    quote! {
-        #item
+    let router = support::of_module(&quote!(nested_mount), name, quote!(#name));
+    let must_be_free = support::must_be_free(&function);
+    let entry = quote! {
         const _: () = {
             ::bis::__private::inventory::submit! {
                 ::bis::__private::MountEntry {
@@ -30,9 +31,11 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
                     function: #function_name,
                     position: #position,
                     path: #path,
-                    router: #name,
+                    router: #router,
                 }
             }
         };
-    }
+        #must_be_free
+    };
+    support::with_first(&function, entry).to_token_stream()
 }

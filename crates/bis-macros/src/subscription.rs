@@ -1,10 +1,10 @@
-//! `#[subscription]`: the handler as it is, and beside it an entry that joins it to its topic.
+//! `#[subscription]`: the handler as it is, and in it an entry that joins it to its topic.
 
 use std::time::Duration;
 
 use bis_syntax::{Errors, Handler, RetryArgs, SubscriptionArgs, kebab_case};
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::{ItemFn, ReturnType, spanned::Spanned};
 
 use crate::support;
@@ -26,7 +26,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     match (args, handler) {
         (Some(args), Some(handler)) if errors.is_empty() => {
             let entry = entry(&args, &handler, &function);
-            quote!(#item #entry)
+            support::with_first(&function, entry).to_token_stream()
         }
         _ => support::with_errors(support::keep_used(item, &function), errors),
     }
@@ -39,7 +39,9 @@ fn entry(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> Token
     let retry = retry(args.retry.as_ref());
     let timeout = support::duration(args.timeout.as_ref().map_or(DEFAULT_TIMEOUT, |timeout| timeout.value));
     let concurrency = size(args.concurrency.as_ref().map_or(DEFAULT_CONCURRENCY, |option| option.value));
-    let subscribed = subscribed(args, handler, function);
+    let stand_in = if handler.shape.is_batch() { quote!(nested_batch) } else { quote!(nested_handler) };
+    let subscribed = support::of_module(&stand_in, &handler.name, subscribed(args, handler, function));
+    let must_be_free = support::must_be_free(function);
     quote! {
         const _: () = {
             ::bis::__private::inventory::submit! {
@@ -55,6 +57,7 @@ fn entry(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> Token
                 }
             }
         };
+        #must_be_free
     }
 }
 

@@ -114,7 +114,7 @@ fn single_parameter(function: &ItemFn, errors: &mut Errors) -> Option<Type> {
                 ErrorKind::Handler,
                 receiver,
                 "a handler is a free function, without `self`",
-                format!("write `{EXAMPLE}`"),
+                format!("move it out of the `impl`, and write `{EXAMPLE}`"),
             );
             None
         }

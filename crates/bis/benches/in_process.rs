@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use bis::prelude::*;
+use bis::{Context, prelude::*};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::sync::mpsc;
 

@@ -43,6 +43,8 @@ impl App {
     /// on `127.0.0.1:4000`. Logs go to stderr, filtered by `BIS_LOG`, else `RUST_LOG`, else `info`. With `BIS_DESCRIBE=1` it
     /// prints what is linked as JSON and starts nothing.
     ///
+    /// It makes the tokio runtime itself, so `main` is an ordinary function, without `#[tokio::main]`.
+    ///
     /// On a signal no more deliveries and requests are taken; handlers and requests have `app.stop_within` (30 s) to finish;
     /// then everything settled is flushed to the broker.
     pub fn main(self) -> ExitCode {

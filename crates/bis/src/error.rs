@@ -11,8 +11,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Any error, for handlers and endpoints to return.
 ///
-/// Every error that implements [`std::error::Error`] becomes one through `?`. For that reason it does not implement that
-/// trait itself, as `anyhow::Error` does not.
+/// Through `?` it takes every error that implements [`std::error::Error`], texts, and what else becomes a
+/// `Box<dyn std::error::Error + Send + Sync>`, such as `anyhow::Error`. For that reason it does not implement that trait itself.
 ///
 /// `{}` shows the outermost message, `{:#}` the whole chain on one line, `{:?}` the chain on several lines.
 ///
@@ -82,9 +82,28 @@ impl Error {
     }
 }
 
-impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+/// What becomes an [`Error`] through `?`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not become a `bis::Error`",
+    label = "`bis::Error` does not take this: implement `std::error::Error` for it, or make it a text with `.map_err(..)`",
+    note = "for example `.map_err(|error| Error::msg(format!(\"{{error:?}}\")))?`"
+)]
+pub trait IntoError: Sized {
+    /// The error in a box.
+    #[doc(hidden)]
+    fn boxed(self) -> Box<dyn StdError + Send + Sync>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<Box<dyn StdError + Send + Sync>>> IntoError for E {
+    fn boxed(self) -> Box<dyn StdError + Send + Sync> {
+        self.into()
+    }
+}
+
+impl<E: IntoError> From<E> for Error {
     fn from(error: E) -> Self {
-        Self::new(error)
+        Self::new(error.boxed())
     }
 }
 

@@ -8,6 +8,7 @@
 //! Nothing here knows of topics, opens a listener or reads the configuration file: listeners and addresses are given.
 
 mod body;
+mod bounds;
 mod call;
 mod client;
 mod connection;

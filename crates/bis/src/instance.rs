@@ -13,8 +13,8 @@ use tokio::runtime::{Handle, Id};
 
 use crate::{config::Config, http, time::Clock};
 
-/// The code runs where no app does.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// The code runs outside a running app. `{:?}` shows the same text as `{}`, for those who meet it through `unwrap`.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoApp {
     /// There is no tokio runtime on this thread.
     #[error(
@@ -23,9 +23,15 @@ pub enum NoApp {
     NoRuntime,
     /// There is a runtime, and no app was started.
     #[error(
-        "a topic was used before its app was started; call `app().main()` in `main`, or write the test with `#[bis::test(app = ..)]`"
+        "a topic was used before its app was started; start the app with `app().main()` in `main`, or write the test with `#[bis::test(app = ..)]` in place of `#[tokio::test]`"
     )]
     NotStarted,
+}
+
+impl fmt::Debug for NoApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// One running app.

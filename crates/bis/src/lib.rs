@@ -65,7 +65,7 @@ pub use bis_core::{Attributes, DeadLetter, DeadReason, EventId, Retention};
 pub use bis_macros::{Event, api, app, mount, service, subscription, test};
 pub use chaos::Chaos;
 pub use delivery::Delivery;
-pub use error::{Context, Error, Result};
+pub use error::{Context, Error, IntoError, Result};
 pub use event::{Event, NotScalar};
 pub use instance::NoApp;
 pub use publish::{Publish, PublishError};

@@ -1,4 +1,7 @@
 //! What most modules of an app need: `use bis::prelude::*;`.
+//!
+//! [`bis::Context`](crate::Context) is imported by name: its method is called as that of `anyhow::Context`, and an app uses one of
+//! the two.
 
 pub use std::time::Duration;
 
@@ -10,6 +13,4 @@ pub use axum::{
 };
 pub use serde::{Deserialize, Serialize};
 
-pub use crate::{
-    Context, Delivery, Error, Event, EventId, Result, TestApp, Topic, api, mount, subscription, tracing,
-};
+pub use crate::{Delivery, Error, Event, EventId, Result, TestApp, Topic, api, mount, subscription, tracing};

@@ -11,8 +11,8 @@ pub use crate::{
         unnamed_result,
     },
     registry::{
-        Access, EndpointEntry, MountEntry, Position, ServiceEntry, SubscriptionEntry, batch, one, takes,
-        takes_batch,
+        Access, EndpointEntry, MountEntry, Position, ServiceEntry, SubscriptionEntry, batch, one, place,
+        takes, takes_batch,
     },
     testing::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test},
 };

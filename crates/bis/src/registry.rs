@@ -3,6 +3,7 @@
 //! function pointers, decides nothing and runs nothing.
 
 mod handler;
+pub mod place;
 
 use std::{future::Future, panic::Location, pin::Pin, sync::Arc, time::Duration};
 

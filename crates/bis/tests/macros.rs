@@ -182,3 +182,64 @@ async fn items_that_macros_make_work(app: TestApp) -> Result<()> {
     assert!(app.dead(&PLACED).is_empty());
     Ok(())
 }
+
+// ---- errors of other crates
+
+mod errors {
+    use anyhow::Context as _;
+    use bis::prelude::*;
+
+    use super::Placed;
+
+    pub static TEXT: Topic<Placed> = Topic::new("text");
+    pub static ANYHOW: Topic<Placed> = Topic::new("anyhow");
+
+    #[subscription(TEXT)]
+    async fn text(placed: Placed) -> Result<(), String> {
+        Err(format!("no {}", placed.id))
+    }
+
+    fn parse(text: &str) -> anyhow::Result<u64> {
+        text.parse().context("read the number")
+    }
+
+    #[subscription(ANYHOW)]
+    async fn with_anyhow(_: Placed) -> Result<()> {
+        parse("seven").context("handle the order")?;
+        Ok(())
+    }
+
+    #[api(GET, "/anyhow", public)]
+    async fn show() -> Result<Json<u64>> {
+        Ok(Json(parse("7")?))
+    }
+}
+
+fn chain_of(error: anyhow::Error) -> String {
+    format!("{:#}", Error::from(error))
+}
+
+#[bis::test(app = this::app)]
+async fn errors_of_other_crates_become_ours(app: TestApp) -> Result<()> {
+    assert_eq!(app.get::<u64>("/anyhow").await?, 7);
+    app.publish(&errors::TEXT, &Placed { id: 7 }).await?;
+    app.publish(&errors::ANYHOW, &Placed { id: 7 }).await?;
+    app.settle().await;
+    assert_eq!(app.dead(&errors::TEXT)[0].error, "no 7");
+    assert_eq!(
+        app.dead(&errors::ANYHOW)[0].error,
+        "handle the order: read the number: invalid digit found in string"
+    );
+    let error = anyhow::Error::from("x".parse::<u8>().unwrap_err()).context("read");
+    assert_eq!(chain_of(error), "read: invalid digit found in string");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_topic_without_an_app_says_so_even_through_unwrap() {
+    let error = PLACED.publish(&Placed { id: 7 }).await.unwrap_err();
+    for text in [format!("{error:?}"), error.to_string()] {
+        assert!(text.contains("before its app was started"), "{text}");
+        assert!(text.contains("#[bis::test(app = ..)]"), "{text}");
+    }
+}

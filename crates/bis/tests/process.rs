@@ -304,6 +304,11 @@ fn an_app_without_services_does_not_start() {
 }
 
 #[test]
+fn an_app_inside_another_runtime_does_not_start() {
+    check_refused("nested_app", ANY_PORT, &["`#[tokio::main]`", "fn main() -> std::process::ExitCode"]);
+}
+
+#[test]
 fn a_configuration_with_an_unknown_key_is_refused() {
     check_refused("full_app", r#"{"htpp":{}}"#, &["config.json", "`htpp`", "`http`", "line 1"]);
 }
@@ -352,4 +357,12 @@ fn full_app() {
 fn empty_app() {
     // `app!` refuses an empty list at compile time; a list that `cfg` emptied would come here.
     end_with(bis::__private::app("empty", &[]).main());
+}
+
+#[test]
+#[ignore = "the process that the other tests start"]
+fn nested_app() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let code = runtime.block_on(async { full::app().main() });
+    end_with(code);
 }

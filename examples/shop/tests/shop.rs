@@ -1,6 +1,6 @@
 //! The shop as its customers meet it, on virtual time.
 
-use bis::{TestApp, prelude::*};
+use bis::{Context, TestApp, prelude::*};
 use shop::{
     cart::{self, Item},
     email::{self, SignedUp},

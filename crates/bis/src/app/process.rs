@@ -46,6 +46,11 @@ pub(super) fn run(app: &App) -> ExitCode {
 }
 
 fn try_run(app: &App) -> Result<()> {
+    if tokio::runtime::Handle::try_current().is_ok() {
+        return Err(Error::msg(
+            "`App::main` makes the tokio runtime, and was called inside another one: take `#[tokio::main]` away and write `fn main() -> std::process::ExitCode`",
+        ));
+    }
     let config = Config::from_env()?;
     app.hosted(&config)?;
     // Before any thread exists, since taking the listener over changes the environment.

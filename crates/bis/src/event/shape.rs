@@ -142,7 +142,6 @@ mod tests {
     }
 
     #[derive(Deserialize)]
-    #[expect(dead_code, reason = "it is only asked how it is read")]
     struct Newtype<T>(T);
 
     #[derive(Deserialize)]

@@ -5,14 +5,19 @@ use std::{future::Future, sync::atomic::Ordering};
 
 use axum::{
     body::Body,
-    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request},
+    extract::{DefaultBodyLimit, Request},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter},
 };
 use http_body::Body as _;
 
-use super::{MAX_BODY_BYTES, body::DeclaredTooLarge, error, request};
+use super::{
+    MAX_BODY_BYTES,
+    body::DeclaredTooLarge,
+    bounds::{Answer, Extractor, LastExtractor},
+    error, request,
+};
 
 /// The longest refusal of an extractor that is taken over as text.
 const MAX_REFUSAL_BYTES: usize = 16 * 1024;
@@ -58,7 +63,7 @@ pub fn split(request: Request) -> (Parts, Body) {
 ///
 /// # Errors
 /// The answer, when it refuses.
-pub async fn from_parts<T: FromRequestParts<()>>(parts: &mut Parts) -> Result<T, Response> {
+pub async fn from_parts<T: Extractor>(parts: &mut Parts) -> Result<T, Response> {
     match T::from_request_parts(parts, &()).await {
         Ok(extracted) => Ok(extracted),
         Err(refusal) => Err(refused(refusal.into_response()).await),
@@ -69,7 +74,7 @@ pub async fn from_parts<T: FromRequestParts<()>>(parts: &mut Parts) -> Result<T,
 ///
 /// # Errors
 /// The answer, when it refuses.
-pub async fn from_request<T: FromRequest<(), M>, M>(body: Body, parts: Parts) -> Result<T, Response> {
+pub async fn from_request<T: LastExtractor<M>, M>(body: Body, parts: Parts) -> Result<T, Response> {
     let has_body = !body.is_end_stream();
     let is_too_large = body.size_hint().lower() > MAX_BODY_BYTES as u64;
     let (body, extracting) = match is_too_large {
@@ -94,7 +99,7 @@ pub async fn from_request<T: FromRequest<(), M>, M>(body: Body, parts: Parts) ->
 }
 
 /// What a function returns, as an answer.
-pub fn respond<T: IntoResponse>(result: T) -> Response {
+pub fn respond<T: Answer>(result: T) -> Response {
     result.into_response()
 }
 

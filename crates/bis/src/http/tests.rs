@@ -38,7 +38,7 @@ mod there {
 
     use axum::http::HeaderMap;
 
-    use crate::{prelude::*, scope::Scope};
+    use crate::{Context, prelude::*, scope::Scope};
 
     bis::service!("there");
 

@@ -56,13 +56,15 @@ impl<E> BatchInput<E> for Vec<Delivery<E>> {
 #[diagnostic::on_unimplemented(
     message = "the handler returns `{Self}`, which cannot say whether the event is handled",
     label = "not a `bis::Result<()>`",
-    note = "return `bis::Result<()>`: `Ok(())` acknowledges the event, an error has it retried"
+    note = "return `bis::Result<()>`: `Ok(())` acknowledges the event, an error has it retried",
+    note = "an error of another type must become a `bis::Error`: derive `thiserror::Error` for it"
 )]
 pub trait HandlerOutput {
     /// Whether the event is handled.
     fn into_result(self) -> Result<()>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F: Into<Error>> HandlerOutput for std::result::Result<(), F> {
     fn into_result(self) -> Result<()> {
         self.map_err(Into::into)

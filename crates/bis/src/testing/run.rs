@@ -30,8 +30,9 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a test may return.
 #[diagnostic::on_unimplemented(
-    message = "a test returns `()` or `bis::Result<()>`, and not `{Self}`",
-    label = "not what a test returns"
+    message = "a test returns `()` or `bis::Result<()>`, not `{Self}`",
+    label = "not what a test returns",
+    note = "write `-> Result<()>`, or leave the result out"
 )]
 pub trait TestOutcome {
     /// The error, if the test failed.
@@ -44,6 +45,7 @@ impl TestOutcome for () {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Into<Error>> TestOutcome for Result<(), E> {
     fn failure(self) -> Option<Error> {
         self.err().map(Into::into)

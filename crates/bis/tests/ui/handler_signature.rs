@@ -26,6 +26,16 @@ async fn by_reference(_order: &OrderPlaced) -> Result<()> {
 }
 
 #[subscription(PLACED)]
+async fn slice(_orders: &[OrderPlaced]) -> Result<()> {
+    Ok(())
+}
+
+#[subscription(PLACED, batch(max = 10))]
+async fn boxed_slice(_orders: Box<[Delivery<OrderPlaced>]>) -> Result<()> {
+    Ok(())
+}
+
+#[subscription(PLACED)]
 async fn two(_order: OrderPlaced, _other: OrderPlaced) -> Result<()> {
     Ok(())
 }

@@ -1,0 +1,41 @@
+//! What an endpoint may take and return: axum's own traits, under names whose errors say what to write.
+
+use axum::{
+    extract::{FromRequest, FromRequestParts},
+    response::IntoResponse,
+};
+
+/// What an endpoint takes before its last parameter.
+#[diagnostic::on_unimplemented(
+    message = "an endpoint cannot take `{Self}` here",
+    label = "not an extractor that works without the body",
+    note = "take `Path<..>`, `Query<..>`, `HeaderMap` or another extractor of the request's head; `Json<..>` and others of the body come last",
+    note = "an endpoint has no `State`: keep what endpoints share in a `static`, as in `static DB: OnceLock<Db>`"
+)]
+pub trait Extractor: FromRequestParts<()> {}
+
+#[diagnostic::do_not_recommend]
+impl<T: FromRequestParts<()>> Extractor for T {}
+
+/// What an endpoint takes as its last parameter. `M` tells axum's two ways of extracting apart.
+#[diagnostic::on_unimplemented(
+    message = "an endpoint cannot take `{Self}`",
+    label = "not an extractor",
+    note = "take `Json<..>` of a type that implements `Deserialize`, `Path<..>`, `Query<..>` or another extractor of axum",
+    note = "an endpoint has no `State`: keep what endpoints share in a `static`, as in `static DB: OnceLock<Db>`"
+)]
+pub trait LastExtractor<M>: FromRequest<(), M> {}
+
+#[diagnostic::do_not_recommend]
+impl<T: FromRequest<(), M>, M> LastExtractor<M> for T {}
+
+/// What an endpoint returns.
+#[diagnostic::on_unimplemented(
+    message = "an endpoint cannot answer with `{Self}`",
+    label = "not an answer",
+    note = "return `Result<Json<..>>` of a type that implements `Serialize`, `Result<()>`, or anything else that implements axum's `IntoResponse`"
+)]
+pub trait Answer: IntoResponse {}
+
+#[diagnostic::do_not_recommend]
+impl<T: IntoResponse> Answer for T {}
