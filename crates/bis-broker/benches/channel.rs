@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use bis_broker::channel::{Channel, ConsumerId, Facts, Limits, Source, Time};
+use bis_broker::channel::{Channel, ConsumerId, Facts, Limits, Source, Suspects, Taker, Time, Vanishing};
 
 const MESSAGES: u64 = 2_000_000;
 const WINDOW: usize = 1000;
@@ -42,7 +42,13 @@ fn channel(end: u64) -> Channel {
 }
 
 fn next(channel: &mut Channel, store: &mut Store, now: u64) -> Option<u64> {
-    let Ok(handout) = channel.next(store, CONSUMER, Time(now), Time(now + 60_000_000_000));
+    let taker = Taker {
+        consumer: CONSUMER,
+        until: Time(now + 60_000_000_000),
+        vanishing: Vanishing::Suspects,
+        suspects: Suspects::Allowed,
+    };
+    let Ok(handout) = channel.next(store, taker, Time(now));
     handout.map(|handout| handout.sequence)
 }
 

@@ -21,10 +21,19 @@
 //! - at [`Channel::next_deadline`]: [`Channel::tick`], then hand out;
 //! - messages are to come again, or never: [`Channel::rewind`], [`Channel::skip`], [`Channel::empty`].
 //!
-//! A delivery is counted when it is handed out. Everything else that is durable is one of five facts, which an owner
-//! with a journal writes down and gives back after a restart: a message was finished ([`Channel::recall_finished`]), has so
-//! many attempts and is due again at a time ([`Channel::recall`]), a range was skipped ([`Channel::skip`]), everything from a
-//! sequence on is to come again ([`Channel::reopen`]), the channel was paused or not.
+//! # Attempts and suspects
+//! An attempt is a delivery that ended in an answer that counts. When a consumer vanishes, any message that it held may be
+//! the one that ended its process. With [`Vanishing::Suspects`] they come back uncounted, as *suspects*, and wait in a line
+//! of their own: a consumer is given one of them at a time, beside everything else. When it vanishes again, only the suspect
+//! that it held has used up an attempt. So a message that kills its process collects attempts, one for each crash after
+//! the first, its neighbours do not, and new messages go on meanwhile. An answer clears the suspicion.
+//!
+//! # What is durable
+//! Five facts, which an owner with a journal writes down and gives back after a restart: a message was finished
+//! ([`Channel::recall_finished`]), came back with so many attempts, due at a time, under suspicion or not
+//! ([`Channel::recall`]), a range was skipped ([`Channel::skip`]), everything from a sequence on is to come again
+//! ([`Channel::reopen`]), the channel was paused or not. What was in flight when the owner itself ended is as it was before
+//! it was handed out, no more attempts and no more suspicion: an owner that ends says nothing about its consumers.
 
 mod far;
 mod handing_out;
@@ -46,7 +55,7 @@ pub use snapshot::{Recalled, Snapshot};
 pub use time::Time;
 pub use words::{
     ConsumerId, Counters, Facts, FinishIdleError, Handout, Lease, Limits, NotInFlight, Peeked, Source,
-    Standing,
+    Standing, Suspects, Taker, Vanishing,
 };
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -56,6 +65,17 @@ use far::Far;
 use held::{Held, State};
 use keys::Keys;
 use leases::Leases;
+
+/// Where a message that is handed out comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// From where the cursor stands.
+    New,
+    /// It came back.
+    Ready,
+    /// It is a suspect.
+    Suspect,
+}
 
 /// The state of one channel of one topic. See the module's documentation for how to drive it.
 #[derive(Debug)]
@@ -77,10 +97,14 @@ pub struct Channel {
     deferred: BTreeSet<(Time, u64)>,
     /// May hold messages that are not ready any more.
     ready: VecDeque<u64>,
+    /// The line of suspects; may hold messages that are none any more.
+    suspects: VecDeque<u64>,
+    /// Suspects in flight, each with its consumer: at most as many as there are consumers.
+    suspects_out: BTreeMap<u64, ConsumerId>,
     keys: Keys,
     far: Far,
     in_flight_by: NumberMap<ConsumerId, usize>,
-    last_from_ready: bool,
+    last_from: Origin,
     /// The last time that was told.
     now: Time,
     /// The last look at what comes next stopped before it had seen everything.
@@ -112,10 +136,12 @@ impl Channel {
             leases: Leases::default(),
             deferred: BTreeSet::new(),
             ready: VecDeque::new(),
+            suspects: VecDeque::new(),
+            suspects_out: BTreeMap::new(),
             keys: Keys::default(),
             far: Far::from_snapshot(&snapshot.far).unwrap_or_default(),
             in_flight_by: NumberMap::default(),
-            last_from_ready: false,
+            last_from: Origin::New,
             now: Time::ZERO,
             looking: false,
             counters: Counters::default(),
@@ -125,17 +151,11 @@ impl Channel {
         channel
     }
 
-    /// What must survive a restart, now. What is in flight comes back as unfinished, with its attempts.
+    /// What must survive a restart, now. What is in flight is in it as it was before it was handed out.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let held = self.held.iter().filter(|(_, held)| held.attempts > 0).map(|(sequence, held)| Recalled {
-            sequence: *sequence,
-            attempts: held.attempts,
-            due: match held.state {
-                State::Deferred { due } => due,
-                State::Ready | State::InFlight { .. } => Time::ZERO,
-            },
-        });
+        let held = self.held.iter().filter(|(_, held)| held.is_worth_recalling());
+        let held = held.map(|(sequence, held)| held.recalled(*sequence));
         let mut recalled: Vec<Recalled> = held.chain(self.recalled.values().copied()).collect();
         recalled.sort_unstable_by_key(|recalled| recalled.sequence);
         let mut finished = self.finished.clone();
@@ -143,14 +163,14 @@ impl Channel {
         Snapshot { floor: self.floor, finished, recalled, far: self.far.to_snapshot(), paused: self.paused }
     }
 
-    /// Gives back a fact from before a restart: the message has so many attempts and is due at that time. Later facts
-    /// replace earlier ones. Only for a channel that has handed out nothing yet.
+    /// Gives back a fact from before a restart: the message has so many attempts, is due at that time, and is a suspect or
+    /// not. Later facts replace earlier ones. Only for a channel that has handed out nothing yet.
     pub fn recall(&mut self, recalled: Recalled) {
         let sequence = recalled.sequence;
         if sequence < self.cursor || self.is_finished(sequence) {
             return;
         }
-        if recalled.attempts == 0 && recalled.due == Time::ZERO {
+        if recalled.attempts == 0 && recalled.due == Time::ZERO && !recalled.suspect {
             self.recalled.remove(&sequence);
         } else {
             self.recalled.insert(sequence, recalled);
@@ -229,7 +249,24 @@ impl Channel {
     /// in vain.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        !self.paused && (!self.ready.is_empty() || self.cursor < self.end)
+        !self.paused && (!self.ready.is_empty() || !self.suspects.is_empty() || self.cursor < self.end)
+    }
+
+    /// Whether suspects may be waiting for their turn.
+    #[must_use]
+    pub fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+
+    /// The consumers that hold a suspect.
+    pub fn holders_of_suspects(&self) -> impl Iterator<Item = ConsumerId> + '_ {
+        self.suspects_out.values().copied()
+    }
+
+    /// What would be remembered after a restart of a message that is held now.
+    #[must_use]
+    pub fn recalled(&self, sequence: u64) -> Option<Recalled> {
+        Some(self.held.get(&sequence)?.recalled(sequence))
     }
 
     /// Messages that wait for a consumer: never handed out, ready again, or parked behind their key.
@@ -335,7 +372,7 @@ impl Channel {
         if let Some(held) = self.held.get(&sequence) {
             let standing = match held.state {
                 State::InFlight { consumer, .. } => Standing::InFlight { consumer },
-                State::Deferred { due } if due > now => Standing::Deferred { due },
+                State::Deferred { due, .. } if due > now => Standing::Deferred { due },
                 State::Deferred { .. } | State::Ready => Standing::Ready,
             };
             return Ok(Some(Peeked { sequence, attempts: held.attempts, standing }));

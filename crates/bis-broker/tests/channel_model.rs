@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
-use bis_broker::channel::{Channel, ConsumerId, Facts, Limits, Rewound, Source, Standing, Time};
+use bis_broker::channel::{
+    Channel, ConsumerId, Facts, Limits, Rewound, Source, Standing, Suspects, Taker, Time, Vanishing,
+};
 
 const KEYS: u64 = 4;
 const CONSUMERS: u64 = 3;
@@ -43,17 +45,29 @@ enum Place {
     InFlight(u64, u64),
 }
 
-/// What must be true: where each unfinished message is, and how often it was handed out.
+/// What must be true: where each unfinished message is, how many attempts it has made, the one under way included, and which
+/// are suspects.
 #[derive(Default)]
-struct Model(BTreeMap<u64, (Place, u32)>);
+struct Model(BTreeMap<u64, (Place, u32)>, BTreeSet<u64>);
 
 impl Model {
-    fn settle(&mut self, now: u64) {
+    fn settle(&mut self, now: u64, vanishing: Vanishing) {
+        self.vanish(vanishing, |_, until| until <= now);
         for (place, _) in self.0.values_mut() {
-            match *place {
-                Place::InFlight(_, until) if until <= now => *place = Place::Waiting,
-                Place::Deferred(due) if due <= now => *place = Place::Waiting,
-                _ => {}
+            if matches!(*place, Place::Deferred(due) if due <= now) {
+                *place = Place::Waiting;
+            }
+        }
+    }
+
+    /// What is in flight and is meant comes back without an answer.
+    fn vanish(&mut self, vanishing: Vanishing, is_meant: impl Fn(u64, u64) -> bool) {
+        for (sequence, (place, attempts)) in &mut self.0 {
+            if matches!(*place, Place::InFlight(by, until) if is_meant(by, until)) {
+                *place = Place::Waiting;
+                if vanishing == Vanishing::Suspects && self.1.insert(*sequence) {
+                    *attempts -= 1;
+                }
             }
         }
     }
@@ -70,6 +84,7 @@ struct Run {
     model: Model,
     now: u64,
     keyed: bool,
+    vanishing: Vanishing,
     /// How often messages came again, which lets an earlier one follow a later one of its key.
     reopened: u32,
 }
@@ -95,13 +110,18 @@ impl Run {
     fn hand_out(&mut self, consumer: u64) {
         let until = self.now + LEASE;
         let handout = loop {
-            let next = self.channel.next(&mut self.store, ConsumerId(consumer), Time(self.now), Time(until));
-            let handout = next.unwrap();
+            let taker = Taker {
+                consumer: ConsumerId(consumer),
+                until: Time(until),
+                vanishing: self.vanishing,
+                suspects: Suspects::Allowed,
+            };
+            let handout = self.channel.next(&mut self.store, taker, Time(self.now)).unwrap();
             if handout.is_some() || !self.channel.is_looking() {
                 break handout;
             }
         };
-        self.model.settle(self.now);
+        self.model.settle(self.now, self.vanishing);
         let Some(handout) = handout else {
             if !self.keyed {
                 let waiting = self.model.count(|place| place == Place::Waiting);
@@ -129,13 +149,14 @@ impl Run {
         assert_eq!(*place, Place::Waiting, "handed out but not waiting");
         *attempts += 1;
         assert_eq!(handout.attempt, *attempts);
+        assert_eq!(handout.suspect, self.model.1.contains(&handout.sequence));
         *place = Place::InFlight(consumer, until);
     }
 
     /// A message in flight and its consumer, when there is one.
     fn pick_in_flight(&mut self) -> Option<(u64, u64)> {
         self.channel.tick(Time(self.now));
-        self.model.settle(self.now);
+        self.model.settle(self.now, self.vanishing);
         let in_flight: Vec<(u64, u64)> = self
             .model
             .0
@@ -157,12 +178,18 @@ impl Run {
         match self.random.below(6) {
             0 => {
                 let due = self.now + self.random.below(40);
-                self.channel.retry(sequence, by, Time(due), Time(self.now)).unwrap();
+                if self.random.below(2) == 0 {
+                    self.channel.retry(sequence, by, Time(due), Time(self.now)).unwrap();
+                } else {
+                    entry.1 -= 1;
+                    self.channel.postpone(sequence, by, Time(due), Time(self.now)).unwrap();
+                }
+                self.model.1.remove(&sequence);
                 entry.0 = if due > self.now { Place::Deferred(due) } else { Place::Waiting };
             }
             1 => {
                 entry.1 -= 1;
-                assert_eq!(self.channel.release(sequence, by), Ok(entry.1));
+                self.channel.release(sequence, by).unwrap();
                 entry.0 = Place::Waiting;
             }
             2 => {
@@ -178,16 +205,12 @@ impl Run {
 
     fn disconnect(&mut self, consumer: u64) {
         self.channel.disconnect(ConsumerId(consumer));
-        for (place, _) in self.model.0.values_mut() {
-            if matches!(place, Place::InFlight(by, _) if *by == consumer) {
-                *place = Place::Waiting;
-            }
-        }
+        self.model.vanish(self.vanishing, |by, _| by == consumer);
     }
 
     fn finish_idle(&mut self) {
         self.channel.tick(Time(self.now));
-        self.model.settle(self.now);
+        self.model.settle(self.now, self.vanishing);
         let sequence = self.random.below(self.store.0.len() as u64 + 1);
         let idle = match self.model.0.get(&sequence) {
             None => false,
@@ -204,7 +227,7 @@ impl Run {
     /// Moves the cursor anywhere. The model learns what the channel cannot know: which are gone.
     fn rewind(&mut self) {
         self.channel.tick(Time(self.now));
-        self.model.settle(self.now);
+        self.model.settle(self.now, self.vanishing);
         let to = self.random.below(self.store.0.len() as u64 + 1);
         match self.channel.rewind(to) {
             Rewound::Back { to } => {
@@ -214,6 +237,7 @@ impl Run {
                         let is_due = facts.due.0 <= self.now;
                         let place = if is_due { Place::Waiting } else { Place::Deferred(facts.due.0) };
                         self.model.0.insert(sequence, (place, 0));
+                        self.model.1.remove(&sequence);
                     }
                 }
                 self.reopened += 1;
@@ -236,16 +260,18 @@ impl Run {
         }
         self.channel = Channel::restore(&snapshot, Limits::default());
         self.channel.extend(self.store.0.len() as u64);
-        for (place, _) in self.model.0.values_mut() {
+        // As it was before it was handed out.
+        for (place, attempts) in self.model.0.values_mut() {
             if let Place::InFlight(..) = place {
                 *place = Place::Waiting;
+                *attempts -= 1;
             }
         }
     }
 
     fn compare(&mut self) {
         self.channel.tick(Time(self.now));
-        self.model.settle(self.now);
+        self.model.settle(self.now, self.vanishing);
         let peeked = self.channel.peek(&mut self.store, None, usize::MAX, Time(self.now)).unwrap();
         let seen: Vec<(u64, u32)> = peeked.iter().map(|peeked| (peeked.sequence, peeked.attempts)).collect();
         let expected: Vec<(u64, u32)> =
@@ -288,6 +314,7 @@ fn check(seed: u64) {
         model: Model::default(),
         now: 1,
         keyed: seed % 2 == 1,
+        vanishing: if seed % 4 < 2 { Vanishing::Counts } else { Vanishing::Suspects },
         reopened: 0,
     };
     for _ in 0..400 {

@@ -46,6 +46,7 @@ cases! {
         attempts_are_counted: [AttemptsCounted];
         a_retry_waits_as_asked: [RetryTimes];
         a_released_event_comes_again_uncounted_where_offered: [ReturnedUncounted];
+        a_postponed_event_waits_uncounted_where_offered: [ReturnedUncounted, RetryTimes];
         a_dropped_delivery_comes_again: [AtLeastOnce, AttemptsCounted];
         a_lease_that_is_extended_holds: [LeaseExtended];
         a_lease_that_ends_gives_the_event_back: [AtLeastOnce] [MultiProcess];

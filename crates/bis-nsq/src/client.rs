@@ -51,7 +51,8 @@ pub struct Options {
     /// The time that a delivery stays here unless it is touched, 1 s to 15 min; 30 s. What a killed process
     /// held comes again on nsqd after this time.
     pub lease: Duration,
-    /// What the client calls itself in the server's statistics.
+    /// What the client calls itself in the server's statistics; `bis-` and the number of its process. The router takes
+    /// connections of one host that call themselves the same for those of one process.
     pub client_id: String,
     /// Talks TLS after `IDENTIFY`, or not at all: a server that offers none is not talked to. None unless set.
     pub tls: Option<Tls>,
@@ -71,7 +72,7 @@ impl Options {
             answer_wait: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
             lease: Duration::from_secs(30),
-            client_id: "bis".to_owned(),
+            client_id: format!("bis-{}", std::process::id()),
             tls: None,
             auth_secret: None,
             outages: Outages::default(),

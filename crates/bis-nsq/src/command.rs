@@ -37,9 +37,16 @@ pub enum Command {
     },
     /// `TOUCH`: the message's timeout starts anew.
     Touch(MessageId),
-    /// `RELEASE` (Bis's extension): give back a message that was never started, without counting it as an
-    /// attempt. Only after the server offered [`FEATURE_RELEASE`](crate::FEATURE_RELEASE).
-    Release(MessageId),
+    /// `RELEASE` (Bis's extension): give back a message without counting it as an attempt. Only after the server offered
+    /// [`FEATURE_RELEASE`](crate::FEATURE_RELEASE), and with a delay only after it offered
+    /// [`FEATURE_POSTPONE`](crate::FEATURE_POSTPONE).
+    Release {
+        /// Which message.
+        id: MessageId,
+        /// `None`: it was never started, and comes again at once. Else it was handled to its end, and comes again after so
+        /// long, clamped to the server's limit.
+        delay: Option<Duration>,
+    },
     /// `PUB`: take one message.
     Publish {
         /// Where to.
@@ -114,7 +121,7 @@ impl Command {
             Self::Finish(_) => "FIN",
             Self::Requeue { .. } => "REQ",
             Self::Touch(_) => "TOUCH",
-            Self::Release(_) => "RELEASE",
+            Self::Release { .. } => "RELEASE",
             Self::Publish { .. } => "PUB",
             Self::MultiPublish { .. } => "MPUB",
             Self::DeferredPublish { .. } => "DPUB",
@@ -147,12 +154,12 @@ impl Command {
         buffer.put_slice(self.word().as_bytes());
         match self {
             Self::Close | Self::Nop => buffer.put_u8(b'\n'),
-            Self::Finish(id) | Self::Touch(id) | Self::Release(id) => {
+            Self::Finish(id) | Self::Touch(id) | Self::Release { id, delay: None } => {
                 buffer.put_u8(b' ');
                 buffer.put_slice(id.as_bytes());
                 buffer.put_u8(b'\n');
             }
-            Self::Requeue { id, delay } => {
+            Self::Requeue { id, delay } | Self::Release { id, delay: Some(delay) } => {
                 buffer.put_u8(b' ');
                 buffer.put_slice(id.as_bytes());
                 end_with_number(buffer, whole_millis(*delay));

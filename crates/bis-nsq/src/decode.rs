@@ -198,13 +198,14 @@ fn command(line: Bytes, mut body: Bytes, limits: &Limits, scan: Scan) -> Result<
         }
         b"FIN" => message_id("FIN", parameters, 1, next()).map(Command::Finish),
         b"TOUCH" => message_id("TOUCH", parameters, 1, next()).map(Command::Touch),
-        b"RELEASE" if limits.extensions => message_id("RELEASE", parameters, 1, next()).map(Command::Release),
+        b"RELEASE" if limits.extensions => {
+            let id = message_id("RELEASE", parameters, 1, next())?;
+            let delay = if parameters > 1 { Some(wait("RELEASE", next(), limits)?) } else { None };
+            Ok(Command::Release { id, delay })
+        }
         b"REQ" => {
             let id = message_id("REQ", parameters, 2, next())?;
-            let delay = next();
-            let millis = decimal(delay)
-                .ok_or_else(|| invalid(format!("REQ could not parse timeout {}", text(delay))))?;
-            Ok(Command::Requeue { id, delay: Duration::from_millis(millis).min(limits.max_requeue_delay) })
+            Ok(Command::Requeue { id, delay: wait("REQ", next(), limits)? })
         }
         b"RDY" => ready(parameters, next(), limits),
         b"SUB" => {
@@ -248,6 +249,13 @@ fn ready(parameters: usize, count: &[u8], limits: &Limits) -> Result<Command, Pr
         Ok(count) if count <= limits.max_rdy_count => Ok(Command::Ready(count)),
         _ => Err(invalid(format!("RDY count {number} out of range 0-{}", limits.max_rdy_count))),
     }
+}
+
+/// How long a message that is given back is to wait.
+fn wait(command: &str, delay: &[u8], limits: &Limits) -> Result<Duration, ProtocolError> {
+    let millis = decimal(delay)
+        .ok_or_else(|| invalid(format!("{command} could not parse timeout {}", text(delay))))?;
+    Ok(Duration::from_millis(millis).min(limits.max_requeue_delay))
 }
 
 fn deferral(delay: &[u8], limits: &Limits) -> Result<Duration, ProtocolError> {

@@ -45,7 +45,9 @@ fn commands_have_these_bytes() {
     check(&Command::Ready(2500), b"RDY 2500\n");
     check(&Command::Finish(ID), b"FIN 0123456789abcdef\n");
     check(&Command::Touch(ID), b"TOUCH 0123456789abcdef\n");
-    check(&Command::Release(ID), b"RELEASE 0123456789abcdef\n");
+    check(&Command::Release { id: ID, delay: None }, b"RELEASE 0123456789abcdef\n");
+    let delay = Some(Duration::from_millis(1500));
+    check(&Command::Release { id: ID, delay }, b"RELEASE 0123456789abcdef 1500\n");
     check(&Command::Requeue { id: ID, delay: Duration::from_millis(1500) }, b"REQ 0123456789abcdef 1500\n");
     check(
         &Command::Publish { topic: name("t"), body: Bytes::from_static(b"a\nb\0") },

@@ -14,6 +14,9 @@ pub const EXTENSION_VERSION: u32 = 1;
 /// The feature whose server understands [`Command::Release`](crate::Command::Release).
 pub const FEATURE_RELEASE: &str = "release";
 
+/// The feature whose server understands a [`Command::Release`](crate::Command::Release) with a delay.
+pub const FEATURE_POSTPONE: &str = "postpone";
+
 /// The feature whose server understands [`Command::HeadedPublish`](crate::Command::HeadedPublish).
 pub const FEATURE_HEADERS: &str = "headers";
 

@@ -59,7 +59,8 @@
 //! | 64 | body |
 //!
 //! The body of an `Operations` record is a channel's id (u32) and operations, each a byte and its numbers:
-//! 1 finished (sequence u64), 2 attempts (sequence u64, attempts u32, due u64), 3 forgot below (sequence u64),
+//! 1 finished (sequence u64), 2 came back (sequence u64, attempts u32 with the highest bit for a suspect, due u64), 3 forgot
+//! below (sequence u64),
 //! 4 paused, 5 unpaused, 6 everything from a sequence on comes again (sequence u64), 7 skipped a range (first u64, end
 //! u64).
 //!

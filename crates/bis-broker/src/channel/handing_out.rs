@@ -1,9 +1,11 @@
 //! Handing out: what comes next, from where the cursor stands, from what came back, and from the lists whose time has
 //! come.
 
+use std::collections::VecDeque;
+
 use super::far::Far;
-use super::held::{Held, State};
-use super::{Channel, ConsumerId, Handout, Source, Time};
+use super::held::{Held, State, Wait};
+use super::{Channel, Handout, Origin, Source, Suspects, Taker, Time};
 
 /// How many messages one call looks at, at most, before it says that it is not done.
 const STEPS: u32 = 4096;
@@ -11,11 +13,11 @@ const STEPS: u32 = 4096;
 const FAR_STEPS: u32 = 16;
 
 impl Channel {
-    /// Hands the next message to a consumer, in flight until `until`; `None` when there is nothing for it now, or when
+    /// Hands the next message to a consumer, in flight until its lease ends; `None` when there is nothing for it now, or when
     /// [`Channel::is_looking`].
     ///
     /// New messages come in the topic's order. Messages that came back take turns with new ones, so that neither a
-    /// backlog nor a message that fails again and again keeps the other waiting. The facts of what is handed out were
+    /// backlog nor a message that fails again and again keeps the other waiting; suspects have a turn of their own. The facts of what is handed out were
     /// asked for in the same call.
     ///
     /// # Errors
@@ -23,9 +25,8 @@ impl Channel {
     pub fn next<S: Source>(
         &mut self,
         source: &mut S,
-        consumer: ConsumerId,
+        taker: Taker,
         now: Time,
-        until: Time,
     ) -> Result<Option<Handout>, S::Error> {
         self.looking = false;
         if self.paused {
@@ -33,20 +34,41 @@ impl Channel {
         }
         self.tick(now);
         self.open_far(source, now)?;
-        let new_first = self.last_from_ready || self.ready.is_empty();
-        let mut taken = if new_first { self.take_new(source, now)? } else { self.take_ready(source)? };
-        if taken.is_none() {
-            taken = if new_first { self.take_ready(source)? } else { self.take_new(source, now)? };
+        let mut taken = None;
+        for origin in self.turns() {
+            taken = match origin {
+                Origin::New => self.take_new(source, now)?,
+                Origin::Suspect if taker.suspects == Suspects::Withheld => None,
+                Origin::Ready | Origin::Suspect => self.take_back(source, origin)?,
+            };
+            if taken.is_some() {
+                self.last_from = origin;
+                break;
+            }
         }
         let Some((sequence, mut held)) = taken else { return Ok(None) };
+        let Taker { consumer, until, vanishing, .. } = taker;
         held.attempts = held.attempts.saturating_add(1);
         let place = self.leases.begin(until, sequence);
-        held.state = State::InFlight { consumer, delivered: now, until, place };
+        held.state = State::InFlight { consumer, delivered: now, until, place, vanishing };
         self.held.insert(sequence, held);
         *self.in_flight_by.entry(consumer).or_default() += 1;
+        if held.suspect {
+            self.suspects_out.insert(sequence, consumer);
+        }
         self.counters.handed_out += 1;
         self.looking = false;
-        Ok(Some(Handout { sequence, attempt: held.attempts }))
+        Ok(Some(Handout { sequence, attempt: held.attempts, suspect: held.suspect }))
+    }
+
+    /// Where to look, in turn.
+    fn turns(&self) -> [Origin; 3] {
+        use Origin::{New, Ready, Suspect};
+        match self.last_from {
+            New => [Ready, Suspect, New],
+            Ready => [Suspect, New, Ready],
+            Suspect => [New, Ready, Suspect],
+        }
     }
 
     /// Lets what its time has come for go: a held message that was deferred becomes ready, or is parked.
@@ -64,31 +86,41 @@ impl Channel {
     }
 
     pub(super) fn make_ready(&mut self, sequence: u64) {
-        self.held.get_mut(&sequence).expect("only held messages become ready").state = State::Ready;
-        self.ready.push_back(sequence);
+        let held = self.held.get_mut(&sequence).expect("only held messages become ready");
+        held.state = State::Ready;
+        if held.suspect { self.suspects.push_back(sequence) } else { self.ready.push_back(sequence) }
     }
 
-    pub(super) fn defer(&mut self, sequence: u64, due: Time) {
+    pub(super) fn defer(&mut self, sequence: u64, due: Time, wait: Wait) {
         self.held.get_mut(&sequence).expect("only held messages are deferred").state =
-            State::Deferred { due };
+            State::Deferred { due, wait };
         self.deferred.insert((due, sequence));
     }
 
-    /// The message that has been ready again for longest.
-    fn take_ready<S: Source>(&mut self, source: &mut S) -> Result<Option<(u64, Held)>, S::Error> {
-        while let Some(&sequence) = self.ready.front() {
+    /// The message that has been ready again for longest, among the suspects or among the others.
+    fn take_back<S: Source>(
+        &mut self,
+        source: &mut S,
+        origin: Origin,
+    ) -> Result<Option<(u64, Held)>, S::Error> {
+        let suspect = origin == Origin::Suspect;
+        while let Some(&sequence) = self.line(suspect).front() {
             let held = self.held.get(&sequence).copied();
-            if let Some(held) = held.filter(|held| matches!(held.state, State::Ready)) {
+            let is_here = |held: &Held| matches!(held.state, State::Ready) && held.suspect == suspect;
+            if let Some(held) = held.filter(is_here) {
                 if source.facts(sequence)?.is_some() {
-                    self.ready.pop_front();
-                    self.last_from_ready = true;
+                    self.line(suspect).pop_front();
                     return Ok(Some((sequence, held)));
                 }
                 self.remove(sequence);
             }
-            self.ready.pop_front();
+            self.line(suspect).pop_front();
         }
         Ok(None)
+    }
+
+    fn line(&mut self, suspect: bool) -> &mut VecDeque<u64> {
+        if suspect { &mut self.suspects } else { &mut self.ready }
     }
 
     /// Moves the cursor to the next message that can go out now, and past it. What cannot go yet becomes held or listed.
@@ -109,12 +141,17 @@ impl Channel {
                 break;
             }
             steps -= 1;
-            if let Some(held) = self.look_at(source, sequence, now)? {
-                self.cursor = sequence + 1;
-                self.last_from_ready = false;
-                return Ok(Some((sequence, held)));
-            }
+            let held = self.look_at(source, sequence, now)?;
             self.cursor = self.cursor.max(sequence + 1);
+            match held {
+                // Known from before a restart.
+                Some(held) if held.suspect => {
+                    self.held.insert(sequence, held);
+                    self.make_ready(sequence);
+                }
+                Some(held) => return Ok(Some((sequence, held))),
+                None => {}
+            }
         }
         Ok(None)
     }
@@ -164,13 +201,14 @@ impl Channel {
         let recalled = if self.recalled.is_empty() { None } else { self.recalled.get(&sequence) };
         let attempts = recalled.map_or(0, |recalled| recalled.attempts);
         let due = recalled.map_or(facts.due, |recalled| recalled.due.max(facts.due));
-        let mut held = Held { attempts, key: facts.key, leads: false, state: State::Ready };
-        if attempts == 0 && due > now {
+        let suspect = recalled.is_some_and(|recalled| recalled.suspect);
+        let mut held = Held { attempts, key: facts.key, leads: false, suspect, state: State::Ready };
+        if attempts == 0 && facts.due > now {
             // A delayed publish holds up nobody of its key before its time.
             if Far::is_far(due, now) && recalled.is_none() {
                 self.far.add(sequence, due);
             } else {
-                self.hold_until(sequence, held, due);
+                self.hold_until(sequence, held, due, Wait::First);
             }
             return Ok(None);
         }
@@ -182,7 +220,7 @@ impl Channel {
             held.leads = true;
         }
         if due > now {
-            self.hold_until(sequence, held, due);
+            self.hold_until(sequence, held, due, Wait::Again);
             return Ok(None);
         }
         if !self.recalled.is_empty() {
@@ -191,9 +229,9 @@ impl Channel {
         Ok(Some(held))
     }
 
-    fn hold_until(&mut self, sequence: u64, held: Held, due: Time) {
+    fn hold_until(&mut self, sequence: u64, held: Held, due: Time, wait: Wait) {
         self.recalled.remove(&sequence);
         self.held.insert(sequence, held);
-        self.defer(sequence, due);
+        self.defer(sequence, due, wait);
     }
 }

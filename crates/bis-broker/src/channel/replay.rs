@@ -59,8 +59,7 @@ impl Channel {
                 self.take_out(sequence);
             }
         }
-        let held = &self.held;
-        self.ready.retain(|sequence| held.contains_key(sequence));
+        self.forget_stale();
         self.finished.remove_from(from);
         self.floor = self.floor.min(from);
         self.cursor = self.cursor.min(from);
@@ -84,8 +83,7 @@ impl Channel {
         for sequence in held {
             self.take_out(sequence);
         }
-        let held = &self.held;
-        self.ready.retain(|sequence| held.contains_key(sequence));
+        self.forget_stale();
         self.ahead.remove_range(from, to);
         if from == self.floor {
             self.raise_floor(to);
@@ -93,6 +91,13 @@ impl Channel {
             self.finished.insert_range(from, to);
         }
         to - from - finished
+    }
+
+    /// Takes out of the lines what is not held any more.
+    fn forget_stale(&mut self) {
+        let held = &self.held;
+        self.ready.retain(|sequence| held.contains_key(sequence));
+        self.suspects.retain(|sequence| held.contains_key(sequence));
     }
 
     /// Drops what lies below `sequence`, held or not, in flight or not: retention took it, or the channel was emptied.

@@ -1,7 +1,7 @@
 //! What becomes of a delivery: finished, retried, released, extended, run out, or left behind by a consumer that is gone.
 
-use super::held::{Held, State};
-use super::{Channel, ConsumerId, FinishIdleError, Lease, NotInFlight, Time};
+use super::held::{Held, State, Wait};
+use super::{Channel, ConsumerId, FinishIdleError, Lease, NotInFlight, Recalled, Time, Vanishing};
 
 impl Channel {
     /// The consumer is done with the message; it never comes again.
@@ -29,7 +29,8 @@ impl Channel {
         Ok(())
     }
 
-    /// The consumer gives the message back, to be delivered again at `due` (at once when that is not after `now`).
+    /// The consumer gives the message back, to be delivered again at `due` (at once when that is not after `now`). It
+    /// answered, so that the message is no suspect (any more).
     ///
     /// # Errors
     /// [`NotInFlight`] when this consumer does not hold it (any more).
@@ -42,28 +43,41 @@ impl Channel {
     ) -> Result<(), NotInFlight> {
         self.held_by(sequence, consumer)?;
         self.counters.requeued += 1;
-        self.land(sequence);
-        if due > now {
-            self.defer(sequence, due);
-        } else {
-            self.make_ready(sequence);
-        }
+        self.land(sequence).suspect = false;
+        self.come_again(sequence, due, now);
         Ok(())
     }
 
-    /// The consumer never started on the message: it is ready again, and the delivery is not counted. Returns the
-    /// attempts that remain.
+    /// The consumer never started on the message: it is ready again, the delivery is not counted, and what was a suspect
+    /// still is one.
     ///
     /// # Errors
     /// [`NotInFlight`] when this consumer does not hold it (any more).
-    pub fn release(&mut self, sequence: u64, consumer: ConsumerId) -> Result<u32, NotInFlight> {
+    pub fn release(&mut self, sequence: u64, consumer: ConsumerId) -> Result<(), NotInFlight> {
         self.held_by(sequence, consumer)?;
-        self.land(sequence);
-        let held = self.held.get_mut(&sequence).expect("a message in flight is held");
-        held.attempts -= 1;
-        let attempts = held.attempts;
+        self.land(sequence).attempts -= 1;
         self.make_ready(sequence);
-        Ok(attempts)
+        Ok(())
+    }
+
+    /// The consumer answered, but for a reason that says nothing about the message: as [`Channel::retry`], and the delivery
+    /// is not counted.
+    ///
+    /// # Errors
+    /// [`NotInFlight`] when this consumer does not hold it (any more).
+    pub fn postpone(
+        &mut self,
+        sequence: u64,
+        consumer: ConsumerId,
+        due: Time,
+        now: Time,
+    ) -> Result<(), NotInFlight> {
+        self.held_by(sequence, consumer)?;
+        let held = self.land(sequence);
+        held.attempts -= 1;
+        held.suspect = false;
+        self.come_again(sequence, due, now);
+        Ok(())
     }
 
     /// Extends the lease of a message in flight to `until`.
@@ -81,35 +95,30 @@ impl Channel {
         Ok(())
     }
 
-    /// The consumer is gone: everything that it held is ready again at once, counted. Returns how many came back.
-    pub fn disconnect(&mut self, consumer: ConsumerId) -> usize {
+    /// The consumer is gone: everything that it held is ready again at once. Returns what came back, as it is to be
+    /// remembered.
+    pub fn disconnect(&mut self, consumer: ConsumerId) -> Vec<Recalled> {
         if !self.in_flight_by.contains_key(&consumer) {
-            return 0;
+            return Vec::new();
         }
         let is_its = |sequence: &u64| self.lease(*sequence).is_some_and(|lease| lease.consumer == consumer);
         let mut back: Vec<u64> = self.leases.sequences().filter(is_its).collect();
         back.sort_unstable();
-        for &sequence in &back {
-            self.land(sequence);
-            self.make_ready(sequence);
-        }
         self.counters.requeued += back.len() as u64;
-        back.len()
+        back.into_iter().map(|sequence| self.vanished(sequence)).collect()
     }
 
-    /// Takes back what has run out of its lease and makes ready what is due. Returns how many leases ran out.
-    pub fn tick(&mut self, now: Time) -> usize {
+    /// Takes back what has run out of its lease and makes ready what is due. Returns what ran out, as it is to be remembered.
+    pub fn tick(&mut self, now: Time) -> Vec<Recalled> {
         self.now = now;
-        let mut expired = 0;
+        let mut expired = Vec::new();
         while let Some((until, sequence)) = self.leases.first() {
             if until > now {
                 break;
             }
-            self.land(sequence);
-            self.make_ready(sequence);
-            expired += 1;
+            expired.push(self.vanished(sequence));
         }
-        self.counters.expired += expired as u64;
+        self.counters.expired += expired.len() as u64;
         while let Some(&(due, sequence)) = self.deferred.first() {
             if due > now {
                 break;
@@ -132,15 +141,40 @@ impl Channel {
         self.lease(sequence).filter(|lease| lease.consumer == consumer).ok_or(NotInFlight { sequence })
     }
 
+    /// Its consumer vanished: it is ready again, as a suspect perhaps.
+    fn vanished(&mut self, sequence: u64) -> Recalled {
+        let held = self.land(sequence);
+        if let State::InFlight { vanishing: Vanishing::Suspects, .. } = held.state
+            && !held.suspect
+        {
+            held.suspect = true;
+            held.attempts -= 1;
+        }
+        self.make_ready(sequence);
+        self.held[&sequence].recalled(sequence)
+    }
+
+    fn come_again(&mut self, sequence: u64, due: Time, now: Time) {
+        if due > now {
+            self.defer(sequence, due, Wait::Again);
+        } else {
+            self.make_ready(sequence);
+        }
+    }
+
     /// Takes a message out of flight; the caller places it next.
-    fn land(&mut self, sequence: u64) {
+    fn land(&mut self, sequence: u64) -> &mut Held {
         let held = self.held.get(&sequence).copied().expect("only messages in flight land");
         self.end_lease(sequence, &held);
+        self.held.get_mut(&sequence).expect("only messages in flight land")
     }
 
     fn end_lease(&mut self, sequence: u64, held: &Held) {
         let State::InFlight { consumer, until, place, .. } = held.state else { return };
         self.leases.end(place, until, sequence);
+        if held.suspect {
+            self.suspects_out.remove(&sequence);
+        }
         if let Some(count) = self.in_flight_by.get_mut(&consumer) {
             *count -= 1;
             if *count == 0 {
@@ -169,7 +203,7 @@ impl Channel {
         if let Some(held) = self.held.remove(&sequence) {
             match held.state {
                 State::InFlight { .. } => self.end_lease(sequence, &held),
-                State::Deferred { due } => {
+                State::Deferred { due, .. } => {
                     self.deferred.remove(&(due, sequence));
                 }
                 // The queue's entry is passed over when it comes to the front.
@@ -193,10 +227,11 @@ impl Channel {
         let Some(next) = self.keys.leave(key, is_finished) else { return };
         let recalled = self.recalled.remove(&next);
         let attempts = recalled.map_or(0, |recalled| recalled.attempts);
-        self.held.insert(next, Held { attempts, key: Some(key), leads: true, state: State::Ready });
+        let suspect = recalled.is_some_and(|recalled| recalled.suspect);
+        self.held.insert(next, Held { attempts, key: Some(key), leads: true, suspect, state: State::Ready });
         match recalled.map(|recalled| recalled.due).filter(|due| *due > Time::ZERO) {
             // The next tick lets it go, when its time has come.
-            Some(due) => self.defer(next, due),
+            Some(due) => self.defer(next, due, Wait::Again),
             None => self.make_ready(next),
         }
     }

@@ -11,7 +11,7 @@ pub struct Snapshot {
     pub floor: u64,
     /// What is finished above the floor.
     pub finished: SequenceSet,
-    /// Unfinished messages that were handed out before or have a retry time, in order.
+    /// Unfinished messages with attempts, with a retry time, or under suspicion, in order.
     pub recalled: Vec<Recalled>,
     /// Messages that wait for a far time, never handed out, by the time at which to look at them again: the bytes of a
     /// [`SequenceSet`] each. It may be left out: then the channel finds them again by walking over them.
@@ -25,8 +25,10 @@ pub struct Snapshot {
 pub struct Recalled {
     /// The message.
     pub sequence: u64,
-    /// How often it was handed out and not taken back uncounted.
+    /// How many attempts were made: deliveries that ended, and were not taken back uncounted.
     pub attempts: u32,
     /// When it may be handed out again; [`Time::ZERO`] for at once.
     pub due: Time,
+    /// Whether its last consumer vanished, and it is to be handed out alone.
+    pub suspect: bool,
 }

@@ -8,6 +8,38 @@ use super::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConsumerId(pub u64);
 
+/// Who takes a message, and on which terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taker {
+    /// The consumer.
+    pub consumer: ConsumerId,
+    /// When the lease ends unless it is extended.
+    pub until: Time,
+    /// What it means when the consumer goes without an answer, or lets the lease end.
+    pub vanishing: Vanishing,
+    /// Whether it may be given a suspect now.
+    pub suspects: Suspects,
+}
+
+/// What it means for a message that its consumer vanished: its connection is gone, or its lease ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vanishing {
+    /// It was an attempt like any other.
+    Counts,
+    /// Any message in flight may have ended the consumer: each comes back as a *suspect*, uncounted. Suspects are handed out
+    /// one at a time, so that the next time the one that was out is the culprit: for a suspect it is an attempt.
+    Suspects,
+}
+
+/// Whether a consumer may be given a suspect. Of suspects, its owner lets it have one at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspects {
+    /// The next one, when it is its turn.
+    Allowed,
+    /// None now.
+    Withheld,
+}
+
 /// What a channel must know of a message to place it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -53,8 +85,10 @@ impl Default for Limits {
 pub struct Handout {
     /// Which message of the topic.
     pub sequence: u64,
-    /// The how-manieth delivery this is, from 1.
+    /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// Whether it is a suspect.
+    pub suspect: bool,
 }
 
 /// A message in flight.
@@ -66,7 +100,7 @@ pub struct Lease {
     pub delivered: Time,
     /// When it is taken back unless the consumer answers or extends.
     pub until: Time,
-    /// The how-manieth delivery this is.
+    /// Which attempt this is.
     pub attempt: u32,
 }
 

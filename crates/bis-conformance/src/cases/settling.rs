@@ -57,6 +57,27 @@ pub async fn a_released_event_comes_again_uncounted_where_offered(context: &Cont
     ack(delivery).await;
 }
 
+/// An event that could not be handled for a reason of the broker's waits, and costs no attempt where the broker says so.
+pub async fn a_postponed_event_waits_uncounted_where_offered(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    publish(&*broker, "1").await;
+    let wait = Duration::from_millis(300);
+    for _ in 0..3 {
+        let delivery = inbox.one().await;
+        let postponed = Instant::now();
+        delivery.settle.postpone(wait).await.expect("postponed");
+        let again = inbox.one().await;
+        let waited = postponed.elapsed();
+        assert!(waited + Duration::from_millis(1) >= wait, "came after {waited:?}, asked for {wait:?}");
+        again.settle.postpone(Duration::ZERO).await.expect("postponed");
+    }
+    let delivery = inbox.one().await;
+    let counted = if broker.capabilities().uncounted_release { 1 } else { 7 };
+    assert_eq!(delivery.attempt, counted);
+    ack(delivery).await;
+}
+
 /// A handler that vanishes without a word loses nothing.
 pub async fn a_dropped_delivery_comes_again(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;

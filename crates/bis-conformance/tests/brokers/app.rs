@@ -1,6 +1,7 @@
 //! Cases of a whole app, as a process, on every broker that can carry it. The process is this test program again.
 
 mod cases;
+mod crash;
 mod outage;
 mod process;
 
@@ -13,10 +14,15 @@ use bis_conformance::{
     Tag::{self, MultiProcess},
     bounded, note_skip, skip_missing,
 };
+use libtest_mimic::Trial;
 
 use crate::{Broker, peer::Site};
 
-pub(crate) use outage::trials;
+/// What is said of a whole app on the router alone.
+pub(crate) fn trials() -> Vec<Trial> {
+    outage::trials().into_iter().chain(crash::trials()).collect()
+}
+
 pub(crate) use process::process;
 
 /// A case of a whole app.

@@ -83,7 +83,7 @@ async fn what_a_stopping_server_refuses_is_taken_by_the_next() {
     let full = answer(&listener, "E_PUB_FAILED PUB failed disk full");
     let (refused, ()) = tokio::join!(try_publish(&client, at_once(event("2"))), full);
     assert!(
-        matches!(&refused, Err(PublishError::Refused(text)) if text.contains("disk full")),
+        matches!(&refused, Err(PublishError::Unavailable(text)) if text.contains("disk full")),
         "{refused:?}"
     );
 }

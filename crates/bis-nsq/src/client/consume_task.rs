@@ -10,11 +10,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
-use super::consumer::{MAX_HELD, Order, State};
+use super::consumer::{Order, State};
 use super::delivery::{Delivery, Request, Returned, put_back, release};
 use super::session::Session;
 use super::{ConnectError, Connection, LostError, Options, is_final};
-use crate::{CLOSE_WAIT, Command, FEATURE_RELEASE, Frame, Message, MessageId, Name, OK, ProtocolError};
+use crate::{CLOSE_WAIT, Command, Frame, Message, MessageId, Name, OK, ProtocolError};
 
 /// Who waits for something to be over.
 type Waiter = oneshot::Sender<()>;
@@ -122,11 +122,7 @@ impl Task {
     async fn serve(&mut self, mut connection: Connection) -> End {
         let server = connection.server();
         let lease = u64::try_from(server.msg_timeout).ok().filter(|millis| *millis > 0);
-        let session = Arc::new(Session::new(
-            lease.map_or(self.options.lease, Duration::from_millis),
-            server.offers(FEATURE_RELEASE),
-            usize::try_from(server.max_rdy_count).unwrap_or(1).clamp(1, MAX_HELD),
-        ));
+        let session = Arc::new(Session::new(lease.map_or(self.options.lease, Duration::from_millis), server));
         if let Some(ready) = session.ready_for(self.asked.load(Ordering::Acquire)) {
             queue_ready(&mut connection, ready);
         }
@@ -209,7 +205,9 @@ impl Task {
         match request {
             Request::Ready(of, ready) if Arc::ptr_eq(&of, session) => queue_ready(connection, ready),
             Request::Settle(of, command) if Arc::ptr_eq(&of, session) => {
-                if let Command::Finish(id) | Command::Requeue { id, .. } | Command::Release(id) = &command {
+                if let Command::Finish(id) | Command::Requeue { id, .. } | Command::Release { id, .. } =
+                    &command
+                {
                     self.in_flight.remove(id);
                 }
                 connection.queue(&command);

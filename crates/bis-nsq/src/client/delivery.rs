@@ -127,6 +127,16 @@ impl Delivery {
         self.settle(command)
     }
 
+    /// It comes again after `delay`, for a reason that says nothing about the message: uncounted where the server can.
+    pub fn postpone(mut self, delay: Duration) -> Result<(), SettleError> {
+        let id = self.message.id;
+        self.settle(if self.session.postpones {
+            Command::Release { id, delay: Some(delay) }
+        } else {
+            Command::Requeue { id, delay }
+        })
+    }
+
     /// The lease starts anew.
     pub fn touch(&self) -> Result<(), SettleError> {
         self.send(Command::Touch(self.message.id))
@@ -155,7 +165,7 @@ impl Delivery {
 /// The command that gives a message back, uncounted where the server can.
 pub(super) fn release(session: &Session, id: MessageId) -> Command {
     if session.uncounted_release {
-        Command::Release(id)
+        Command::Release { id, delay: None }
     } else {
         Command::Requeue { id, delay: Duration::ZERO }
     }

@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::consumer::MAX_HELD;
+use crate::{FEATURE_POSTPONE, FEATURE_RELEASE, IdentifyReply};
+
 /// One connection's life. A new connection gets a new session, so deliveries of an old one know that they
 /// are lost.
 #[derive(Debug)]
@@ -11,6 +14,8 @@ pub(super) struct Session {
     pub(super) lease: Duration,
     /// Whether the server can take a delivery back uncounted.
     pub(super) uncounted_release: bool,
+    /// Whether it can do so after a wait.
+    pub(super) postpones: bool,
     /// The largest `RDY`.
     pub(super) max_ready: usize,
     alive: AtomicBool,
@@ -21,11 +26,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(lease: Duration, uncounted_release: bool, max_ready: usize) -> Self {
+    pub(super) fn new(lease: Duration, server: &IdentifyReply) -> Self {
         Self {
             lease,
-            uncounted_release,
-            max_ready,
+            uncounted_release: server.offers(FEATURE_RELEASE),
+            postpones: server.offers(FEATURE_POSTPONE),
+            max_ready: usize::try_from(server.max_rdy_count).unwrap_or(1).clamp(1, MAX_HELD),
             alive: AtomicBool::new(true),
             unsettled: AtomicUsize::new(0),
             ready: AtomicUsize::new(0),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bis_broker::channel::{Recalled, SequenceSet, Snapshot, Time};
+use bis_broker::channel::{SequenceSet, Snapshot, Time};
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, DiskFile};
@@ -18,6 +18,7 @@ use super::fetch::read_up_to;
 use super::moved::Message;
 use super::record::{read_u32, read_u64};
 use super::writer::Position;
+use crate::state::operations::{marked_attempts, recalled};
 
 const MAGIC: &[u8; 8] = b"BISCKPT1";
 const HEADER: usize = 20;
@@ -71,7 +72,7 @@ pub(crate) struct ChannelPoint {
     /// About a bit a message where they are scattered.
     #[serde(with = "set_in_base64")]
     pub(crate) finished: SequenceSet,
-    /// Sequence, attempts, due time.
+    /// Sequence, attempts with the mark of a suspect, due time.
     pub(crate) recalled: Vec<(u64, u32, u64)>,
     /// Messages that wait for a far time: that time, and the bytes of their set in base64.
     pub(crate) far: Vec<(u64, String)>,
@@ -86,21 +87,23 @@ impl ChannelPoint {
             reached,
             floor: snapshot.floor,
             finished: snapshot.finished.clone(),
-            recalled: snapshot.recalled.iter().map(|at| (at.sequence, at.attempts, at.due.0)).collect(),
+            recalled: snapshot
+                .recalled
+                .iter()
+                .map(|at| (at.sequence, marked_attempts(at), at.due.0))
+                .collect(),
             far: snapshot.far.iter().map(|(due, bytes)| (due.0, STANDARD.encode(bytes))).collect(),
         }
     }
 
     /// What the channel's state machine begins with.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let recalled = self.recalled.iter();
+        let all = self.recalled.iter();
         let far = self.far.iter();
         Snapshot {
             floor: self.floor,
             finished: self.finished.clone(),
-            recalled: recalled
-                .map(|&(sequence, attempts, due)| Recalled { sequence, attempts, due: Time(due) })
-                .collect(),
+            recalled: all.map(|&(sequence, attempts, due)| recalled(sequence, attempts, Time(due))).collect(),
             // A list that cannot be read is made anew by walking over its messages.
             far: far.filter_map(|(due, text)| Some((Time(*due), STANDARD.decode(text).ok()?))).collect(),
             paused: self.paused,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bis_broker::channel::Time;
+use bis_broker::channel::{Time, Vanishing};
 use bis_nsq::{Bodies, CLOSE_WAIT, Command, ErrorCode, MessageId, Name, OK, ProtocolError};
 use bytes::Bytes;
 
@@ -56,9 +56,10 @@ impl Connection {
                 let touched = settle(id, |sequence| state.touch(subscription, sequence, now, longest));
                 touched.map_err(|refusal| ProtocolError::touch_failed(id, refusal.as_str()))
             }
-            Command::Release(id) => {
+            Command::Release { id, delay } => {
+                let now = self.now;
                 let subscription = self.subscribed("RELEASE")?;
-                let released = settle(id, |sequence| state.release(subscription, sequence));
+                let released = settle(id, |sequence| state.release(subscription, sequence, delay, now));
                 self.lookout.look = true;
                 released.map_err(|refusal| ProtocolError::release_failed(id, refusal.as_str()))
             }
@@ -162,6 +163,7 @@ impl Connection {
             wake: Arc::clone(&self.wake),
             timeout: self.terms.message_timeout,
             sample_rate: self.terms.sample_rate,
+            vanishing: if self.limits.extensions { Vanishing::Suspects } else { Vanishing::Counts },
         };
         let subscription = state.subscribe(topic, channel, joining);
         self.subscription = Some(subscription);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bis_broker::channel::{ConsumerId, Facts, FinishIdleError, Lease, Peeked, Source, Time};
+use bis_broker::channel::{ConsumerId, Facts, FinishIdleError, Lease, Peeked, Source, Suspects, Taker, Time};
 use bis_nsq::{MessageId, Name, encode_message};
 use bytes::BytesMut;
 
@@ -17,6 +17,8 @@ use crate::journal::record::{self, RECORD_HEADER};
 const ROUND_BYTES: usize = 256 * 1024;
 /// The most messages that one round passes over for a client that takes samples.
 const ROUND_PASSED_OVER: usize = 4096;
+/// How soon a consumer looks again that may have no suspect now, because its process has one.
+const SUSPECT_PAUSE: Duration = Duration::from_millis(50);
 /// The most bytes of messages that one peek shows; at least one message.
 pub(crate) const PEEK_BYTES: usize = 4 * 1024 * 1024;
 
@@ -129,6 +131,7 @@ impl State {
         let entry = Consumer {
             wake: joining.wake,
             is_waiting: false,
+            vanishing: joining.vanishing,
             sampler: Sampler::new(joining.sample_rate, joining.client.connected ^ consumer.0 << 32),
             client: joining.client,
             ready: 0,
@@ -158,17 +161,40 @@ impl State {
     pub(crate) fn unsubscribe(&mut self, subscription: &Subscription) {
         let Some(channel) = self.subscribed(subscription) else { return };
         let back = channel.machine.disconnect(subscription.consumer);
+        back.iter().for_each(|recalled| channel.operations.recalled(recalled));
         channel.consumers.remove(&subscription.consumer);
         // One more, who now looks after what it was woken for, and after the time that something is due.
-        channel.wake(back + 1);
+        channel.wake(back.len() + 1);
         let is_last = channel.consumers.is_empty();
+        if !back.is_empty() {
+            self.mark_dirty(subscription.topic, &subscription.channel);
+        }
         if is_last && subscription.channel.is_ephemeral() {
             self.delete_channel(subscription.topic, &subscription.channel);
         }
     }
 
+    /// Whether a consumer may have a suspect: its process holds none, of this channel or of another, so that one that ends
+    /// the process is the only one that is blamed.
+    fn suspects_for(&self, subscription: &Subscription) -> Suspects {
+        let channel_of = |subscription: &Subscription| {
+            self.topics.get(&subscription.topic)?.channels.get(subscription.channel.as_str())
+        };
+        let Some(channel) = channel_of(subscription).filter(|channel| channel.machine.has_suspects()) else {
+            return Suspects::Withheld;
+        };
+        let Some(own) = channel.consumers.get(&subscription.consumer) else { return Suspects::Withheld };
+        let channels = self.topics.values().flat_map(|topic| topic.channels.values());
+        let mut holders = channels.flat_map(|channel| {
+            channel.machine.holders_of_suspects().filter_map(|holder| channel.consumers.get(&holder))
+        });
+        let holds_one = holders.any(|holder| holder.client.is_of_process(&own.client));
+        if holds_one { Suspects::Withheld } else { Suspects::Allowed }
+    }
+
     /// Appends message frames for the consumer to `out`, as many as it is ready for.
     pub(crate) fn deliver(&mut self, subscription: &Subscription, now: Time, out: &mut BytesMut) -> Round {
+        let suspects = self.suspects_for(subscription);
         let State { topics, log, .. } = self;
         let topic = topics.get_mut(&subscription.topic);
         let channel = topic.and_then(|topic| topic.channels.get_mut(subscription.channel.as_str()));
@@ -179,10 +205,14 @@ impl State {
         let ChannelState { machine, operations, consumers, order, .. } = channel;
         let Some(consumer) = consumers.get_mut(&id) else { return Round::Gone };
         let until = now.plus(subscription.timeout);
+        let mut taker = Taker { consumer: id, until, vanishing: consumer.vanishing, suspects };
         let start = out.len();
-        let (mut handed_out, mut waits, mut leaves) = (false, false, false);
+        let (mut is_noted, mut waits, mut leaves) = (false, false, false);
         let mut passed_over = 0;
-        machine.tick(now);
+        for expired in machine.tick(now) {
+            operations.recalled(&expired);
+            is_noted = true;
+        }
         let mut source = TopicSource { log, topic: subscription.topic, order: *order };
         let round = loop {
             if machine.in_flight_with(id) >= consumer.ready as usize {
@@ -193,7 +223,7 @@ impl State {
                 leaves = true;
                 break Round::More;
             }
-            let handout = match machine.next(&mut source, id, now, until) {
+            let handout = match machine.next(&mut source, taker, now) {
                 Ok(Some(handout)) => handout,
                 Ok(None) if machine.is_looking() => break Round::More,
                 Ok(None) => {
@@ -202,11 +232,14 @@ impl State {
                 }
                 Err(missing) => break Round::Missing(missing),
             };
-            handed_out = true;
+            if handout.suspect {
+                taker.suspects = Suspects::Withheld;
+            }
             if consumer.sampler.as_mut().is_some_and(|sampler| !sampler.takes()) {
                 // As on nsqd: what a sampling client is not given, no other client of the channel is given either.
                 if machine.finish(handout.sequence, id).is_ok() {
                     operations.finished(handout.sequence);
+                    is_noted = true;
                 }
                 passed_over += 1;
                 continue;
@@ -218,12 +251,18 @@ impl State {
             else {
                 continue;
             };
-            operations.attempts(handout.sequence, handout.attempt, Time::ZERO);
             consumer.delivered += 1;
             let attempts = u16::try_from(handout.attempt).unwrap_or(u16::MAX);
             let message = MessageId::from_number(handout.sequence);
             let published = i64::try_from(header.published).unwrap_or(i64::MAX);
             encode_message(out, published, attempts, message, &record[RECORD_HEADER..]);
+        };
+        let round = match round {
+            Round::Done { deadline } if channel.machine.has_suspects() => {
+                let again = now.plus(SUSPECT_PAUSE);
+                Round::Done { deadline: Some(deadline.map_or(again, |deadline| deadline.min(again))) }
+            }
+            round => round,
         };
         if waits {
             channel.wait(id);
@@ -231,7 +270,7 @@ impl State {
         if leaves && channel.machine.has_more() {
             channel.wake(1);
         }
-        if handed_out {
+        if is_noted {
             self.mark_dirty(subscription.topic, &subscription.channel);
         }
         round
@@ -290,11 +329,10 @@ impl State {
     ) -> Result<(), Refusal> {
         let id = subscription.consumer;
         let channel = self.subscribed(subscription).ok_or(Refusal::NotInFlight)?;
-        let attempts = channel.machine.lease(sequence).map_or(0, |lease| lease.attempt);
-        let due = now.plus(delay);
         held_by(channel, sequence, id)?;
-        channel.machine.retry(sequence, id, due, now).map_err(|_| Refusal::NotInFlight)?;
-        channel.operations.attempts(sequence, attempts, due);
+        let retried = channel.machine.retry(sequence, id, now.plus(delay), now);
+        retried.map_err(|_| Refusal::NotInFlight)?;
+        channel.note(sequence);
         if let Some(consumer) = channel.consumers.get_mut(&id) {
             consumer.requeued += 1;
         }
@@ -304,13 +342,23 @@ impl State {
         Ok(())
     }
 
-    /// `RELEASE`: back at once, and not counted.
-    pub(crate) fn release(&mut self, subscription: &Subscription, sequence: u64) -> Result<(), Refusal> {
+    /// `RELEASE`: not counted; back at once because it was never started, or after a delay because it was in vain.
+    pub(crate) fn release(
+        &mut self,
+        subscription: &Subscription,
+        sequence: u64,
+        delay: Option<Duration>,
+        now: Time,
+    ) -> Result<(), Refusal> {
+        let id = subscription.consumer;
         let channel = self.subscribed(subscription).ok_or(Refusal::NotInFlight)?;
-        held_by(channel, sequence, subscription.consumer)?;
-        let released = channel.machine.release(sequence, subscription.consumer);
-        let attempts = released.map_err(|_| Refusal::NotInFlight)?;
-        channel.operations.attempts(sequence, attempts, Time::ZERO);
+        held_by(channel, sequence, id)?;
+        let released = match delay {
+            None => channel.machine.release(sequence, id),
+            Some(delay) => channel.machine.postpone(sequence, id, now.plus(delay), now),
+        };
+        released.map_err(|_| Refusal::NotInFlight)?;
+        channel.note(sequence);
         channel.wake(1);
         self.mark_dirty(subscription.topic, &subscription.channel);
         Ok(())
@@ -342,7 +390,7 @@ impl State {
     ) -> Option<Peek> {
         let State { topics, log, .. } = self;
         let channel = topics.get_mut(&topic)?.channels.get_mut(channel.as_str())?;
-        channel.machine.tick(now);
+        channel.machine.tick(now).iter().for_each(|expired| channel.operations.recalled(expired));
         let mut source = TopicSource { log, topic, order: channel.order };
         loop {
             let found = match channel.machine.peek(&mut source, page.after, 1, now) {

@@ -23,11 +23,12 @@ impl Operations {
         self.0.extend_from_slice(&sequence.to_le_bytes());
     }
 
-    /// A message has so many attempts, and is due at a time.
-    pub(crate) fn attempts(&mut self, sequence: u64, attempts: u32, due: Time) {
+    /// A message came back: its attempts, when it is due, and whether it is a suspect.
+    pub(crate) fn recalled(&mut self, recalled: &Recalled) {
+        let Recalled { sequence, due, .. } = recalled;
         self.0.push(ATTEMPTS);
         self.0.extend_from_slice(&sequence.to_le_bytes());
-        self.0.extend_from_slice(&attempts.to_le_bytes());
+        self.0.extend_from_slice(&marked_attempts(recalled).to_le_bytes());
         self.0.extend_from_slice(&due.0.to_le_bytes());
     }
 
@@ -74,6 +75,20 @@ impl Operations {
     }
 }
 
+/// The bit of a suspect beside its attempts, in the journal and in checkpoints.
+const SUSPECT: u32 = 1 << 31;
+
+/// The attempts of a message with the mark of a suspect.
+pub(crate) fn marked_attempts(recalled: &Recalled) -> u32 {
+    recalled.attempts.min(SUSPECT - 1) | if recalled.suspect { SUSPECT } else { 0 }
+}
+
+/// Reads [`marked_attempts`].
+pub(crate) fn recalled(sequence: u64, marked_attempts: u32, due: Time) -> Recalled {
+    let suspect = marked_attempts & SUSPECT != 0;
+    Recalled { sequence, attempts: marked_attempts & !SUSPECT, due, suspect }
+}
+
 /// Does to a restored channel what the record's body lists, as far as it can be read.
 pub(crate) fn apply(channel: &mut Channel, mut body: &[u8]) {
     while let Some((kind, rest)) = body.split_first() {
@@ -98,14 +113,36 @@ pub(crate) fn apply(channel: &mut Channel, mut body: &[u8]) {
                 channel.extend(read_u64(rest, 8));
                 channel.skip(read_u64(rest, 0), read_u64(rest, 8));
             }
-            ATTEMPTS => channel.recall(Recalled {
-                sequence: read_u64(rest, 0),
-                attempts: read_u32(rest, 8),
-                due: Time(read_u64(rest, 12)),
-            }),
+            ATTEMPTS => {
+                channel.recall(recalled(read_u64(rest, 0), read_u32(rest, 8), Time(read_u64(rest, 12))));
+            }
             PAUSED => channel.pause(),
             _ => channel.unpause(),
         }
         body = &rest[length..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bis_broker::channel::Limits;
+
+    use super::*;
+
+    #[test]
+    fn attempts_and_suspicion_are_read_as_they_were_written() {
+        let all = [(0, 0, true), (1, 3, false), (2, SUSPECT - 1, true)];
+        let all = all.map(|(sequence, attempts, suspect)| Recalled {
+            sequence,
+            attempts,
+            due: Time(u64::from(attempts)),
+            suspect,
+        });
+        let mut operations = Operations::default();
+        all.iter().for_each(|recalled| operations.recalled(recalled));
+        let mut channel = Channel::new(0, Limits::default());
+        channel.extend(3);
+        apply(&mut channel, &operations.take(1).unwrap()[4..]);
+        assert_eq!(channel.snapshot().recalled, all);
     }
 }

@@ -1,7 +1,7 @@
 //! Moving a channel to another place of its topic, among the messages that are kept. The change is an operation for the
 //! journal like any other.
 
-use bis_broker::channel::{Rewound, Time};
+use bis_broker::channel::Rewound;
 use bis_nsq::{Name, Replayed};
 
 use super::State;
@@ -32,8 +32,8 @@ impl State {
                     end = next_end.max(end);
                 }
                 // What is in flight keeps its count, also after a restart.
-                for (sequence, lease) in state.machine.leases().filter(|(sequence, _)| *sequence >= to) {
-                    state.operations.attempts(sequence, lease.attempt, Time::ZERO);
+                for (sequence, _) in state.machine.leases().filter(|(sequence, _)| *sequence >= to) {
+                    state.machine.recalled(sequence).iter().for_each(|at| state.operations.recalled(at));
                 }
             }
         }

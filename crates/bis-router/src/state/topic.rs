@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bis_broker::channel::{Channel, ConsumerId, Limits, Snapshot};
+use bis_broker::channel::{Channel, ConsumerId, Limits, Snapshot, Vanishing};
 use bis_nsq::Name;
 use tokio::sync::Notify;
 
@@ -160,6 +160,13 @@ impl ChannelState {
         }
     }
 
+    /// Notes for the journal what is to be remembered of a message that came back.
+    pub(crate) fn note(&mut self, sequence: u64) {
+        if let Some(recalled) = self.machine.recalled(sequence) {
+            self.operations.recalled(&recalled);
+        }
+    }
+
     /// Wakes every consumer: what they wait for, or whether they may wait at all, has changed.
     pub(crate) fn wake_all(&mut self) {
         self.waiting.clear();
@@ -210,6 +217,8 @@ pub(crate) struct Consumer {
     pub(crate) ready: u32,
     /// It wants no more messages and settles what it has.
     pub(crate) is_closing: bool,
+    /// What it means for its messages when it goes: what nsqd's clients expect, or what a client of Bis does.
+    pub(crate) vanishing: Vanishing,
     /// Which messages it is given, if not all.
     pub(crate) sampler: Option<Sampler>,
     pub(crate) delivered: u64,
@@ -227,6 +236,8 @@ pub(crate) struct Joining {
     pub(crate) timeout: Duration,
     /// The percentage of messages that it is given; nought is all.
     pub(crate) sample_rate: u32,
+    /// What it means for its messages when it goes.
+    pub(crate) vanishing: Vanishing,
 }
 
 /// What statistics show of a client.
@@ -244,6 +255,15 @@ pub(crate) struct ClientInfo {
     pub(crate) tls: Option<TlsFacts>,
     /// Who it is, as an authorization server says.
     pub(crate) identity: Option<ClientIdentity>,
+}
+
+impl ClientInfo {
+    /// Whether both connections are of one process, as far as can be told: the same host, and the same name for itself. Bis's
+    /// own client has its process's number in it.
+    pub(crate) fn is_of_process(&self, other: &Self) -> bool {
+        let host = |client: &Self| client.remote_address.rsplit_once(':').map(|(host, _)| host.to_owned());
+        self.client_id == other.client_id && self.hostname == other.hostname && host(self) == host(other)
+    }
 }
 
 /// A client's TLS session, in nsqd's words.

@@ -19,7 +19,7 @@ use std::{
 use bis_broker::{
     BoxFuture, Broker, ConsumeError, Consumer, Delivery, EnsureError, EventWindow, InquiryError, Outgoing,
     Page, PublishError, Settle, SettleError, SubscriptionSpec, Topology,
-    channel::{Channel, ConsumerId, Facts, Limits, Source, Time},
+    channel::{Channel, ConsumerId, Facts, Limits, Source, Suspects, Taker, Time, Vanishing},
 };
 use bis_core::{BrokerKind, Capabilities, Envelope, SubscriptionName, TopicName};
 use tokio::sync::Notify;
@@ -229,7 +229,7 @@ impl Shared {
         if state.log.events.len() >= MAX_BACKLOG {
             let text =
                 format!("the topic holds {MAX_BACKLOG} events that are not handled yet; publish later");
-            return Err(PublishError::Refused(text));
+            return Err(PublishError::Unavailable(text));
         }
         // A replay is to be delivered although its event is known.
         if let Some(id) = event.envelope.id.uuid_bytes().filter(|_| event.envelope.replay == 0) {
@@ -391,7 +391,14 @@ impl InProcessConsumer {
         let mut deliveries = Vec::new();
         while deliveries.len() < max.get() {
             let mut view = View { log, ordered: subscribed.ordered };
-            let Ok(handout) = subscribed.channel.next(&mut view, self.held.id, now, NEVER);
+            // What vanishes with the process takes this broker with it.
+            let taker = Taker {
+                consumer: self.held.id,
+                until: NEVER,
+                vanishing: Vanishing::Counts,
+                suspects: Suspects::Allowed,
+            };
+            let Ok(handout) = subscribed.channel.next(&mut view, taker, now);
             let Some(handout) = handout else {
                 if subscribed.channel.is_looking() {
                     continue;
@@ -473,10 +480,17 @@ impl Drop for InProcessConsumer {
         let mut state = self.held.topic.lock();
         let subscribed = &mut state.channels[self.held.index];
         subscribed.consumers -= 1;
-        if subscribed.channel.disconnect(self.held.id) > 0 {
+        if !subscribed.channel.disconnect(self.held.id).is_empty() {
             subscribed.ring();
         }
     }
+}
+
+/// Whether a delivery was an attempt.
+#[derive(Clone, Copy)]
+enum Counted {
+    Yes,
+    No,
 }
 
 struct InProcessSettle {
@@ -504,9 +518,13 @@ impl InProcessSettle {
         Ok(())
     }
 
-    fn retry_in(&mut self, wait: Duration) -> Result<(), SettleError> {
+    fn again_in(&mut self, wait: Duration, counted: Counted) -> Result<(), SettleError> {
         let now = self.held.shared.now();
-        self.settle(|channel, sequence, id| channel.retry(sequence, id, now.plus(wait), now))?;
+        let due = now.plus(wait);
+        self.settle(|channel, sequence, id| match counted {
+            Counted::Yes => channel.retry(sequence, id, due, now),
+            Counted::No => channel.postpone(sequence, id, due, now),
+        })?;
         // The consumer may be waiting without knowing of this deadline.
         self.held.topic.lock().channels[self.held.index].ring();
         Ok(())
@@ -519,11 +537,15 @@ impl Settle for InProcessSettle {
     }
 
     fn retry(mut self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(std::future::ready(self.retry_in(wait)))
+        Box::pin(std::future::ready(self.again_in(wait, Counted::Yes)))
+    }
+
+    fn postpone(mut self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
+        Box::pin(std::future::ready(self.again_in(wait, Counted::No)))
     }
 
     fn release(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        let released = self.settle(|channel, sequence, id| channel.release(sequence, id).map(drop));
+        let released = self.settle(|channel, sequence, id| channel.release(sequence, id));
         Box::pin(std::future::ready(released))
     }
 
@@ -536,7 +558,7 @@ impl Drop for InProcessSettle {
     fn drop(&mut self) {
         if !self.settled {
             // Nobody decided: it comes again. Where the consumer is gone, it did so already.
-            let _ = self.retry_in(Duration::ZERO);
+            let _ = self.again_in(Duration::ZERO, Counted::Yes);
         }
     }
 }

@@ -12,6 +12,9 @@ use crate::{Error, instance::Instance};
 /// event dies unseen.
 const UNCERTAIN_ATTEMPTS: u32 = 3;
 
+/// The shortest wait when the broker was away or had no room.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+
 /// How a run ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -26,7 +29,7 @@ pub(super) enum Outcome {
     },
     Panicked(String),
     Undecodable(Error),
-    /// All attempts were made before, and the last one left no outcome.
+    /// All attempts were made before, and the process ended during the last one.
     Overdue,
 }
 
@@ -35,6 +38,8 @@ pub(super) enum Outcome {
 enum Decision {
     Ack,
     Retry(String),
+    /// As a retry, but the attempt was none.
+    Postpone(String),
     Dead(DeadReason, String),
 }
 
@@ -53,10 +58,13 @@ fn decide(outcome: &Outcome, policy: &RetryPolicy, attempt: u32) -> Decision {
             return Decision::Dead(DeadReason::Permanent, format!("{error:#}"));
         }
         Outcome::Overdue => {
-            let text =
-                "the last attempt left no outcome: the process ended, or the dead letter could not be kept";
-            return Decision::Dead(DeadReason::Exhausted, text.to_owned());
+            let text = format!(
+                "the process ended during the last of {} attempts: it crashed, was killed, or was stopped before the handler returned",
+                policy.max_attempts
+            );
+            return Decision::Dead(DeadReason::Exhausted, text);
         }
+        Outcome::Failed(error) if error.is_outage() => return Decision::Postpone(format!("{error:#}")),
         Outcome::Failed(error) => format!("{error:#}"),
         Outcome::TimedOut { timeout, patience } => timeout_text(*timeout, *patience),
         Outcome::Panicked(text) => format!("the handler panicked: {text}"),
@@ -85,6 +93,12 @@ pub(super) async fn settle(
             tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler failed");
             delivery.settle.retry(wait).await
         }
+        Decision::Postpone(error) => {
+            let error = redacted(error, &delivery.envelope.data, sensitive);
+            let wait = pause(&subscription.retry, attempt);
+            tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler could not publish; it runs again, and the attempt does not count");
+            delivery.settle.postpone(wait).await
+        }
         // Boxed, since it is rare and would make every run's task larger.
         Decision::Dead(reason, error) => {
             let error = redacted(error, &delivery.envelope.data, sensitive);
@@ -96,7 +110,12 @@ pub(super) async fn settle(
     }
 }
 
-/// Keeps the dead letter, and acks only then. Where it cannot be kept, the event comes again.
+/// How long to wait when the broker was away or had no room.
+fn pause(policy: &RetryPolicy, attempt: u32) -> Duration {
+    policy.backoff(attempt, fastrand::f64()).max(OUTAGE_PAUSE)
+}
+
+/// Keeps the dead letter, and acks only then. Where it cannot be kept, the event comes again, and its handler runs again.
 async fn bury(
     instance: &Arc<Instance>,
     subscription: &Subscription,
@@ -111,9 +130,9 @@ async fn bury(
             delivery.settle.ack().await
         }
         Err(unkept) => {
-            let wait = subscription.retry.backoff(attempts, fastrand::f64());
+            let wait = pause(&subscription.retry, attempts);
             tracing::error!(%subscription, attempts, ?reason, error, %unkept, "the dead letter could not be kept; the event comes again");
-            delivery.settle.retry(wait).await
+            delivery.settle.postpone(wait).await
         }
     }
 }

@@ -62,12 +62,12 @@ pub(super) async fn a_handler_longer_than_its_lease_keeps_its_event(site: &dyn S
     assert_eq!(jobs(&lines, "started"), ["long"]);
 }
 
-fn spec(topic: TopicName, name: &'static str) -> SubscriptionSpec {
+pub(super) fn spec(topic: TopicName, name: &'static str) -> SubscriptionSpec {
     SubscriptionSpec { topic, name: SubscriptionName::from_static(name), ordered: false }
 }
 
 /// Reads `count` dead letters, as another client of the broker.
-async fn dead_letters(broker: &Arc<dyn Broker>, count: usize) -> Vec<DeadLetter> {
+pub(super) async fn dead_letters(broker: &Arc<dyn Broker>, count: usize) -> Vec<DeadLetter> {
     let mut consumer = broker.subscribe(&spec(TopicName::DEAD, "store")).await.expect("subscribed");
     let mut messages = Vec::new();
     loop {

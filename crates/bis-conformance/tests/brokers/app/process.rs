@@ -21,6 +21,8 @@ use crate::{peer::Site, spawned::terminate};
 /// Makes this program an app.
 const APP: &str = "BIS_CONFORMANCE_APP";
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked at whether a silent app has done enough.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The file with what it logs.
 const LOG: &str = "log";
 /// How many handlers run at once.
@@ -37,6 +39,7 @@ mod work {
     }
 
     static JOBS: Topic<Job> = Topic::new("jobs");
+    static NOTES: Topic<Job> = Topic::new("notes");
     static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
     /// Says so while a handler runs, also when it panics or is cancelled.
@@ -70,6 +73,7 @@ mod work {
         let (kind, _) = job.kind.split_once('-').unwrap_or((&job.kind, ""));
         match kind {
             "panic" => panic!("as asked"),
+            "abort" => std::process::abort(),
             "permanent" => return Err(Error::permanent("never")),
             "slow" => bis::time::sleep(Duration::from_secs(1)).await,
             "long" => bis::time::sleep(Duration::from_millis(3500)).await,
@@ -77,6 +81,14 @@ mod work {
             _ => {}
         }
         println!("finished {}", job.kind);
+        Ok(())
+    }
+
+    /// Another subscription of the same process, which is slow.
+    #[subscription(NOTES, name = "note", concurrency = 4, retry(max = 3, min_backoff = "100ms"))]
+    async fn note(job: Delivery<Job>) -> Result<()> {
+        bis::time::sleep(Duration::from_millis(300)).await;
+        println!("noted {} attempt {}", job.kind, job.attempt());
         Ok(())
     }
 }
@@ -91,30 +103,19 @@ pub(crate) fn process() -> Option<ExitCode> {
     env::var_os(APP).map(|_| whole::app().main())
 }
 
+type Lines = tokio::io::Lines<BufReader<ChildStdout>>;
+
 /// A running app.
 pub(super) struct App {
     child: Child,
-    lines: tokio::io::Lines<BufReader<ChildStdout>>,
+    lines: Lines,
     address: HttpAddress,
     folder: tempfile::TempDir,
 }
 
 impl App {
     pub(super) async fn start(site: &dyn Site) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let config = folder.path().join("config.json");
-        let text = serde_json::json!({ "http": { "address": "127.0.0.1:0" }, "broker": site.config() });
-        std::fs::write(&config, text.to_string()).expect("the folder can be written");
-        let mut child = Command::new(env::current_exe().expect("a running program has a path"))
-            .env(APP, "1")
-            .env("BIS_CONFIG", config)
-            .env("BIS_READY_FD", "1")
-            .stdout(Stdio::piped())
-            .stderr(File::create(folder.path().join(LOG)).expect("the folder can be written"))
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the app starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let (child, mut lines, folder) = spawn(site);
         let address = loop {
             let line = timeout(PATIENCE, lines.next_line()).await.expect("the app is ready in time");
             let line = line.expect("text").expect("the app runs on");
@@ -124,6 +125,24 @@ impl App {
             }
         };
         Self { child, lines, address, folder }
+    }
+
+    /// Starts an app that may end before it is ready, and returns what it says until `is_enough`, or until it ends; then it
+    /// is killed.
+    pub(super) async fn run_until(
+        site: &dyn Site,
+        is_enough: impl AsyncFn(&[String]) -> bool,
+    ) -> Vec<String> {
+        let (mut child, mut lines, _folder) = spawn(site);
+        let mut said = Vec::new();
+        while !is_enough(&said).await {
+            // Cancel safe; what is enough may not be a line.
+            let Ok(line) = timeout(LOOK_AGAIN, lines.next_line()).await else { continue };
+            let Some(line) = line.expect("text") else { break };
+            said.push(line);
+        }
+        child.kill().await.expect("killed");
+        said
     }
 
     /// What it has logged so far.
@@ -178,4 +197,23 @@ impl App {
         }
         lines
     }
+}
+
+/// Starts the app as a process; what it says, and the folder with its log.
+fn spawn(site: &dyn Site) -> (Child, Lines, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config.json");
+    let text = serde_json::json!({ "http": { "address": "127.0.0.1:0" }, "broker": site.config() });
+    std::fs::write(&config, text.to_string()).expect("the folder can be written");
+    let mut child = Command::new(env::current_exe().expect("a running program has a path"))
+        .env(APP, "1")
+        .env("BIS_CONFIG", config)
+        .env("BIS_READY_FD", "1")
+        .stdout(Stdio::piped())
+        .stderr(File::create(folder.path().join(LOG)).expect("the folder can be written"))
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the app starts");
+    let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+    (child, lines, folder)
 }

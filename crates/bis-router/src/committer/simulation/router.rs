@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use bis_broker::channel::Time;
+use bis_broker::channel::{Time, Vanishing};
 use bis_nsq::{Frame, Name, decode_frame};
 use bytes::BytesMut;
 use tokio::sync::Notify;
@@ -116,7 +116,14 @@ impl Router {
     pub(super) fn subscribe(&mut self) -> bool {
         let (client, wake) = (Arc::new(ClientInfo::default()), Arc::new(Notify::new()));
         let minute = Duration::from_secs(60);
-        let joining = Joining { order: DeliveryOrder::Any, client, wake, timeout: minute, sample_rate: 0 };
+        let joining = Joining {
+            order: DeliveryOrder::Any,
+            client,
+            wake,
+            timeout: minute,
+            sample_rate: 0,
+            vanishing: Vanishing::Suspects,
+        };
         let subscription = self.state().subscribe(&name("orders"), &name("ship"), joining);
         self.state().set_ready(&subscription, 3);
         self.subscription = Some(subscription);
