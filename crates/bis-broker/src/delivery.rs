@@ -10,7 +10,8 @@ use crate::{BoxFuture, SettleError};
 pub struct Delivery {
     /// The event.
     pub envelope: Arc<Envelope>,
-    /// The broker's count of deliveries of this event to this subscription, from 1.
+    /// Which attempt at this event it is for this subscription, from 1, as the broker counts: deliveries that ended, and were
+    /// not taken back uncounted, and this one.
     pub attempt: u32,
     /// How long the broker leaves it here unless the lease is extended; `None` is until the consumer is gone.
     pub lease: Option<Duration>,
@@ -28,7 +29,7 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// Settles one delivery. Each of `ack`, `retry` and `release` consumes it, so nothing is settled twice.
+/// Settles one delivery. Each of `ack`, `retry`, `postpone` and `release` consumes it, so nothing is settled twice.
 ///
 /// A method resolves once the driver has taken the decision on; whether the broker gets to know it, is not promised:
 /// delivery is at least once. [`Broker::close`](crate::Broker::close) flushes what was decided.
@@ -39,6 +40,10 @@ pub trait Settle: Send {
     /// The event comes again after `wait`, counted as one more attempt. A wait beyond the broker's longest is shortened
     /// to it.
     fn retry(self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>>;
+
+    /// The event comes again after `wait` for a reason that says nothing about it: not counted where the broker can take a
+    /// delivery back uncounted.
+    fn postpone(self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>>;
 
     /// The handler never started: the event comes again, at once if it can, to whichever consumer. Not counted where the
     /// broker can take a delivery back uncounted.

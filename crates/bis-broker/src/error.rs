@@ -41,12 +41,27 @@ pub enum PublishError {
         /// The broker's limit.
         limit: Duration,
     },
+    /// The broker answered that it cannot store events now: it has no room, or is about to stop. It does not have the event.
+    #[error("the broker takes no events now: {0}")]
+    Unavailable(String),
     /// The broker answered that it does not take the event.
     #[error("the broker refused the event: {0}")]
     Refused(String),
     /// The broker was closed by this process.
     #[error("the app is stopping and publishes no more")]
     Closed,
+}
+
+impl PublishError {
+    /// Whether nothing is wrong with the event: the broker was away, had no room, or was closed. The same publish may
+    /// succeed later.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Unanswered { .. } | Self::Unavailable(_) | Self::Closed => true,
+            Self::TooLarge { .. } | Self::DelayTooLong { .. } | Self::Refused(_) => false,
+        }
+    }
 }
 
 /// Why a topology could not be ensured.

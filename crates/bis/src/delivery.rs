@@ -34,8 +34,8 @@ impl<T> Delivery<T> {
         &self.envelope.id
     }
 
-    /// The how-manieth delivery of this event to this subscription, from 1. A delivery that another process never
-    /// started on may count too.
+    /// Which attempt at this event this is for this subscription, from 1. On nsqd, a delivery that no handler saw may count
+    /// too.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }

@@ -45,6 +45,14 @@ pub enum PublishError {
     },
 }
 
+impl PublishError {
+    /// Whether nothing is wrong with the event: the broker was away or had no room. A handler that fails with this error,
+    /// wrapped or not, runs again later, and no attempt is used up.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Broker { source, .. } if source.is_outage())
+    }
+}
+
 /// An event on its way: set what you need, then await it.
 ///
 /// Resolves with the event's id once the broker has the event.

@@ -111,6 +111,10 @@ impl Settle for ChaosSettle {
         Box::pin(async move { self.take().await?.retry(wait).await })
     }
 
+    fn postpone(self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
+        Box::pin(async move { self.take().await?.postpone(wait).await })
+    }
+
     fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
         Box::pin(async move { self.take().await?.release().await })
     }

@@ -13,7 +13,7 @@ use bis_core::{BrokerKind, Capabilities, DeadLetter, Envelope, EventId};
 use bytes::Bytes;
 
 use super::*;
-use crate::{Error, config::Config, time::Clock};
+use crate::{Context, Error, config::Config, time::Clock};
 
 /// Everything that the runtime did to the broker, in order.
 #[derive(Default)]
@@ -54,7 +54,7 @@ impl Broker for Scripted {
         let letter: DeadLetter = serde_json::from_slice(&events[0].envelope.data).unwrap();
         let DeadLetter { subscription, event, .. } = &letter;
         self.0.calls().push(format!("publish {topic} {}/{subscription} {:?}", event.id, letter.reason));
-        let result = if self.0.refuse { Err(PublishError::Refused("full".into())) } else { Ok(()) };
+        let result = if self.0.refuse { Err(PublishError::Unavailable("full".into())) } else { Ok(()) };
         Box::pin(async { vec![result] })
     }
 
@@ -99,6 +99,10 @@ impl Settle for ScriptedSettle {
 
     fn retry(self: Box<Self>, _: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
         self.log("retry")
+    }
+
+    fn postpone(self: Box<Self>, _: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
+        self.log("postpone")
     }
 
     fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
@@ -179,7 +183,23 @@ async fn a_letter_is_kept_before_the_event_is_acked() {
 #[tokio::test]
 async fn where_no_letter_can_be_kept_the_event_comes_again() {
     let calls = check(true, 1, None, Duration::ZERO, |_| Err(Error::permanent("no"))).await;
-    assert_eq!(calls, ["publish bis.dead e1/ship Permanent", "retry"]);
+    assert_eq!(calls, ["publish bis.dead e1/ship Permanent", "postpone"]);
+}
+
+#[tokio::test]
+async fn an_outage_of_the_broker_uses_up_no_attempt() {
+    for attempt in [1, 2] {
+        let calls = check(false, attempt, None, Duration::ZERO, |_| {
+            let source = PublishError::Unavailable("no room".into());
+            Err(crate::PublishError::Broker { topic: TopicName::DEAD, source }).context("tell the shop")
+        });
+        assert_eq!(calls.await, ["postpone"]);
+    }
+    let calls = check(false, 2, None, Duration::ZERO, |_| {
+        let source = PublishError::Refused("a bad name".into());
+        Err(crate::PublishError::Broker { topic: TopicName::DEAD, source }.into())
+    });
+    assert_eq!(calls.await, ["publish bis.dead e1/ship Exhausted", "ack"]);
 }
 
 #[tokio::test]

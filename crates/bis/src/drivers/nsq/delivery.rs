@@ -23,6 +23,10 @@ impl Settle for NsqSettle {
         done(self.0.requeue(wait))
     }
 
+    fn postpone(self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
+        done(self.0.postpone(wait))
+    }
+
     fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
         done(self.0.release())
     }

@@ -125,14 +125,17 @@ async fn send(publisher: &Publisher, address: &str, ways: &mut [Way], wait: Dura
     }
 }
 
+/// Whether a server says that it could not store the event, and not that something is wrong with it.
+fn is_want_of_room(refusal: &ProtocolError) -> bool {
+    use ErrorCode::{DeferredPublishFailed, MultiPublishFailed, PublishFailed};
+    matches!(refusal.code, PublishFailed | MultiPublishFailed | DeferredPublishFailed)
+}
+
 /// Whether the server surely does not have it, and another may take it.
 fn is_untaken(error: &client::PublishError) -> bool {
-    use ErrorCode::{DeferredPublishFailed, MultiPublishFailed, PublishFailed};
     match error {
         client::PublishError::Unreachable { .. } => true,
-        client::PublishError::Refused(ProtocolError { code, .. }) => {
-            matches!(code, PublishFailed | MultiPublishFailed | DeferredPublishFailed)
-        }
+        client::PublishError::Refused(refusal) => is_want_of_room(refusal),
         // Closed: the server was let go, or this process is closing, which the next round shows.
         client::PublishError::Closed => true,
         client::PublishError::Unanswered => false,
@@ -144,6 +147,9 @@ fn publish_error(address: &str, error: client::PublishError) -> PublishError {
     match error {
         client::PublishError::Unreachable { reason } => PublishError::Unreachable { address, reason },
         client::PublishError::Unanswered => PublishError::Unanswered { address },
+        client::PublishError::Refused(refusal) if is_want_of_room(&refusal) => {
+            PublishError::Unavailable(with_remedy(&refusal.to_string()))
+        }
         client::PublishError::Refused(refusal) => PublishError::Refused(with_remedy(&refusal.to_string())),
         client::PublishError::Closed => PublishError::Closed,
     }
