@@ -284,7 +284,7 @@ async fn a_delivery_of_a_lost_connection_cannot_be_settled() {
 async fn release_is_used_where_it_is_offered_only() {
     let id = MessageId::from_number(1);
     for (features, expected) in [
-        (&[FEATURE_RELEASE][..], Command::Release(id)),
+        (&[FEATURE_RELEASE][..], Command::Release { id, delay: None }),
         (&[], Command::Requeue { id, delay: Duration::ZERO }),
     ] {
         let server = Server::start().await;
@@ -313,7 +313,7 @@ async fn what_crosses_the_goodbye_of_a_consumer_goes_back_uncounted() {
     peer.deliver(2).await;
     encode_response(&mut peer.output, CLOSE_WAIT);
     peer.flush().await;
-    assert_eq!(peer.command().await, Command::Release(MessageId::from_number(2)));
+    assert_eq!(peer.command().await, Command::Release { id: MessageId::from_number(2), delay: None });
     let held = Command::Requeue { id: MessageId::from_number(1), delay: Duration::ZERO };
     assert_eq!(peer.command().await, held, "what was received was an attempt");
     assert_eq!(peer.next().await, None);
@@ -339,13 +339,13 @@ async fn what_came_and_was_never_received_goes_back_uncounted_when_closed_from_e
         encode_response(&mut peer.output, CLOSE_WAIT);
         peer.flush().await;
         let mut back = [peer.command().await, peer.command().await];
-        back.sort_by_key(|command| matches!(command, Command::Release(_)));
+        back.sort_by_key(|command| matches!(command, Command::Release { .. }));
         assert_eq!(peer.next().await, None);
         drop(peer);
         back
     });
     let held = Command::Requeue { id: MessageId::from_number(1), delay: Duration::ZERO };
-    assert_eq!(back, [held, Command::Release(MessageId::from_number(2))]);
+    assert_eq!(back, [held, Command::Release { id: MessageId::from_number(2), delay: None }]);
     drop(received);
 }
 
