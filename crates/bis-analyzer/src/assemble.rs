@@ -2,6 +2,7 @@
 
 mod app;
 mod handlers;
+mod path_types;
 mod services;
 mod topics;
 mod uses;

@@ -28,6 +28,7 @@ pub(crate) fn code(kind: ErrorKind) -> &'static str {
         ErrorKind::Value => codes::INVALID_VALUE,
         ErrorKind::Handler => codes::HANDLER,
         ErrorKind::Route => codes::ROUTE,
+        ErrorKind::PathParameters => codes::PATH_PARAMETERS,
         ErrorKind::Event => codes::EVENT_ATTRIBUTE,
     }
 }

@@ -284,6 +284,8 @@ pub(crate) enum HandlerKind {
         method: String,
         path: String,
         access: Access,
+        /// What the parameters of the path are read into, and where that is written.
+        path_type: Option<(Ty, Range)>,
     },
     Mount {
         path: String,

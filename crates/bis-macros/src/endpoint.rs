@@ -18,6 +18,9 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
         Err(tokens) => return support::with_errors(tokens, errors),
     };
     Endpoint::parse(&function, &mut errors);
+    if let Some(args) = &args {
+        bis_syntax::check_path_parameters(&args.path, &function, &mut errors);
+    }
     match args {
         Some(args) if errors.is_empty() => endpoint(&args, function),
         _ => support::with_errors(support::keep_used(item, &function), errors),

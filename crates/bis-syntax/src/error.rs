@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Handler,
     /// An HTTP path or method.
     Route,
+    /// How many parameters of its path an endpoint takes.
+    PathParameters,
     /// An attribute of an event type.
     Event,
 }

@@ -176,7 +176,7 @@ fn shape(parameter: &Type) -> (Shape, Type) {
 }
 
 /// `T` of `name<T>`.
-fn generic<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
+pub(crate) fn generic<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
     let Type::Path(path) = ungrouped(ty) else { return None };
     let last = path.path.segments.last()?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };

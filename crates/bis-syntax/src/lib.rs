@@ -50,6 +50,7 @@ mod event;
 mod handler;
 mod name;
 mod options;
+mod path_parameters;
 pub mod rename;
 mod subscription;
 mod test;
@@ -62,5 +63,8 @@ pub use event::{EventField, EventInput};
 pub use handler::{Handler, Shape};
 pub use name::{Name, closest, kebab_case};
 pub use options::{DurationOption, IntegerOption};
+pub use path_parameters::{
+    check_path_parameters, is_path_scalar, path_parameter, path_parameter_count, path_parameter_mistake,
+};
 pub use subscription::{BatchArgs, RetryArgs, SubscriptionArgs};
 pub use test::{TestArgs, check_test_function};

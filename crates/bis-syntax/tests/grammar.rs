@@ -118,7 +118,7 @@ fn endpoints_and_mounts() {
     for (wrong, part) in [
         ("GTE, \"/a\", public", "write `GET`"),
         ("GET, \"/a/<id>\", public", "write `{id}`"),
-        ("GET, \"/{id}/{id}\", public", "stands twice"),
+        ("GET, \"/{id}/{id}\", public", "appears twice"),
         ("GET, \"/a?b\", public", "`Query`"),
         ("GET, \"/a\", auth", "write `public`"),
         ("GET, \"/a\"", "who may call it"),

@@ -43,7 +43,10 @@ impl Assembly<'_, '_, '_> {
             (HandlerKind::Subscription(Some(summary)), service) => {
                 self.subscription(module, summary, service, handler, here);
             }
-            (HandlerKind::Api { method, path, access }, Some(service)) => {
+            (HandlerKind::Api { method, path, access, path_type }, Some(service)) => {
+                if let Some((taken, range)) = path_type {
+                    self.check_path_type(module, path, taken, *range);
+                }
                 self.graph.endpoints.push(Endpoint {
                     service,
                     name: item.name.to_string(),

@@ -248,11 +248,19 @@ impl<'a> Extractor<'a> {
             "subscription" => subscription(tokens, function, &mut errors),
             "api" => {
                 Endpoint::parse(function, &mut errors);
-                match ApiArgs::parse(tokens, &mut errors) {
+                let args = ApiArgs::parse(tokens, &mut errors);
+                if let Some(args) = &args {
+                    bis_syntax::check_path_parameters(&args.path, function, &mut errors);
+                }
+                match args {
                     Some(args) => HandlerKind::Api {
                         method: args.method.to_string(),
                         path: args.path.value(),
                         access: args.access,
+                        // What shows in the type itself is checked.
+                        path_type: bis_syntax::path_parameter(function)
+                            .filter(|taken| bis_syntax::path_parameter_count(taken).is_none())
+                            .map(|taken| (ty(taken), range_of(taken))),
                     },
                     None => HandlerKind::Broken,
                 }
