@@ -34,6 +34,10 @@ pub const FEATURE_REPLAY: &str = "replay";
 /// The feature whose server understands [`Command::Peek`](crate::Command::Peek).
 pub const FEATURE_PEEK: &str = "peek";
 
+/// The feature whose server keeps room for what handlers publish; see
+/// [`Headers::is_from_handler`](crate::Headers::is_from_handler).
+pub const FEATURE_RESERVE: &str = "reserve";
+
 /// The body of `IDENTIFY`. Numbers that are nought or absent mean the server's default; all times are in
 /// milliseconds. Fields that are not known here are ignored, as nsqd does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -47,7 +47,7 @@ pub use frame::{
 pub use headers::Headers;
 pub use identify::{
     EXTENSION_VERSION, Extension, FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_PEEK,
-    FEATURE_POSTPONE, FEATURE_RELEASE, FEATURE_REPLAY, Identify, IdentifyReply, Ranges,
+    FEATURE_POSTPONE, FEATURE_RELEASE, FEATURE_REPLAY, FEATURE_RESERVE, Identify, IdentifyReply, Ranges,
 };
 pub use limits::Limits;
 pub use message::{Message, MessageId};

@@ -94,7 +94,12 @@ async fn a_delayed_message_with_headers_comes_in_time() {
     let router = support::start(folder.path()).await;
     let mut consumer = Client::subscribe_ordered(router.tcp_address(), "orders", "ship", 10);
     let mut producer = Client::connect_extended(router.tcp_address());
-    let headers = Headers { key: Some("a".into()), delay: Duration::from_millis(300), event: Some([7; 16]) };
+    let headers = Headers {
+        key: Some("a".into()),
+        delay: Duration::from_millis(300),
+        event: Some([7; 16]),
+        ..Headers::default()
+    };
     producer.send(&Command::HeadedPublish { topic: name("orders"), headers, body: "later".into() });
     assert_eq!(producer.response(), "OK");
     producer.publish_keyed("orders", "a", "now");

@@ -13,7 +13,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
 use super::{ConnectError, Connection, LostError, Options, is_final};
-use crate::{Command, ErrorCode, FEATURE_HEADERS, Frame, IdentifyReply, Name, OK, ProtocolError};
+use crate::{
+    Command, ErrorCode, FEATURE_HEADERS, FEATURE_RESERVE, Frame, Headers, IdentifyReply, Name, OK,
+    ProtocolError,
+};
 
 /// Publishes sent and not answered.
 const IN_FLIGHT: usize = 4096;
@@ -405,11 +408,19 @@ impl Task {
     fn send(&mut self, connection: &mut Connection, publish: Publish) {
         if !publish.answer.is_closed() {
             // Whoever publishes need not know whom it reaches: the next server may be another kind.
-            let offered = connection.server().offers(FEATURE_HEADERS);
-            if !offered && matches!(publish.command, Command::HeadedPublish { .. }) {
-                connection.queue(&publish.command.clone().without_headers());
-            } else {
-                connection.queue(&publish.command);
+            let offers = |feature| connection.server().offers(feature);
+            match &publish.command {
+                Command::HeadedPublish { .. } if !offers(FEATURE_HEADERS) => {
+                    connection.queue(&publish.command.clone().without_headers());
+                }
+                Command::HeadedPublish { topic, headers, body }
+                    if headers.is_from_handler && !offers(FEATURE_RESERVE) =>
+                {
+                    let headers = Headers { is_from_handler: false, ..headers.clone() };
+                    let (topic, body) = (topic.clone(), body.clone());
+                    connection.queue(&Command::HeadedPublish { topic, headers, body });
+                }
+                command => connection.queue(command),
             }
             self.in_flight.push_back((Instant::now(), publish));
         }

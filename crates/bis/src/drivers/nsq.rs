@@ -137,6 +137,7 @@ impl Nsq {
             event: event.envelope.id.uuid_bytes().filter(|_| event.envelope.replay == 0),
             key: event.envelope.key.as_ref().map(|key| key.clone().into()),
             delay: event.delay,
+            is_from_handler: event.envelope.cause.is_some(),
         };
         // To a server that offers no headers, the publisher sends it without.
         Ok(Command::HeadedPublish { topic: topic.clone(), headers, body: body.into() })
