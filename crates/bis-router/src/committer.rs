@@ -3,6 +3,8 @@
 //! There is no artificial delay for publishes: the next batch is what arrived during the sync in progress. Operations
 //! that nobody waits for ride along, or are written after a short pause. A failed sync stops the router for good.
 
+mod room;
+
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,14 +16,20 @@ use crate::clock::Clock;
 use crate::journal::disk::Disk;
 use crate::journal::fetch::{Fetched, Missing};
 use crate::journal::footer::SegmentOffsets;
+use crate::journal::reserve::{self, Reserve};
 use crate::journal::segment::name_of;
-use crate::journal::writer::Writer;
+use crate::journal::writer::{Writer, Written};
 use crate::journal_metrics::JournalMetrics;
 use crate::options::SyncMode;
+use crate::repeated::Repeated;
 use crate::state::{Batch, Progress, State, Ticket};
 
 /// How long operations that nobody waits for may lie in memory.
 const IDLE_FLUSH: Duration = Duration::from_millis(10);
+/// The pause after a commit that failed, so that those who try again at once do not keep the machine busy.
+const FAILED_PAUSE: Duration = Duration::from_millis(10);
+/// How often a router without room looks whether there is some.
+const ROOM_CHECK: Duration = Duration::from_millis(200);
 /// How often old segments are looked at when nothing else makes a reason.
 const RETENTION_CHECK: Duration = Duration::from_secs(60);
 
@@ -137,9 +145,15 @@ pub(crate) struct Committer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) writer: Writer,
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) reserve: Reserve,
     pub(crate) policy: Policy,
     pub(crate) last_sync: Instant,
     pub(crate) last_retention: Instant,
+    pub(crate) last_room: Instant,
+    /// Lines of the log about commits and checkpoints that fail, and about a disk without room.
+    pub(crate) failed_commits: Repeated,
+    pub(crate) failed_checkpoints: Repeated,
+    pub(crate) lack_of_room: Repeated,
     /// A commit failed, so the journal lacks operations that memory has: the next checkpoint brings them.
     pub(crate) checkpoint_due: bool,
 }
@@ -163,11 +177,15 @@ impl Committer {
     /// Commits until the router stops, then writes everything and a checkpoint.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let _watch = Watch(Arc::clone(&self.shared));
+        self.keep_reserve();
         loop {
             let (batch, drained) = self.next_batch();
-            if let Some(batch) = batch {
-                self.commit(batch);
+            if let Some(batch) = batch
+                && !self.commit(batch)
+            {
+                std::thread::sleep(FAILED_PAUSE);
             }
+            self.look_for_room_if_due();
             self.sync_if_due();
             self.expire_if_due();
             if drained && !self.shared.lock().is_awaited() {
@@ -189,6 +207,7 @@ impl Committer {
             }
             let wait = match (dirty_for, self.policy.sync) {
                 (Some(dirty_for), _) => IDLE_FLUSH.saturating_sub(dirty_for),
+                (None, _) if state.no_room.is_some() => ROOM_CHECK,
                 (None, SyncMode::Interval(interval)) if self.writer.is_unsynced() => interval,
                 _ => RETENTION_CHECK,
             };
@@ -201,14 +220,10 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, mut batch: Batch) {
+    /// Whether the batch is in the journal.
+    fn commit(&mut self, mut batch: Batch) -> bool {
         let ticket = batch.ticket.clone();
-        let failed = self.shared.lock().failure.clone();
-        let result = match failed {
-            Some(reason) => Err(reason),
-            None => self.write(&mut batch),
-        };
-        match result {
+        match self.write_with_room(&mut batch) {
             Ok(written) => {
                 self.shared.metrics.committed(batch.buffer.len());
                 self.shared.lock().committed(batch, written);
@@ -216,22 +231,32 @@ impl Committer {
                 if self.checkpoint_due {
                     self.checkpoint_due = self.checkpoint().is_err();
                 }
+                true
             }
-            Err(reason) => {
-                tracing::error!(%reason, "a commit failed; its publishes are refused");
+            Err(refusal) => {
+                let reason = refusal.reason();
+                if let Some(before) = self.failed_commits.is_due() {
+                    tracing::error!(%reason, before, "a commit failed; its publishes are refused");
+                }
                 self.shared.metrics.failed();
+                let is_settled = refusal.is_full() && self.write_settlements(&batch);
+                self.checkpoint_due |= !is_settled;
                 self.shared.lock().refused(&batch);
-                self.checkpoint_due = true;
                 self.decide(&ticket, Err(reason));
+                false
             }
         }
     }
 
-    fn write(&mut self, batch: &mut Batch) -> Result<crate::journal::writer::Written, Arc<str>> {
+    fn write(&mut self, batch: &mut Batch) -> Result<Written, Refusal> {
         if self.writer.is_full_for(batch.buffer.len()) {
             self.roll()?;
         }
-        let written = self.writer.write(&mut batch.buffer).map_err(|error| reason(&error))?;
+        self.write_durably(&mut batch.buffer)
+    }
+
+    fn write_durably(&mut self, buffer: &mut [u8]) -> Result<Written, Refusal> {
+        let written = self.writer.write(buffer)?;
         if self.policy.sync == SyncMode::Always {
             self.sync()?;
         }
@@ -239,12 +264,25 @@ impl Committer {
     }
 
     /// Seals the segment, begins the next, and writes a checkpoint, so that a start has little to read.
-    fn roll(&mut self) -> Result<(), Arc<str>> {
+    fn roll(&mut self) -> Result<(), Refusal> {
+        self.seal()?;
+        if !self.expire() && self.checkpoint().is_err() {
+            self.checkpoint_due = true;
+        }
+        // What could not be kept before may be kept now; there is room, or whoever misses it says so.
+        if !self.is_out_of_room() {
+            let _ = self.reserve.keep();
+        }
+        Ok(())
+    }
+
+    /// Seals the segment and begins the next.
+    fn seal(&mut self) -> Result<(), Refusal> {
         let offsets: SegmentOffsets = self.shared.lock().log.active_offsets().clone();
         let now = self.shared.clock.now();
         // What was answered must be durable before the seal: a sync that fails while sealing is tried again.
         self.sync()?;
-        let bytes = self.writer.roll(&offsets, now.0).map_err(|error| reason(&error))?;
+        let bytes = self.writer.roll(&offsets, now.0)?;
         let definitions = {
             let mut state = self.shared.lock();
             state.log.rolled(bytes, self.writer.segment(), self.writer.file(), now.0);
@@ -252,22 +290,16 @@ impl Committer {
             state.definitions()
         };
         if let Some(mut definitions) = definitions {
-            self.writer.write(&mut definitions).map_err(|error| reason(&error))?;
-        }
-        if !self.expire()
-            && let Err(error) = self.checkpoint()
-        {
-            tracing::warn!(%error, "no checkpoint was written; the next start reads more of the journal");
-            self.checkpoint_due = true;
+            self.writer.write(&mut definitions)?;
         }
         Ok(())
     }
 
     /// Makes everything written durable, unless a sync failed before: what that said to be on the disk may not be, and no
     /// other sync can tell.
-    fn sync(&mut self) -> Result<(), Arc<str>> {
+    fn sync(&mut self) -> Result<(), Refusal> {
         if let Some(reason) = self.shared.lock().failure.clone() {
-            return Err(reason);
+            return Err(Refusal::Failed(reason));
         }
         self.last_sync = Instant::now();
         let synced = self.writer.sync();
@@ -277,7 +309,7 @@ impl Committer {
                 format!("the journal could not be synced ({error}); restart the router to recover").into();
             tracing::error!(%reason, "nothing is accepted any more");
             self.shared.fail(&reason);
-            reason
+            Refusal::Failed(reason)
         })
     }
 
@@ -296,9 +328,38 @@ impl Committer {
         self.checkpoint_without(&[])
     }
 
-    /// The same, of a journal that these segments are about to leave.
+    /// The same, of a journal that these segments are about to leave. On a full disk it takes the reserve.
     fn checkpoint_without(&mut self, leaving: &[u64]) -> io::Result<()> {
-        self.sync().map_err(|reason| io::Error::other(reason.to_string()))?;
+        let mut stored = self.store_without(leaving);
+        if stored.as_ref().is_err_and(reserve::is_full) && !self.is_out_of_room() {
+            self.run_out_of_room();
+            stored = self.store_without(leaving);
+        }
+        if stored.as_ref().is_err_and(reserve::is_full) {
+            let _ = self.reserve.release_last();
+            stored = self.store_without(leaving);
+            // The checkpoint before the last has left as much room.
+            let _ = self.reserve.keep_last();
+        }
+        match stored {
+            Ok(bytes) => {
+                self.reserve.fit(bytes);
+                Ok(())
+            }
+            Err(error) => {
+                let Some(before) = self.failed_checkpoints.is_due() else { return Err(error) };
+                tracing::warn!(
+                    %error,
+                    before,
+                    "no checkpoint was written: nothing old is removed, and the next start reads more of the journal"
+                );
+                Err(error)
+            }
+        }
+    }
+
+    fn store_without(&mut self, leaving: &[u64]) -> io::Result<u64> {
+        self.sync().map_err(|refusal| io::Error::other(refusal.reason().to_string()))?;
         let mut checkpoint = self.shared.lock().checkpoint(self.writer.position());
         checkpoint.sealed.retain(|(segment, _)| !leaving.contains(segment));
         checkpoint.store(&self.disk)
@@ -310,19 +371,24 @@ impl Committer {
         }
     }
 
-    /// Removes the segments that may go, after a checkpoint; whether one was written. It takes two, so that the one before
-    /// the newest does not list them either: a start that needs it must not miss them, nor what they say.
+    /// Removes the segments that may go; whether a checkpoint was written.
     fn expire(&mut self) -> bool {
         self.last_retention = Instant::now();
         self.shared.expired.notify_one();
         let expired = self.shared.lock().expired_segments(self.shared.clock.now(), &self.policy);
-        if expired.is_empty() || self.checkpoint_without(&expired).is_err() {
+        !expired.is_empty() && self.remove(&expired)
+    }
+
+    /// Removes segments, after a checkpoint; whether one was written. It takes two, so that the one before the newest does not
+    /// list them either: a start that needs it must not miss them, nor what they say.
+    fn remove(&mut self, leaving: &[u64]) -> bool {
+        if self.checkpoint_without(leaving).is_err() {
             return false;
         }
-        if self.checkpoint_without(&expired).is_err() {
+        if self.checkpoint_without(leaving).is_err() {
             return true;
         }
-        for segment in expired {
+        for segment in leaving.iter().copied() {
             match self.disk.remove(&name_of(segment)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(segment, %error, "an old segment could not be removed");
@@ -343,8 +409,29 @@ impl Committer {
     }
 }
 
-fn reason(error: &io::Error) -> Arc<str> {
-    format!("the journal could not be written: {error}").into()
+/// Why a batch is not in the journal.
+enum Refusal {
+    /// There is no room on the disk.
+    Full(Arc<str>),
+    Failed(Arc<str>),
+}
+
+impl Refusal {
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Full(_))
+    }
+
+    fn reason(&self) -> Arc<str> {
+        let (Self::Full(reason) | Self::Failed(reason)) = self;
+        Arc::clone(reason)
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        let reason: Arc<str> = format!("the journal could not be written: {error}").into();
+        if reserve::is_full(&error) { Self::Full(reason) } else { Self::Failed(reason) }
+    }
 }
 
 #[cfg(test)]

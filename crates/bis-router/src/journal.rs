@@ -9,6 +9,7 @@
 //! - `<segment number, 16 hex digits>.segment`: numbers count up; only the newest is written to.
 //! - `checkpoint`, `checkpoint.previous`: state of topics and channels at a position ([`checkpoint`]). One that was found
 //!   damaged is put aside as `checkpoint.damaged`.
+//! - `reserve`: room that is given up when the disk is full ([`reserve`]). It holds nothing.
 //!
 //! Files of other names are left alone.
 //!
@@ -104,6 +105,7 @@ pub(crate) mod found;
 pub(crate) mod log;
 pub(crate) mod moved;
 pub(crate) mod record;
+pub(crate) mod reserve;
 pub(crate) mod salt;
 pub(crate) mod scan;
 pub(crate) mod scrub;

@@ -27,6 +27,7 @@ pub mod journal;
 mod journal_metrics;
 mod mover;
 mod options;
+mod repeated;
 mod scrubber;
 mod server;
 mod service;

@@ -15,14 +15,18 @@ use crate::clock::{Clock, SystemClock};
 use crate::committer::{Committer, Policy, Shared};
 use crate::journal::damage::Damage;
 use crate::journal::disk::{Disk, Folder};
+use crate::journal::reserve::{self, Reserve};
 use crate::journal::salt::Salt;
 use crate::options::{Options, RemoteError};
+use crate::repeated::Repeated;
 use crate::server::tls::TlsError;
 use crate::server::{self, Addresses, Server, Trust};
 use crate::state::restore;
 
 /// How long a shutdown waits for connections to end by themselves.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How much room is kept for a full disk, beside that for checkpoints: footers of a segment, settlements, few dead letters.
+const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
 /// The largest segment: offsets in it are 32 bits.
 const MAX_SEGMENT_BYTES: u64 = 1024 * 1024 * 1024;
 
@@ -125,7 +129,14 @@ impl Router {
         let segment_bytes = options.segment_bytes.min(MAX_SEGMENT_BYTES);
         let (recovery_disk, now) = (Arc::clone(&disk), clock.now());
         let restored = tokio::task::spawn_blocking(move || {
-            restore::restore(&recovery_disk, segment_bytes, now, Salt::random())
+            let restore = || restore::restore(&recovery_disk, segment_bytes, now, Salt::random());
+            restore().or_else(|error| {
+                if !reserve::is_full(&error) {
+                    return Err(error);
+                }
+                reserve::release(&*recovery_disk)?;
+                restore()
+            })
         })
         .await
         .map_err(io::Error::other)
@@ -140,6 +151,7 @@ impl Router {
         let mut state = restored.state;
         state.dedup.set_window(options.dedup_window);
         state.backlog.limit = options.backlog;
+        state.backlog.segment_bytes = segment_bytes;
         state.bound_backlog();
         state.holds_new_topics = !options.lookup.tcp_addresses.is_empty();
         state.forget_ephemeral();
@@ -152,10 +164,15 @@ impl Router {
         let committer = Committer {
             shared: Arc::clone(&shared),
             writer: restored.writer,
+            reserve: Reserve::new(Arc::clone(&disk), RESERVE_BYTES),
             disk,
             policy,
             last_sync: Instant::now(),
             last_retention: Instant::now(),
+            last_room: Instant::now(),
+            failed_commits: Repeated::default(),
+            failed_checkpoints: Repeated::default(),
+            lack_of_room: Repeated::default(),
             checkpoint_due: restored.checkpoint_due,
         };
         let committer = std::thread::Builder::new()

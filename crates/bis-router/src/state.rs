@@ -11,6 +11,7 @@ pub(crate) mod operations;
 pub(crate) mod replay;
 pub(crate) mod restore;
 pub(crate) mod retention;
+mod room;
 pub(crate) mod sampler;
 pub(crate) mod ticket;
 pub(crate) mod topic;
@@ -48,6 +49,8 @@ pub(crate) struct MessageFacts {
     pub(crate) key: Option<u64>,
     /// The event's id; zeros when unknown.
     pub(crate) event: [u8; 16],
+    /// A handler publishes it, so that another message can be settled.
+    pub(crate) is_from_handler: bool,
 }
 
 /// What the committer takes at once.
@@ -59,6 +62,8 @@ pub(crate) struct Batch {
     messages: Vec<Pending>,
     /// Messages that are copied from old segments.
     moving: Vec<Pending>,
+    /// It has a message that has no right to the reserve.
+    pub(crate) is_ordinary: bool,
 }
 
 /// What a publish must know of a topic, and no more: publishes to many topics in turn find little of them in the caches.
@@ -104,6 +109,10 @@ pub(crate) struct State {
     pub(crate) backlog: BacklogBound,
     /// Why nothing is accepted any more.
     pub(crate) failure: Option<Arc<str>>,
+    /// Why only what settles other messages is accepted: the disk is full.
+    pub(crate) no_room: Option<Arc<str>>,
+    /// How many bytes that may still take of the reserve.
+    lendable: u64,
     pub(crate) stopping: bool,
     /// Every connection has ended: the committer may write the rest and stop.
     pub(crate) drained: bool,
@@ -117,6 +126,8 @@ pub(crate) struct State {
     buffer: Vec<u8>,
     messages: Vec<Pending>,
     moving: Vec<Pending>,
+    /// The next commit has a message that has no right to the reserve.
+    is_ordinary: bool,
     /// Channels with operations for the next commit.
     dirty: BTreeMap<u32, BTreeSet<Name>>,
     /// A commit failed: what it defined must be written again.
@@ -142,6 +153,8 @@ impl State {
             dedup: Dedup::new(),
             backlog: BacklogBound::default(),
             failure: None,
+            no_room: None,
+            lendable: 0,
             stopping: false,
             drained: false,
             next_topic: 1,
@@ -152,6 +165,7 @@ impl State {
             buffer: vec![0; BATCH_HEADER],
             messages: Vec::new(),
             moving: Vec::new(),
+            is_ordinary: false,
             dirty: BTreeMap::new(),
             redefine: false,
             topology: watch::Sender::new(0),
@@ -173,14 +187,29 @@ impl State {
         now: Time,
     ) -> Result<(u32, Ticket), Arc<str>> {
         self.check_open()?;
-        self.check_backlog()?;
+        let settles = facts.is_from_handler || room::is_for_dead_letters(topic);
+        self.check_room(settles)?;
+        let before = self.buffer.len();
+        let taken = self.take(topic, bodies, facts, now);
+        self.lend(self.buffer.len() - before);
+        self.is_ordinary |= !settles;
+        Ok(taken)
+    }
+
+    fn take<'a>(
+        &mut self,
+        topic: &Name,
+        bodies: impl IntoIterator<Item = &'a [u8]>,
+        facts: &MessageFacts,
+        now: Time,
+    ) -> (u32, Ticket) {
         let Some(intake) = self.names.get_mut(topic) else {
             self.make_topic(topic);
-            return self.publish(topic, bodies, facts, now);
+            return self.take(topic, bodies, facts, now);
         };
         let id = intake.topic;
         if let Some(ticket) = self.dedup.known(id, facts.event) {
-            return Ok((id, ticket));
+            return (id, ticket);
         }
         self.dedup.note(id, facts.event, &self.ticket);
         let (first, place, mut bytes) = (intake.next_sequence, self.buffer.len(), 0);
@@ -199,7 +228,7 @@ impl State {
         if count > 0 {
             self.messages.push(Pending { topic: id, count, sequence: first, place, bytes });
         }
-        Ok((id, self.ticket.clone()))
+        (id, self.ticket.clone())
     }
 
     /// Refuses when the router is failed or stopping.
@@ -437,7 +466,8 @@ impl State {
         let moving = std::mem::take(&mut self.moving);
         let ticket = std::mem::take(&mut self.ticket);
         self.taken = ticket.clone();
-        Some(Batch { ticket, buffer, messages, moving })
+        let is_ordinary = std::mem::take(&mut self.is_ordinary);
+        Some(Batch { ticket, buffer, messages, moving, is_ordinary })
     }
 
     /// The batch is in the journal: its messages can be seen.

@@ -4,7 +4,7 @@
 
 mod support;
 
-use bis_nsq::{Command, Frame};
+use bis_nsq::{Command, Frame, Headers};
 use bis_router::{Backlog, BacklogPolicy, Handle, Router};
 use support::{Client, http, name, options};
 
@@ -58,6 +58,64 @@ async fn a_full_backlog_refuses_until_consumers_catch_up() {
         publish(&mut Client::connect(router.tcp_address()), taken).is_ok()
     });
     assert!(again, "publishes are still refused");
+    router.shutdown().await.unwrap();
+}
+
+/// Publishes as a handler does that settles another message then; the error's text when it is refused.
+fn publish_from_handler(client: &mut Client, topic: &str, body: &[u8]) -> Result<(), String> {
+    let headers = Headers { is_from_handler: true, ..Headers::default() };
+    client.send(&Command::HeadedPublish { topic: name(topic), headers, body: body.to_vec().into() });
+    match client.try_frame() {
+        Some(Frame::Response(_)) => Ok(()),
+        Some(Frame::Error(text)) => Err(String::from_utf8(text.to_vec()).unwrap()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Publishes until that is refused; how many were taken.
+fn fill(router: &Handle) -> usize {
+    let mut producer = Client::connect(router.tcp_address());
+    (0..MANY).take_while(|number| publish(&mut producer, *number).is_ok()).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handlers_that_publish_or_fail_drain_a_full_backlog() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = start(folder.path(), BacklogPolicy::Refuse).await;
+    let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 0);
+    let mut next = Client::subscribe(router.tcp_address(), "shipped", "notify", 100);
+    let taken = fill(&router);
+    assert!(taken > 200 && taken < MANY, "{taken}");
+    consumer.send(&Command::Ready(10));
+    // Its publishes go through a connection that does not consume, as a Bis app's do.
+    let mut producer = Client::connect_extended(router.tcp_address());
+    for number in 0..taken {
+        let message = consumer.message();
+        let topic = if number % 2 == 0 { "shipped" } else { "bis.dead" };
+        publish_from_handler(&mut producer, topic, &message.body).unwrap();
+        consumer.finish(&message);
+        if number % 2 == 0 {
+            let message = next.message();
+            next.finish(&message);
+        }
+        let other = publish(&mut Client::connect(router.tcp_address()), 0);
+        assert!(number > 20 || other.is_err(), "others are refused meanwhile");
+    }
+    router.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_of_any_client_have_the_reserve_and_it_has_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = start(folder.path(), BacklogPolicy::Refuse).await;
+    let _consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 0);
+    assert!(fill(&router) < MANY);
+    let letter = vec![b'x'; BODY_BYTES];
+    let keep =
+        |topic: &str| http(router.http_address(), "POST", &format!("/pub?topic={topic}"), &letter).0 == 200;
+    assert!(keep("bis.dead") && keep("staging_bis.dead") && !keep("orders"));
+    let kept = (0..MANY).take_while(|_| keep("bis.dead")).count();
+    assert!(kept > 200 && kept < 600, "{kept} letters were kept in a reserve of 256 KiB");
     router.shutdown().await.unwrap();
 }
 

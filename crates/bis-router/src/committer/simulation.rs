@@ -144,7 +144,10 @@ fn a_disk_that_runs_full_again_and_again_loses_nothing() {
         let mut promises = Promises::through_faults();
         let mut router = Router::start(&disk).unwrap();
         for turn in 0..8 {
-            disk.set(Faults { is_full: turn % 2 == 1, ..Faults::default() });
+            // Full at once, or a little later, so that the reserve comes back or not.
+            let capacity = (turn % 2 == 1 && seed % 2 == 1).then_some(20_000 + 1000 * (seed as usize % 20));
+            let is_full = turn % 2 == 1 && capacity.is_none();
+            disk.set(Faults { is_full, capacity, ..Faults::default() });
             promises.run(&mut router, &mut random, 20, &format!("a{turn}"));
         }
         answered += promises.answered.len();
@@ -221,12 +224,102 @@ async fn a_commit_that_failed_long_ago_is_never_taken_for_one_that_holds() {
     assert!(router.is_stored(stored).await);
 }
 
+/// Publishes until the disk is full; how many messages were answered.
+fn fill(router: &mut Router, prefix: &str) -> usize {
+    let publish =
+        |number: &usize| router.publish(&format!("{prefix}-{number}-{}", "x".repeat(300)), Duration::ZERO);
+    let stored = (0..1000).take_while(publish).count();
+    assert!(stored < 1000, "the disk is never full");
+    stored
+}
+
+/// Receives and finishes everything.
+fn handle_all(router: &mut Router) -> usize {
+    let mut handled = 0;
+    loop {
+        let received = router.receive();
+        if received.is_empty() {
+            return handled;
+        }
+        handled += received.len();
+        for (sequence, _) in received {
+            assert!(router.finish(sequence));
+        }
+        router.flush();
+    }
+}
+
+#[test]
+fn a_full_disk_gives_room_back_once_everything_is_handled() {
+    let disk = SimulatedDisk::default();
+    disk.set(Faults { capacity: Some(64 * 1024), ..Faults::default() });
+    let mut router = Router::start(&disk).unwrap();
+    assert!(router.subscribe());
+    for round in 0..5 {
+        let stored = fill(&mut router, &format!("a{round}"));
+        assert!(stored > 60, "round {round}: room for {stored} only");
+        assert_eq!(handle_all(&mut router), stored);
+    }
+    // Nothing of it comes back.
+    let crashed = disk.after_crash(&mut Random(1));
+    let router = Router::start(&crashed).unwrap();
+    assert_eq!(router.damage, []);
+    assert_eq!(router.unfinished().into_keys().collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn on_a_full_disk_handlers_may_publish_a_little_and_lose_nothing_of_it() {
+    let disk = SimulatedDisk::default();
+    disk.set(Faults { capacity: Some(64 * 1024), ..Faults::default() });
+    let mut router = Router::start(&disk).unwrap();
+    assert!(router.subscribe());
+    let stored = fill(&mut router, "a");
+    let letter = "x".repeat(200);
+    let kept = (0..1000).take_while(|_| router.publish_from_handler(&letter)).count();
+    assert!((8..100).contains(&kept), "{kept} were kept in a reserve of 8 KiB and more");
+    assert!(!router.publish("others are refused", Duration::ZERO));
+    assert_eq!(handle_all(&mut router), stored);
+
+    router.look_for_room();
+    let router = Router::start(&disk.after_crash(&mut Random(3))).unwrap();
+    assert_eq!((router.damage.len(), router.unfinished().len()), (0, 0));
+    let state = router.state();
+    let shipped = state.number_of("shipped").unwrap();
+    assert_eq!(state.topics[&shipped].depth(), kept as u64);
+}
+
+#[test]
+fn what_is_handled_on_a_full_disk_does_not_come_back() {
+    let disk = SimulatedDisk::default();
+    disk.set(Faults { capacity: Some(64 * 1024), ..Faults::default() });
+    let mut router = Router::start(&disk).unwrap();
+    assert!(router.subscribe());
+    let stored = fill(&mut router, "a");
+    // One message of each segment is not handled, so that no segment can go.
+    let mut handled = BTreeSet::new();
+    for _ in 0..stored {
+        for (sequence, body) in router.receive() {
+            if sequence % 3 != 0 && router.finish(sequence) {
+                handled.insert(body);
+            }
+        }
+        router.clock.forwards(Duration::from_secs(120));
+        router.flush();
+        router.publish("refused", Duration::ZERO);
+    }
+    assert!(handled.len() > stored / 2);
+    let crashed = disk.after_crash(&mut Random(2));
+    let left = Router::start(&crashed).unwrap().unfinished();
+    assert!(left.keys().all(|body| !handled.contains(body)), "handled, and delivered again");
+    assert!(left.len() >= stored - handled.len());
+}
+
 #[test]
 fn a_large_message_that_finds_no_room_leaves_it_to_small_ones() {
     let disk = SimulatedDisk::default();
     let mut router = Router::start_with(&disk, 1 << 26).unwrap();
     assert!(router.subscribe() && router.publish("before", Duration::ZERO));
-    disk.set(Faults { is_full: true, ..Faults::default() });
+    disk.set(Faults { capacity: Some(400_000), ..Faults::default() });
     assert!(!router.publish(&"large".repeat(100_000), Duration::ZERO));
     assert!(router.publish("after", Duration::ZERO));
     let router = Router::start_with(&disk.after_crash(&mut Random(4)), 1 << 26).unwrap();

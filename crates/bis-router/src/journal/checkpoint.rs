@@ -180,23 +180,25 @@ impl Checkpoint {
         missing
     }
 
-    /// Makes the checkpoint durable, in place of the last one.
-    pub(crate) fn store(&self, disk: &Arc<dyn Disk>) -> io::Result<()> {
+    /// Makes the checkpoint durable, in place of the last one. Returns how many bytes it has.
+    pub(crate) fn store(&self, disk: &Arc<dyn Disk>) -> io::Result<u64> {
         let json = serde_json::to_vec(self).map_err(io::Error::other)?;
         let mut bytes = Vec::with_capacity(HEADER + json.len());
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&(json.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&crc32c::crc32c(&json).to_le_bytes());
         bytes.extend_from_slice(&json);
-        let file = disk.open(NEXT)?;
-        file.set_length(0)?;
-        file.write_at(&bytes, 0)?;
-        file.sync()?;
+        if let Err(error) = write(&*disk.open(NEXT)?, &bytes) {
+            // On a full disk, the part that was written takes room from what frees it.
+            let _ = disk.remove(NEXT);
+            return Err(error);
+        }
         if disk.list()?.iter().any(|name| name == CURRENT) {
             disk.rename(CURRENT, PREVIOUS)?;
         }
         disk.rename(NEXT, CURRENT)?;
-        disk.sync_names()
+        disk.sync_names()?;
+        Ok(bytes.len() as u64)
     }
 
     /// The newest checkpoint that holds, and whether a newer one was damaged. That one is put aside, so that it never takes the
@@ -218,6 +220,12 @@ impl Checkpoint {
         }
         Ok((None, damaged))
     }
+}
+
+fn write(file: &dyn DiskFile, bytes: &[u8]) -> io::Result<()> {
+    file.set_length(0)?;
+    file.write_at(bytes, 0)?;
+    file.sync()
 }
 
 /// The checkpoint in a file; `None` when it does not hold. No more is read than it says to have.

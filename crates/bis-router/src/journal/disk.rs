@@ -9,6 +9,12 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+
+/// How many zeros are written at once to take room.
+const ALLOCATE_BYTES: usize = 256 * 1024;
+
 /// A folder of files.
 pub trait Disk: Send + Sync {
     /// The names of all files.
@@ -35,6 +41,10 @@ pub trait DiskFile: Send + Sync {
     fn length(&self) -> io::Result<u64>;
     /// Cuts the file, or extends it with zeros.
     fn set_length(&self, length: u64) -> io::Result<()>;
+    /// Takes room for so many bytes from the beginning on. What the file holds there is lost.
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        write_zeros(self, length)
+    }
 }
 
 /// A folder of the operating system.
@@ -84,6 +94,17 @@ impl Disk for Folder {
     }
 }
 
+fn write_zeros(file: &(impl DiskFile + ?Sized), length: u64) -> io::Result<()> {
+    let zeros = vec![0; ALLOCATE_BYTES];
+    let mut offset = 0;
+    while offset < length {
+        let count = ALLOCATE_BYTES.min(usize::try_from(length - offset).unwrap_or(usize::MAX));
+        file.write_at(&zeros[..count], offset)?;
+        offset += count as u64;
+    }
+    Ok(())
+}
+
 /// Of many files, a person must know which.
 fn named(name: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("`{name}`: {error}"))
@@ -122,5 +143,13 @@ impl DiskFile for PlainFile {
 
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.file.set_len(length)
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        // Some file systems cannot take room without writing, and say so in different words.
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, length) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => write_zeros(self, length),
+            allocated => Ok(allocated?),
+        }
     }
 }

@@ -98,8 +98,7 @@ impl Log {
         sealed: u64,
     ) {
         let number = segment.number;
-        let topics: HashMap<u32, (u64, u64)> =
-            offsets.iter().map(|(topic, offsets)| (*topic, (offsets.first(), offsets.end()))).collect();
+        let topics = ranges(offsets);
         for (topic, (first, _)) in &topics {
             self.runs.entry(*topic).or_default().insert(*first, number);
         }
@@ -109,6 +108,12 @@ impl Log {
     /// The active segment's offsets, for its footers.
     pub(crate) fn active_offsets(&self) -> &SegmentOffsets {
         &self.active_offsets
+    }
+
+    /// The active segment as it would be, were it sealed now.
+    pub(crate) fn as_if_sealed(&self) -> Sealed {
+        let (segment, file) = (self.active, Arc::clone(&self.active_file));
+        Sealed { segment, file, bytes: self.active_end, sealed: 0, topics: ranges(&self.active_offsets) }
     }
 
     /// The active segment is sealed and has so many bytes, and `next` is active.
@@ -421,6 +426,11 @@ impl Log {
         }
         None
     }
+}
+
+/// First and last-but-one sequence, by topic.
+fn ranges(offsets: &SegmentOffsets) -> HashMap<u32, (u64, u64)> {
+    offsets.iter().map(|(topic, offsets)| (*topic, (offsets.first(), offsets.end()))).collect()
 }
 
 /// A record that was read.

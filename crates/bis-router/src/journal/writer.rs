@@ -103,6 +103,11 @@ impl Writer {
         self.position
     }
 
+    /// The length at which segments are sealed.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.segment_bytes
+    }
+
     pub(crate) fn segment(&self) -> Segment {
         self.segment
     }
@@ -172,7 +177,8 @@ impl Writer {
         Batch { number, length, checksum, durable: self.durable, count }.encode(segment, at, header);
         let end = at + buffer.len() as u64;
         if end - at < LARGE_BATCH.min(self.segment_bytes / 8) {
-            self.fill_to(end)?;
+            // It saves time, and a full disk may have room for the batch without.
+            let _ = self.fill_to(end);
         }
         if self.refused > at {
             let length = usize::try_from(self.refused - at).map_err(io::Error::other)?;

@@ -34,7 +34,12 @@ impl Connection {
                     delay => self.now.plus(delay),
                 };
                 let key = headers.key.as_deref().map(record::key_hash);
-                let facts = MessageFacts { due, key, event: headers.event.unwrap_or_default() };
+                let facts = MessageFacts {
+                    due,
+                    key,
+                    event: headers.event.unwrap_or_default(),
+                    is_from_handler: headers.is_from_handler,
+                };
                 self.store(state, "HPUB", &topic, &body, &facts)
             }
             Command::Finish(id) => {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bis_nsq::{
     ErrorCode, Extension, FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_PEEK, FEATURE_POSTPONE,
-    FEATURE_RELEASE, FEATURE_REPLAY, Identify, IdentifyReply, Limits, OK, ProtocolError, Ranges,
+    FEATURE_RELEASE, FEATURE_REPLAY, FEATURE_RESERVE, Identify, IdentifyReply, Limits, OK, ProtocolError,
+    Ranges,
 };
 use bytes::Bytes;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConnection};
@@ -17,8 +18,15 @@ use crate::options::Options;
 use crate::state::topic::{ClientInfo, TlsFacts};
 
 /// What is offered to clients that ask for Bis's extension.
-const FEATURES: &[&str] =
-    &[FEATURE_RELEASE, FEATURE_POSTPONE, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_PEEK, FEATURE_REPLAY];
+const FEATURES: &[&str] = &[
+    FEATURE_RELEASE,
+    FEATURE_POSTPONE,
+    FEATURE_HEADERS,
+    FEATURE_ORDERED,
+    FEATURE_PEEK,
+    FEATURE_REPLAY,
+    FEATURE_RESERVE,
+];
 /// The level of deflate for clients that name none.
 const DEFLATE_LEVEL: u32 = 6;
 

@@ -13,6 +13,8 @@ use crate::options::{Backlog, BacklogPolicy};
 #[derive(Debug, Default)]
 pub(crate) struct BacklogBound {
     pub(crate) limit: Backlog,
+    /// The length at which segments are sealed: the backlog grows by so much at once.
+    pub(crate) segment_bytes: u64,
     is_full: bool,
 }
 
@@ -54,17 +56,18 @@ impl State {
         self.backlog.is_full = is_full;
     }
 
-    /// Refuses when the backlog is full, with what to do.
-    pub(crate) fn check_backlog(&mut self) -> Result<(), Arc<str>> {
+    /// Refuses when the backlog is full, with what to do. What settles other messages has as much room again, and a segment at
+    /// least.
+    pub(super) fn check_backlog(&mut self, settles: bool) -> Result<(), Arc<str>> {
         if self.backlog.is_full {
             self.bound_backlog();
         }
-        match self.backlog.limit.bytes.filter(|_| self.backlog.is_full) {
-            None => Ok(()),
-            Some(limit) => {
-                Err(format!("backlog over {limit} bytes; let consumers catch up, or raise the bound").into())
-            }
+        let Some(limit) = self.backlog.limit.bytes.filter(|_| self.backlog.is_full) else { return Ok(()) };
+        let reserve = limit.max(self.backlog.segment_bytes);
+        if settles && self.backlog_bytes() <= limit.saturating_add(reserve) {
+            return Ok(());
         }
+        Err(format!("backlog over {limit} bytes; let consumers catch up, or raise the bound").into())
     }
 
     /// The oldest first.

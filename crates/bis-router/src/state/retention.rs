@@ -88,9 +88,27 @@ impl State {
             .collect()
     }
 
-    /// Sealed segments that retention, or a full backlog, would have go but for few messages, oldest first.
+    /// Sealed segments that are handled, the oldest first, until they have `enough` bytes together.
+    pub(crate) fn handled_segments(&self, enough: u64) -> Vec<u64> {
+        let mut bytes = 0;
+        let handled = self.log.sealed().filter(|(segment, sealed)| self.is_handled(*segment, sealed));
+        let handled = handled.take_while(|(_, sealed)| {
+            let is_wanted = bytes < enough;
+            bytes += sealed.bytes;
+            is_wanted
+        });
+        handled.map(|(segment, _)| segment).collect()
+    }
+
+    /// Whether the active segment could go, were it sealed: at once, or once the few messages that keep it are copied.
+    pub(crate) fn active_may_go(&self) -> bool {
+        let active = self.log.as_if_sealed();
+        self.pins(active.segment.number, &active).is_some()
+    }
+
+    /// Sealed segments that retention, a full backlog or a full disk would have go but for few messages, oldest first.
     pub(crate) fn pinned_segments(&self, now: Time, policy: &Policy) -> Vec<u64> {
-        let due = match self.backlog.is_full() {
+        let due = match self.backlog.is_full() || self.no_room.is_some() {
             true => self.log.sealed().collect(),
             false => self.past_retention(now, policy),
         };

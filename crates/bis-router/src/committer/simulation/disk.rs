@@ -19,6 +19,8 @@ pub(super) struct Faults {
     pub(super) power: Option<usize>,
     /// No file can grow.
     pub(super) is_full: bool,
+    /// How many bytes all files together may have; `None` is without end.
+    pub(super) capacity: Option<usize>,
     /// Every sync fails.
     pub(super) syncs_fail: bool,
     /// A sync says that it was done, and was not.
@@ -274,13 +276,15 @@ impl Open {
             Change::Length(length) => *length,
         };
         let is_full = inner.faults.is_full;
+        let used: usize = inner.files.values().map(|file| file.current.len()).sum();
+        let free = inner.faults.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(used));
         let result = inner.change(&self.name, Act::Write { at });
         let file = inner.files.entry(self.name.clone()).or_default();
-        if let Change::Write(offset, bytes) = &change
-            && is_full
-            && offset + bytes.len() as u64 > file.current.len() as u64
-        {
-            return Err(io::ErrorKind::StorageFull.into());
+        if let Change::Write(offset, bytes) = &change {
+            let growth = (*offset as usize + bytes.len()).saturating_sub(file.current.len());
+            if growth > 0 && (is_full || growth > free) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
         }
         // A write that fails, or that the power interrupts, may have happened in part.
         apply(&mut file.current, &change);

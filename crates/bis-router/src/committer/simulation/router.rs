@@ -16,13 +16,16 @@ use crate::clock::Clock;
 use crate::committer::{Committer, Policy, Shared};
 use crate::journal::damage::Damage;
 use crate::journal::disk::Disk;
+use crate::journal::reserve::Reserve;
 use crate::journal::salt::Salt;
 use crate::options::SyncMode;
+use crate::repeated::Repeated;
 use crate::state::delivery::{Peek, PeekPage, Round, Subscription};
 use crate::state::topic::{ClientInfo, DeliveryOrder, Joining};
 use crate::state::{Batch, MessageFacts, State, Ticket, restore};
 
 const SEGMENT_BYTES: u64 = 4096;
+const RESERVE_BYTES: u64 = 8192;
 /// The same in every run, so that a seed shows a run again.
 const SALT: Salt = Salt(*b"a simulated salt");
 const POLICY: Policy =
@@ -47,10 +50,26 @@ impl Router {
         let restored = restore::restore(&disk, segment_bytes, clock.now(), SALT)?;
         let damage = restored.damage;
         let shared = Arc::new(Shared::new(restored.state, Arc::clone(&clock) as Arc<dyn Clock>));
-        let (last_sync, last_retention) = (Instant::now(), Instant::now());
+        let (last_sync, last_retention, last_room) = (Instant::now(), Instant::now(), Instant::now());
+        let reserve = Reserve::new(Arc::clone(&disk), RESERVE_BYTES);
+        let quiet = Repeated::default;
         let (writer, policy) = (restored.writer, POLICY);
         let checkpoint_due = restored.checkpoint_due;
-        let committer = Committer { shared, writer, disk, policy, last_sync, last_retention, checkpoint_due };
+        let mut committer = Committer {
+            shared,
+            writer,
+            reserve,
+            disk,
+            policy,
+            last_sync,
+            last_retention,
+            last_room,
+            failed_commits: quiet(),
+            failed_checkpoints: quiet(),
+            lack_of_room: quiet(),
+            checkpoint_due,
+        };
+        committer.keep_reserve();
         Ok(Self { committer, clock, subscription: None, damage })
     }
 
@@ -83,6 +102,20 @@ impl Router {
         published.unwrap().1
     }
 
+    /// Publishes as a handler does, so that another message can be settled; whether it is answered.
+    pub(super) fn publish_from_handler(&mut self, body: &str) -> bool {
+        let (now, facts) =
+            (self.clock.now(), MessageFacts { is_from_handler: true, ..MessageFacts::default() });
+        self.state().publish(&name("shipped"), [body.as_bytes()], &facts, now).is_ok() && self.flush()
+    }
+
+    /// What the committer does from time to time on a full disk.
+    pub(super) fn look_for_room(&mut self) {
+        if self.committer.is_out_of_room() {
+            self.committer.look_for_room();
+        }
+    }
+
     /// Whether whoever asks now is told that the ticket's messages are stored.
     pub(super) async fn is_stored(&self, ticket: Ticket) -> bool {
         self.committer.shared.decided(ticket).await.is_ok()
@@ -99,6 +132,7 @@ impl Router {
     }
 
     fn take_delayed(&mut self, body: &str, delay: Duration) -> bool {
+        self.look_for_room();
         let now = self.clock.now();
         let due = if delay.is_zero() { Time::ZERO } else { now.plus(delay) };
         let facts = MessageFacts { due, ..MessageFacts::default() };
