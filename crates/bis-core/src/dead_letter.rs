@@ -1,7 +1,6 @@
 //! What is kept of an event that a subscription could not handle, the same on every broker.
 
 mod message;
-mod shortened;
 mod store;
 
 use std::time::SystemTime;
@@ -11,11 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Envelope, SubscriptionName, TopicName,
     envelope::{format_time, parse_time},
-    name::fnv1a,
+    name::short_hash,
+    text::shortened,
 };
 
-pub use shortened::{MAX_ERROR_BYTES, shortened};
 pub use store::{Kept, Store};
+
+/// The most of an error's text that a dead letter and a line of the log hold, in bytes.
+pub const MAX_ERROR_BYTES: usize = 8 * 1024;
 
 /// Why an event is tried no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -80,14 +82,9 @@ impl DeadLetter {
 
     /// The id of the letter that a subscription makes of an event.
     pub fn id_of(topic: &TopicName, subscription: &SubscriptionName, event: &Envelope) -> String {
-        let mut hash = fnv1a(&event.to_json());
-        for name in [topic.as_str(), subscription.as_str()] {
-            // No name holds a space.
-            hash = fnv1a(format!("{hash:x} {name}").as_bytes());
-        }
-        // FNV leaves its highest digits, which people type, much the same for much the same bytes.
-        hash ^= hash >> 32;
-        format!("{:016x}", hash.wrapping_mul(0xd6e8_feb8_6659_fd93))
+        let mut bytes = event.to_json();
+        bytes.extend_from_slice(format!(" {topic} {subscription}").as_bytes());
+        short_hash(&bytes)
     }
 
     /// Whether both tell of one death: the same event, with its source, id, replay generation and all that it holds, of the

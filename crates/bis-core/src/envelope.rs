@@ -28,6 +28,9 @@ use crate::{EventId, SubscriptionName};
 /// The content type of one event in CloudEvents' structured JSON mode.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
+/// The source of events that say none.
+const FOREIGN_SOURCE: &str = "/";
+
 /// An event's attributes by name; values are JSON scalars as text.
 pub type Attributes = BTreeMap<String, String>;
 
@@ -111,7 +114,12 @@ impl Envelope {
 
     /// An event of a client that knows nothing of CloudEvents: the body is the data, id and time are the broker's.
     pub fn foreign(id: EventId, time: SystemTime, body: Bytes) -> Self {
-        Self::new(id, "/", "", time, body)
+        Self::new(id, FOREIGN_SOURCE, "", time, body)
+    }
+
+    /// Whether its body was another system's, with no envelope of its own.
+    pub fn is_foreign(&self) -> bool {
+        self.source == FOREIGN_SOURCE && self.event_type.is_empty()
     }
 
     /// One JSON object in CloudEvents' structured mode.

@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::name::short_hash;
+
 /// Identifies one event. Ours are UUIDs of version 7, so they sort by time; another producer's may be any text that is
 /// not empty.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -17,11 +19,11 @@ impl EventId {
         Self(Arc::from(&*uuid::Uuid::now_v7().hyphenated().encode_lower(&mut buffer)))
     }
 
-    /// The id of an event whose producer gave it none: that of the message in which a broker `received` it. Topics and
-    /// servers count their messages each for itself, so the time tells them apart.
+    /// The id of an event whose producer gave it none, made of the message in which a broker `received` it. Topics and
+    /// servers count their messages each for itself, and the time tells those apart.
     pub fn of_message(message: impl fmt::Display, received: SystemTime) -> Self {
         let since_1970 = received.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self::from(&*format!("{message}-{:x}", since_1970.as_nanos()))
+        Self::from(&*short_hash(format!("{message} {}", since_1970.as_nanos()).as_bytes()))
     }
 
     /// The id's 16 bytes when it is a UUID, as ours are.
@@ -49,7 +51,19 @@ impl fmt::Display for EventId {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn messages_of_one_number_have_ids_of_their_own() {
+        let at = |nanos| {
+            EventId::of_message("0000000000000000", SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos))
+        };
+        assert_eq!(at(7), at(7));
+        assert_ne!(at(7), at(8));
+        assert_eq!((at(7).as_str().len(), at(7).uuid_bytes()), (16, None));
+    }
 
     #[test]
     fn only_a_uuid_has_bytes() {

@@ -9,9 +9,10 @@ pub mod event_id;
 pub mod name;
 pub mod policy;
 pub mod route;
+pub mod text;
 
 pub use capabilities::{BrokerKind, Capabilities};
-pub use dead_letter::{DeadLetter, DeadReason, shortened};
+pub use dead_letter::{DeadLetter, DeadReason};
 pub use duration::{format_duration, parse_duration};
 pub use envelope::{Attributes, Envelope, NotAnEnvelope, TraceContext};
 pub use event_id::EventId;

@@ -159,8 +159,15 @@ pub fn physical_name(namespace: Option<&Namespace>, name: &str, max_len: usize) 
     format!("{}{hash}", &whole[..max_len - hash.len()])
 }
 
+/// A short name for bytes, of 16 digits that people may shorten: the same in every version and on every machine.
+pub(crate) fn short_hash(bytes: &[u8]) -> String {
+    // FNV leaves its highest digits much the same for much the same bytes.
+    let hash = fnv1a(bytes);
+    format!("{:016x}", (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93))
+}
+
 /// FNV-1a, 64 bit: stable over versions and machines, which the standard library's hasher is not.
-pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
+fn fnv1a(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{DeadLetter, DeadReason, shortened};
-use crate::{Envelope, EventId, SubscriptionName, TopicName, TraceContext};
+use super::{DeadLetter, DeadReason};
+use crate::{Envelope, EventId, SubscriptionName, TopicName, TraceContext, text::shortened};
 
 /// The event type of letters.
 const LETTER: &str = "bis.dead-letter";

@@ -106,8 +106,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_line_is_short_and_says_what_people_look_for() {
+    /// What is logged of `logging` within a scope.
+    fn logged(scope: Scope, logging: impl Future<Output = ()>) -> String {
         let buffer = Buffer::default();
         let layer = tracing_subscriber::fmt::layer()
             .event_format(Line)
@@ -115,19 +115,38 @@ mod tests {
             .with_ansi(false)
             .with_writer(buffer.clone());
         let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(scope.run(logging));
+        });
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        text
+    }
+
+    #[test]
+    fn what_comes_from_outside_neither_makes_lines_nor_moves_the_terminal() {
+        let forged = "e1\n2026-01-31T09:00:00Z ERROR shop: forged\u{1b}[2J\r";
+        let mut scope = Scope::continuing(None);
+        scope.cause = Some(forged.into());
+        let line = logged(scope, async {
+            let span = tracing::info_span!("deliver", messaging.message.id = forged);
+            span.in_scope(|| tracing::warn!(error = forged, event = %forged, "failed: {forged}"));
+        });
+        assert_eq!(line.matches("forged").count(), 5, "{line}");
+        assert!(!line.trim_end_matches('\n').contains(char::is_control), "{line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
+
+    #[test]
+    fn a_line_is_short_and_says_what_people_look_for() {
         let mut scope = Scope::continuing(None);
         scope.service = Some("shipping");
         scope.cause = Some("e1".into());
         let trace = format!("{:032x}", scope.span.trace);
-        let logging = scope.run(async {
+        let line = logged(scope, async {
             let span =
                 tracing::info_span!("deliver", otel.kind = "consumer", messaging.destination.name = "orders");
             span.in_scope(|| tracing::warn!(error = "no such order", retry_in = "10s", "the handler failed"));
         });
-        tracing::subscriber::with_default(subscriber, || {
-            tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(logging);
-        });
-        let line = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         let (_, text) = line.split_once(" WARN ").unwrap();
         assert_eq!(
             text,

@@ -3,7 +3,7 @@
 
 use std::{fmt, time::SystemTime};
 
-use bis_core::envelope::format_time;
+use bis_core::{envelope::format_time, text::OneLineWriter};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
     fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer},
@@ -12,7 +12,7 @@ use tracing_subscriber::{
 
 use crate::scope::Scope;
 
-/// Formats one event of `tracing` as one line.
+/// Formats one event of `tracing` as one line, whatever its fields hold.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line;
 
@@ -31,16 +31,19 @@ where
         write!(writer, "{} ", format_time(SystemTime::now()))?;
         level(&mut writer, *metadata.level())?;
         write!(writer, " {}: ", metadata.target())?;
-        context.format_fields(writer.by_ref(), event)?;
+        // From here on there is text from outside. Our own has nothing that a terminal obeys.
+        let mut line = OneLineWriter(writer.by_ref());
+        let mut line = Writer::new(&mut line);
+        context.format_fields(line.by_ref(), event)?;
         for span in context.event_scope().into_iter().flat_map(|spans| spans.from_root()) {
-            write!(writer, " {}", span.name())?;
+            write!(line, " {}", span.name())?;
             let extensions = span.extensions();
             match extensions.get::<FormattedFields<N>>() {
-                Some(fields) if !fields.is_empty() => write!(writer, "{{{fields}}}")?,
+                Some(fields) if !fields.is_empty() => write!(line, "{{{fields}}}")?,
                 _ => {}
             }
         }
-        Scope::with(|scope| scope.map_or(Ok(()), |scope| place(&mut writer, scope)))?;
+        Scope::with(|scope| scope.map_or(Ok(()), |scope| place(&mut line, scope)))?;
         writeln!(writer)
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bis_broker::{Delivery, SettleError};
-use bis_core::{DeadReason, RetryPolicy, format_duration};
+use bis_core::{DeadReason, RetryPolicy, dead_letter::MAX_ERROR_BYTES, format_duration, text::shortened};
 
 use super::{Subscription, attempt::timeout_text, dead_letter, redaction::redacted};
 use crate::{Error, instance::Instance};
@@ -88,20 +88,20 @@ pub(super) async fn settle(
     let result = match decide(outcome, &subscription.retry, attempt) {
         Decision::Ack => delivery.settle.ack().await,
         Decision::Retry(error) => {
-            let error = redacted(error, &delivery.envelope.data, sensitive);
+            let error = fit_to_tell(error, &delivery, sensitive);
             let wait = subscription.retry.backoff(attempt, fastrand::f64());
             tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler failed");
             delivery.settle.retry(wait).await
         }
         Decision::Postpone(error) => {
-            let error = redacted(error, &delivery.envelope.data, sensitive);
+            let error = fit_to_tell(error, &delivery, sensitive);
             let wait = pause(&subscription.retry, attempt);
             tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler could not publish; it runs again, and the attempt does not count");
             delivery.settle.postpone(wait).await
         }
         // Boxed, since it is rare and would make every run's task larger.
         Decision::Dead(reason, error) => {
-            let error = redacted(error, &delivery.envelope.data, sensitive);
+            let error = fit_to_tell(error, &delivery, sensitive);
             Box::pin(bury(instance, subscription, delivery, reason, error)).await
         }
     };
@@ -113,6 +113,11 @@ pub(super) async fn settle(
 /// How long to wait when the broker was away or had no room.
 fn pause(policy: &RetryPolicy, attempt: u32) -> Duration {
     policy.backoff(attempt, fastrand::f64()).max(OUTAGE_PAUSE)
+}
+
+/// The error as the log and a dead letter tell it: without what is sensitive, and of bounded length.
+fn fit_to_tell(error: String, delivery: &Delivery, sensitive: &[&str]) -> String {
+    shortened(&redacted(error, &delivery.envelope.data, sensitive), MAX_ERROR_BYTES).into_owned()
 }
 
 /// Keeps the dead letter, and acks only then. Where it cannot be kept, the event comes again, and its handler runs again.
