@@ -35,10 +35,10 @@ pub(crate) enum Command {
     /// Run the event router alone; the flags are those of nsqd
     #[command(version)]
     Router(Box<router::Router>),
-    /// List, follow and replay topics, and publish to them
+    /// List, follow, replay and remove topics, and publish to them
     #[command(subcommand)]
     Topic(Topic),
-    /// Look at dead letters and replay them
+    /// Look at dead letters, replay and remove them
     #[command(subcommand)]
     Dead(Dead),
     /// Say what is missing on this machine, and how to get it
@@ -197,6 +197,9 @@ pub(crate) enum Topic {
         /// Ordering key of the event
         #[arg(long, conflicts_with = "raw")]
         key: Option<String>,
+        /// Publish it whatever the schema of the topic's events says
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         place: Where,
         #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -210,6 +213,20 @@ pub(crate) enum Topic {
         subscription: SubscriptionName,
         #[command(flatten)]
         from: From,
+        #[command(flatten)]
+        place: Where,
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Remove a topic, or one subscription of it, with what waits there
+    Rm {
+        /// Name of the topic
+        topic: String,
+        /// Name of the subscription; without one, the topic and all its subscriptions
+        subscription: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         place: Where,
         #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -267,13 +284,59 @@ pub(crate) enum Dead {
         #[arg(long)]
         dry_run: bool,
         /// Replay this file's bytes in place of the event's data; `bis dead show ID --reveal` shows what to start from
+        /// It is checked against the event's schema, and the letter stays until the edited event is handled
         #[arg(long, value_name = "FILE", conflicts_with = "all")]
         edit: Option<PathBuf>,
+        /// Take the file as it is, whatever the event's schema says
+        #[arg(long, requires = "edit")]
+        force: bool,
         #[command(flatten)]
         place: Where,
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Remove dead letters and their events for good
+    Rm {
+        /// Ids of letters, or the start of ones
+        #[arg(required_unless_present = "filter", conflicts_with = "filter")]
+        ids: Vec<String>,
+        #[command(flatten)]
+        filter: Filter,
+        /// Only say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        place: Where,
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+}
+
+/// Which dead letters: those for which all that is given holds.
+#[derive(Debug, Args)]
+#[group(id = "filter", multiple = true)]
+pub(crate) struct Filter {
+    /// Letters of this topic's events
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) topic: Option<String>,
+    /// Letters of this subscription
+    #[arg(long, value_name = "SUBSCRIPTION")]
+    pub(crate) subscription: Option<String>,
+    /// Letters that died of this
+    #[arg(long, value_parser = ["permanent", "undecodable", "exhausted"])]
+    pub(crate) reason: Option<String>,
+    /// Letters whose error has this text in it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) error: Option<String>,
+    /// Letters that died before then: how long ago, such as `30d`, or an RFC 3339 time
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) older_than: Option<Moment>,
+    /// Every letter
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// Arguments of `bis doctor`.

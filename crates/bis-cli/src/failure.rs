@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Error;
 
 use crate::exit::{self, Code};
-use crate::print::{BOLD_RED, CYAN};
+use crate::print::{BOLD_RED, CYAN, shown};
 
 /// A failure with what the user can do about it, and the exit code that it ends the command with.
 #[derive(Debug)]
@@ -41,13 +41,13 @@ impl std::error::Error for Failure {}
 pub(crate) fn report(error: &Error) -> ExitCode {
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     let known = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
-    anstream::eprintln!("{BOLD_RED}error{BOLD_RED:#}: {}", causes[0]);
+    anstream::eprintln!("{BOLD_RED}error{BOLD_RED:#}: {}", shown(&causes[0]));
     for cause in &causes[1..] {
-        anstream::eprintln!("  caused by: {cause}");
+        anstream::eprintln!("  caused by: {}", shown(cause));
     }
     if let Some(help) = known.and_then(|failure| failure.help.as_deref()) {
         for line in help.lines() {
-            anstream::eprintln!("{CYAN}help{CYAN:#}: {line}");
+            anstream::eprintln!("{CYAN}help{CYAN:#}: {}", shown(line));
         }
     }
     known.map_or(exit::SURROUNDINGS, |failure| failure.code).into()

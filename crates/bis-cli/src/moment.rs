@@ -10,6 +10,11 @@ use bis_core::{envelope::parse_time, parse_duration};
 pub(crate) struct Moment(SystemTime);
 
 impl Moment {
+    /// The moment as a time.
+    pub(crate) fn time(self) -> SystemTime {
+        self.0
+    }
+
     /// Nanoseconds since 1970.
     pub(crate) fn nanoseconds(self) -> u64 {
         let since_1970 = self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);

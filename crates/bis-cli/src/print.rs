@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
+use bis_core::text::OneLine;
 use serde::Serialize;
 
 /// The word `error`.
@@ -33,9 +34,26 @@ pub(crate) fn note(text: &str) {
 
 /// Writes one JSON value and a line end to stdout.
 pub(crate) fn json_line(value: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_string(value)?;
+    let mut line = on_one_line(serde_json::to_string(value)?);
     line.push('\n');
     text(&line)
+}
+
+/// JSON without its line ends, which are white space: what was embedded as it is may have some.
+pub(crate) fn on_one_line(json: String) -> String {
+    json.replace(['\n', '\r'], " ")
+}
+
+/// A text from outside (an id, a key, an error, a name on the router) as people are shown it: on one line, and without what a
+/// terminal obeys. Everything that people read goes through here, through [`shown_lines`] or through a table.
+pub(crate) fn shown(text: &str) -> OneLine<'_> {
+    OneLine(text)
+}
+
+/// As [`shown`], for a text whose line ends are meant: each line is indented by `indent`.
+pub(crate) fn shown_lines(text: &str, indent: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!("{indent}{}", shown(line))).collect();
+    lines.join("\n")
 }
 
 /// A path as it is shown: from the current folder, where that is shorter.
@@ -79,6 +97,11 @@ fn forgive_closed_pipe(result: io::Result<()>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_others_are_told_from_our_own() {
+        assert_eq!(shown_lines("no\u{1b}[2J\nerror: forged\r\n", "  "), "  no\\u{1b}[2J\n  error: forged");
+    }
 
     #[test]
     fn paths_lead_from_the_current_folder() {

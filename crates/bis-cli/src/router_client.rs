@@ -10,8 +10,9 @@ use anyhow::{Context, Result};
 use bis_nsq::{MessageId, PeekPage, ReplayFrom, Replayed, WaitingMessage};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use ureq::Agent;
 use ureq::http::Response;
+use ureq::typestate::WithBody;
+use ureq::{Agent, RequestBuilder};
 
 use crate::exit;
 use crate::failure::Failure;
@@ -70,6 +71,26 @@ pub(crate) struct ChannelStats {
     pub(crate) paused: bool,
 }
 
+impl ChannelStats {
+    /// What nobody has finished yet.
+    pub(crate) fn unfinished(&self) -> i64 {
+        self.depth + self.in_flight_count + self.deferred_count
+    }
+
+    /// Whether it ends with its consumers.
+    pub(crate) fn is_ephemeral(&self) -> bool {
+        self.channel_name.ends_with("#ephemeral")
+    }
+}
+
+/// The outcome of a publish.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Published {
+    Stored,
+    /// The router takes none of this size.
+    TooLarge,
+}
+
 /// The outcome of a replay.
 #[derive(Debug)]
 pub(crate) enum Replay {
@@ -104,29 +125,94 @@ impl RouterClient {
 
     /// Publishes one message, with the ordering key that its envelope has; returns when the router has it.
     pub(crate) fn publish(&self, topic: &str, key: Option<&str>, body: &[u8]) -> Result<()> {
+        self.answered(self.publish_request(topic, key).send(body)).map(drop)
+    }
+
+    /// As [`RouterClient::publish`]; that the message is too large is no error.
+    pub(crate) fn try_publish(&self, topic: &str, key: Option<&str>, body: &[u8]) -> Result<Published> {
+        let response = self.sent(self.publish_request(topic, key).send(body))?;
+        if response.status() == 413 {
+            return Ok(Published::TooLarge);
+        }
+        self.good(response).map(|_| Published::Stored)
+    }
+
+    fn publish_request(&self, topic: &str, key: Option<&str>) -> RequestBuilder<WithBody> {
         let request = self.agent.post(self.url(&format!("pub?topic={topic}")));
-        let request = match key {
+        match key {
             Some(key) => request.query("key", key),
             None => request,
+        }
+    }
+
+    /// Removes a topic, or one channel of it, with what waits there. `false` when it is not there.
+    pub(crate) fn delete(&self, topic: &str, channel: Option<&str>) -> Result<bool> {
+        let request = match channel {
+            Some(channel) => self.agent.post(self.url("channel/delete")).query("channel", channel),
+            None => self.agent.post(self.url("topic/delete")),
         };
-        self.answered(request.send(body)).map(drop)
+        let response = self.sent(request.query("topic", topic).send_empty())?;
+        Ok(self.found(response, "remove topics")?.is_some())
     }
 
     /// Everything that waits in a channel, oldest first. Consumes nothing. Empty when there is no such channel.
     pub(crate) fn peek(&self, topic: &str, channel: &str) -> Result<Vec<WaitingMessage>> {
         let mut messages = Vec::new();
-        let mut after = String::new();
-        loop {
-            let path = format!("channel/peek?topic={topic}&channel={channel}&limit={PAGE}{after}");
-            let response = self.sent(self.agent.get(self.url(&path)).call())?;
-            let Some(answer) = self.found(response, "show messages that wait")? else { return Ok(messages) };
-            let page: PeekPage = self.read(&answer)?;
-            messages.extend(page.messages);
-            match messages.last() {
-                Some(last) if page.more => after = format!("&after={}", last.sequence),
-                _ => return Ok(messages),
+        self.pages(topic, channel, |page| {
+            messages.extend(page);
+            None::<()>
+        })?;
+        Ok(messages)
+    }
+
+    /// The place of the first message in a channel that `is_it`.
+    pub(crate) fn find(
+        &self,
+        topic: &str,
+        channel: &str,
+        is_it: impl Fn(&WaitingMessage) -> bool,
+    ) -> Result<Option<u64>> {
+        self.pages(topic, channel, |page| page.iter().find(|one| is_it(one)).map(|one| one.sequence))
+    }
+
+    /// Whether the message of this place is in the channel.
+    pub(crate) fn is_waiting(&self, topic: &str, channel: &str, sequence: u64) -> Result<bool> {
+        let page = self.page(topic, channel, sequence.checked_sub(1), 1)?;
+        Ok(page.is_some_and(|page| page.messages.iter().any(|one| one.sequence == sequence)))
+    }
+
+    /// Whether somebody consumes a channel.
+    pub(crate) fn is_consumed(&self, topic: &str, channel: &str) -> Result<bool> {
+        let topics = self.stats()?.topics;
+        let channels = topics.iter().filter(|one| one.topic_name == topic).flat_map(|one| &one.channels);
+        Ok(channels.into_iter().any(|one| one.channel_name == channel && one.client_count > 0))
+    }
+
+    /// Looks at a channel page by page, until `look` has found what it wants.
+    fn pages<T>(
+        &self,
+        topic: &str,
+        channel: &str,
+        mut look: impl FnMut(Vec<WaitingMessage>) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let mut after = None;
+        while let Some(page) = self.page(topic, channel, after, PAGE)? {
+            after = page.messages.last().map(|last| last.sequence);
+            let found = look(page.messages);
+            if found.is_some() || !page.more || after.is_none() {
+                return Ok(found);
             }
         }
+        Ok(None)
+    }
+
+    /// Some of what waits in a channel, from the message after this place on. `None` when there is no such channel.
+    fn page(&self, topic: &str, channel: &str, after: Option<u64>, limit: usize) -> Result<Option<PeekPage>> {
+        let after = after.map(|sequence| format!("&after={sequence}")).unwrap_or_default();
+        let path = format!("channel/peek?topic={topic}&channel={channel}&limit={limit}{after}");
+        let response = self.sent(self.agent.get(self.url(&path)).call())?;
+        let answer = self.found(response, "show messages that wait")?;
+        answer.map(|answer| self.read(&answer)).transpose()
     }
 
     /// Takes one message out of a channel for good. `false` when it is not there any more, or someone is handling it.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::print::BOLD;
+use crate::print::{BOLD, shown};
 
 /// A table with a heading.
 #[derive(Debug)]
@@ -17,9 +17,9 @@ impl Table {
         Self { heading: heading.map(str::to_owned).to_vec(), rows: Vec::new() }
     }
 
-    /// Adds a row; it should have as many cells as the heading.
+    /// Adds a row; it should have as many cells as the heading. Cells may hold text from outside.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.to_vec());
+        self.rows.push(cells.map(|cell| shown(&cell).to_string()).to_vec());
     }
 
     fn width(&self, column: usize) -> usize {
@@ -55,8 +55,8 @@ mod tests {
     fn names_stand_left_and_numbers_right() {
         let mut table = Table::new(["TOPIC", "WAITING"]);
         table.row(["order-placed".into(), "7".into()]);
-        table.row(["cart".into(), "12".into()]);
+        table.row(["c\n\u{1b}[1m".into(), "12".into()]);
         let text = anstream::adapter::strip_str(&table.to_string()).to_string();
-        assert_eq!(text, "TOPIC         WAITING\norder-placed        7\ncart               12\n");
+        assert_eq!(text, "TOPIC         WAITING\norder-placed        7\nc\\n\\u{1b}[1m       12\n");
     }
 }

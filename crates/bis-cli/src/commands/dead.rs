@@ -1,7 +1,9 @@
-//! `bis dead`: dead letters, why they died, and giving them to their subscription again.
+//! `bis dead`: dead letters, why they died, giving them to their subscription again, and removing them.
 
+mod handled;
 mod ls;
 mod replay;
+mod rm;
 mod show;
 mod store;
 
@@ -18,9 +20,12 @@ pub(crate) fn run(arguments: Dead) -> Result<ExitCode> {
     match arguments {
         Dead::Ls { place, format } => ls::run(&place, format)?,
         Dead::Show { id, reveal, place, format } => show::run(&id, reveal, &place, format)?,
-        Dead::Replay { ids, all, dry_run, edit, place, format } => {
+        Dead::Replay { ids, all, dry_run, edit, force, place, format } => {
             let selection = if all { Selection::All } else { Selection::Ids(ids) };
-            return replay::run(&replay::Replay { selection, dry_run, edit }, &place, format);
+            return replay::run(&replay::Replay { selection, dry_run, edit, force }, &place, format);
+        }
+        Dead::Rm { ids, filter, dry_run, yes, place, format } => {
+            return rm::run(&rm::Remove { ids, filter, dry_run, yes }, &place, format);
         }
     }
     Ok(exit::DONE.into())

@@ -15,7 +15,7 @@ use crate::support::{bis, post, wait_until};
 /// A router that ends with the test.
 pub(crate) struct Router {
     child: Child,
-    tcp: String,
+    pub(crate) tcp: String,
     pub(crate) http: String,
 }
 

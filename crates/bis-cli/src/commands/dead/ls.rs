@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::arguments::Where;
 use crate::commands::dead::store::{self, Stored};
 use crate::format::Format;
-use crate::print::{self, BOLD, BOLD_RED, BOLD_YELLOW, CYAN, plural};
+use crate::print::{self, BOLD, BOLD_RED, BOLD_YELLOW, CYAN, plural, shown};
 use crate::target;
 
 /// How many ids of a group people are shown.
@@ -59,7 +59,7 @@ fn text(letters: &[Stored]) -> String {
     for ((topic, subscription, error), members) in groups(letters) {
         let count = format!("{} {}", members.len(), plural(members.len(), "letter"));
         out.push_str(&format!("{BOLD}{topic} / {subscription}{BOLD:#}  {count}\n"));
-        out.push_str(&format!("  {BOLD_RED}{error}{BOLD_RED:#}\n"));
+        out.push_str(&format!("  {BOLD_RED}{}{BOLD_RED:#}\n", shown(error)));
         for stored in members.iter().take(SHOWN_IDS) {
             let letter = &stored.letter;
             let attempts = format!("{} {}", letter.attempts, plural(letter.attempts as usize, "attempt"));

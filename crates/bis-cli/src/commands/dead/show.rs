@@ -11,7 +11,7 @@ use crate::arguments::Where;
 use crate::commands::dead::store;
 use crate::event_json::{Data, EventJson};
 use crate::format::Format;
-use crate::print::{self, BOLD, BOLD_RED};
+use crate::print::{self, BOLD, BOLD_RED, shown};
 use crate::redaction::Redaction;
 use crate::target;
 
@@ -58,20 +58,21 @@ pub(crate) fn run(id: &str, reveal: bool, place: &Where, format: Format) -> Resu
         DeadReason::Exhausted => "the last attempt that the retry policy allows has failed",
     };
     let mut out = String::new();
-    let mut row = |name: &str, value: &str| writeln!(out, "{BOLD}{name:<14}{BOLD:#}{value}");
+    let mut row = |name: &str, value: &str| writeln!(out, "{BOLD}{name:<14}{BOLD:#}{}", shown(value));
     row("letter", &letter.id)?;
     row("topic", letter.topic.as_str())?;
     row("subscription", letter.subscription.as_str())?;
     row("reason", reason)?;
     row("attempts", &letter.attempts.to_string())?;
     row("died at", &format_time(letter.at))?;
+    row("event", letter.event.id.as_str())?;
     row("published at", &format_time(letter.event.time))?;
     row("by", &letter.event.source)?;
     if let Some(key) = &letter.event.key {
         row("key", key)?;
     }
-    writeln!(out, "\n{BOLD_RED}{}{BOLD_RED:#}\n", letter.error)?;
-    writeln!(out, "{}", Data::of(&letter.event).lines()?)?;
+    writeln!(out, "\n{BOLD_RED}{}{BOLD_RED:#}\n", print::shown_lines(&letter.error, ""))?;
+    writeln!(out, "{}", print::shown_lines(&Data::of(&letter.event).lines()?, ""))?;
     print::text(&out)?;
     Ok(())
 }

@@ -52,6 +52,18 @@ pub(crate) fn find<'a>(letters: &'a [Stored], id: &str) -> Result<&'a Stored> {
     }
 }
 
+/// The letters of these ids, each once, however often it is named.
+pub(crate) fn find_each<'a>(letters: &'a [Stored], ids: &[String]) -> Result<Vec<&'a Stored>> {
+    let mut found: Vec<&Stored> = Vec::new();
+    for id in ids {
+        let one = find(letters, id)?;
+        if !found.iter().any(|other| std::ptr::eq(*other, one)) {
+            found.push(one);
+        }
+    }
+    Ok(found)
+}
+
 /// Takes a letter out of the store.
 pub(crate) fn remove(router: &RouterClient, stored: &Stored) -> Result<()> {
     for message in &stored.messages {

@@ -1,11 +1,15 @@
 //! `bis topic ls`: topics with their subscriptions, and what waits there.
 
 use anyhow::Result;
+use bis_analyzer::Options;
 use serde_json::{Value, json};
 
 use crate::arguments::Where;
+use crate::check::check;
 use crate::format::Format;
-use crate::print;
+use crate::orphans::{self, Orphan};
+use crate::print::{self, BOLD_YELLOW};
+use crate::project::Project;
 use crate::router_client::{ChannelStats, TopicStats};
 use crate::table::Table;
 use crate::target;
@@ -14,14 +18,36 @@ use crate::target;
 pub(crate) fn run(place: &Where, format: Format) -> Result<()> {
     let mut topics = target::http(place)?.stats()?.topics;
     topics.sort_by(|one, other| one.topic_name.cmp(&other.topic_name));
+    let orphans = orphans(place, &topics)?;
     match format {
-        Format::Json => print::json_line(&json!({ "topics": topics.iter().map(topic).collect::<Vec<_>>() }))?,
+        Format::Json => print::json_line(&json!({
+            "topics": topics.iter().map(topic).collect::<Vec<_>>(),
+            "orphans": orphans,
+        }))?,
         Format::Text if topics.is_empty() => {
             anstream::eprintln!("there is no topic yet; the application makes its topics when it starts");
         }
-        Format::Text => print::text(&table(&topics).to_string())?,
+        Format::Text => {
+            print::text(&table(&topics).to_string())?;
+            for orphan in &orphans {
+                anstream::eprintln!("{BOLD_YELLOW}warning{BOLD_YELLOW:#}: {}", orphans::text(orphan));
+            }
+        }
     }
     Ok(())
+}
+
+/// What the application does not declare. A router that was named may belong to another one; and what cannot be read whole
+/// may declare more than is seen.
+fn orphans(place: &Where, topics: &[TopicStats]) -> Result<Vec<Orphan>> {
+    if place.router_http.is_some() {
+        return Ok(Vec::new());
+    }
+    let checked = check(Project::find(&place.app)?.folder(), &Options::default())?;
+    if checked.errors() > 0 {
+        return Ok(Vec::new());
+    }
+    Ok(orphans::of(&checked.analysis().graph, topics))
 }
 
 fn topic(topic: &TopicStats) -> Value {

@@ -9,13 +9,12 @@ use bis_graph::Graph;
 use serde_json::{Value, json};
 
 use crate::arguments::Where;
-use crate::check::check;
 use crate::commands::topic::unknown_topic;
+use crate::declared;
 use crate::exit;
 use crate::failure::Failure;
 use crate::format::Format;
 use crate::print::{self, BOLD_GREEN};
-use crate::project::Project;
 use crate::target;
 
 /// Says who published, in the envelope's `source`.
@@ -32,6 +31,8 @@ pub(crate) struct Event {
     pub(crate) raw: bool,
     /// The ordering key, in place of the one that the event's type declares.
     pub(crate) key: Option<String>,
+    /// Whatever the schema of the topic's events says.
+    pub(crate) force: bool,
 }
 
 /// Publishes one event, and returns when the router has it.
@@ -66,16 +67,27 @@ fn data(text: &str) -> Result<Vec<u8>> {
 }
 
 fn envelope(event: &Event, data: Vec<u8>, place: &Where) -> Result<Envelope> {
-    let value: Value = serde_json::from_slice(&data).map_err(|error| {
-        Failure::new(exit::USAGE, format!("the event is no JSON: {error}"))
-            .help("quote it as one argument, such as '{\"order_id\":1}', or send other bytes with `--raw`")
-    })?;
+    let value: Value = match serde_json::from_slice(&data) {
+        Ok(value) => value,
+        Err(_) if event.force => Value::Null,
+        Err(error) => {
+            let failure = Failure::new(exit::USAGE, format!("the event is no JSON: {error}"));
+            let help =
+                "quote it as one argument, such as '{\"order_id\":1}', or send other bytes with `--raw`";
+            return Err(failure.help(help).into());
+        }
+    };
+    let graph = declared::graph(place)?;
+    let is_named = place.router_http.is_some();
+    let is_declared = graph.as_ref().is_some_and(|graph| graph.topic(&event.topic).is_some());
+    // A router that was named may belong to another application, of which nothing is known here.
+    if !event.force && (is_declared || !is_named) {
+        declared::refuse_mismatch(graph.as_ref(), &event.topic, &data)?;
+    }
     let mut envelope =
         Envelope::new(EventId::generate(), SOURCE, event.topic.clone(), SystemTime::now(), data.into());
-    // A router that was named may belong to any application; the one in this folder says nothing about its topics.
-    if place.router_http.is_none() {
-        let checked = check(Project::find(&place.app)?.folder(), &bis_analyzer::Options::default())?;
-        describe(&mut envelope, &event.topic, &value, &checked.analysis().graph)?;
+    if let Some(graph) = graph.filter(|_| !is_named) {
+        describe(&mut envelope, &event.topic, &value, &graph)?;
     }
     if let Some(key) = &event.key {
         envelope.key = Some(key.clone());

@@ -6,8 +6,7 @@ use bis_nsq::ReplayFrom;
 use serde_json::json;
 
 use crate::arguments::Where;
-use crate::commands::topic::unknown_topic;
-use crate::exit;
+use crate::commands::topic::{unknown_subscription, unknown_topic};
 use crate::failure::Failure;
 use crate::format::Format;
 use crate::print::{self, BOLD_GREEN};
@@ -55,13 +54,5 @@ fn not_found(router: &RouterClient, request: &Request) -> Result<Failure> {
         let known: Vec<&str> = topics.iter().map(|topic| topic.topic_name.as_str()).collect();
         return Ok(unknown_topic(request.topic.as_str(), &known));
     };
-    let known: Vec<&str> = topic.channels.iter().map(|channel| channel.channel_name.as_str()).collect();
-    let failure = Failure::new(
-        exit::NOT_FOUND,
-        format!("`{}` has no subscription `{}`", request.topic, request.subscription),
-    );
-    Ok(match known[..] {
-        [] => failure.help("it has none at all yet; the application makes its subscriptions when it starts"),
-        _ => failure.help(format!("there are: `{}`", known.join("`, `"))),
-    })
+    Ok(unknown_subscription(topic, request.subscription.as_str()))
 }

@@ -13,7 +13,7 @@ use crate::event_json::{Data, EventJson};
 use crate::exit;
 use crate::failure::Failure;
 use crate::format::Format;
-use crate::print::{self, BOLD, CYAN, plural};
+use crate::print::{self, BOLD, CYAN, plural, shown};
 use crate::redaction::Redaction;
 use crate::router_client::TopicStats;
 use crate::target;
@@ -103,7 +103,8 @@ fn read(delivery: &Delivery) -> Envelope {
 }
 
 fn line(envelope: &Envelope) -> Result<String, serde_json::Error> {
-    let data = Data::of(envelope).line()?;
-    let key = envelope.key.as_ref().map(|key| format!(" key={key}")).unwrap_or_default();
-    Ok(format!("{BOLD}{}{BOLD:#} {CYAN}{}{CYAN:#}{key} {data}\n", format_time(envelope.time), envelope.id))
+    let data = print::on_one_line(Data::of(envelope).line()?);
+    let key = envelope.key.as_ref().map(|key| format!(" key={}", shown(key))).unwrap_or_default();
+    let (time, id) = (format_time(envelope.time), shown(envelope.id.as_str()));
+    Ok(format!("{BOLD}{time}{BOLD:#} {CYAN}{id}{CYAN:#}{key} {}\n", shown(&data)))
 }

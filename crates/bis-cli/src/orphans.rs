@@ -1,0 +1,63 @@
+//! Topics and subscriptions on a router that the application does not declare: renamed or removed, they collect events that
+//! nobody will handle. It names them and removes nothing.
+
+use bis_core::TopicName;
+use bis_graph::Graph;
+use serde::Serialize;
+
+use crate::print::{plural, shown};
+use crate::router_client::TopicStats;
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Orphan {
+    pub(crate) topic: String,
+    /// `None`: the topic itself.
+    pub(crate) subscription: Option<String>,
+    /// How many events it keeps.
+    pub(crate) events: i64,
+}
+
+/// What the application does not declare and nobody consumes. What ends with its consumers is not counted, nor are the
+/// dead letters.
+pub(crate) fn of(graph: &Graph, topics: &[TopicStats]) -> Vec<Orphan> {
+    let mut orphans = Vec::new();
+    for topic in topics.iter().filter(|topic| topic.topic_name != TopicName::DEAD.as_str()) {
+        let name = &topic.topic_name;
+        let lasting: Vec<_> = topic.channels.iter().filter(|channel| !channel.is_ephemeral()).collect();
+        if graph.topic(name).is_none() && lasting.is_empty() {
+            orphans.push(Orphan { topic: name.clone(), subscription: None, events: topic.depth });
+        }
+        for channel in lasting.into_iter().filter(|channel| channel.client_count == 0) {
+            let is_declared =
+                graph.subscriptions.iter().any(|one| one.topic == *name && one.name == channel.channel_name);
+            if !is_declared {
+                orphans.push(Orphan {
+                    topic: name.clone(),
+                    subscription: Some(channel.channel_name.clone()),
+                    events: channel.unfinished(),
+                });
+            }
+        }
+    }
+    orphans
+}
+
+/// What is told of one, after the word `warning`.
+pub(crate) fn text(orphan: &Orphan) -> String {
+    let Orphan { topic, subscription, events } = orphan;
+    let count = format!("{events} {}", plural(usize::try_from(*events).unwrap_or(0), "event"));
+    let topic = shown(topic);
+    match subscription {
+        Some(name) => {
+            let name = shown(name);
+            format!(
+                "`{topic}` has a subscription `{name}` that the application does not declare; it keeps {count} and collects \
+                 more; `bis topic rm {topic} {name}` removes it"
+            )
+        }
+        None => format!(
+            "the application does not declare the topic `{topic}`, which keeps {count}; `bis topic rm {topic}` removes it"
+        ),
+    }
+}
