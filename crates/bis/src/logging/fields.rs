@@ -118,8 +118,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(scope.run(logging));
         });
-        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
-        text
+        String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
     }
 
     #[test]
