@@ -75,24 +75,33 @@ enum Segment {
 }
 
 impl Place {
+    #[inline]
     fn name<T, E>(&self, result: Result<T, E>, name: &str) -> Result<T, E> {
         if result.is_err() {
-            self.0.borrow_mut().push(Segment::Name(name.to_owned()));
+            self.push(Segment::Name(name.to_owned()));
         }
         result
     }
 
+    /// Out of line, since nearly nothing fails.
+    #[cold]
+    fn push(&self, segment: Segment) {
+        self.0.borrow_mut().push(segment);
+    }
+
+    #[inline]
     fn key<T, E>(&self, result: Result<T, E>, key: &(impl Serialize + ?Sized)) -> Result<T, E> {
         if result.is_err() {
             let text = serde_json::to_string(key).unwrap_or_default();
-            self.0.borrow_mut().push(Segment::Name(text.trim_matches('"').to_owned()));
+            self.push(Segment::Name(text.trim_matches('"').to_owned()));
         }
         result
     }
 
+    #[inline]
     fn index<T, E>(&self, result: Result<T, E>, index: usize) -> Result<T, E> {
         if result.is_err() {
-            self.0.borrow_mut().push(Segment::Index(index));
+            self.push(Segment::Index(index));
         }
         result
     }
@@ -131,6 +140,7 @@ impl<T: Serialize + ?Sized> Serialize for Part<'_, T> {
 }
 
 impl<'a, S: Serializer> Checked<'a, S> {
+    #[inline]
     fn part<'b, T: ?Sized>(&self, value: &'b T, depth: u8) -> Part<'b, T>
     where
         'a: 'b,
@@ -139,6 +149,7 @@ impl<'a, S: Serializer> Checked<'a, S> {
     }
 
     /// The depth within `levels` more arrays or objects.
+    #[inline]
     fn within(&self, levels: u8) -> Result<u8, S::Error> {
         match self.depth.checked_add(levels) {
             Some(depth) if depth <= MAX_DEPTH => Ok(depth),
@@ -184,29 +195,35 @@ impl<'a, S: Serializer> Serializer for Checked<'a, S> {
         serialize_char(char) serialize_str(&str) serialize_bytes(&[u8]) serialize_unit_struct(&'static str)
     }
 
+    #[inline]
     fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {
         finite(value.into())?;
         self.inner.serialize_f32(value)
     }
 
+    #[inline]
     fn serialize_f64(self, value: f64) -> Result<S::Ok, S::Error> {
         finite(value)?;
         self.inner.serialize_f64(value)
     }
 
+    #[inline]
     fn serialize_none(self) -> Result<S::Ok, S::Error> {
         self.inner.serialize_none()
     }
 
+    #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
         let part = self.part(value, self.depth);
         self.inner.serialize_some(&part)
     }
 
+    #[inline]
     fn serialize_unit(self) -> Result<S::Ok, S::Error> {
         self.inner.serialize_unit()
     }
 
+    #[inline]
     fn serialize_unit_variant(
         self,
         name: &'static str,
@@ -216,6 +233,7 @@ impl<'a, S: Serializer> Serializer for Checked<'a, S> {
         self.inner.serialize_unit_variant(name, index, variant)
     }
 
+    #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
         name: &'static str,
@@ -225,6 +243,7 @@ impl<'a, S: Serializer> Serializer for Checked<'a, S> {
         self.inner.serialize_newtype_struct(name, &part)
     }
 
+    #[inline]
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
         name: &'static str,
@@ -236,16 +255,19 @@ impl<'a, S: Serializer> Serializer for Checked<'a, S> {
         place.name(self.inner.serialize_newtype_variant(name, index, variant, &part), variant)
     }
 
+    #[inline]
     fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
         let (place, depth) = (self.place, self.within(1)?);
         Ok(Compound::new(self.inner.serialize_seq(len)?, place, depth))
     }
 
+    #[inline]
     fn serialize_tuple(self, len: usize) -> Result<Self::SerializeTuple, S::Error> {
         let (place, depth) = (self.place, self.within(1)?);
         Ok(Compound::new(self.inner.serialize_tuple(len)?, place, depth))
     }
 
+    #[inline]
     fn serialize_tuple_struct(
         self,
         name: &'static str,
@@ -255,6 +277,7 @@ impl<'a, S: Serializer> Serializer for Checked<'a, S> {
         Ok(Compound::new(self.inner.serialize_tuple_struct(name, len)?, place, depth))
     }
 
+    #[inline]
     fn serialize_tuple_variant(
         self,
         name: &'static str,
@@ -267,16 +290,19 @@ impl<'a, S: Serializer> Serializer for Checked<'a, S> {
         Ok(Compound { variant: Some(variant), ..Compound::new(inner, place, depth) })
     }
 
+    #[inline]
     fn serialize_map(self, len: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
         let (place, depth) = (self.place, self.within(1)?);
         Ok(Compound::new(self.inner.serialize_map(len)?, place, depth))
     }
 
+    #[inline]
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
         let (place, depth) = (self.place, self.within(1)?);
         Ok(Compound::new(self.inner.serialize_struct(name, len)?, place, depth))
     }
 
+    #[inline]
     fn serialize_struct_variant(
         self,
         name: &'static str,
@@ -314,6 +340,7 @@ impl<'a, C> Compound<'a, C> {
         Self { inner, place, depth, index: 0, variant: None }
     }
 
+    #[inline]
     fn part<'b, T: ?Sized>(&self, value: &'b T) -> Part<'b, T>
     where
         'a: 'b,
@@ -322,12 +349,14 @@ impl<'a, C> Compound<'a, C> {
     }
 
     /// The next part of an array, at its place.
+    #[inline]
     fn item<E>(&mut self, write: impl FnOnce(&mut C) -> Result<(), E>) -> Result<(), E> {
         let result = self.place.index(write(&mut self.inner), self.index);
         self.index += 1;
         self.of_variant(result)
     }
 
+    #[inline]
     fn of_variant<E>(&self, result: Result<(), E>) -> Result<(), E> {
         match self.variant {
             Some(variant) => self.place.name(result, variant),
@@ -367,6 +396,7 @@ macro_rules! structs {
             type Ok = C::Ok;
             type Error = C::Error;
 
+            #[inline]
             fn serialize_field<T: Serialize + ?Sized>(
                 &mut self,
                 key: &'static str,
@@ -394,14 +424,17 @@ impl<C: ser::SerializeMap> ser::SerializeMap for Compound<'_, C> {
     type Ok = C::Ok;
     type Error = C::Error;
 
+    #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), C::Error> {
         self.place.key(self.inner.serialize_key(key), key)
     }
 
+    #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
         self.inner.serialize_value(&self.part(value))
     }
 
+    #[inline]
     fn serialize_entry<K, V>(&mut self, key: &K, value: &V) -> Result<(), C::Error>
     where
         K: Serialize + ?Sized,
