@@ -53,6 +53,9 @@ pub(crate) struct New {
     /// Folder to make; by default the name, in the current folder
     #[arg(long)]
     pub(crate) path: Option<PathBuf>,
+    /// Checkout of Bis that the application uses; by default the one around it, or around this program
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bis_path: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }

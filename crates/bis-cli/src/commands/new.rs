@@ -1,5 +1,7 @@
 //! `bis new`: a small application from the template in `template/`, which is part of this program.
 
+mod sdk;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +15,8 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::format::Format;
 use crate::print::{self, BOLD, BOLD_GREEN};
+
+use sdk::Sdk;
 
 /// Where each file goes, and what stands in it. Manifest and ignore file have other names in the template, because cargo
 /// and git would take them for their own.
@@ -45,7 +49,8 @@ pub(crate) fn run(arguments: &arguments::New) -> Result<ExitCode> {
     validate(name)?;
     let folder = arguments.path.clone().unwrap_or_else(|| PathBuf::from(name));
     refuse_used(&folder)?;
-    write(name, &folder)?;
+    let sdk = Sdk::find(&folder, arguments.bis_path.as_deref())?;
+    write(name, &folder, &sdk)?;
     match arguments.format {
         Format::Json => print::json_line(&json!({ "name": name, "path": folder }))?,
         Format::Text => anstream::eprintln!(
@@ -100,21 +105,15 @@ fn refuse_used(folder: &Path) -> Result<()> {
         .into())
 }
 
-fn write(name: &str, folder: &Path) -> Result<()> {
-    let checkout = checkout();
-    let bis = match &checkout {
-        Some(checkout) => format!("{{ path = {:?} }}", checkout.join("crates/bis")),
-        None => format!("{:?}", env!("CARGO_PKG_VERSION")),
-    };
+fn write(name: &str, folder: &Path, sdk: &Sdk) -> Result<()> {
     for (path, text) in TEMPLATE {
         let text = text
             .replace("{{name}}", name)
             .replace("{{crate}}", &name.replace('-', "_"))
-            .replace("{{bis}}", &bis);
+            .replace("{{bis}}", &sdk.dependency());
         put(&folder.join(path), &text)?;
     }
-    // The versions that the checkout was tested with; cargo leaves out what the application does not need.
-    if let Some(lock) = checkout.and_then(|checkout| fs::read_to_string(checkout.join("Cargo.lock")).ok()) {
+    if let Some(lock) = sdk.lock(folder) {
         put(&folder.join("Cargo.lock"), &lock)?;
     }
     Ok(())
@@ -125,12 +124,6 @@ fn put(path: &Path, text: &str) -> Result<()> {
         fs::create_dir_all(parent).with_context(|| format!("cannot make `{}`", parent.display()))?;
     }
     fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
-}
-
-/// The source checkout that this program was built in, while it still exists.
-fn checkout() -> Option<PathBuf> {
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?.parent()?;
-    checkout.join("crates/bis/Cargo.toml").is_file().then(|| checkout.to_path_buf())
 }
 
 #[cfg(test)]
