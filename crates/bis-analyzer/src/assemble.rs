@@ -1,6 +1,7 @@
 //! From the module tree to the graph: which services the app lists, what they declare, and what they use.
 
 mod app;
+mod calls;
 mod handlers;
 mod path_types;
 mod services;
@@ -9,7 +10,7 @@ mod uses;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bis_graph::{Diagnostic, EventType, Graph};
+use bis_graph::{Diagnostic, EventType, Graph, codes};
 
 pub(crate) use app::{AppRef, find as find_app, no_app};
 
@@ -17,7 +18,7 @@ use crate::{
     findings::{self, position},
     resolve::Resolver,
     schema::{self, Gap},
-    summary::TypeItem,
+    summary::{Condition, TypeItem},
     tree::ModuleId,
 };
 
@@ -43,7 +44,7 @@ pub(crate) fn graph(resolver: &Resolver<'_, '_>, app: AppRef) -> (Graph, Vec<Dia
     let linked = (0..tree.crates.len())
         .filter(|krate| {
             let krate = &tree.crates[*krate];
-            packages.contains(&krate.package) && (!krate.is_bin || krate.package == package)
+            packages.contains(&krate.package) && (!krate.is_bin || tree.is_bin_of(krate, app.krate))
         })
         .collect();
     let name = bis_syntax::app_name(&tree.project.packages[package].package.name);
@@ -61,6 +62,8 @@ pub(crate) fn graph(resolver: &Resolver<'_, '_>, app: AppRef) -> (Graph, Vec<Dia
     assembly.find_topics();
     assembly.find_handlers();
     assembly.find_uses();
+    assembly.find_calls();
+    assembly.report_unread();
     assembly.keep_topics();
     assembly.describe_events();
     assembly.graph.sort();
@@ -77,6 +80,51 @@ impl<'a> Assembly<'_, '_, 'a> {
     /// The listed service that a module belongs to.
     fn hosted(&self, module: ModuleId) -> Option<&services::ServiceRef> {
         self.owner[module].map(|service| &self.services[service]).filter(|service| service.listed)
+    }
+
+    /// The `cfg` around an item of which nobody knows whether it holds. That the item may be missing is said at the `cfg`.
+    fn condition(&mut self, module: ModuleId, own: Option<&Condition>) -> Option<String> {
+        let node = &self.resolver.tree.modules[module];
+        let around = node.condition.as_ref().map(|(file, condition)| (file, condition));
+        let (file, condition) = around.or_else(|| own.map(|own| (&node.file, own)))?;
+        let predicate = &condition.predicate;
+        let unknown = Diagnostic::warning(
+            codes::UNKNOWN_CFG,
+            position(file, condition.range),
+            format!("whether `{predicate}` holds is known in the build only"),
+        )
+        .labelled("in the graph as if it held")
+        .help("use a feature instead of what a build script or rustflags set");
+        if !self.found.contains(&unknown) {
+            self.found.push(unknown);
+        }
+        Some(predicate.clone())
+    }
+
+    /// Warns about macro calls in hosted or shared code that may declare something.
+    fn report_unread(&mut self) {
+        for module in self.modules() {
+            let node = &self.resolver.tree.modules[module];
+            if !self.resolver.tree.project.packages[self.resolver.tree.crates[node.krate].package].uses_bis {
+                continue;
+            }
+            for unread in &node.module.unread {
+                let name = &unread.name;
+                let message = format!(
+                    "`{name}!` may declare something here that cannot be read, so it is missing from the graph"
+                );
+                self.found.push(
+                    Diagnostic::warning(codes::UNREAD_MACRO, position(&node.file, unread.range), message)
+                        .help("write the declaration out, or put it into a `macro_rules!` of this workspace"),
+                );
+            }
+        }
+    }
+
+    /// Whether a macro's calls are warned about where they stand, so that the names in them need no more words.
+    fn is_reported(&self, call: &str) -> bool {
+        let mut modules = self.modules().into_iter().map(|module| self.resolver.tree.modules[module].module);
+        modules.any(|module| module.unread.iter().any(|unread| unread.name == call))
     }
 
     /// Notes a type as an event's, and gives its path.
@@ -110,7 +158,6 @@ impl<'a> Assembly<'_, '_, 'a> {
     }
 
     fn report_gap(&mut self, gap: &Gap) {
-        use bis_graph::codes;
         let file = |module: ModuleId| &self.resolver.tree.modules[module].file;
         self.found.push(match gap {
             Gap::Opaque { module, range, ty } => Diagnostic::warning(
@@ -126,5 +173,13 @@ impl<'a> Assembly<'_, '_, 'a> {
             )
             .help("write a JSON object, as in `r#\"{\"type\":\"string\"}\"#`"),
         });
+    }
+}
+
+/// Where something stands that is not read, after its path: in a macro's call, or in an item that does not parse.
+fn comes_from(call: &str) -> String {
+    match call {
+        "" => "stands in an item that does not parse".to_owned(),
+        call => format!("comes out of `{call}!`, which cannot be read"),
     }
 }

@@ -1,34 +1,57 @@
-//! A source text to its [`FileSummary`]. It knows one file and the enabled features; it resolves nothing.
+//! A source text to its [`FileSummary`]. It knows one file, what is in the build, and the names and macros that other files
+//! give; it resolves nothing.
 
+mod attributes;
 mod body;
+pub(crate) mod calls;
+mod declares;
 mod items;
+mod macros;
+mod recover;
+mod select;
 mod types;
 
-use std::collections::BTreeSet;
+use std::path::Path;
 
 use proc_macro2::{Span, TokenStream};
 use syn::{Expr, GenericArgument, PathArguments, Type, spanned::Spanned};
 
-use crate::summary::{Constant, FileSummary, Hints, Mistake, PathRef, Range, Ty};
+use crate::{
+    cfg::Cfg,
+    nesting,
+    summary::{Constant, Failure, FileSummary, Hints, Mistake, PathRef, Range, Ty},
+};
 
-/// Summarises a file's text.
-pub(crate) fn file(text: &str, features: &BTreeSet<String>, hints: &Hints) -> FileSummary {
-    match syn::parse_file(text) {
-        Ok(file) => items::Extractor::new(features, hints, &file).summary(&file),
-        Err(error) => FileSummary {
-            failure: Some((failure(&error), Range::of(error.span()))),
-            ..FileSummary::default()
-        },
-    }
+/// How deep types and constants may nest; what is deeper is opaque.
+const MAX_DEPTH: usize = 64;
+
+/// What an extraction knows beside the text.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) cfg: &'a Cfg,
+    pub(crate) hints: &'a Hints,
+    pub(crate) path: &'a Path,
+    pub(crate) package: usize,
 }
 
-/// What is wrong with a file, in words that help: the lexer has one text for everything.
-fn failure(error: &syn::Error) -> String {
-    match error.to_string() {
-        text if text == "cannot parse string into token stream" => {
-            "a bracket, quote or comment is not closed, or closes what is not open".to_owned()
-        }
-        text => text,
+/// Summarises a file's text.
+pub(crate) fn file(text: &str, context: &Context<'_>) -> FileSummary {
+    let failed = |failure| FileSummary { failure: Some(failure), ..FileSummary::default() };
+    if let Some((line, column)) = nesting::too_deep(text) {
+        let (line, column) =
+            (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX));
+        return failed(Failure::TooDeep(Range { line, column, end_line: line, end_column: column + 1 }));
+    }
+    let error = match syn::parse_file(text) {
+        Ok(file) => return items::Extractor::new(context, &file).summary(&file),
+        Err(error) => error,
+    };
+    match recover::file(text, context.cfg.is_2015) {
+        Some(file) => items::Extractor::new(context, &file).summary(&file),
+        None => failed(Failure::Lexical(
+            "a bracket, quote or comment is not closed, or closes what is not open".to_owned(),
+            Range::of(error.span()),
+        )),
     }
 }
 
@@ -113,6 +136,11 @@ pub(crate) fn mistakes(errors: bis_syntax::Errors, fallback: Range) -> Vec<Mista
 
 /// A type without what does not show in JSON: references and smart pointers' lifetimes.
 pub(crate) fn ty(ty: &Type) -> Ty {
+    type_within(ty, MAX_DEPTH)
+}
+
+fn type_within(ty: &Type, depth: usize) -> Ty {
+    let Some(depth) = depth.checked_sub(1) else { return Ty::Opaque("a type".to_owned()) };
     match ty {
         Type::Path(path) if path.qself.is_none() => {
             let arguments = path.path.segments.last().map(|last| &last.arguments);
@@ -121,7 +149,7 @@ pub(crate) fn ty(ty: &Type) -> Ty {
                     .args
                     .iter()
                     .filter_map(|argument| match argument {
-                        GenericArgument::Type(inner) => Some(self::ty(inner)),
+                        GenericArgument::Type(inner) => Some(type_within(inner, depth)),
                         _ => None,
                     })
                     .collect(),
@@ -129,17 +157,23 @@ pub(crate) fn ty(ty: &Type) -> Ty {
             };
             Ty::Path(path_ref(&path.path), arguments)
         }
-        Type::Reference(reference) => self::ty(&reference.elem),
-        Type::Paren(paren) => self::ty(&paren.elem),
-        Type::Group(group) => self::ty(&group.elem),
-        Type::Tuple(tuple) => Ty::Tuple(tuple.elems.iter().map(self::ty).collect()),
-        Type::Array(array) => Ty::List(Box::new(self::ty(&array.elem))),
-        Type::Slice(slice) => Ty::List(Box::new(self::ty(&slice.elem))),
+        Type::Reference(reference) => type_within(&reference.elem, depth),
+        Type::Paren(paren) => type_within(&paren.elem, depth),
+        Type::Group(group) => type_within(&group.elem, depth),
+        Type::Tuple(tuple) => Ty::Tuple(tuple.elems.iter().map(|ty| type_within(ty, depth)).collect()),
+        Type::Array(array) => Ty::List(Box::new(type_within(&array.elem, depth))),
+        Type::Slice(slice) => Ty::List(Box::new(type_within(&slice.elem, depth))),
         other => Ty::Opaque(quote::quote!(#other).to_string()),
     }
 }
 
 pub(crate) fn constant(expr: &Expr) -> Constant {
+    constant_within(expr, MAX_DEPTH)
+}
+
+fn constant_within(expr: &Expr, depth: usize) -> Constant {
+    let Some(depth) = depth.checked_sub(1) else { return Constant::Opaque };
+    let constant = |expr: &Expr| constant_within(expr, depth);
     match expr {
         Expr::Lit(literal) => match &literal.lit {
             syn::Lit::Str(text) => Constant::Text(text.value()),
@@ -162,48 +196,48 @@ pub(crate) fn constant(expr: &Expr) -> Constant {
             Constant::Binary(operator, Box::new(constant(&binary.left)), Box::new(constant(&binary.right)))
         }
         Expr::Macro(call) if call.mac.path.segments.last().is_some_and(|last| last.ident == "concat") => {
-            concat(call.mac.tokens.clone())
+            concat(call.mac.tokens.clone(), depth)
         }
-        Expr::Call(call) => duration(call),
+        Expr::Call(call) => duration(call, depth),
         Expr::Struct(literal)
             if literal.path.segments.last().is_some_and(|last| last.ident == "Retention") =>
         {
-            retention(literal)
+            retention(literal, depth)
         }
         _ => Constant::Opaque,
     }
 }
 
-fn concat(tokens: TokenStream) -> Constant {
+fn concat(tokens: TokenStream, depth: usize) -> Constant {
     use syn::parse::Parser;
     let parser = syn::punctuated::Punctuated::<Expr, syn::Token![,]>::parse_terminated;
     match parser.parse2(tokens) {
-        Ok(parts) => Constant::Concat(parts.iter().map(constant).collect()),
+        Ok(parts) => Constant::Concat(parts.iter().map(|part| constant_within(part, depth)).collect()),
         Err(_) => Constant::Opaque,
     }
 }
 
-fn duration(call: &syn::ExprCall) -> Constant {
+fn duration(call: &syn::ExprCall, depth: usize) -> Constant {
     let (Expr::Path(function), Some(argument)) = (&*call.func, call.args.first()) else {
         return Constant::Opaque;
     };
     let segments = &function.path.segments;
     match segments.last() {
         Some(last) if segments.len() >= 2 && segments[segments.len() - 2].ident == "Duration" => {
-            Constant::Duration(last.ident.to_string(), Box::new(constant(argument)))
+            Constant::Duration(last.ident.to_string(), Box::new(constant_within(argument, depth)))
         }
         _ => Constant::Opaque,
     }
 }
 
-fn retention(literal: &syn::ExprStruct) -> Constant {
+fn retention(literal: &syn::ExprStruct, depth: usize) -> Constant {
     let field = |name: &str| {
         let mut fields = literal.fields.iter();
         let value =
             fields.find(|field| matches!(&field.member, syn::Member::Named(member) if member == name));
-        value.map(|field| Box::new(constant(&field.expr)))
+        value.map(|field| Box::new(constant_within(&field.expr, depth)))
     };
-    let rest_is_default = match literal.rest.as_deref().map(constant) {
+    let rest_is_default = match literal.rest.as_deref().map(|rest| constant_within(rest, depth)) {
         None => true,
         Some(Constant::Path(path)) => path.last() == "DEFAULT",
         Some(_) => false,

@@ -15,6 +15,7 @@
 //! are resolved (`resolve`); what the services declare and use becomes the graph (`assemble`), its types JSON Schema
 //! (`schema`). Nothing here runs a program, writes a file, or changes what it reads.
 
+mod allow;
 mod assemble;
 mod cfg;
 mod constant;
@@ -22,12 +23,15 @@ mod extract;
 mod findings;
 mod load;
 mod manifest;
+mod nesting;
 mod project;
 mod resolve;
+mod rustflags;
 mod schema;
 mod serde_attrs;
 mod source;
 mod summary;
+mod targets;
 mod tree;
 mod workspace;
 
@@ -47,8 +51,21 @@ pub struct Options {
     pub no_default_features: bool,
     /// Whether to enable every feature of the package.
     pub all_features: bool,
+    /// The binary that is to run, when the package has several: `--bin`.
+    pub bin: Option<String>,
+    /// What the build is for. `None` is this machine, as far as it was known when this program was compiled.
+    pub target: Option<Target>,
     /// The broker that is to carry the events: what it cannot do is reported too. `None` reports nothing about brokers.
     pub broker: Option<BrokerKind>,
+}
+
+/// The platform of a build, as rustc gives it. The analyser runs no rustc itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Target {
+    /// Its name, such as `x86_64-unknown-linux-gnu`.
+    pub triple: Option<String>,
+    /// The lines of `rustc --print cfg`.
+    pub cfg: Vec<String>,
 }
 
 /// The outcome of an analysis: always a graph, as far as the source could be understood.
@@ -64,11 +81,25 @@ pub struct Analysis {
     pub package_dir: PathBuf,
     /// The name of the app's package, when there is one.
     pub package: Option<String>,
+    /// The binaries of the app's package, as cargo names them.
+    pub binaries: Vec<String>,
+    /// The binary that runs the app: the one that [`Options::bin`] or `default-run` names, or the only one. `None` when
+    /// cargo could not tell either.
+    pub binary: Option<String>,
     /// Every file that was read, manifests included, as absolute paths, sorted: what a watcher should watch.
     pub files: Vec<PathBuf>,
+    allowed: allow::Allowed,
 }
 
 impl Analysis {
+    /// What differs between the graph and what the built program says of itself under `BIS_DESCRIBE=1`, less what is
+    /// allowed.
+    pub fn compare(&self, description: &serde_json::Value) -> Vec<Diagnostic> {
+        let mut found = bis_graph::compare(&self.graph, description);
+        found.retain(|diagnostic| !self.allowed.lets_pass(diagnostic));
+        found
+    }
+
     /// Whether any diagnostic is an error.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(Diagnostic::is_error)

@@ -3,7 +3,7 @@
 //! It decides which files a crate has. What stands in them is `extract`'s matter.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -13,11 +13,15 @@ use std::{
 
 use crate::{
     extract,
-    summary::{FileSummary, Hints, Module},
+    project::ProjectPackage,
+    summary::{Allow, FileSummary, Hints, Include, IncludePath, MacroDefinition, Module},
 };
 
-/// Deep expressions need a deep stack; the parser recurses.
-const STACK_BYTES: usize = 64 << 20;
+/// Deep expressions need a deep stack; the parser recurses. `nesting` bounds how deep, and its test holds the two together.
+pub(crate) const STACK_BYTES: usize = 256 << 20;
+
+/// How deep modules may nest; a cycle of `#[path]`s or of `include!`s ends here.
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// A file that changed this shortly before it was read may change again within its clock's tick.
 const RACY: Duration = Duration::from_millis(30);
@@ -56,53 +60,103 @@ struct Stamp {
 }
 
 /// A module's file, and where the files of its own modules lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ModuleFile {
     pub(crate) path: PathBuf,
-    pub(crate) children: PathBuf,
+    pub(crate) place: Place,
 }
 
-impl ModuleFile {
-    /// The root of a crate.
-    pub(crate) fn root(path: &Path) -> Self {
-        Self { path: path.to_owned(), children: path.parent().unwrap_or(path).to_owned() }
+/// Where `mod name;` looks for its file, as rustc has it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    /// The folder that a `#[path]` begins in.
+    dir: PathBuf,
+    /// The folder below it for modules without a `#[path]`: the name of a file that is no `mod.rs`.
+    below: Option<String>,
+}
+
+impl Place {
+    fn base(&self) -> PathBuf {
+        self.below.as_ref().map_or_else(|| self.dir.clone(), |below| self.dir.join(below))
     }
 
-    /// Where the file of `mod name;` may be, first the likelier; `inline` are the inline modules around it.
-    pub(crate) fn candidates(&self, inline: &[&str], name: &str, path: Option<&str>) -> Vec<ModuleFile> {
-        let mut base = self.children.clone();
-        base.extend(inline);
+    /// Within `mod name { .. }`, whose `#[path]` is a folder.
+    pub(crate) fn inline(&self, name: &str, path: Option<&str>) -> Self {
+        let dir = path.map_or_else(|| self.base().join(name), |path| self.dir.join(path));
+        Self { dir, below: None }
+    }
+
+    /// Where the file of `mod name;` may be, first the likelier.
+    pub(crate) fn candidates(&self, name: &str, path: Option<&str>) -> Vec<ModuleFile> {
         if let Some(path) = path {
-            let from = if inline.is_empty() { self.path.parent().unwrap_or(&base) } else { &base };
-            return vec![Self::root(&from.join(path))];
+            return vec![ModuleFile::root(&self.dir.join(path))];
         }
-        let children = base.join(name);
+        let base = self.base();
+        let beside = Self { dir: base.clone(), below: Some(name.to_owned()) };
         vec![
-            Self { path: base.join(format!("{name}.rs")), children: children.clone() },
-            Self { path: children.join("mod.rs"), children },
+            ModuleFile { path: base.join(format!("{name}.rs")), place: beside },
+            ModuleFile::root(&base.join(name).join("mod.rs")),
         ]
     }
 }
 
+impl ModuleFile {
+    /// The root of a crate, a `mod.rs`, or what `#[path]` or `include!` names: its modules lie beside it.
+    pub(crate) fn root(path: &Path) -> Self {
+        let dir = path.parent().unwrap_or(path).to_owned();
+        Self { path: path.to_owned(), place: Place { dir, below: None } }
+    }
+
+    /// What `include!` names in this file; `None` when that cannot be seen.
+    pub(crate) fn included(&self, include: &Include, package: &ProjectPackage) -> Option<Self> {
+        let path = match &include.path {
+            IncludePath::Beside(path) => self.path.parent()?.join(path),
+            IncludePath::InPackage(path) => package.package.dir.join(path.trim_start_matches('/')),
+            IncludePath::Hidden => return None,
+        };
+        Some(Self::root(&path))
+    }
+}
+
 impl Files {
-    /// Reads the crates that begin at `roots`, each with its package, and everything below them. `features` are the
-    /// packages'.
-    pub(crate) fn load(&mut self, roots: &[(PathBuf, usize)], features: &[&BTreeSet<String>]) {
+    /// Reads the crates that begin at `roots`, each with its package, and everything below them.
+    pub(crate) fn load(&mut self, roots: &[(PathBuf, usize)], packages: &[ProjectPackage]) {
         loop {
-            let found = self.pass(roots, features);
-            let mut hints = self.hints.clone();
-            for cached in found.values() {
+            let found = self.pass(roots, packages);
+            let mut hints = Hints { macros: BTreeMap::new(), ..self.hints.clone() };
+            for (key, cached) in &found {
                 if let Outcome::Summary(summary) = &cached.outcome {
                     hints.statics.extend(summary.hints.statics.iter().cloned());
                     hints.words.extend(summary.hints.words.iter().map(|(k, v)| (k.clone(), v.clone())));
+                    for (name, definitions) in &summary.hints.macros {
+                        let here = definitions.iter().map(|definition| MacroDefinition {
+                            home: Some((key.path.clone(), key.package)),
+                            ..definition.clone()
+                        });
+                        hints.macros.entry(name.clone()).or_default().extend(here);
+                    }
                 }
             }
+            hints.macros.values_mut().for_each(|definitions| definitions.sort());
             self.cached = found;
             if hints == self.hints {
                 return;
             }
-            self.hints = hints;
-            self.cached.clear();
+            let before = std::mem::replace(&mut self.hints, hints);
+            let hints = &self.hints;
+            if (&before.statics, &before.words) != (&hints.statics, &hints.words) {
+                self.cached.clear();
+                continue;
+            }
+            let count = self.cached.len();
+            let is_as_before = |name: &String| before.macros.get(name) == hints.macros.get(name);
+            self.cached.retain(|_, cached| match &cached.outcome {
+                Outcome::Summary(summary) => summary.macro_calls.iter().all(is_as_before),
+                Outcome::Unreadable(_) => true,
+            });
+            if self.cached.len() == count {
+                return;
+            }
         }
     }
 
@@ -112,20 +166,32 @@ impl Files {
         self.cached.get(&key).map(|cached| &cached.outcome)
     }
 
+    /// What the files' attributes let pass.
+    pub(crate) fn allows(&self) -> impl Iterator<Item = (&Path, &[Allow])> {
+        self.cached.iter().filter_map(|(key, cached)| match &cached.outcome {
+            Outcome::Summary(summary) if !summary.allows.is_empty() => {
+                Some((&*key.path, &summary.allows[..]))
+            }
+            _ => None,
+        })
+    }
+
     /// Every file that was read.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.cached.keys().map(|key| &*key.path)
     }
 
-    fn pass(&self, roots: &[(PathBuf, usize)], features: &[&BTreeSet<String>]) -> HashMap<FileKey, Cached> {
-        let jobs = roots
-            .iter()
-            .map(|(root, package)| Job { candidates: vec![ModuleFile::root(root)], package: *package });
+    fn pass(&self, roots: &[(PathBuf, usize)], packages: &[ProjectPackage]) -> HashMap<FileKey, Cached> {
+        let jobs = roots.iter().map(|(root, package)| Job {
+            candidates: vec![ModuleFile::root(root)],
+            package: *package,
+            depth: 0,
+        });
         let queue = Queue::new(jobs.collect());
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         std::thread::scope(|scope| {
             for _ in 0..threads {
-                let worker = || self.work(&queue, features);
+                let worker = || self.work(&queue, packages);
                 std::thread::Builder::new()
                     .stack_size(STACK_BYTES)
                     .spawn_scoped(scope, worker)
@@ -135,15 +201,24 @@ impl Files {
         queue.into_found()
     }
 
-    fn work(&self, queue: &Queue, features: &[&BTreeSet<String>]) {
+    fn work(&self, queue: &Queue, packages: &[ProjectPackage]) {
         while let Some(job) = queue.next() {
             let mut more = Vec::new();
             let mut found = Vec::new();
             for file in job.candidates {
                 let key = FileKey { path: file.path.clone(), package: job.package };
-                let Some(cached) = self.read(&key, features[job.package]) else { continue };
+                let Some(cached) = self.read(&key, &packages[job.package]) else { continue };
                 if let Outcome::Summary(summary) = &cached.outcome {
-                    children(&file, &mut Vec::new(), &summary.module, job.package, &mut more);
+                    let mut children =
+                        Children { file: &file, package: &packages[job.package], found: Vec::new() };
+                    children.of(&file.place, &summary.module);
+                    more.extend(
+                        children.found.into_iter().filter(|_| job.depth < MAX_DEPTH).map(|candidates| Job {
+                            candidates,
+                            package: job.package,
+                            depth: job.depth + 1,
+                        }),
+                    );
                 }
                 found.push((key, cached));
                 break;
@@ -152,7 +227,7 @@ impl Files {
         }
     }
 
-    fn read(&self, key: &FileKey, features: &BTreeSet<String>) -> Option<Cached> {
+    fn read(&self, key: &FileKey, package: &ProjectPackage) -> Option<Cached> {
         let metadata = match fs::metadata(&key.path) {
             Ok(metadata) if metadata.is_file() => metadata,
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -171,7 +246,15 @@ impl Files {
             |stamp: &Stamp| SystemTime::now().duration_since(stamp.modified).is_ok_and(|age| age > RACY);
         let stamp = stamp.filter(fresh);
         let outcome = match fs::read(&key.path).map(String::from_utf8) {
-            Ok(Ok(text)) => Outcome::Summary(Arc::new(extract::file(&text, features, &self.hints))),
+            Ok(Ok(text)) => {
+                let context = extract::Context {
+                    cfg: &package.cfg,
+                    hints: &self.hints,
+                    path: &key.path,
+                    package: key.package,
+                };
+                Outcome::Summary(Arc::new(extract::file(&text, &context)))
+            }
             Ok(Err(_)) => Outcome::Unreadable("it is not UTF-8".to_owned()),
             Err(error) => Outcome::Unreadable(error.to_string()),
         };
@@ -179,25 +262,23 @@ impl Files {
     }
 }
 
-/// The files that a module's declarations lead to.
-fn children<'a>(
-    file: &ModuleFile,
-    inline: &mut Vec<&'a str>,
-    module: &'a Module,
-    package: usize,
-    jobs: &mut Vec<Job>,
-) {
-    for item in &module.modules {
-        match &item.inline {
-            Some(body) => {
-                inline.push(&item.name);
-                children(file, inline, body, package, jobs);
-                inline.pop();
+/// The files that a file's declarations lead to.
+struct Children<'a> {
+    file: &'a ModuleFile,
+    package: &'a ProjectPackage,
+    found: Vec<Vec<ModuleFile>>,
+}
+
+impl Children<'_> {
+    fn of(&mut self, place: &Place, module: &Module) {
+        for item in &module.modules {
+            match &item.inline {
+                Some(body) => self.of(&place.inline(&item.name, item.path.as_deref()), body),
+                None => self.found.push(place.candidates(&item.name, item.path.as_deref())),
             }
-            None => {
-                let candidates = file.candidates(inline, &item.name, item.path.as_deref());
-                jobs.push(Job { candidates, package });
-            }
+        }
+        for include in &module.includes {
+            self.found.extend(self.file.included(include, self.package).map(|file| vec![file]));
         }
     }
 }
@@ -206,6 +287,7 @@ fn children<'a>(
 struct Job {
     candidates: Vec<ModuleFile>,
     package: usize,
+    depth: usize,
 }
 
 /// Jobs that make more jobs, for threads that stop when none is left and none is being done.
@@ -216,7 +298,7 @@ struct Queue {
 
 struct State {
     jobs: VecDeque<Job>,
-    seen: HashSet<(PathBuf, usize)>,
+    seen: HashSet<(ModuleFile, usize)>,
     running: usize,
     found: HashMap<FileKey, Cached>,
 }
@@ -265,8 +347,9 @@ impl Queue {
 impl State {
     fn add(&mut self, jobs: Vec<Job>) {
         for job in jobs {
-            // A file that includes itself by `#[path]` would go on for ever.
-            if self.seen.insert((job.candidates[0].path.clone(), job.package)) {
+            // A file that includes itself by `#[path]` would go on for ever. As two modules, a file has modules of its own
+            // in two places.
+            if self.seen.insert((job.candidates[0].clone(), job.package)) {
                 self.jobs.push_back(job);
             }
         }

@@ -1,4 +1,4 @@
-//! One `Cargo.toml`: package, targets, dependencies and features. It follows no dependency and reads no source.
+//! One `Cargo.toml`: package, dependencies and features. It follows no dependency and reads no source.
 
 use std::{
     collections::BTreeMap,
@@ -6,6 +6,8 @@ use std::{
 };
 
 use toml::{Table, Value};
+
+use crate::targets::{self, Target};
 
 /// A manifest that was read.
 #[derive(Debug, Clone, Default)]
@@ -21,18 +23,26 @@ pub(crate) struct Manifest {
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) dir: PathBuf,
+    pub(crate) edition: Edition,
+    /// Whether something runs before it is compiled, which may set cfgs and make files.
+    pub(crate) has_build_script: bool,
     pub(crate) lib: Option<Target>,
-    pub(crate) bin: Option<Target>,
+    pub(crate) bins: Vec<Target>,
+    /// The binary that `cargo run` runs.
+    pub(crate) default_run: Option<String>,
+    /// `package.workspace`: the folder of the workspace, when that is not above.
+    pub(crate) workspace: Option<PathBuf>,
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) features: BTreeMap<String, Vec<String>>,
 }
 
-/// A crate's root.
-#[derive(Debug, Clone)]
-pub(crate) struct Target {
-    /// As `module_path!()` begins.
-    pub(crate) crate_name: String,
-    pub(crate) root: PathBuf,
+/// A package's edition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Edition {
+    /// As it is written.
+    Year(String),
+    /// `edition.workspace = true`
+    Inherited,
 }
 
 /// A dependency of a package.
@@ -46,6 +56,8 @@ pub(crate) struct Dependency {
     pub(crate) package: String,
     /// Its folder, when it is a path dependency.
     pub(crate) path: Option<PathBuf>,
+    /// `[target.PLATFORM.dependencies]`: only there.
+    pub(crate) platform: Option<String>,
     pub(crate) features: Vec<String>,
     pub(crate) default_features: bool,
     pub(crate) optional: bool,
@@ -57,7 +69,10 @@ pub(crate) struct Dependency {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WorkspaceTable {
     pub(crate) members: Vec<String>,
+    pub(crate) default_members: Vec<String>,
     pub(crate) exclude: Vec<String>,
+    /// `[workspace.package]`
+    pub(crate) edition: Option<String>,
     pub(crate) dependencies: Vec<Dependency>,
 }
 
@@ -84,7 +99,13 @@ impl Manifest {
         };
         let workspace = table.get("workspace").and_then(Value::as_table).map(|workspace| WorkspaceTable {
             members: strings(workspace.get("members")),
+            default_members: strings(workspace.get("default-members")),
             exclude: strings(workspace.get("exclude")),
+            edition: workspace
+                .get("package")
+                .and_then(|package| package.get("edition"))
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             dependencies: dependencies(dir, workspace.get("dependencies")),
         });
         if package.is_none() && workspace.is_none() {
@@ -97,8 +118,13 @@ impl Manifest {
 fn package(dir: &Path, name: &str, table: &Table) -> Package {
     let mut all = dependencies(dir, table.get("dependencies"));
     if let Some(targets) = table.get("target").and_then(Value::as_table) {
-        for target in targets.values().filter_map(Value::as_table) {
-            all.extend(dependencies(dir, target.get("dependencies")));
+        for (platform, target) in targets {
+            let of_target = dependencies(dir, target.get("dependencies"));
+            all.extend(
+                of_target
+                    .into_iter()
+                    .map(|dependency| Dependency { platform: Some(platform.clone()), ..dependency }),
+            );
         }
     }
     let features = table
@@ -106,49 +132,25 @@ fn package(dir: &Path, name: &str, table: &Table) -> Package {
         .and_then(Value::as_table)
         .map(|features| features.iter().map(|(name, list)| (name.clone(), strings(Some(list)))).collect())
         .unwrap_or_default();
+    let get = |key: &str| table.get("package").and_then(|package| package.get(key));
+    let text = |key: &str| get(key).and_then(Value::as_str);
     Package {
         name: name.to_owned(),
         dir: dir.to_owned(),
-        lib: lib(dir, name, table),
-        bin: bin(dir, name, table),
+        edition: match get("edition") {
+            Some(Value::Table(_)) => Edition::Inherited,
+            edition => Edition::Year(edition.and_then(Value::as_str).unwrap_or("2015").to_owned()),
+        },
+        has_build_script: match get("build") {
+            Some(build) => build.as_bool() != Some(false),
+            None => dir.join("build.rs").is_file(),
+        },
+        lib: targets::lib(dir, name, table),
+        bins: targets::bins(dir, name, table),
+        default_run: text("default-run").map(str::to_owned),
+        workspace: text("workspace").map(|path| dir.join(path)),
         dependencies: all,
         features,
-    }
-}
-
-fn lib(dir: &Path, package: &str, table: &Table) -> Option<Target> {
-    let lib = table.get("lib").and_then(Value::as_table);
-    let get = |key: &str| lib.and_then(|lib| lib.get(key)).and_then(Value::as_str);
-    let root = dir.join(get("path").unwrap_or("src/lib.rs"));
-    let exists = get("path").is_some() || root.is_file();
-    exists.then(|| Target { crate_name: underscored(get("name").unwrap_or(package)), root })
-}
-
-/// The binary that is the app's: the one of the package's name, else the only one.
-fn bin(dir: &Path, package: &str, table: &Table) -> Option<Target> {
-    let explicit: Vec<Target> = table
-        .get("bin")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_table)
-        .filter_map(|bin| {
-            let name = bin.get("name").and_then(Value::as_str)?;
-            let root = match bin.get("path").and_then(Value::as_str) {
-                Some(path) => dir.join(path),
-                None if name == package => dir.join("src/main.rs"),
-                None => dir.join("src/bin").join(format!("{name}.rs")),
-            };
-            Some(Target { crate_name: underscored(name), root })
-        })
-        .collect();
-    let name = underscored(package);
-    let main = dir.join("src/main.rs");
-    match explicit.iter().find(|bin| bin.crate_name == name || bin.root == main) {
-        Some(bin) => Some(bin.clone()),
-        None if main.is_file() => Some(Target { crate_name: name, root: main }),
-        None if explicit.len() == 1 => explicit.into_iter().next(),
-        None => None,
     }
 }
 
@@ -163,6 +165,7 @@ fn dependencies(dir: &Path, value: Option<&Value>) -> Vec<Dependency> {
                 key: key.clone(),
                 package: get("package").and_then(Value::as_str).unwrap_or(key).to_owned(),
                 path: get("path").and_then(Value::as_str).map(|path| dir.join(path)),
+                platform: None,
                 features: strings(get("features")),
                 default_features: get("default-features").and_then(Value::as_bool).unwrap_or(true),
                 optional: get("optional").and_then(Value::as_bool).unwrap_or(false),
@@ -195,6 +198,7 @@ fn strings(value: Option<&Value>) -> Vec<String> {
     array.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-fn underscored(name: &str) -> String {
+/// A package's name as the source writes it.
+pub(crate) fn underscored(name: &str) -> String {
     name.replace('-', "_")
 }

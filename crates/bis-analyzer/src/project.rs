@@ -4,14 +4,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use bis_graph::{Diagnostic, Position, Sources, codes};
 
 use crate::{
     Options,
-    manifest::{Dependency, Manifest, Package},
-    source,
+    cfg::{Cfg, Target, Truth},
+    manifest::{Dependency, Edition, Manifest, Package, WorkspaceTable},
+    rustflags::{self, Rustflags},
+    source, targets,
 };
 
 /// Packages, crates and what went wrong while reading them.
@@ -20,8 +23,8 @@ pub(crate) struct Project {
     /// Positions are relative to it.
     pub(crate) dir: PathBuf,
     pub(crate) packages: Vec<ProjectPackage>,
-    /// The packages in which the app is looked for.
-    pub(crate) candidates: Vec<usize>,
+    /// The packages in which the app is looked for, in groups: the first group that has one decides.
+    pub(crate) candidates: Vec<Vec<usize>>,
     pub(crate) manifests: Vec<PathBuf>,
     pub(crate) diagnostics: Vec<Diagnostic>,
     pub(crate) sources: Sources,
@@ -33,7 +36,12 @@ pub(crate) struct ProjectPackage {
     pub(crate) package: Package,
     /// Names in the source, and the package that each leads to; what is not here is foreign.
     pub(crate) externs: HashMap<String, Extern>,
-    pub(crate) features: BTreeSet<String>,
+    /// What is in its build.
+    pub(crate) cfg: Cfg,
+    /// The binaries whose source is read: the one that runs, or all when that is not decided.
+    pub(crate) bins: Vec<targets::Target>,
+    /// Whether it, or what it depends on by path, depends on Bis: others declare nothing.
+    pub(crate) uses_bis: bool,
 }
 
 /// Where a crate's name leads.
@@ -65,26 +73,74 @@ impl Project {
             return project;
         };
         project.dir = home.clone();
-        let mut reader = Reader { project, read: HashMap::new(), workspaces: HashMap::new() };
+        let flags = rustflags::read(&home);
+        project.manifests.extend(flags.files.iter().cloned());
+        let target = Arc::new(match &options.target {
+            Some(target) => Target::from_rustc(target.triple.clone(), &target.cfg),
+            None => Target::of_this_program(),
+        });
+        let mut reader = Reader { project, target, flags, read: HashMap::new(), workspaces: HashMap::new() };
         let Some(manifest) = reader.manifest(&home) else { return reader.project };
-        let mut candidates = Vec::new();
+        let mut groups = Vec::new();
+        let read = |reader: &mut Reader, folders: Vec<PathBuf>| -> Vec<usize> {
+            folders.iter().filter_map(|folder| reader.package(folder)).collect()
+        };
         if manifest.package.is_some() {
-            candidates.extend(reader.package(&home));
+            groups.push(read(&mut reader, vec![home.clone()]));
         }
         if let Some(workspace) = &manifest.workspace {
-            for member in members(&home, &workspace.members, &workspace.exclude) {
-                candidates.extend(reader.package(&member));
+            let own = members(&home, &workspace.default_members, &[]);
+            groups.insert(0, read(&mut reader, own));
+            groups.push(read(&mut reader, members(&home, &workspace.members, &workspace.exclude)));
+        }
+        groups.retain(|group| !group.is_empty());
+        reader.project.candidates = groups;
+        reader.project.enable_features(options);
+        reader.project.choose_bins(options);
+        reader.project.find_users_of_bis();
+        reader.project
+    }
+
+    /// Whether the app may be in a package.
+    pub(crate) fn is_candidate(&self, package: usize) -> bool {
+        self.candidates.iter().flatten().any(|candidate| *candidate == package)
+    }
+
+    /// Which binaries are read: of the candidates, the one that `--bin` or `default-run` names, or the only one.
+    fn choose_bins(&mut self, options: &Options) {
+        for index in 0..self.packages.len() {
+            if !self.is_candidate(index) {
+                continue;
+            }
+            let package = &mut self.packages[index];
+            let all = &package.package.bins;
+            let wanted = options.bin.as_ref().or(package.package.default_run.as_ref());
+            let chosen = all.iter().find(|bin| Some(&bin.name) == wanted);
+            package.bins = chosen.map_or_else(|| all.clone(), |bin| vec![bin.clone()]);
+        }
+    }
+
+    fn find_users_of_bis(&mut self) {
+        loop {
+            let mut changed = false;
+            for index in 0..self.packages.len() {
+                let uses = self.packages[index].externs.values().any(|target| match target {
+                    Extern::Bis => true,
+                    Extern::Package(package) => self.packages[*package].uses_bis,
+                    Extern::Foreign(_) => false,
+                });
+                changed |= uses && !self.packages[index].uses_bis;
+                self.packages[index].uses_bis |= uses;
+            }
+            if !changed {
+                return;
             }
         }
-        candidates.dedup();
-        reader.project.candidates = candidates;
-        reader.project.enable_features(options);
-        reader.project
     }
 
     fn enable_features(&mut self, options: &Options) {
         let mut wanted: Vec<(usize, String)> = Vec::new();
-        for &candidate in &self.candidates {
+        for &candidate in self.candidates.iter().flatten() {
             if !options.no_default_features {
                 wanted.push((candidate, "default".to_owned()));
             }
@@ -97,7 +153,7 @@ impl Project {
             }
         }
         for package in &self.packages {
-            for dependency in &package.package.dependencies {
+            for dependency in package.package.dependencies.iter().filter(|one| package.is_for_target(one)) {
                 let Some(target) = package.target(dependency) else { continue };
                 if dependency.default_features {
                     wanted.push((target, "default".to_owned()));
@@ -106,7 +162,7 @@ impl Project {
             }
         }
         while let Some((package, feature)) = wanted.pop() {
-            if !self.packages[package].features.insert(feature.clone()) {
+            if !self.packages[package].cfg.features.insert(feature.clone()) {
                 continue;
             }
             let ProjectPackage { package, externs, .. } = &self.packages[package];
@@ -157,18 +213,29 @@ impl ProjectPackage {
                 || *entry == dependency.key
                 || entry.split_once('/').is_some_and(|(key, _)| key == dependency.key)
         };
-        !dependency.optional
-            || self.features.contains(&dependency.key)
-            || self.features.iter().filter_map(|name| self.package.features.get(name)).flatten().any(asks)
+        let features = &self.cfg.features;
+        let is_on = !dependency.optional
+            || features.contains(&dependency.key)
+            || features.iter().filter_map(|name| self.package.features.get(name)).flatten().any(asks);
+        is_on && self.is_for_target(dependency)
+    }
+
+    /// Whether a dependency may be one on the target.
+    fn is_for_target(&self, dependency: &Dependency) -> bool {
+        let platform = dependency.platform.as_ref();
+        platform
+            .is_none_or(|platform| self.cfg.target.is_named(platform, self.cfg.has_open_target) != Truth::Off)
     }
 }
 
 struct Reader {
     project: Project,
+    target: Arc<Target>,
+    flags: Rustflags,
     /// Packages by folder; `None` when the manifest is broken.
     read: HashMap<PathBuf, Option<usize>>,
-    /// The `[workspace.dependencies]` that hold for a folder.
-    workspaces: HashMap<PathBuf, Vec<Dependency>>,
+    /// The `[workspace]` tables, by folder.
+    workspaces: HashMap<PathBuf, WorkspaceTable>,
 }
 
 impl Reader {
@@ -215,23 +282,40 @@ impl Reader {
         };
         let index = self.project.packages.len();
         self.read.insert(dir.clone(), Some(index));
-        let inherited = self.workspace_dependencies(&dir);
+        let inherited = self.workspace(&dir, package.workspace.as_deref());
         let mut externs: HashMap<String, Extern> = HashMap::new();
-        let mut dependencies: Vec<Dependency> =
-            package.dependencies.iter().map(|dependency| dependency.inherit(&inherited)).collect();
+        let mut dependencies: Vec<Dependency> = package
+            .dependencies
+            .iter()
+            .map(|dependency| dependency.inherit(&inherited.dependencies))
+            .collect();
+        let edition = match &package.edition {
+            Edition::Year(year) => Some(year.as_str()),
+            Edition::Inherited => inherited.edition.as_deref(),
+        };
+        let cfg = Cfg {
+            features: BTreeSet::new(),
+            target: Arc::clone(&self.target),
+            is_open: package.has_build_script || self.flags.sets_cfgs,
+            has_open_target: self.flags.sets_target,
+            is_2015: edition == Some("2015"),
+        };
         self.project.packages.push(ProjectPackage {
             package: Package { dependencies: Vec::new(), ..package },
             externs: HashMap::new(),
-            features: BTreeSet::new(),
+            cfg,
+            bins: Vec::new(),
+            uses_bis: false,
         });
         for dependency in &mut dependencies {
+            let is_elsewhere = !self.project.packages[index].is_for_target(dependency);
             let target = match &dependency.path {
                 _ if dependency.package == "bis" => Extern::Bis,
-                Some(path) => match self.package(path) {
+                Some(path) if !is_elsewhere => match self.package(path) {
                     Some(package) => Extern::Package(package),
                     None => Extern::Foreign(dependency.package.clone()),
                 },
-                None => Extern::Foreign(dependency.package.clone()),
+                _ => Extern::Foreign(dependency.package.clone()),
             };
             let lib_name = match &target {
                 Extern::Package(package) if dependency.key == dependency.package => {
@@ -242,16 +326,18 @@ impl Reader {
             if let Some(lib_name) = lib_name {
                 dependency.extern_name = lib_name;
             }
-            externs.insert(dependency.extern_name.clone(), target);
+            if !is_elsewhere {
+                externs.insert(dependency.extern_name.clone(), target);
+            }
         }
         self.project.packages[index].package.dependencies = dependencies;
         self.project.packages[index].externs = externs;
         Some(index)
     }
 
-    /// `[workspace.dependencies]` of the workspace that the package in `dir` belongs to.
-    fn workspace_dependencies(&mut self, dir: &Path) -> Vec<Dependency> {
-        for folder in dir.ancestors() {
+    /// The `[workspace]` that the package in `dir` belongs to: the one that it names, or the nearest above.
+    fn workspace(&mut self, dir: &Path, named: Option<&Path>) -> WorkspaceTable {
+        for folder in named.map_or_else(|| dir.ancestors(), |named| named.ancestors()) {
             if let Some(known) = self.workspaces.get(folder) {
                 return known.clone();
             }
@@ -260,14 +346,14 @@ impl Reader {
             }
             // Cargo reads it as well while it looks for the workspace: a broken one above breaks the build.
             let Some(Manifest { workspace: Some(workspace), .. }) = self.manifest(folder) else { continue };
-            self.workspaces.insert(folder.to_owned(), workspace.dependencies.clone());
-            return workspace.dependencies;
+            self.workspaces.insert(folder.to_owned(), workspace.clone());
+            return workspace;
         }
-        Vec::new()
+        WorkspaceTable::default()
     }
 }
 
-/// The folders of a workspace's members, with `*` as a whole path part.
+/// The folders of a workspace's members; `*` stands for letters of one folder's name, `**` for folders.
 fn members(root: &Path, patterns: &[String], exclude: &[String]) -> Vec<PathBuf> {
     let mut found: BTreeMap<PathBuf, ()> = BTreeMap::new();
     for pattern in patterns {
@@ -275,7 +361,7 @@ fn members(root: &Path, patterns: &[String], exclude: &[String]) -> Vec<PathBuf>
         for part in pattern.split('/').filter(|part| !part.is_empty() && *part != ".") {
             folders = folders.iter().flat_map(|folder| matching(folder, part)).collect();
         }
-        found.extend(folders.into_iter().filter(|folder| folder != root).map(|folder| (folder, ())));
+        found.extend(folders.into_iter().map(|folder| (folder, ())));
     }
     let excluded: Vec<PathBuf> = exclude.iter().map(|path| root.join(path)).collect();
     found
@@ -287,6 +373,11 @@ fn members(root: &Path, patterns: &[String], exclude: &[String]) -> Vec<PathBuf>
 }
 
 fn matching(folder: &Path, part: &str) -> Vec<PathBuf> {
+    if part == "**" {
+        let below = matching(folder, "*");
+        let deeper = below.iter().flat_map(|folder| matching(folder, "**"));
+        return std::iter::once(folder.to_owned()).chain(deeper).collect();
+    }
     let Some((before, after)) = part.split_once('*') else { return vec![folder.join(part)] };
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     entries

@@ -4,7 +4,7 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use crate::{
-    summary::{AliasItem, ConstItem, PathRef, StaticItem, TypeItem, Use, UseKind},
+    summary::{AliasItem, ConstItem, HandlerItem, HandlerKind, PathRef, StaticItem, TypeItem, Use, UseKind},
     tree::{ExternCrate, ModuleId, Tree},
 };
 
@@ -24,6 +24,7 @@ pub(crate) enum Target<'a> {
     Alias(ModuleId, &'a AliasItem),
     Static(ModuleId, &'a StaticItem),
     Const(ModuleId, &'a ConstItem),
+    Endpoint(ModuleId, &'a HandlerItem),
     /// An item of Bis, by its last segment.
     Bis(String),
     /// An item of another crate, whose source is not read: the crate, then the rest.
@@ -82,8 +83,9 @@ impl<'t, 'a> Resolver<'t, 'a> {
         let (first, mut rest) = path.segments.split_first()?;
         let in_first = if rest.is_empty() { namespace } else { Namespace::Type };
         let krate = self.tree.modules[module].krate;
+        let module = self.tree.modules[module].whole.unwrap_or(module);
         let mut target = match &**first {
-            _ if path.global => self.extern_target(krate, first)?,
+            _ if path.global => self.global(krate, first, in_first)?,
             "crate" => Target::Module(self.tree.crates[krate].root),
             "self" => Target::Module(module),
             "super" => {
@@ -116,6 +118,13 @@ impl<'t, 'a> Resolver<'t, 'a> {
         Some(target)
     }
 
+    /// `::name`: a crate; in the edition 2015, an item of the crate's root or a crate.
+    fn global(&self, krate: usize, name: &str, namespace: Namespace) -> Option<Target<'a>> {
+        let is_2015 = self.tree.project.packages[self.tree.crates[krate].package].cfg.is_2015;
+        let of_root = is_2015.then(|| self.name(self.tree.crates[krate].root, name, namespace)).flatten();
+        of_root.or_else(|| self.extern_target(krate, name))
+    }
+
     fn extern_target(&self, krate: usize, name: &str) -> Option<Target<'a>> {
         Some(match self.tree.extern_crate(krate, name)? {
             ExternCrate::Bis => Target::Bis(String::new()),
@@ -140,7 +149,33 @@ impl<'t, 'a> Resolver<'t, 'a> {
     /// What a name means in a module.
     fn name(&self, module: ModuleId, name: &str, namespace: Namespace) -> Option<Target<'a>> {
         let node = &self.tree.modules[module];
-        let own = match namespace {
+        let all = || std::iter::once(&module).chain(&node.parts).copied();
+        all()
+            .find_map(|part| self.own(part, name, namespace))
+            .or_else(|| {
+                self.guarded(module, name, namespace, || {
+                    all().find_map(|part| {
+                        self.imported(part, name, namespace, &self.tree.modules[part].module.uses)
+                    })
+                })
+            })
+            .or_else(|| all().any(|part| self.is_hidden(part)).then_some(Target::Unknown))
+            .or_else(|| {
+                let mut calls = all().flat_map(|part| &self.tree.modules[part].module.opaque);
+                let call = calls.find(|call| call.words.contains(name))?;
+                (namespace != Namespace::Macro).then(|| Target::Generated(call.path.text()))
+            })
+    }
+
+    /// Whether a module may hold names that cannot be seen.
+    fn is_hidden(&self, module: ModuleId) -> bool {
+        self.tree.modules[module].broken || self.tree.modules[module].module.is_open
+    }
+
+    /// An item that stands in a module, or in a file that is a part of one.
+    fn own(&self, module: ModuleId, name: &str, namespace: Namespace) -> Option<Target<'a>> {
+        let node = &self.tree.modules[module];
+        match namespace {
             Namespace::Type => {
                 let child = node.children.iter().find(|(child, _)| *child == name);
                 let items = node.module;
@@ -157,23 +192,47 @@ impl<'t, 'a> Resolver<'t, 'a> {
             }
             Namespace::Value => {
                 let item = node.module.statics.iter().find(|item| &*item.name == name);
-                item.map(|item| Target::Static(module, item)).or_else(|| {
-                    let item = node.module.consts.iter().find(|item| &*item.name == name);
-                    item.map(|item| Target::Const(module, item))
-                })
+                item.map(|item| Target::Static(module, item))
+                    .or_else(|| {
+                        let item = node.module.consts.iter().find(|item| &*item.name == name);
+                        item.map(|item| Target::Const(module, item))
+                    })
+                    .or_else(|| {
+                        let is_endpoint = |item: &&HandlerItem| {
+                            &*item.name == name && matches!(item.kind, HandlerKind::Api { .. })
+                        };
+                        let item = node.module.handlers.iter().find(is_endpoint);
+                        item.map(|item| Target::Endpoint(module, item))
+                    })
             }
             Namespace::Macro => None,
+        }
+    }
+
+    /// Whether a path that leads nowhere may lead to what other crates or macros make: then it may be right.
+    pub(crate) fn may_be_elsewhere(&self, module: ModuleId, path: &PathRef) -> bool {
+        let [before @ .., _] = &path.segments[..] else { return false };
+        let home = match before {
+            [] => Some(Target::Module(self.tree.modules[module].whole.unwrap_or(module))),
+            before => {
+                let before = PathRef { global: path.global, segments: before.to_vec() };
+                self.resolve(module, &before, Namespace::Type, &[])
+            }
         };
-        own.or_else(|| {
-            self.guarded(module, name, namespace, || {
-                self.imported(module, name, namespace, &node.module.uses)
-            })
-        })
-        .or_else(|| node.broken.then_some(Target::Unknown))
-        .or_else(|| {
-            let mut calls = node.module.opaque.iter();
-            let call = calls.find(|call| call.words.contains(name))?;
-            (namespace != Namespace::Macro).then(|| Target::Generated(call.path.text()))
+        let Some(Target::Module(home)) = home else {
+            return !before.is_empty() && matches!(home, None | Some(Target::Foreign(_) | Target::Unknown));
+        };
+        let parts = std::iter::once(&home).chain(&self.tree.modules[home].parts);
+        parts.into_iter().any(|part| {
+            let items = self.tree.modules[*part].module;
+            let is_open_glob = |import: &Use| {
+                matches!(import.kind, UseKind::Glob)
+                    && !matches!(
+                        self.resolve(*part, &import.path, Namespace::Type, &[]),
+                        Some(Target::Module(_) | Target::Bis(_) | Target::Type(..))
+                    )
+            };
+            !items.opaque.is_empty() || items.uses.iter().any(is_open_glob)
         })
     }
 

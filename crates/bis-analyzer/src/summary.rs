@@ -2,7 +2,11 @@
 //!
 //! Nothing here is resolved: paths are as written.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use bis_syntax::{Access, ErrorKind, Shape};
 use proc_macro2::Span;
@@ -51,25 +55,94 @@ impl PathRef {
     pub(crate) fn text(&self) -> String {
         self.segments.join("::")
     }
+
+    /// As Rust wants it written: with `::` in front where it begins so, and `r#` on words of the language.
+    pub(crate) fn source(&self) -> String {
+        let words: Vec<String> = self.segments.iter().map(|segment| raw(segment)).collect();
+        format!("{}{}", if self.global { "::" } else { "" }, words.join("::"))
+    }
+}
+
+/// A name as Rust wants it written.
+fn raw(name: &str) -> String {
+    let is_plain = syn::parse_str::<syn::Ident>(name).is_ok();
+    if is_plain || matches!(name, "crate" | "self" | "super" | "Self") {
+        name.to_owned()
+    } else {
+        format!("r#{name}")
+    }
+}
+
+/// A `cfg` of which nobody knows whether it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Condition {
+    /// As text, such as `not(from_script)`.
+    pub(crate) predicate: String,
+    pub(crate) range: Range,
+}
+
+impl Condition {
+    /// A condition from its tokens as text.
+    pub(crate) fn new(tokens: &str, range: Range) -> Self {
+        Self { predicate: tokens.replace(" (", "(").replace(" ,", ","), range }
+    }
 }
 
 /// A file.
 #[derive(Debug, Default)]
 pub(crate) struct FileSummary {
     pub(crate) module: Module,
-    /// Why it does not parse.
-    pub(crate) failure: Option<(String, Range)>,
+    /// Why it is not read at all.
+    pub(crate) failure: Option<Failure>,
+    /// Items that do not parse and may declare something.
+    pub(crate) lost: Vec<(String, Range)>,
+    /// `#[bis::allow(..)]`, each with the item under it.
+    pub(crate) allows: Vec<Allow>,
+    /// Macros that are called among items.
+    pub(crate) macro_calls: BTreeSet<String>,
     /// What other files must know before they can be summarised.
     pub(crate) hints: Hints,
 }
 
-/// Names that a summary cannot tell by their look.
+/// Why a file is not read.
+#[derive(Debug, Clone)]
+pub(crate) enum Failure {
+    /// Its brackets, quotes or comments are broken.
+    Lexical(String, Range),
+    /// It is nested too deeply to be parsed safely.
+    TooDeep(Range),
+}
+
+/// `#[bis::allow(BIS0034)]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Allow {
+    /// The item under it, itself included.
+    pub(crate) range: Range,
+    /// The codes, each with its place.
+    pub(crate) codes: Vec<(String, Range)>,
+}
+
+/// What a file cannot tell alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Hints {
     /// Statics, or aliases of statics, that are not in capitals.
-    pub(crate) statics: std::collections::BTreeSet<String>,
+    pub(crate) statics: BTreeSet<String>,
     /// Other names of Bis's attributes, macros and derives, with the word that each stands for.
     pub(crate) words: BTreeMap<String, String>,
+    /// The `macro_rules!` of the project, by name.
+    pub(crate) macros: BTreeMap<String, Vec<MacroDefinition>>,
+}
+
+/// A `macro_rules!`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct MacroDefinition {
+    /// Its file and package; `None` while only its own file is known.
+    pub(crate) home: Option<(PathBuf, usize)>,
+    pub(crate) line: u32,
+    /// Its rules as text: tokens cannot go from thread to thread.
+    pub(crate) rules: String,
+    /// Whether its rules may declare something of Bis's.
+    pub(crate) declares: bool,
 }
 
 /// A module's own items.
@@ -93,6 +166,49 @@ pub(crate) struct Module {
     pub(crate) scopes: Vec<Vec<Use>>,
     /// Resources where none can be.
     pub(crate) misplaced: Vec<Misplaced>,
+    pub(crate) includes: Vec<Include>,
+    /// What may declare something and cannot be read.
+    pub(crate) unread: Vec<Unread>,
+    /// Paths that may lead to an endpoint.
+    pub(crate) calls: Vec<CallMention>,
+    /// The paths that were seen while `calls` was filled.
+    pub(crate) seen_calls: std::collections::HashSet<u64>,
+    /// Whether it may hold names that cannot be seen.
+    pub(crate) is_open: bool,
+}
+
+/// `include!(..)`
+#[derive(Debug)]
+pub(crate) struct Include {
+    pub(crate) path: IncludePath,
+    pub(crate) range: Range,
+    pub(crate) condition: Option<Condition>,
+}
+
+#[derive(Debug)]
+pub(crate) enum IncludePath {
+    /// Relative to the file.
+    Beside(String),
+    /// `concat!(env!("CARGO_MANIFEST_DIR"), ..)`
+    InPackage(String),
+    /// Not constant before the build.
+    Hidden,
+}
+
+/// A macro call that may declare something and cannot be read.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    /// The macro's path as text.
+    pub(crate) name: String,
+    pub(crate) range: Range,
+}
+
+/// A path that may lead to an endpoint.
+#[derive(Debug)]
+pub(crate) struct CallMention {
+    pub(crate) path: PathRef,
+    pub(crate) range: Range,
+    pub(crate) scope: Option<u32>,
 }
 
 /// `mod name;` or `mod name { .. }`.
@@ -102,6 +218,7 @@ pub(crate) struct ModuleItem {
     pub(crate) range: Range,
     /// `#[path = ".."]`
     pub(crate) path: Option<String>,
+    pub(crate) condition: Option<Condition>,
     pub(crate) inline: Option<Box<Module>>,
 }
 
@@ -126,6 +243,7 @@ pub(crate) struct StaticItem {
     pub(crate) name: Name,
     pub(crate) range: Range,
     pub(crate) ty: Ty,
+    pub(crate) condition: Option<Condition>,
     /// The chain that makes it, as if it were a topic.
     pub(crate) topic: Result<TopicSummary, Vec<Mistake>>,
 }
@@ -273,6 +391,7 @@ pub(crate) struct HandlerItem {
     pub(crate) range: Range,
     /// The attribute's path as written.
     pub(crate) attribute: PathRef,
+    pub(crate) condition: Option<Condition>,
     pub(crate) kind: HandlerKind,
     pub(crate) mistakes: Vec<Mistake>,
 }
@@ -311,6 +430,7 @@ pub(crate) struct SubscriptionSummary {
 pub(crate) struct ServiceCall {
     pub(crate) call: PathRef,
     pub(crate) range: Range,
+    pub(crate) condition: Option<Condition>,
     pub(crate) name: Option<String>,
     pub(crate) mistakes: Vec<Mistake>,
 }
@@ -329,7 +449,7 @@ pub(crate) struct AppCall {
 #[derive(Debug)]
 pub(crate) struct OpaqueCall {
     pub(crate) path: PathRef,
-    pub(crate) words: std::collections::BTreeSet<Name>,
+    pub(crate) words: BTreeSet<Name>,
 }
 
 /// `macro_rules! name`, with what its rules mention.
@@ -337,6 +457,8 @@ pub(crate) struct OpaqueCall {
 pub(crate) struct MacroItem {
     pub(crate) name: Name,
     pub(crate) mentions: Vec<Mention>,
+    /// Whether its rules may declare something of Bis's.
+    pub(crate) declares: bool,
 }
 
 /// A macro call in a body.
@@ -390,8 +512,8 @@ pub(crate) struct Misplaced {
 pub(crate) enum MisplacedKind {
     /// A static of this type inside of a function.
     Static(Name, Ty),
-    /// A handler's attribute inside of a function.
-    Handler(Name, PathRef),
+    /// A handler's attribute inside of a function, or in an `impl` or trait.
+    Handler(Name, PathRef, &'static str),
 }
 
 /// A mistake in the grammar.

@@ -3,14 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use bis_core::Capabilities;
-use bis_graph::{Diagnostic, Graph, Sources, diagnostic, rules};
+use bis_graph::{Diagnostic, Graph, Sources, codes, diagnostic, rules};
 
 use crate::{
-    Analysis, Options, assemble,
+    Analysis, Options,
+    allow::Allowed,
+    assemble,
+    cfg::Cfg,
     load::Files,
     project::{Project, manifest_position},
     resolve::Resolver,
-    tree,
+    source, tree,
 };
 
 /// A package or workspace that is analysed repeatedly.
@@ -20,7 +23,7 @@ pub struct Workspace {
     options: Options,
     files: Files,
     /// The packages in their order when `files` was filled: keys of files hold indexes into it.
-    packages: Vec<(PathBuf, Vec<String>)>,
+    packages: Vec<(PathBuf, Cfg)>,
 }
 
 impl Workspace {
@@ -32,10 +35,10 @@ impl Workspace {
     /// Analyses what is on disk now. Files whose time and length have not changed since the last call are not read.
     pub fn analyze(&mut self) -> Analysis {
         let mut project = Project::load(&self.dir, &self.options);
-        let packages: Vec<(PathBuf, Vec<String>)> = project
+        let packages: Vec<(PathBuf, Cfg)> = project
             .packages
             .iter()
-            .map(|package| (package.package.dir.clone(), package.features.iter().cloned().collect()))
+            .map(|package| (package.package.dir.clone(), package.cfg.clone()))
             .collect();
         if packages != self.packages {
             self.files = Files::default();
@@ -48,17 +51,18 @@ impl Workspace {
         let app = assemble::find_app(&resolver);
         let mut diagnostics = app.diagnostics;
         let linked = app.call.map(|call| project.reachable(tree.crates[call.krate].package));
-        let is_broken = !broken.is_empty() || !project.diagnostics.is_empty();
+        let mut is_broken = !broken.is_empty() || !project.diagnostics.is_empty();
         diagnostics.extend(
             broken
                 .into_iter()
                 .filter(|(package, _)| linked.as_ref().is_none_or(|linked| linked.contains(package)))
                 .map(|(_, diagnostic)| diagnostic),
         );
-        let package = app.call.map(|call| &project.packages[tree.crates[call.krate].package].package);
+        let package = app.call.map(|call| &project.packages[tree.crates[call.krate].package]);
         let graph = match app.call {
             Some(call) => {
                 let (graph, found) = assemble::graph(&resolver, call);
+                is_broken |= found.iter().any(is_gap);
                 diagnostics.extend(found);
                 diagnostics.extend(rules::check(&graph).into_iter().filter(|diagnostic| {
                     // What is silent may speak in the part that could not be read.
@@ -76,33 +80,61 @@ impl Workspace {
                 project.packages.first().map(|package| manifest_position(&project, &package.package));
             diagnostics.push(assemble::no_app(position));
         }
-        let (package_dir, package) = match package {
-            Some(package) => (package.dir.clone(), Some(package.name.clone())),
-            None => {
-                (project.dir.clone(), project.packages.first().map(|package| package.package.name.clone()))
-            }
+        let chosen = package.or(project.packages.first());
+        let package_dir = package.map_or(&project.dir, |package| &package.package.dir).clone();
+        let binary = match chosen.map(|package| &package.bins[..]) {
+            Some([only]) => Some(only.name.clone()),
+            _ => None,
         };
-        diagnostics.append(&mut project.diagnostics);
-        diagnostic::sort(&mut diagnostics);
+        let binaries = chosen.map_or_else(Vec::new, |package| {
+            package.package.bins.iter().map(|bin| bin.name.clone()).collect()
+        });
+        let package = chosen.map(|package| package.package.name.clone());
+        diagnostics.extend(project.diagnostics.iter().cloned());
         let mut files: Vec<PathBuf> = self.files.paths().map(Path::to_owned).collect();
-        files.append(&mut project.manifests);
+        let mut texts = std::mem::take(&mut project.sources);
+        let allowed = self.allowed(&project, &package_dir, &mut diagnostics, &mut texts);
+        diagnostics.retain(|diagnostic| !allowed.lets_pass(diagnostic));
+        diagnostic::sort(&mut diagnostics);
+        files.extend(project.manifests.iter().cloned());
         files.sort();
         files.dedup();
-        let sources = sources(&project.dir, project.sources, &diagnostics);
-        Analysis { graph, diagnostics, sources, package_dir, package, files }
+        let sources = sources(&project.dir, texts, &diagnostics);
+        Analysis { graph, diagnostics, sources, package_dir, package, binaries, binary, files, allowed }
     }
 
     fn load(&mut self, project: &Project) {
         let mut roots = Vec::new();
         for (index, package) in project.packages.iter().enumerate() {
             roots.extend(package.package.lib.iter().map(|lib| (lib.root.clone(), index)));
-            if project.candidates.contains(&index) {
-                roots.extend(package.package.bin.iter().map(|bin| (bin.root.clone(), index)));
-            }
+            roots.extend(package.bins.iter().map(|bin| (bin.root.clone(), index)));
         }
-        let features: Vec<_> = project.packages.iter().map(|package| &package.features).collect();
-        self.files.load(&roots, &features);
+        self.files.load(&roots, &project.packages);
     }
+
+    /// What the source and `bis.toml`, of the app's folder or of the project's, let pass.
+    fn allowed(
+        &self,
+        project: &Project,
+        package_dir: &Path,
+        found: &mut Vec<Diagnostic>,
+        sources: &mut Sources,
+    ) -> Allowed {
+        let mut allowed = Allowed::default();
+        if !allowed.read(package_dir, &project.dir, found, sources) {
+            allowed.read(&project.dir, &project.dir, found, sources);
+        }
+        for (path, allows) in self.files.allows() {
+            allowed.add(&source::relative(&project.dir, path), allows, found);
+        }
+        allowed
+    }
+}
+
+/// Whether a finding says that something may be missing from the graph.
+fn is_gap(diagnostic: &Diagnostic) -> bool {
+    let codes = [codes::UNREAD_MACRO, codes::UNRESOLVED, codes::NOT_CONSTANT, codes::NOT_A_SERVICE];
+    !diagnostic.is_error() && codes.contains(&diagnostic.code)
 }
 
 /// The texts of the files that diagnostics point at.

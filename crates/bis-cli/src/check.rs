@@ -61,7 +61,7 @@ impl Checked {
 /// What to read with these features, on this broker.
 pub(crate) fn options(features: &Features, broker: Option<BrokerKind>) -> Options {
     let Features { features, no_default_features, all_features } = features.clone();
-    Options { features, no_default_features, all_features, broker }
+    Options { features, no_default_features, all_features, broker, ..Options::default() }
 }
 
 /// Reads the package in `folder`, or in the nearest folder above it.

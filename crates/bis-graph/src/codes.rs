@@ -95,6 +95,22 @@ codes! {
     NOT_DURABLE = "BIS0044";
     /// A retention is declared for a broker that cannot replay.
     NO_REPLAY = "BIS0045";
+    /// Source that is nested too deeply to be read.
+    TOO_DEEP = "BIS0050";
+    /// A `cfg` that only the build knows.
+    UNKNOWN_CFG = "BIS0051";
+    /// An included file that is not known before the build.
+    UNREAD_INCLUDE = "BIS0052";
+    /// A macro call that may declare something and cannot be read.
+    UNREAD_MACRO = "BIS0053";
+    /// The graph and the program differ.
+    OTHER_PROGRAM = "BIS0054";
+    /// An ordered topic whose events have no key.
+    ORDER_WITHOUT_KEY = "BIS0055";
+    /// A key that is no text, number or boolean.
+    KEY_NOT_SCALAR = "BIS0056";
+    /// A code that does not exist is allowed, or `bis.toml` cannot be read.
+    ALLOWANCE = "BIS0057";
     /// The number of path parameters that an endpoint takes is not that of its path.
     PATH_PARAMETERS = "BIS0080";
     /// Two paths that the router cannot tell apart.

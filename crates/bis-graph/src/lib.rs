@@ -4,6 +4,7 @@
 //! ([`codes`]) and rendering ([`mod@render`]), and the exports ([`json`], [`mermaid`]). Nothing here reads a file, parses
 //! Rust or talks to a broker.
 
+mod compare;
 mod model;
 mod position;
 
@@ -14,10 +15,11 @@ pub mod mermaid;
 pub mod render;
 pub mod rules;
 
+pub use compare::compare;
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use model::{
-    Access, Batch, Endpoint, EventType, Graph, Mount, PublishDelay, Retention, Retry, Service, Subscription,
-    Topic, VERSION,
+    Access, Batch, Call, Endpoint, EventType, Graph, Mount, PublishDelay, Retention, Retry, Service,
+    Subscription, Topic, VERSION,
 };
 pub use position::Position;
 pub use render::{Colour, Sources, render};

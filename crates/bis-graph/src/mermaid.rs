@@ -1,6 +1,6 @@
 //! The graph as a Mermaid flowchart: services, topics between them, endpoints that lead in.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use crate::Graph;
 
@@ -40,6 +40,11 @@ pub fn graph(graph: &Graph) -> String {
             subscription.name,
             id("service", &subscription.service)
         ));
+    }
+    let calls: BTreeSet<(&str, &str)> =
+        graph.calls.iter().map(|call| (call.from.as_str(), call.to.as_str())).collect();
+    for (from, to) in calls {
+        line(format!("{} -. calls .-> {}", id("service", from), id("service", to)));
     }
     out
 }

@@ -28,6 +28,9 @@ pub struct Graph {
     pub mounts: Vec<Mount>,
     /// The types of events, by path.
     pub events: Vec<EventType>,
+    /// Calls of one service's endpoints by another, by position.
+    #[serde(default)]
+    pub calls: Vec<Call>,
 }
 
 /// A service: a module or crate that `bis::service!` names.
@@ -37,6 +40,9 @@ pub struct Service {
     pub name: String,
     /// The path of its module, such as `shop::orders`.
     pub module: String,
+    /// The `cfg` around it, when only the build knows whether it holds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub condition: Option<String>,
     /// Where `service!` stands.
     pub position: Position,
 }
@@ -65,6 +71,9 @@ pub struct Topic {
     pub delays: Vec<PublishDelay>,
     /// The service whose module holds the static; `None` for a shared crate or module.
     pub service: Option<String>,
+    /// The `cfg` around it, when only the build knows whether it holds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub condition: Option<String>,
     /// The path of its static.
     #[serde(rename = "static")]
     pub static_path: String,
@@ -116,6 +125,9 @@ pub struct Subscription {
     /// How batches are made, for a handler that takes them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub batch: Option<Batch>,
+    /// The `cfg` around it, when only the build knows whether it holds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub condition: Option<String>,
     /// Where the handler's name stands.
     pub position: Position,
     /// Where the type that the handler takes stands.
@@ -157,6 +169,9 @@ pub struct Endpoint {
     pub access: Access,
     /// The path of its function.
     pub handler: String,
+    /// The `cfg` around it, when only the build knows whether it holds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub condition: Option<String>,
     /// Where the function's name stands.
     pub position: Position,
 }
@@ -180,7 +195,23 @@ pub struct Mount {
     pub path: String,
     /// The path of its function.
     pub handler: String,
+    /// The `cfg` around it, when only the build knows whether it holds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub condition: Option<String>,
     /// Where the function's name stands.
+    pub position: Position,
+}
+
+/// A service calls another's endpoint as a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// The service that calls.
+    pub from: String,
+    /// The service that is called.
+    pub to: String,
+    /// The name of the endpoint's function.
+    pub endpoint: String,
+    /// Where it is called.
     pub position: Position,
 }
 
@@ -216,6 +247,7 @@ impl Graph {
             endpoints: Vec::new(),
             mounts: Vec::new(),
             events: Vec::new(),
+            calls: Vec::new(),
         }
     }
 
@@ -244,5 +276,6 @@ impl Graph {
             .sort_by(|a, b| (&a.path, &a.method, &a.handler).cmp(&(&b.path, &b.method, &b.handler)));
         self.mounts.sort_by(|a, b| (&a.path, &a.handler).cmp(&(&b.path, &b.handler)));
         self.events.sort_by(|a, b| a.path.cmp(&b.path));
+        self.calls.sort_by(|a, b| (&a.position, &a.from, &a.to).cmp(&(&b.position, &b.from, &b.to)));
     }
 }

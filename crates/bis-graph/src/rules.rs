@@ -8,7 +8,7 @@ pub use broker::check as check_broker;
 
 use bis_core::route::{RouteConflict, Routes};
 
-use crate::{Access, Diagnostic, Endpoint, Graph, Mount, Position, codes};
+use crate::{Access, Diagnostic, Endpoint, Graph, Mount, Position, Service, Subscription, Topic, codes};
 
 /// Applies every rule.
 pub fn check(graph: &Graph) -> Vec<Diagnostic> {
@@ -32,67 +32,79 @@ fn duplicates<T>(items: &[T], key: impl Fn(&T) -> String) -> Vec<(String, Vec<&T
     by_key.into_iter().filter(|(_, items)| items.len() > 1).collect()
 }
 
+/// What two of can collide.
+trait Declared {
+    fn position(&self) -> &Position;
+    /// The `cfg` around it: of two that may not both be in the build, none is wrong.
+    fn condition(&self) -> Option<&String>;
+}
+
+macro_rules! declared {
+    ($($Type:ty)*) => {
+        $(impl Declared for $Type {
+            fn position(&self) -> &Position {
+                &self.position
+            }
+
+            fn condition(&self) -> Option<&String> {
+                self.condition.as_ref()
+            }
+        })*
+    };
+}
+
+declared!(Service Topic Subscription Endpoint Mount);
+
 /// One diagnostic for each item after the first, which it points to.
-fn report<T>(
+fn report<T: Declared>(
     found: &mut Vec<Diagnostic>,
     mut items: Vec<&T>,
-    position: impl Fn(&T) -> &Position,
     diagnostic: impl Fn(&T) -> Diagnostic,
 ) {
-    items.sort_by_key(|item| position(item).clone());
+    items.retain(|item| item.condition().is_none());
+    if items.is_empty() {
+        return;
+    }
+    items.sort_by_key(|item| item.position().clone());
     let first = items[0];
     for item in &items[1..] {
-        found.push(diagnostic(item).and(position(first).clone(), "first declared here"));
+        found.push(diagnostic(item).and(first.position().clone(), "first declared here"));
     }
 }
 
 fn duplicate_services(graph: &Graph, found: &mut Vec<Diagnostic>) {
     for (name, services) in duplicates(&graph.services, |service| service.name.clone()) {
-        report(
-            found,
-            services,
-            |service| &service.position,
-            |service| {
-                Diagnostic::error(
-                    codes::DUPLICATE_SERVICE,
-                    service.position.clone(),
-                    format!("the service `{name}` is declared twice"),
-                )
-                .labelled("declared again here")
-                .help("give one of them another name")
-            },
-        );
+        report(found, services, |service| {
+            Diagnostic::error(
+                codes::DUPLICATE_SERVICE,
+                service.position.clone(),
+                format!("the service `{name}` is declared twice"),
+            )
+            .labelled("declared again here")
+            .help("give one of them another name")
+        });
     }
 }
 
 fn duplicate_topics(graph: &Graph, found: &mut Vec<Diagnostic>) {
     for (name, topics) in duplicates(&graph.topics, |topic| topic.name.clone()) {
-        report(
-            found,
-            topics,
-            |topic| &topic.position,
-            |topic| {
-                Diagnostic::error(
-                    codes::DUPLICATE_TOPIC,
-                    topic.position.clone(),
-                    format!("the topic `{name}` is declared twice"),
-                )
-                .labelled("declared again here")
-                .help("use the first static where you need the topic, or give this one another name")
-            },
-        );
+        report(found, topics, |topic| {
+            Diagnostic::error(
+                codes::DUPLICATE_TOPIC,
+                topic.position.clone(),
+                format!("the topic `{name}` is declared twice"),
+            )
+            .labelled("declared again here")
+            .help("use the first static where you need the topic, or give this one another name")
+        });
     }
 }
 
 fn duplicate_subscriptions(graph: &Graph, found: &mut Vec<Diagnostic>) {
-    let key = |subscription: &crate::Subscription| format!("{}/{}", subscription.topic, subscription.name);
+    let key = |subscription: &Subscription| format!("{}/{}", subscription.topic, subscription.name);
     for (_, subscriptions) in duplicates(&graph.subscriptions, key) {
-        report(
-            found,
-            subscriptions,
-            |subscription| &subscription.position,
-            |subscription| {
-                Diagnostic::error(
+        report(found, subscriptions, |subscription| {
+            Diagnostic::error(
                 codes::DUPLICATE_SUBSCRIPTION,
                 subscription.position.clone(),
                 format!(
@@ -102,8 +114,7 @@ fn duplicate_subscriptions(graph: &Graph, found: &mut Vec<Diagnostic>) {
             )
             .labelled("the second one")
             .help("give one of them another name, as in `name = \"..\"`; each event would reach only one of the two")
-            },
-        );
+        });
     }
 }
 
@@ -113,38 +124,26 @@ fn duplicate_endpoints(graph: &Graph, found: &mut Vec<Diagnostic>) {
         format!("{:?} {} {}", endpoint.access, endpoint.method, without_names(&endpoint.path))
     };
     for (_, endpoints) in duplicates(&graph.endpoints, same_request) {
-        report(
-            found,
-            endpoints,
-            |endpoint| &endpoint.position,
-            |endpoint| {
-                Diagnostic::error(
-                    codes::DUPLICATE_ENDPOINT,
-                    endpoint.position.clone(),
-                    format!("two endpoints answer `{} {}`", endpoint.method, endpoint.path),
-                )
-                .labelled("the second one")
-                .help(
-                    "change the method or the path of one of them; parameters' names do not tell paths apart",
-                )
-            },
-        );
+        report(found, endpoints, |endpoint| {
+            Diagnostic::error(
+                codes::DUPLICATE_ENDPOINT,
+                endpoint.position.clone(),
+                format!("two endpoints answer `{} {}`", endpoint.method, endpoint.path),
+            )
+            .labelled("the second one")
+            .help("change the method or the path of one of them; parameters' names do not tell paths apart")
+        });
     }
     for (path, mounts) in duplicates(&graph.mounts, |mount| mount.path.clone()) {
-        report(
-            found,
-            mounts,
-            |mount| &mount.position,
-            |mount| {
-                Diagnostic::error(
-                    codes::DUPLICATE_ENDPOINT,
-                    mount.position.clone(),
-                    format!("two routers are mounted at `{path}`"),
-                )
-                .labelled("the second one")
-                .help("mount one of them elsewhere")
-            },
-        );
+        report(found, mounts, |mount| {
+            Diagnostic::error(
+                codes::DUPLICATE_ENDPOINT,
+                mount.position.clone(),
+                format!("two routers are mounted at `{path}`"),
+            )
+            .labelled("the second one")
+            .help("mount one of them elsewhere")
+        });
     }
 }
 
@@ -185,10 +184,17 @@ impl<'g> Routed<'g> {
 /// Paths that the matcher cannot tell apart, added in the order in which a starting app adds them.
 fn conflicting_routes(graph: &Graph, found: &mut Vec<Diagnostic>) {
     for access in [Access::Public, Access::Private] {
-        let mut endpoints: Vec<_> =
-            graph.endpoints.iter().filter(|endpoint| endpoint.access == access).collect();
+        let mut endpoints: Vec<_> = graph
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.access == access && endpoint.condition.is_none())
+            .collect();
         endpoints.sort_by_key(|endpoint| (&endpoint.path, &endpoint.method, &endpoint.position));
-        let mut mounts: Vec<_> = graph.mounts.iter().filter(|_| access == Access::Public).collect();
+        let mut mounts: Vec<_> = graph
+            .mounts
+            .iter()
+            .filter(|mount| access == Access::Public && mount.condition.is_none())
+            .collect();
         mounts.sort_by_key(|mount| (&mount.path, &mount.position));
         let mut routes = Routes::default();
         for endpoint in endpoints {
@@ -272,7 +278,8 @@ fn handler_types(graph: &Graph, found: &mut Vec<Diagnostic>) {
         let Some(topic) = graph.topic(&subscription.topic) else { continue };
         // An empty path says that the type could not be resolved: then rustc is the judge.
         let (wanted, taken) = (&topic.event_path, &subscription.event_path);
-        if wanted == taken || wanted.is_empty() || taken.is_empty() {
+        let is_conditional = topic.condition.is_some() || subscription.condition.is_some();
+        if wanted == taken || wanted.is_empty() || taken.is_empty() || is_conditional {
             continue;
         }
         let (wanted, taken) = match topic.event == subscription.event {

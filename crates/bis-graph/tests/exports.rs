@@ -14,12 +14,14 @@ fn graph() -> Graph {
         path: path.to_owned(),
         access: Access::Public,
         handler: format!("shop::orders::{name}"),
+        condition: None,
         position: position(line),
     };
     let mut graph = Graph::empty("shop");
     graph.services.push(Service {
         name: "orders".to_owned(),
         module: "shop::orders".to_owned(),
+        condition: None,
         position: position(1),
     });
     graph.topics.push(Topic {
@@ -33,6 +35,7 @@ fn graph() -> Graph {
         users: vec!["orders".to_owned()],
         service: Some("orders".to_owned()),
         static_path: "shop::orders::PLACED".to_owned(),
+        condition: None,
         position: position(2),
     });
     graph.endpoints = vec![endpoint("show", "/orders/{id}", 3), endpoint("find", "/orders/{order}", 4)];

@@ -8,6 +8,8 @@ use crate::{findings::position, resolve::Resolver, tree::ModuleId};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AppRef {
     pub(crate) module: ModuleId,
+    /// The part of the module in which it stands.
+    pub(crate) part: ModuleId,
     pub(crate) index: usize,
     pub(crate) krate: usize,
 }
@@ -21,25 +23,37 @@ pub(crate) struct Found {
 /// Looks for `app!` in the crates of the packages in which the app may be.
 pub(crate) fn find(resolver: &Resolver<'_, '_>) -> Found {
     let tree = resolver.tree;
-    let mut calls = Vec::new();
-    for (module, node) in tree.modules.iter().enumerate() {
-        if !tree.project.candidates.contains(&tree.crates[node.krate].package) {
-            continue;
-        }
-        for (index, call) in node.module.apps.iter().enumerate() {
-            if resolver.is_bis(module, &call.call, &[]) {
-                calls.push(AppRef { module, index, krate: node.krate });
+    let in_group = |group: &Vec<usize>| {
+        let mut calls = Vec::new();
+        for (module, node) in tree.modules.iter().enumerate() {
+            if !group.contains(&tree.crates[node.krate].package) {
+                continue;
+            }
+            for (index, call) in node.module.apps.iter().enumerate() {
+                if resolver.is_bis(module, &call.call, &[]) {
+                    calls.push(AppRef {
+                        module: node.whole.unwrap_or(module),
+                        part: module,
+                        index,
+                        krate: node.krate,
+                    });
+                }
             }
         }
-    }
+        calls
+    };
+    let calls = tree.project.candidates.iter().map(in_group).find(|calls| !calls.is_empty());
+    let calls = calls.unwrap_or_default();
     let place = |call: &AppRef| -> Position {
-        let node = &tree.modules[call.module];
+        let node = &tree.modules[call.part];
         position(&node.file, node.module.apps[call.index].range)
     };
     let mut diagnostics = Vec::new();
     for other in calls.iter().skip(1) {
         let same_package = tree.crates[other.krate].package == tree.crates[calls[0].krate].package;
-        let help = if same_package {
+        let help = if other.krate != calls[0].krate && same_package {
+            "name the program that you mean with `default-run` in Cargo.toml, or with `--bin`"
+        } else if same_package {
             "keep one of them"
         } else {
             "name the folder of the app that you mean, as in `bis check path/to/app`"

@@ -2,7 +2,7 @@
 
 use bis_graph::{Access, Batch, Diagnostic, Endpoint, Mount, Position, Retry, Subscription, codes};
 
-use super::Assembly;
+use super::{Assembly, comes_from};
 use crate::{
     findings::{self, position},
     resolve::{Namespace, Target},
@@ -39,9 +39,10 @@ impl Assembly<'_, '_, '_> {
         }
         let service = self.hosted(module).map(|service| service.name.clone());
         let handler = format!("{}::{}", node.path, item.name);
+        let condition = service.as_ref().and_then(|_| self.condition(module, item.condition.as_ref()));
         match (&item.kind, service) {
             (HandlerKind::Subscription(Some(summary)), service) => {
-                self.subscription(module, summary, service, handler, here);
+                self.subscription(module, summary, service, handler, condition, here);
             }
             (HandlerKind::Api { method, path, access, path_type }, Some(service)) => {
                 if let Some((taken, range)) = path_type {
@@ -57,11 +58,18 @@ impl Assembly<'_, '_, '_> {
                         bis_syntax::Access::Private => Access::Private,
                     },
                     handler,
+                    condition,
                     position: here,
                 });
             }
             (HandlerKind::Mount { path }, Some(service)) => {
-                self.graph.mounts.push(Mount { service, path: path.clone(), handler, position: here });
+                self.graph.mounts.push(Mount {
+                    service,
+                    path: path.clone(),
+                    handler,
+                    condition,
+                    position: here,
+                });
             }
             _ => {}
         }
@@ -73,6 +81,7 @@ impl Assembly<'_, '_, '_> {
         summary: &SubscriptionSummary,
         service: Option<String>,
         handler: String,
+        condition: Option<String>,
         here: Position,
     ) {
         let Some(topic) = self.subscribed_topic(module, summary) else { return };
@@ -100,6 +109,7 @@ impl Assembly<'_, '_, '_> {
             timeout_ms: millis(summary.timeout),
             concurrency: summary.concurrency,
             batch: summary.batch.map(|(max, wait)| Batch { max, wait_ms: millis(wait) }),
+            condition,
             position: here,
             event_position,
         });
@@ -111,6 +121,7 @@ impl Assembly<'_, '_, '_> {
         let here = position(&node.file, summary.topic_range);
         let text = summary.topic.text();
         let target = self.resolver.resolve(module, &summary.topic, Namespace::Value, &[]);
+        let mut is_certain = false;
         let (message, help) = match target {
             Some(Target::Static(home, item)) => match self.topic_at(home, &item.name) {
                 Some(topic) => return Some(topic),
@@ -118,22 +129,29 @@ impl Assembly<'_, '_, '_> {
                 None if matches!(&item.ty, crate::summary::Ty::Path(path, _) if path.last() == "Topic") => {
                     return None;
                 }
-                None => (
-                    format!("`{text}` is no topic"),
-                    "name a static of the type `Topic<..>`, declared with `Topic::new(..)`".to_owned(),
-                ),
+                None => {
+                    is_certain = true;
+                    (
+                        format!("`{text}` is no topic"),
+                        "name a static of the type `Topic<..>`, declared with `Topic::new(..)`".to_owned(),
+                    )
+                }
             },
             Some(Target::Unknown) => return None,
             Some(Target::Const(..)) => return None,
+            Some(Target::Generated(name)) if self.is_reported(&name) => return None,
             Some(Target::Generated(name)) => (
-                format!("`{text}` comes out of `{name}!`, which cannot be read"),
+                format!("`{text}` {}, so this subscription is missing from the graph", comes_from(&name)),
                 "write the topic's static out, so that the graph can be read from the source".to_owned(),
             ),
             Some(Target::Foreign(_)) => (
-                format!("the source of `{text}` is not in this workspace"),
+                format!(
+                    "the source of `{text}` is not in this workspace, so this subscription is missing from the graph"
+                ),
                 "depend on its crate by path".to_owned(),
             ),
             _ => {
+                is_certain = !self.resolver.may_be_elsewhere(module, &summary.topic);
                 let near = self.topics.iter().map(|topic| topic.static_name.as_str());
                 let help = match bis_syntax::closest(summary.topic.last(), near) {
                     Some(near) => format!("did you mean `{near}`? check the path and the imports"),
@@ -142,7 +160,10 @@ impl Assembly<'_, '_, '_> {
                 (format!("`{text}` leads to no topic"), help)
             }
         };
-        self.found.push(Diagnostic::error(codes::UNRESOLVED, here, message).help(help));
+        self.found.push(match is_certain {
+            true => Diagnostic::error(codes::UNRESOLVED, here, message).help(help),
+            false => Diagnostic::warning(codes::UNRESOLVED, here, message).help(help),
+        });
         None
     }
 }

@@ -2,7 +2,7 @@
 
 use bis_graph::{Diagnostic, Position, Service, codes};
 
-use super::{AppRef, Assembly};
+use super::{AppRef, Assembly, comes_from};
 use crate::{
     findings::{self, position},
     resolve::{Namespace, Target},
@@ -15,6 +15,7 @@ pub(crate) struct ServiceRef {
     pub(crate) name: String,
     pub(crate) module: ModuleId,
     pub(crate) listed: bool,
+    pub(crate) condition: Option<String>,
     pub(crate) position: Position,
 }
 
@@ -25,7 +26,7 @@ impl Assembly<'_, '_, '_> {
         }
         self.own_modules();
         let tree = self.resolver.tree;
-        let node = &tree.modules[app.module];
+        let node = &tree.modules[app.part];
         let call = &node.module.apps[app.index];
         let app_position = position(&node.file, call.range);
         if call.readable && call.services.is_empty() {
@@ -40,12 +41,13 @@ impl Assembly<'_, '_, '_> {
             self.list(app.module, path, *range);
         }
         if call.readable && !call.services.is_empty() {
-            self.report_unlisted(call, &app_position);
+            self.report_unlisted(app, call, &app_position);
         }
         for service in self.services.iter().filter(|service| service.listed) {
             self.graph.services.push(Service {
                 name: service.name.clone(),
                 module: tree.modules[service.module].path.clone(),
+                condition: service.condition.clone(),
                 position: service.position.clone(),
             });
         }
@@ -53,14 +55,21 @@ impl Assembly<'_, '_, '_> {
 
     fn services_of(&mut self, module: ModuleId) {
         let node = &self.resolver.tree.modules[module];
-        let mut first: Option<Position> = None;
+        let whole = node.whole.unwrap_or(module);
         for call in &node.module.services {
             if !self.resolver.is_bis(module, &call.call, &[]) {
                 continue;
             }
             self.found.extend(findings::mistakes(&node.file, &call.mistakes));
             let here = position(&node.file, call.range);
-            if let Some(first) = &first {
+            let condition = self.condition(module, call.condition.as_ref());
+            let Some(first) = self.services.iter().find(|service| service.module == whole) else {
+                let name = call.name.clone().unwrap_or_default();
+                let service = ServiceRef { name, module: whole, listed: false, condition, position: here };
+                self.services.push(service);
+                continue;
+            };
+            if first.condition.is_none() && condition.is_none() {
                 self.found.push(
                     Diagnostic::error(
                         codes::TWO_SERVICES_IN_MODULE,
@@ -68,14 +77,10 @@ impl Assembly<'_, '_, '_> {
                         format!("the module `{}` has two services", node.path),
                     )
                     .labelled("the second one")
-                    .and(first.clone(), "the first one")
+                    .and(first.position.clone(), "the first one")
                     .help("move one of them into a module of its own"),
                 );
-                continue;
             }
-            first = Some(here.clone());
-            let name = call.name.clone().unwrap_or_default();
-            self.services.push(ServiceRef { name, module, listed: false, position: here });
         }
     }
 
@@ -85,10 +90,11 @@ impl Assembly<'_, '_, '_> {
             self.owner[service.module] = Some(index);
         }
         for module in self.modules() {
+            let node = &self.resolver.tree.modules[module];
             if self.owner[module].is_none()
-                && let Some(parent) = self.resolver.tree.modules[module].parent
+                && let Some(above) = node.whole.or(node.parent)
             {
-                self.owner[module] = self.owner[parent];
+                self.owner[module] = self.owner[above];
             }
         }
     }
@@ -98,6 +104,9 @@ impl Assembly<'_, '_, '_> {
         let here = position(&tree.modules[module].file, range);
         let report = |message: String, help: &str| {
             Diagnostic::error(codes::NOT_A_SERVICE, here.clone(), message).help(help)
+        };
+        let unread = |message: String, help: &str| {
+            Diagnostic::warning(codes::NOT_A_SERVICE, here.clone(), message).help(help)
         };
         let text = path.text();
         match self.resolver.resolve(module, path, Namespace::Type, &[]) {
@@ -118,14 +127,20 @@ impl Assembly<'_, '_, '_> {
                     }
                 }
             }
-            Some(Target::Foreign(_)) => self.found.push(report(
-                format!("the source of `{text}` is not in this workspace"),
-                "depend on it by path, so that its part of the graph can be read",
+            Some(Target::Foreign(_)) => self.found.push(unread(
+                format!(
+                    "the source of `{text}` is not in this workspace, so its part of the graph is missing"
+                ),
+                "depend on it by path",
             )),
             Some(Target::Unknown) => {}
-            Some(Target::Generated(name)) => self.found.push(report(
-                format!("`{text}` comes out of `{name}!`, which cannot be read"),
+            Some(Target::Generated(name)) => self.found.push(unread(
+                format!("`{text}` {}, so its part of the graph is missing", comes_from(&name)),
                 "write the module out",
+            )),
+            None if self.resolver.may_be_elsewhere(module, path) => self.found.push(unread(
+                format!("`{text}` leads to nothing that can be read, so its part of the graph is missing"),
+                "write its `mod` or its import out",
             )),
             _ => self.found.push(report(
                 format!("`{text}` is no module or crate"),
@@ -134,21 +149,44 @@ impl Assembly<'_, '_, '_> {
         }
     }
 
-    fn report_unlisted(&mut self, call: &AppCall, app: &Position) {
+    fn report_unlisted(&mut self, app: AppRef, call: &AppCall, position: &Position) {
         for service in self.services.iter().filter(|service| !service.listed) {
-            let path = &self.resolver.tree.modules[service.module].path;
-            let shown = path.split_once("::").map_or(path.as_str(), |(_, rest)| rest);
-            let mut list: Vec<String> = call.services.iter().map(|(path, _)| path.text()).collect();
-            list.push(shown.to_owned());
+            let path = self.path_from(app, service.module);
+            let mut list: Vec<String> = call.services.iter().map(|(path, _)| path.source()).collect();
+            list.push(path);
             self.found.push(
                 Diagnostic::warning(
                     codes::UNLISTED_SERVICE,
                     service.position.clone(),
                     format!("the service `{}` is not listed in `app!`, so nothing hosts it", service.name),
                 )
-                .and(app.clone(), "the list")
+                .and(position.clone(), "the list")
                 .help(format!("write `bis::app!(services: [{}])`", list.join(", "))),
             );
+        }
+    }
+
+    /// How a module is written where `app!` stands: from there on when it is below, else from the root of its crate.
+    fn path_from(&self, app: AppRef, module: ModuleId) -> String {
+        let tree = self.resolver.tree;
+        let mut names: Vec<&str> = Vec::new();
+        let mut current = module;
+        while let Some(parent) = tree.modules[current].parent {
+            if current == app.module {
+                break;
+            }
+            let own = tree.modules[parent].children.iter().find(|(_, child)| *child == current);
+            names.extend(own.map(|(name, _)| *name));
+            current = parent;
+        }
+        names.reverse();
+        let path = PathRef { global: false, segments: names.into_iter().map(Into::into).collect() }.source();
+        let krate = &tree.crates[tree.modules[module].krate];
+        match (current == app.module, tree.modules[module].krate == app.krate) {
+            (true, _) => path,
+            (false, true) => format!("crate::{path}"),
+            (false, false) if path.is_empty() => krate.name.clone(),
+            (false, false) => format!("{}::{path}", krate.name),
         }
     }
 }

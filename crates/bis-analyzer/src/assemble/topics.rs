@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bis_graph::{Diagnostic, Retention, Topic, codes};
+use bis_graph::{Diagnostic, Retention, Severity, Topic, codes};
 
 use super::Assembly;
 use crate::{
@@ -72,20 +72,22 @@ impl<'a> Assembly<'_, '_, 'a> {
 
     fn topic(&mut self, module: ModuleId, item: &StaticItem, home: ModuleId, event: &Ty) {
         let node = &self.resolver.tree.modules[module];
-        let summary = match &item.topic {
-            Ok(summary) => summary,
-            Err(mistakes) => {
-                self.found.extend(
-                    findings::mistakes(&node.file, mistakes)
-                        .map(|diagnostic| Diagnostic { code: codes::NOT_CONSTANT, ..diagnostic }),
-                );
-                return;
-            }
-        };
+        let summary =
+            match &item.topic {
+                Ok(summary) => summary,
+                Err(mistakes) => {
+                    self.found.extend(findings::mistakes(&node.file, mistakes).map(|diagnostic| {
+                        Diagnostic { code: codes::NOT_CONSTANT, severity: Severity::Warning, ..diagnostic }
+                    }));
+                    return;
+                }
+            };
         self.found.extend(findings::mistakes(&node.file, &summary.mistakes));
         let Some(name) = self.topic_name(module, summary) else { return };
         let (event, event_path) = self.event_of(home, event);
         let retention = self.retention(module, summary);
+        let is_hosted = self.owner[module].is_none() || self.hosted(module).is_some();
+        let condition = if is_hosted { self.condition(module, item.condition.as_ref()) } else { None };
         self.topics.push(TopicRef {
             module,
             static_name: item.name.to_string(),
@@ -102,6 +104,7 @@ impl<'a> Assembly<'_, '_, 'a> {
                 users: Vec::new(),
                 delays: Vec::new(),
                 service: self.hosted(module).map(|service| service.name.clone()),
+                condition,
                 static_path: format!("{}::{}", node.path, item.name),
                 position: position(&node.file, item.range),
             },
@@ -112,8 +115,12 @@ impl<'a> Assembly<'_, '_, 'a> {
         let here = position(&self.resolver.tree.modules[module].file, summary.name_range);
         let Some(Value::Text(name)) = constant::value(self.resolver, module, &summary.name) else {
             self.found.push(
-                Diagnostic::error(codes::NOT_CONSTANT, here, "the topic's name is not a constant text")
-                    .help("write a literal, or a `const` of this workspace"),
+                Diagnostic::warning(
+                    codes::NOT_CONSTANT,
+                    here,
+                    "the topic's name is not a constant text, so the topic is missing from the graph",
+                )
+                .help("write a literal, or a `const` of this workspace"),
             );
             return None;
         };
@@ -142,7 +149,7 @@ impl<'a> Assembly<'_, '_, 'a> {
             _ => {
                 let here = position(&self.resolver.tree.modules[module].file, *range);
                 self.found.push(
-                    Diagnostic::error(codes::NOT_CONSTANT, here, "the retention is not constant")
+                    Diagnostic::warning(codes::NOT_CONSTANT, here, "the retention is not constant, so the graph shows the default")
                         .help("write it with literals, as in `Retention { max_age: Duration::from_secs(86_400), ..Retention::DEFAULT }`"),
                 );
                 None
@@ -192,17 +199,19 @@ impl<'a> Assembly<'_, '_, 'a> {
             match &misplaced.kind {
                 MisplacedKind::Static(name, ty) if self.topic_event(module, ty, scope).is_some() => {
                     self.report_misplaced(module, misplaced.range, name, "it stands inside a function");
+                    // It works, but belongs to nothing that the graph could show.
+                    self.found.last_mut().expect("it was reported just now").severity = Severity::Warning;
                 }
-                MisplacedKind::Handler(name, attribute) if self.resolver.is_bis(module, attribute, scope) => {
+                MisplacedKind::Handler(name, attribute, place)
+                    if self.resolver.is_bis(module, attribute, scope) =>
+                {
                     let here = position(&node.file, misplaced.range);
-                    self.found.push(
-                        Diagnostic::error(
-                            codes::NOT_A_MODULE_STATIC,
-                            here,
-                            format!("the handler `{name}` is declared inside a function"),
-                        )
-                        .help("move it into the module"),
-                    );
+                    let message = format!("the handler `{name}` is declared {place}");
+                    let diagnostic = match *place {
+                        "inside a function" => Diagnostic::warning(codes::NOT_A_MODULE_STATIC, here, message),
+                        _ => Diagnostic::error(codes::NOT_A_MODULE_STATIC, here, message),
+                    };
+                    self.found.push(diagnostic.help("move it into the module"));
                 }
                 _ => {}
             }

@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bis_graph::{Diagnostic, PublishDelay, codes};
 
-use super::Assembly;
+use super::{Assembly, comes_from};
 use crate::{
     constant,
     findings::position,
     resolve::{Namespace, Target},
-    summary::{How, Mention, UseKind, Value},
-    tree::ModuleId,
+    summary::{How, Invocation, Mention, UseKind, Value},
+    tree::{ModuleId, Node},
 };
 
 /// The methods that publish.
@@ -26,6 +26,7 @@ impl<'a> Assembly<'_, '_, 'a> {
                 self.mention(module, mention, &names);
             }
             for invocation in &node.module.invocations {
+                self.misplaced_call(module, invocation);
                 for mention in macros.get(&*invocation.name).into_iter().flatten() {
                     let home = if mention.path.segments.first().is_some_and(|first| &**first == "crate") {
                         // `$crate` is the crate of the rule; the mention carries its module.
@@ -42,6 +43,24 @@ impl<'a> Assembly<'_, '_, 'a> {
                     }
                 }
             }
+        }
+    }
+
+    /// A call in a function of a macro that declares something: as a module's items, it would be read.
+    fn misplaced_call(&mut self, module: ModuleId, invocation: &Invocation) {
+        let modules = &self.resolver.tree.modules;
+        let declares = |node: &Node<'_>| {
+            node.module.macros.iter().any(|item| item.name == invocation.name && item.declares)
+        };
+        if modules.iter().any(declares) {
+            let name = &invocation.name;
+            let message =
+                format!("`{name}!` may declare something inside a function, so it is missing from the graph");
+            let here = position(&modules[module].file, invocation.range);
+            self.found.push(
+                Diagnostic::warning(codes::UNREAD_MACRO, here, message)
+                    .help("call it among the items of the module"),
+            );
         }
     }
 
@@ -109,17 +128,25 @@ impl<'a> Assembly<'_, '_, 'a> {
                 }
             }
             Some(Target::Generated(name))
-                if publishes && self.makes_topic(module, &name, mention.path.last()) =>
+                if publishes
+                    && !self.is_reported(&name)
+                    && self.makes_topic(module, &name, mention.path.last()) =>
             {
-                let message =
-                    format!("`{}` comes out of `{name}!`, which cannot be read", mention.path.text());
+                let message = format!(
+                    "`{}` {}, so this publish is missing from the graph",
+                    mention.path.text(),
+                    comes_from(&name)
+                );
                 let here = position(&node.file, mention.range);
                 self.found.push(
-                    Diagnostic::error(codes::UNRESOLVED, here, message)
+                    Diagnostic::warning(codes::UNRESOLVED, here, message)
                         .help("write the topic's static out, so that the graph can be read from the source"),
                 );
             }
-            None if publishes && !self.is_local(module, mention) => {
+            None if publishes
+                && !self.is_local(module, mention)
+                && !self.resolver.may_be_elsewhere(module, &mention.path) =>
+            {
                 let here = position(&node.file, mention.range);
                 let topics: BTreeSet<&str> =
                     self.topics.iter().map(|topic| topic.static_name.as_str()).collect();

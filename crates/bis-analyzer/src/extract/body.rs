@@ -1,21 +1,25 @@
 //! Function bodies and initialisers: which paths they mention, and what is done with them, macro arguments included.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{
     Block, Expr, ItemFn, ItemImpl, ItemTrait, Macro, Stmt,
     visit::{self, Visit},
 };
 
 use super::{
-    constant, is_capital, is_capital_ident,
+    attributes, constant,
+    declares::is_punct,
+    is_capital, is_capital_ident,
     items::{self, Extractor},
-    path_range, path_ref, ty, word,
+    path_range, path_ref, select, ty, word,
 };
-use crate::{
-    cfg,
-    summary::{Delay, How, Invocation, Mention, Misplaced, MisplacedKind, Module, PathRef, Range},
+use crate::summary::{
+    CallMention, Delay, How, Invocation, Mention, Misplaced, MisplacedKind, Module, PathRef, Range,
 };
 
 /// A free function.
@@ -27,11 +31,18 @@ pub(crate) fn function(extractor: &Extractor<'_>, item: &ItemFn, module: &mut Mo
 pub(crate) fn impl_item(extractor: &Extractor<'_>, item: &ItemImpl, module: &mut Module) {
     for member in &item.items {
         match member {
-            syn::ImplItem::Fn(method) if cfg::is_on(&method.attrs, extractor.features) => {
-                Body::new(extractor, module).function(&method.block);
+            syn::ImplItem::Fn(method) if extractor.cfg().may_be_on(&method.attrs) => {
+                extractor.note_allows(&method.attrs, method);
+                let mut body = Body::new(extractor, module);
+                body.misplaced_handler(&method.attrs, &method.sig.ident, "in an `impl`");
+                body.function(&method.block);
             }
-            syn::ImplItem::Const(constant) => initialiser(extractor, &constant.expr, module),
-            syn::ImplItem::Macro(call) => Body::new(extractor, module).visit_macro(&call.mac),
+            syn::ImplItem::Const(constant) if extractor.cfg().may_be_on(&constant.attrs) => {
+                initialiser(extractor, &constant.expr, module);
+            }
+            syn::ImplItem::Macro(call) if extractor.cfg().may_be_on(&call.attrs) => {
+                Body::new(extractor, module).visit_macro(&call.mac);
+            }
             _ => {}
         }
     }
@@ -42,8 +53,11 @@ pub(crate) fn trait_item(extractor: &Extractor<'_>, item: &ItemTrait, module: &m
     for member in &item.items {
         if let syn::TraitItem::Fn(method) = member
             && let Some(block) = &method.default
+            && extractor.cfg().may_be_on(&method.attrs)
         {
-            Body::new(extractor, module).function(block);
+            let mut body = Body::new(extractor, module);
+            body.misplaced_handler(&method.attrs, &method.sig.ident, "in a trait");
+            body.function(block);
         }
     }
 }
@@ -96,6 +110,15 @@ impl<'a, 'm> Body<'a, 'm> {
         if self.ident_may_be_resource(&last.ident) {
             let (range, delay) = (path_range(path), self.delay.take());
             self.module.mentions.push(Mention { path: path_ref(path), range, how, scope: self.scope, delay });
+        }
+    }
+
+    /// A path that is no constant may be an endpoint's. Each is kept once per module.
+    fn call(&mut self, path: &syn::Path) {
+        let Some(last) = path.segments.last() else { return };
+        if self.module.seen_calls.insert(path_hash(path, self.scope)) && !starts_upper(&last.ident) {
+            let range = path_range(path);
+            self.module.calls.push(CallMention { path: path_ref(path), range, scope: self.scope });
         }
     }
 
@@ -169,6 +192,12 @@ impl<'a, 'm> Body<'a, 'm> {
         let variable = dollar && words.first().is_none_or(|first| &**first != "crate");
         let last = words.last().cloned().unwrap_or_default();
         if after_dot || variable || !self.may_be_resource(&last) {
+            let is_call = matches!(tokens.get(index), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
+            if is_call && !after_dot && !variable {
+                let range = Range::between(spans[0], spans[spans.len() - 1]);
+                let path = PathRef { global: false, segments: words };
+                self.module.calls.push(CallMention { path, range, scope: self.scope });
+            }
             if is_punct(tokens.get(index), '!')
                 && let (Some(TokenTree::Group(_)), Some(span)) = (tokens.get(index + 1), spans.last())
             {
@@ -191,7 +220,9 @@ impl<'a, 'm> Body<'a, 'm> {
     /// `use` declarations of a block hold in the whole function, which is near enough to Rust's rule.
     fn local_uses(&mut self, block: &Block) {
         for statement in &block.stmts {
-            if let Stmt::Item(syn::Item::Use(item)) = statement {
+            if let Stmt::Item(syn::Item::Use(item)) = statement
+                && self.may_be_on(&item.attrs)
+            {
                 let mut found = Vec::new();
                 items::uses(&item.tree, item.leading_colon.is_some(), &mut Vec::new(), &mut found);
                 let scope = match self.scope {
@@ -204,6 +235,25 @@ impl<'a, 'm> Body<'a, 'm> {
                     }
                 };
                 self.module.scopes[scope as usize].extend(found);
+            }
+        }
+    }
+
+    fn may_be_on(&self, attrs: &[syn::Attribute]) -> bool {
+        self.extractor.cfg().may_be_on(attrs)
+    }
+
+    fn misplaced_handler(
+        &mut self,
+        attrs: &[syn::Attribute],
+        name: &proc_macro2::Ident,
+        place: &'static str,
+    ) {
+        for attribute in &*self.extractor.cfg().flatten(attrs) {
+            if let Some((_, path)) = self.extractor.attribute_word(attribute) {
+                let kind = MisplacedKind::Handler(word(name), path, place);
+                let range = items::attribute_range(attribute);
+                self.module.misplaced.push(Misplaced { range, kind, scope: self.scope });
             }
         }
     }
@@ -250,10 +300,6 @@ fn delay(call: &syn::ExprMethodCall) -> Option<Delay> {
     None
 }
 
-fn is_punct(token: Option<&TokenTree>, character: char) -> bool {
-    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == character)
-}
-
 impl<'ast> Visit<'ast> for Body<'_, '_> {
     fn visit_block(&mut self, block: &'ast Block) {
         self.local_uses(block);
@@ -261,15 +307,32 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
     }
 
     fn visit_stmt(&mut self, statement: &'ast Stmt) {
-        if let Stmt::Local(local) = statement
-            && !cfg::is_on(&local.attrs, self.extractor.features)
-        {
-            return;
+        let attrs = match statement {
+            Stmt::Local(local) => &local.attrs,
+            Stmt::Macro(call) => &call.attrs,
+            Stmt::Item(_) | Stmt::Expr(..) => &Vec::new(),
+        };
+        if self.may_be_on(attrs) {
+            visit::visit_stmt(self, statement);
         }
-        visit::visit_stmt(self, statement);
+    }
+
+    fn visit_arm(&mut self, arm: &'ast syn::Arm) {
+        if self.may_be_on(&arm.attrs) {
+            visit::visit_arm(self, arm);
+        }
+    }
+
+    fn visit_field_value(&mut self, field: &'ast syn::FieldValue) {
+        if self.may_be_on(&field.attrs) {
+            visit::visit_field_value(self, field);
+        }
     }
 
     fn visit_expr(&mut self, expr: &'ast Expr) {
+        if !self.may_be_on(attributes::of(expr)) {
+            return;
+        }
         match expr {
             Expr::Path(path) if path.qself.is_none() => {
                 let range = path_range_if(self, &path.path);
@@ -277,6 +340,17 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
                     self.escaping.iter().find(|(marked, _)| *marked == range).map(|(_, how)| how.clone())
                 });
                 self.mention(&path.path, marked.unwrap_or(How::Use));
+                if path.path.segments.len() > 1 {
+                    self.call(&path.path);
+                }
+            }
+            Expr::Call(call) => {
+                if let Expr::Path(function) = &*call.func
+                    && function.path.get_ident().is_some()
+                {
+                    self.call(&function.path);
+                }
+                visit::visit_expr(self, expr);
             }
             Expr::MethodCall(call) => {
                 if let Some(delay) = delay(call) {
@@ -316,6 +390,15 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
 
     fn visit_macro(&mut self, call: &'ast Macro) {
         let range = path_range(&call.path);
+        let name = call.path.segments.last().map(|last| word(&last.ident)).unwrap_or_default();
+        if let Some(arms) = select::arms(self.extractor.cfg(), &name, call.tokens.clone()) {
+            arms.into_iter().for_each(|(tokens, _)| self.tokens(tokens));
+            return;
+        }
+        if &*name == "include" {
+            self.module.includes.push(self.extractor.include(call.tokens.clone(), range));
+            return;
+        }
         if let Some(last) = call.path.segments.last() {
             self.module.invocations.push(Invocation { name: word(&last.ident), range });
         }
@@ -323,26 +406,26 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
     }
 
     fn visit_item(&mut self, item: &'ast syn::Item) {
+        if !self.may_be_on(items::attributes(item)) {
+            return;
+        }
         match item {
             syn::Item::Static(item) => {
                 self.misplaced_static(&item.ident, &item.ty);
                 self.visit_expr(&item.expr);
             }
             syn::Item::Const(item) => self.visit_expr(&item.expr),
-            syn::Item::Fn(item) if cfg::is_on(&item.attrs, self.extractor.features) => {
-                for attribute in &item.attrs {
-                    if let Some((_, path)) = self.extractor.attribute_word(attribute) {
-                        let kind = MisplacedKind::Handler(word(&item.sig.ident), path);
-                        let range = items::attribute_range(attribute);
-                        self.module.misplaced.push(Misplaced { range, kind, scope: self.scope });
-                    }
-                }
+            syn::Item::Fn(item) => {
+                self.misplaced_handler(&item.attrs, &item.sig.ident, "inside a function");
                 self.mark_tail(&item.block, &How::Returned);
                 self.visit_block(&item.block);
             }
             syn::Item::Impl(item) => {
                 for member in &item.items {
-                    if let syn::ImplItem::Fn(method) = member {
+                    if let syn::ImplItem::Fn(method) = member
+                        && self.may_be_on(&method.attrs)
+                    {
+                        self.misplaced_handler(&method.attrs, &method.sig.ident, "in an `impl`");
                         self.mark_tail(&method.block, &How::Returned);
                         self.visit_block(&method.block);
                     }
@@ -366,4 +449,19 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
 fn path_range_if(body: &Body<'_, '_>, path: &syn::Path) -> Option<Range> {
     let last = path.segments.last()?;
     (!body.escaping.is_empty() && body.ident_may_be_resource(&last.ident)).then(|| path_range(path))
+}
+
+/// A path's words as one number. That two have the same is so unlikely that a missing edge is no worry.
+fn path_hash(path: &syn::Path, scope: Option<u32>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    scope.hash(&mut hasher);
+    path.leading_colon.is_some().hash(&mut hasher);
+    for segment in &path.segments {
+        segment.ident.hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+fn starts_upper(ident: &proc_macro2::Ident) -> bool {
+    word(ident).starts_with(char::is_uppercase)
 }

@@ -1,6 +1,9 @@
 //! The items of a file, module by module.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+};
 
 use bis_syntax::{
     ApiArgs, AppArgs, Endpoint, Errors, Handler, MountArgs, ServiceArgs, SubscriptionArgs, TopicChain,
@@ -8,13 +11,15 @@ use bis_syntax::{
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{Attribute, File, Item, ItemFn, Meta, UseTree, spanned::Spanned};
 
-use super::{body, constant, is_capital, mistakes, path_range, path_ref, range_of, ty, types, word};
+use super::{
+    Context, body, constant, declares, is_capital, mistakes, path_range, path_ref, range_of, ty, types, word,
+};
 use crate::{
-    cfg,
+    cfg::{Cfg, Truth},
     summary::{
-        AliasItem, AppCall, ConstItem, FileSummary, HandlerItem, HandlerKind, Hints, How, MacroItem, Module,
-        ModuleItem, Name, OpaqueCall, PathRef, Range, ServiceCall, StaticItem, SubscriptionSummary,
-        TopicSummary, TypeItem, Use, UseKind,
+        AliasItem, Allow, AppCall, Condition, ConstItem, FileSummary, HandlerItem, HandlerKind, Hints,
+        MacroDefinition, MacroItem, Module, ModuleItem, Name, PathRef, Range, ServiceCall, StaticItem,
+        SubscriptionSummary, TopicSummary, TypeItem, Use, UseKind,
     },
 };
 
@@ -39,34 +44,100 @@ const FOREIGN: [&str; 14] = [
     "track_caller",
 ];
 
-/// What an extraction knows beside the syntax tree.
+/// What an extraction knows beside the syntax tree, and what it gathers on its way.
 pub(crate) struct Extractor<'a> {
-    pub(crate) features: &'a BTreeSet<String>,
+    pub(super) context: Context<'a>,
     /// Names that mean a static though they are not in capitals.
     pub(crate) statics: BTreeSet<String>,
     /// Other names of Bis's words.
     pub(crate) words: BTreeMap<String, String>,
     hints: Hints,
+    /// The unknown `cfg` around the item that is read.
+    condition: RefCell<Option<Condition>>,
+    allows: RefCell<Vec<Allow>>,
+    lost: RefCell<Vec<(String, Range)>>,
+    pub(super) macro_calls: RefCell<BTreeSet<String>>,
+    /// How many expansions are around the item that is read.
+    pub(super) expansions: Cell<usize>,
+    /// How many more expansions this file may have.
+    pub(super) budget: Cell<usize>,
 }
 
+/// How many macro calls of one file are expanded.
+const MAX_EXPANSIONS: usize = 4_096;
+
 impl<'a> Extractor<'a> {
-    pub(crate) fn new(features: &'a BTreeSet<String>, hints: &Hints, file: &File) -> Self {
+    pub(crate) fn new(context: &Context<'a>, file: &File) -> Self {
         let mut extractor = Self {
-            features,
-            statics: hints.statics.clone(),
-            words: hints.words.clone(),
+            context: *context,
+            statics: context.hints.statics.clone(),
+            words: context.hints.words.clone(),
             hints: Hints::default(),
+            condition: RefCell::default(),
+            allows: RefCell::default(),
+            lost: RefCell::default(),
+            macro_calls: RefCell::default(),
+            expansions: Cell::new(0),
+            budget: Cell::new(MAX_EXPANSIONS),
         };
         extractor.collect_aliases(&file.items);
         extractor
     }
 
+    pub(crate) fn cfg(&self) -> &'a Cfg {
+        self.context.cfg
+    }
+
     pub(crate) fn summary(self, file: &File) -> FileSummary {
-        if !cfg::is_on(&file.attrs, self.features) {
-            return FileSummary::default();
+        let mut module = Module::default();
+        self.under(&file.attrs, || file.items.iter().for_each(|item| self.item(item, &mut module)));
+        FileSummary {
+            module,
+            failure: None,
+            lost: self.lost.into_inner(),
+            allows: self.allows.into_inner(),
+            macro_calls: self.macro_calls.into_inner(),
+            hints: self.hints,
         }
-        let module = self.module(&file.items);
-        FileSummary { module, failure: None, hints: self.hints }
+    }
+
+    /// Reads what stands under attributes, when it may be in the build.
+    fn under(&self, attrs: &[Attribute], read: impl FnOnce()) {
+        match self.cfg().truth(attrs) {
+            Truth::Off => {}
+            Truth::On => read(),
+            Truth::Unknown => self.when(self.cfg().condition(attrs), read),
+        }
+    }
+
+    /// Reads what is under a condition of which nobody knows whether it holds.
+    pub(super) fn when(&self, condition: Option<Condition>, read: impl FnOnce()) {
+        let outer = self.condition.borrow().clone();
+        if let Some(condition) = condition {
+            self.condition.borrow_mut().get_or_insert(condition);
+        }
+        read();
+        *self.condition.borrow_mut() = outer;
+    }
+
+    pub(super) fn condition(&self) -> Option<Condition> {
+        self.condition.borrow().clone()
+    }
+
+    /// Notes what an attribute `#[bis::allow(..)]` lets pass in the item under it.
+    pub(super) fn note_allows(&self, attrs: &[Attribute], item: &impl Spanned) {
+        for attribute in attrs {
+            let segments = &attribute.path().segments;
+            let is_ours = segments.len() > 1 && segments.last().is_some_and(|last| last.ident == "allow");
+            let Meta::List(list) = &attribute.meta else { continue };
+            if is_ours {
+                let idents = list.tokens.clone().into_iter().filter_map(|token| match token {
+                    TokenTree::Ident(ident) => Some((ident.to_string(), Range::of(ident.span()))),
+                    _ => None,
+                });
+                self.allows.borrow_mut().push(Allow { range: range_of(item), codes: idents.collect() });
+            }
+        }
     }
 
     /// Finds the names that this file gives to statics and words, for itself and for others.
@@ -85,6 +156,16 @@ impl<'a> Extractor<'a> {
                     if let Some((_, items)) = &item.content {
                         self.collect_aliases(items);
                     }
+                }
+                Item::Macro(item) if self.cfg().may_be_on(&item.attrs) => {
+                    let Some(name) = &item.ident else { continue };
+                    let definition = MacroDefinition {
+                        home: None,
+                        line: Range::of(name.span()).line,
+                        rules: item.mac.tokens.to_string(),
+                        declares: declares::declares(self, item.mac.tokens.clone()),
+                    };
+                    self.hints.macros.entry(word(name).into()).or_default().push(definition);
                 }
                 _ => {}
             }
@@ -137,35 +218,47 @@ impl<'a> Extractor<'a> {
         module
     }
 
-    fn on(&self, attrs: &[Attribute]) -> bool {
-        attrs.is_empty() || cfg::is_on(attrs, self.features)
+    pub(super) fn item(&self, item: &Item, module: &mut Module) {
+        match attributes(item) {
+            [] => self.plain_item(item, module),
+            attrs => {
+                self.note_allows(attrs, item);
+                self.under(attrs, || self.plain_item(item, module));
+            }
+        }
     }
 
-    fn item(&self, item: &Item, module: &mut Module) {
+    /// An item that may be in the build.
+    fn plain_item(&self, item: &Item, module: &mut Module) {
         match item {
-            Item::Mod(item) if self.on(&item.attrs) => {
-                let attrs = cfg::flatten(&item.attrs, self.features);
+            Item::Mod(item) => {
+                let attrs = self.cfg().flatten(&item.attrs);
                 module.modules.push(ModuleItem {
                     name: word(&item.ident),
                     range: Range::of(item.ident.span()),
                     path: path_attribute(&attrs),
+                    condition: self.condition(),
                     inline: item.content.as_ref().map(|(_, items)| Box::new(self.module(items))),
                 });
             }
-            Item::Use(item) if self.on(&item.attrs) => {
+            Item::Use(item) => {
+                let first = module.uses.len();
                 uses(&item.tree, item.leading_colon.is_some(), &mut Vec::new(), &mut module.uses);
+                if self.cfg().is_2015 {
+                    module.uses[first..].iter_mut().for_each(from_root);
+                }
             }
-            Item::ExternCrate(item) if self.on(&item.attrs) => {
+            Item::ExternCrate(item) => {
                 if let Some((_, rename)) = &item.rename {
                     let path = PathRef { global: item.ident != "self", segments: vec![word(&item.ident)] };
                     module.uses.push(Use { path, kind: UseKind::Name(word(rename)) });
                 }
             }
-            Item::Static(item) if self.on(&item.attrs) => {
+            Item::Static(item) => {
                 body::initialiser(self, &item.expr, module);
-                module.statics.push(static_item(item));
+                module.statics.push(StaticItem { condition: self.condition(), ..static_item(item) });
             }
-            Item::Const(item) if self.on(&item.attrs) => {
+            Item::Const(item) => {
                 body::initialiser(self, &item.expr, module);
                 module.consts.push(ConstItem {
                     name: word(&item.ident),
@@ -174,7 +267,7 @@ impl<'a> Extractor<'a> {
                     value: constant(&item.expr),
                 });
             }
-            Item::Struct(item) if self.on(&item.attrs) => {
+            Item::Struct(item) => {
                 let body = types::Body::Struct(&item.fields);
                 let input = || syn::DeriveInput::from(item.clone());
                 module.types.push(types::type_item(
@@ -186,7 +279,7 @@ impl<'a> Extractor<'a> {
                     input,
                 ));
             }
-            Item::Enum(item) if self.on(&item.attrs) => {
+            Item::Enum(item) => {
                 let body = types::Body::Enum(&item.variants);
                 let input = || syn::DeriveInput::from(item.clone());
                 module.types.push(types::type_item(
@@ -198,28 +291,38 @@ impl<'a> Extractor<'a> {
                     input,
                 ));
             }
-            Item::Union(item) if self.on(&item.attrs) => module.types.push(plain_type(&item.ident)),
-            Item::Trait(item) if self.on(&item.attrs) => {
+            Item::Union(item) => module.types.push(plain_type(&item.ident)),
+            Item::Trait(item) => {
                 module.types.push(plain_type(&item.ident));
                 body::trait_item(self, item, module);
             }
-            Item::Type(item) if self.on(&item.attrs) => module.aliases.push(AliasItem {
+            Item::Type(item) => module.aliases.push(AliasItem {
                 name: word(&item.ident),
                 generics: item.generics.type_params().map(|param| word(&param.ident)).collect(),
                 ty: ty(&item.ty),
             }),
-            Item::Fn(item) if self.on(&item.attrs) => {
+            Item::Fn(item) => {
                 self.handlers(item, module);
                 body::function(self, item, module);
             }
-            Item::Impl(item) if self.on(&item.attrs) => body::impl_item(self, item, module),
-            Item::Macro(item) if self.on(&item.attrs) => self.macro_item(item, module),
+            Item::Impl(item) => body::impl_item(self, item, module),
+            Item::Macro(item) => self.macro_item(item, module),
+            Item::Verbatim(tokens) => self.lost_item(tokens, module),
             _ => {}
         }
     }
 
+    /// An item that does not parse. What its tokens mention counts; names in it may be what it declares.
+    fn lost_item(&self, tokens: &TokenStream, module: &mut Module) {
+        if declares::declares(self, tokens.clone()) {
+            let reason = "an item here does not parse, so what it may declare is missing from the graph";
+            self.lost.borrow_mut().push((reason.to_owned(), range_of(tokens)));
+        }
+        self.opaque(PathRef::default(), tokens, module);
+    }
+
     fn handlers(&self, function: &ItemFn, module: &mut Module) {
-        for attribute in &*cfg::flatten(&function.attrs, self.features) {
+        for attribute in &*self.cfg().flatten(&function.attrs) {
             if let Some(handler) = self.handler(attribute, function) {
                 module.handlers.push(handler);
             }
@@ -279,6 +382,7 @@ impl<'a> Extractor<'a> {
             name: self::word(&function.sig.ident),
             range: Range::of(function.sig.ident.span()),
             attribute: path,
+            condition: self.condition(),
             kind,
             mistakes: mistakes(errors, fallback),
         })
@@ -289,7 +393,8 @@ impl<'a> Extractor<'a> {
         let range = path_range(&item.mac.path);
         if let Some(name) = &item.ident {
             let mentions = body::scan(self, item.mac.tokens.clone());
-            module.macros.push(MacroItem { name: word(name), mentions });
+            let declares = declares::declares(self, item.mac.tokens.clone());
+            module.macros.push(MacroItem { name: word(name), mentions, declares });
             return;
         }
         let mut errors = Errors::new();
@@ -300,7 +405,9 @@ impl<'a> Extractor<'a> {
                     Some(args) => (Some(args.name.text), Range::of(args.name.span)),
                     None => (None, range),
                 };
-                module.services.push(ServiceCall { call, range, name, mistakes: mistakes(errors, range) });
+                let mistakes = mistakes(errors, range);
+                let condition = self.condition();
+                module.services.push(ServiceCall { call, range, condition, name, mistakes });
             }
             Some("app") => {
                 let args = AppArgs::parse(item.mac.tokens.clone(), &mut errors);
@@ -315,16 +422,36 @@ impl<'a> Extractor<'a> {
                     mistakes: mistakes(errors, range),
                 });
             }
-            _ => {
-                let mut words = BTreeSet::new();
-                collect_words(item.mac.tokens.clone(), &mut words);
-                let mut mentions = body::scan(self, item.mac.tokens.clone());
-                // Names that the call declares itself are no mentions of something else.
-                mentions.retain(|mention| mention.path.segments.len() > 1 || mention.how != How::Use);
-                module.mentions.extend(mentions);
-                module.opaque.push(OpaqueCall { path: call, words });
-            }
+            _ => self.call(&item.mac, module),
         }
+    }
+}
+
+/// `use a::b` of the edition 2015 begins at the crate's root, as `::a::b` does there.
+fn from_root(import: &mut Use) {
+    let first = import.path.segments.first().map(|first| &**first);
+    import.path.global |= !matches!(first, Some("self" | "super" | "crate"));
+}
+
+/// The attributes of an item.
+pub(super) fn attributes(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Const(item) => &item.attrs,
+        Item::Enum(item) => &item.attrs,
+        Item::ExternCrate(item) => &item.attrs,
+        Item::Fn(item) => &item.attrs,
+        Item::ForeignMod(item) => &item.attrs,
+        Item::Impl(item) => &item.attrs,
+        Item::Macro(item) => &item.attrs,
+        Item::Mod(item) => &item.attrs,
+        Item::Static(item) => &item.attrs,
+        Item::Struct(item) => &item.attrs,
+        Item::Trait(item) => &item.attrs,
+        Item::TraitAlias(item) => &item.attrs,
+        Item::Type(item) => &item.attrs,
+        Item::Union(item) => &item.attrs,
+        Item::Use(item) => &item.attrs,
+        _ => &[],
     }
 }
 
@@ -381,7 +508,7 @@ fn static_item(item: &syn::ItemStatic) -> StaticItem {
         }
         None => Err(mistakes(errors, range)),
     };
-    StaticItem { name: word(&item.ident), range, ty: ty(&item.ty), topic }
+    StaticItem { name: word(&item.ident), range, ty: ty(&item.ty), condition: None, topic }
 }
 
 fn plain_type(ident: &proc_macro2::Ident) -> TypeItem {
@@ -423,18 +550,6 @@ pub(crate) fn uses(tree: &UseTree, global: bool, prefix: &mut Vec<Name>, found: 
         }
         UseTree::Glob(_) => leaf(prefix.clone(), UseKind::Glob),
         UseTree::Group(group) => group.items.iter().for_each(|tree| uses(tree, global, prefix, found)),
-    }
-}
-
-fn collect_words(tokens: TokenStream, words: &mut BTreeSet<Name>) {
-    for token in tokens {
-        match token {
-            TokenTree::Ident(ident) => {
-                words.insert(word(&ident));
-            }
-            TokenTree::Group(group) => collect_words(group.stream(), words),
-            _ => {}
-        }
     }
 }
 

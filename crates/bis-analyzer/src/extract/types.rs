@@ -5,7 +5,6 @@ use syn::{Attribute, DeriveInput, Fields, Token, punctuated::Punctuated};
 
 use super::{items::Extractor, mistakes, ty, word};
 use crate::{
-    cfg,
     serde_attrs::{self, SerdeOption},
     summary::{
         Container, EventSummary, FieldItem, Mistake, Range, SerdeType, TypeItem, TypeShape, VariantItem,
@@ -21,7 +20,7 @@ pub(crate) fn type_item(
     body: &Body<'_>,
     input: impl FnOnce() -> DeriveInput,
 ) -> TypeItem {
-    let attrs = cfg::flatten(attrs, extractor.features);
+    let attrs = extractor.cfg().flatten(attrs);
     let derives = derives(&attrs);
     let derived = derives.iter().any(|name| name == "Serialize" || name == "Deserialize");
     let is_event = derives.iter().any(|name| extractor.word(name) == Some("Event"));
@@ -59,7 +58,7 @@ fn serde_type(
             Body::Enum(variants) => TypeShape::Enum(
                 variants
                     .iter()
-                    .filter(|variant| cfg::is_on(&variant.attrs, extractor.features))
+                    .filter(|variant| extractor.cfg().may_be_on(&variant.attrs))
                     .map(|variant| self::variant(extractor, variant))
                     .collect(),
             ),
@@ -123,7 +122,7 @@ fn shape(extractor: &Extractor<'_>, fields: &Fields, event: Option<&EventInput>)
         fields
             .iter()
             .enumerate()
-            .filter(|(_, field)| cfg::is_on(&field.attrs, extractor.features))
+            .filter(|(_, field)| extractor.cfg().may_be_on(&field.attrs))
             .map(|(index, field)| self::field(extractor, index, field, event))
             .collect()
     };
@@ -140,7 +139,7 @@ fn field(
     field: &syn::Field,
     event: Option<&EventInput>,
 ) -> FieldItem {
-    let attrs = cfg::flatten(&field.attrs, extractor.features);
+    let attrs = extractor.cfg().flatten(&field.attrs);
     let name = field.ident.as_ref().map_or_else(|| index.to_string().into(), word);
     let range =
         field.ident.as_ref().map_or_else(|| super::range_of(&field.ty), |ident| Range::of(ident.span()));
@@ -181,7 +180,7 @@ fn field(
 }
 
 fn variant(extractor: &Extractor<'_>, variant: &syn::Variant) -> VariantItem {
-    let attrs = cfg::flatten(&variant.attrs, extractor.features);
+    let attrs = extractor.cfg().flatten(&variant.attrs);
     let mut item = VariantItem {
         name: word(&variant.ident),
         rename: None,

@@ -1,0 +1,112 @@
+//! Matching a call's tokens against a rule.
+
+use std::collections::BTreeMap;
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::{
+    ext::IdentExt,
+    parse::{Parse, ParseStream, Parser, discouraged::Speculative},
+};
+
+use super::rules::{Piece, Repeat, is_same, variables};
+
+/// What the variables of a rule stand for.
+pub(super) type Bindings = BTreeMap<String, Binding>;
+
+/// What a variable stands for.
+#[derive(Clone)]
+pub(super) enum Binding {
+    One(TokenStream),
+    Many(Vec<Binding>),
+}
+
+/// Matches the pieces one after the other, and leaves the rest of the input.
+pub(super) fn match_all(
+    pieces: &[Piece],
+    input: ParseStream<'_>,
+    bindings: &mut Bindings,
+) -> syn::Result<()> {
+    for piece in pieces {
+        match piece {
+            Piece::Token(token) => self::token(token, input)?,
+            Piece::Group(delimiter, inner) => match input.parse()? {
+                TokenTree::Group(group) if group.delimiter() == *delimiter => {
+                    let parser = |input: ParseStream<'_>| match_all(inner, input, bindings);
+                    parser.parse2(group.stream())?;
+                }
+                other => return Err(syn::Error::new(other.span(), "a group was expected")),
+            },
+            Piece::Variable(name, kind) => {
+                let tokens = fragment(kind.as_deref().unwrap_or_default(), input)?;
+                bindings.insert(name.clone(), Binding::One(tokens));
+            }
+            Piece::Repeat(repeat) => self::repeat(repeat, input, bindings)?,
+            Piece::Crate => return Err(input.error("`$crate` cannot be matched")),
+        }
+    }
+    Ok(())
+}
+
+fn token(wanted: &TokenTree, input: ParseStream<'_>) -> syn::Result<()> {
+    let found: TokenTree = input.parse()?;
+    match is_same(wanted, &found) {
+        true => Ok(()),
+        false => Err(syn::Error::new(found.span(), "another token was expected")),
+    }
+}
+
+fn repeat(repeat: &Repeat, input: ParseStream<'_>, bindings: &mut Bindings) -> syn::Result<()> {
+    let mut turns: Vec<Bindings> = Vec::new();
+    while !input.is_empty() && (repeat.operator != '?' || turns.is_empty()) {
+        let ahead = input.fork();
+        let mut turn = Bindings::new();
+        let separator = if turns.is_empty() { &[] } else { &repeat.separator[..] };
+        let matched = separator
+            .iter()
+            .try_for_each(|wanted| token(wanted, &ahead))
+            .and_then(|()| match_all(&repeat.pieces, &ahead, &mut turn));
+        // A turn that takes nothing would go on for ever.
+        if matched.is_err() || ahead.cursor() == input.cursor() {
+            break;
+        }
+        input.advance_to(&ahead);
+        turns.push(turn);
+    }
+    if repeat.operator == '+' && turns.is_empty() {
+        return Err(input.error("at least one was expected"));
+    }
+    let mut names = Vec::new();
+    variables(&repeat.pieces, &mut names);
+    for name in names {
+        let values = turns.iter().filter_map(|turn| turn.get(name).cloned()).collect();
+        bindings.insert(name.to_owned(), Binding::Many(values));
+    }
+    Ok(())
+}
+
+fn fragment(kind: &str, input: ParseStream<'_>) -> syn::Result<TokenStream> {
+    fn one<T: Parse + ToTokens>(input: ParseStream<'_>) -> syn::Result<TokenStream> {
+        input.parse::<T>().map(ToTokens::into_token_stream)
+    }
+    match kind {
+        "ident" => input.call(proc_macro2::Ident::parse_any).map(ToTokens::into_token_stream),
+        "lifetime" => one::<syn::Lifetime>(input),
+        "ty" => one::<syn::Type>(input),
+        "path" => one::<syn::Path>(input),
+        "expr" | "expr_2021" => one::<syn::Expr>(input),
+        "literal" => {
+            let minus: Option<syn::Token![-]> = input.parse()?;
+            let literal: syn::Lit = input.parse()?;
+            Ok(quote::quote!(#minus #literal))
+        }
+        "item" => one::<syn::Item>(input),
+        "block" => one::<syn::Block>(input),
+        "pat" => input.call(syn::Pat::parse_multi_with_leading_vert).map(ToTokens::into_token_stream),
+        "pat_param" => input.call(syn::Pat::parse_single).map(ToTokens::into_token_stream),
+        "meta" => one::<syn::Meta>(input),
+        "vis" => one::<syn::Visibility>(input),
+        "tt" => one::<TokenTree>(input),
+        _ => Err(input.error("this kind of fragment is not known")),
+    }
+}
