@@ -142,6 +142,9 @@ impl<'a> Assembly<'_, '_, 'a> {
                 self.report_gap(&gap);
             }
             let summary = item.serde.as_ref().and_then(|serde| serde.event.as_ref());
+            if summary.is_some_and(|event| event.key.is_none()) {
+                self.report_keyless(&path, module, item);
+            }
             if let Some(serde) = &item.serde {
                 self.found.extend(findings::mistakes(&node.file, &serde.mistakes));
             }
@@ -157,6 +160,23 @@ impl<'a> Assembly<'_, '_, 'a> {
         }
     }
 
+    /// Says of each ordered topic of an event that has no key that it cannot be ordered.
+    fn report_keyless(&mut self, path: &str, module: ModuleId, item: &TypeItem) {
+        let event = position(&self.resolver.tree.modules[module].file, item.range);
+        let ordered = self.graph.topics.iter().filter(|topic| topic.ordered && topic.event_path == path);
+        self.found.extend(ordered.map(|topic| {
+            Diagnostic::error(
+                codes::ORDER_WITHOUT_KEY,
+                topic.position.clone(),
+                format!("the topic `{}` is ordered, but `{}` has no key to order by", topic.name, item.name),
+            )
+            .and(event.clone(), "no field is marked as the key")
+            .help(
+                "mark the field that tells what belongs together with `#[event(key)]`, or drop `.ordered()`",
+            )
+        }));
+    }
+
     fn report_gap(&mut self, gap: &Gap) {
         let file = |module: ModuleId| &self.resolver.tree.modules[module].file;
         self.found.push(match gap {
@@ -165,7 +185,7 @@ impl<'a> Assembly<'_, '_, 'a> {
                 position(file(*module), *range),
                 format!("the JSON of `{ty}` cannot be seen from the source"),
             )
-            .help("say what it looks like with `#[event(schema = r#\"{\"type\":\"string\"}\"#)]` on the event's field"),
+            .help("say what it looks like with `#[event(schema = r#\"{\"type\":\"string\"}\"#)]` on the field of the event, or write `#[bis::allow(BIS0034)]` on the event"),
             Gap::Invalid { module, range, reason } => Diagnostic::error(
                 codes::INVALID_SCHEMA,
                 position(file(*module), *range),

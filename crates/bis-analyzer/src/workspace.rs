@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bis_core::Capabilities;
-use bis_graph::{Diagnostic, Graph, Sources, codes, diagnostic, rules};
+use bis_graph::{Diagnostic, Graph, Label, Sources, codes, diagnostic, rules};
 
 use crate::{
     Analysis, Options,
@@ -15,6 +15,9 @@ use crate::{
     resolve::Resolver,
     source, tree,
 };
+
+/// How many more uses of a type are shown.
+const MAX_USES: usize = 4;
 
 /// A package or workspace that is analysed repeatedly.
 #[derive(Debug)]
@@ -96,6 +99,8 @@ impl Workspace {
         let allowed = self.allowed(&project, &package_dir, &mut diagnostics, &mut texts);
         diagnostics.retain(|diagnostic| !allowed.lets_pass(diagnostic));
         diagnostic::sort(&mut diagnostics);
+        drop_repeated_keys(&mut diagnostics);
+        once_per_type(&mut diagnostics);
         files.extend(project.manifests.iter().cloned());
         files.sort();
         files.dedup();
@@ -129,6 +134,38 @@ impl Workspace {
         }
         allowed
     }
+}
+
+/// A key that the grammar refuses is not refused a second time by its schema.
+fn drop_repeated_keys(diagnostics: &mut Vec<Diagnostic>) {
+    let file = |diagnostic: &Diagnostic| diagnostic.position.as_ref().map(|position| position.file.clone());
+    let refused: Vec<_> = diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.code == codes::EVENT_ATTRIBUTE)
+        .map(&file)
+        .collect();
+    diagnostics.retain(|diagnostic| {
+        diagnostic.code != codes::KEY_NOT_SCALAR || !refused.contains(&file(diagnostic))
+    });
+}
+
+/// Says once of each type that its JSON cannot be seen, with the other places where it is used.
+fn once_per_type(diagnostics: &mut Vec<Diagnostic>) {
+    let mut kept: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
+    for diagnostic in diagnostics.drain(..) {
+        let is_same = |other: &&mut Diagnostic| {
+            diagnostic.code == codes::OPAQUE_TYPE
+                && (other.code, &other.message) == (diagnostic.code, &diagnostic.message)
+        };
+        match (kept.iter_mut().find(is_same), &diagnostic.position) {
+            (Some(first), Some(position)) if first.labels.len() < MAX_USES => {
+                first.labels.push(Label { position: position.clone(), message: "and here".to_owned() });
+            }
+            (Some(_), _) => {}
+            (None, _) => kept.push(diagnostic),
+        }
+    }
+    *diagnostics = kept;
 }
 
 /// Whether a finding says that something may be missing from the graph.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{analyze, codes, diagnostics, edges};
+use common::{analyze, codes, edges};
 
 const ORDERS: &str = r#"
 //- src/orders.rs
@@ -72,7 +72,7 @@ subscription placed/ship -> shipping (shop::shipping::ship : shop::orders::Place
 endpoint POST /below -> orders (shop::orders::below::below)
 ",
     );
-    assert_eq!(diagnostics(fixture), "");
+    assert_eq!(common::text(&analyze(fixture)), "");
     let analysis = analyze(fixture);
     for file in ["parts/orders.rs", "parts/below.rs", "parts/more.rs"] {
         assert!(analysis.files.iter().any(|read| read.ends_with(file)), "{file}");
@@ -207,7 +207,7 @@ macro_rules! listen { ($f:ident) => {
     async fn $f(tick: $crate::Tick) -> bis::Result<()> { $crate::TICKS.publish(&tick).await }
 }; }
 "#;
-    assert_eq!(diagnostics(fixture), "");
+    assert_eq!(common::text(&analyze(fixture)), "");
     assert!(edges(fixture).contains("subscription ticks/note -> orders (shop::orders::note : tools::Tick)"));
 }
 

@@ -24,6 +24,9 @@ fn analyze(program: &str) -> Analysis {
     common::analyze_for(program, Some(broker))
 }
 
+/// Codes that no page's program can raise: one would be too long, the other takes a build.
+const NOT_RAISED: [&str; 2] = [codes::TOO_DEEP, codes::OTHER_PROGRAM];
+
 #[test]
 fn the_wrong_program_raises_its_code_and_the_right_one_does_not() {
     for code in codes::ALL {
@@ -31,7 +34,10 @@ fn the_wrong_program_raises_its_code_and_the_right_one_does_not() {
         assert!(page.starts_with(&format!("# {code}: ")), "{code}");
         let (wrong, right) = programs(page);
         let found = common::codes(&analyze(&wrong));
-        assert!(found.contains(code), "{code} is not raised by its wrong program: {found:?}");
+        assert!(
+            found.contains(code) || NOT_RAISED.contains(code),
+            "{code} is not raised by its wrong program: {found:?}"
+        );
         let right = analyze(&right);
         let found = common::codes(&right);
         assert!(!found.contains(code), "{code} is raised by its right program: {}", common::text(&right));

@@ -29,7 +29,7 @@ fn changes_in_sources_modules_and_manifests_are_seen() {
     assert_eq!(services(&mut workspace), ["ordera"]);
 
     fs::write(path("src/orders.rs"), "bis::service!(\"orders\"\n").unwrap();
-    assert!(workspace.analyze().has_errors());
+    assert_eq!(workspace.analyze().diagnostics[0].code, "BIS0001");
 
     fs::write(path("src/orders.rs"), "bis::service!(\"orders\");\n").unwrap();
     fs::write(path("src/lib.rs"), "pub mod orders;\npub mod more;\nbis::app!(services: [orders, more]);\n")

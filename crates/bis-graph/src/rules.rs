@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 pub use broker::check as check_broker;
 
+use serde_json::{Value, json};
+
 use bis_core::route::{RouteConflict, Routes};
 
 use crate::{Access, Diagnostic, Endpoint, Graph, Mount, Position, Service, Subscription, Topic, codes};
@@ -20,6 +22,7 @@ pub fn check(graph: &Graph) -> Vec<Diagnostic> {
     conflicting_routes(graph, &mut found);
     silent_topics(graph, &mut found);
     handler_types(graph, &mut found);
+    keys(graph, &mut found);
     found
 }
 
@@ -297,6 +300,47 @@ fn handler_types(graph: &Graph, found: &mut Vec<Diagnostic>) {
             .help(format!("take `{wanted}`, or subscribe to a topic that carries `{taken}`")),
         );
     }
+}
+
+/// Keys and attributes go to the broker as text, which a list or an object has no form for.
+fn keys(graph: &Graph, found: &mut Vec<Diagnostic>) {
+    for event in &graph.events {
+        let key = event.key.iter().map(|field| (field, "key"));
+        for (field, what) in key.chain(event.attributes.iter().map(|field| (field, "attribute"))) {
+            let Some(form) = compound(&event.schema, &event.schema["properties"][field], 0) else { continue };
+            found.push(
+                Diagnostic::error(
+                    codes::KEY_NOT_SCALAR,
+                    event.position.clone(),
+                    format!("`{field}` is the {what} of `{}`, but {form} in JSON", event.name),
+                )
+                .help("use a field that holds a string, a number or a boolean"),
+            );
+        }
+    }
+}
+
+/// How deep references in a schema are followed.
+const MAX_REFERENCES: usize = 16;
+
+/// What a schema asks for when that is no scalar for sure.
+fn compound(root: &Value, schema: &Value, depth: usize) -> Option<&'static str> {
+    if depth > MAX_REFERENCES {
+        return None;
+    }
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = root.pointer(reference.strip_prefix('#')?)?;
+        return compound(root, target, depth + 1);
+    }
+    for key in ["oneOf", "anyOf"] {
+        if let Some(forms) = schema[key].as_array() {
+            let mut forms = forms.iter().filter(|form| form["type"] != "null");
+            let first = compound(root, forms.next()?, depth + 1)?;
+            return forms.all(|form| compound(root, form, depth + 1).is_some()).then_some(first);
+        }
+    }
+    let is = |name: &str| schema["type"] == name || schema["type"] == json!([name, "null"]);
+    if is("object") { Some("an object") } else { is("array").then_some("a list") }
 }
 
 /// `orders::PLACED` of `shop::orders::PLACED`.

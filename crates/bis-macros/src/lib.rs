@@ -4,6 +4,7 @@
 //! attribute emits its input again even when it reports mistakes, and reports all of them at once. Nothing here reads a
 //! file or decides what a name means: that is the compiler's, and the running app's.
 
+mod allow;
 mod app;
 mod endpoint;
 mod event;
@@ -114,6 +115,21 @@ pub fn mount(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_derive(Event, attributes(event))]
 pub fn event(input: TokenStream) -> TokenStream {
     event::expand(input.into()).into()
+}
+
+/// Lets warnings of `bis check` pass in the item under it. To rustc the item is as it was.
+///
+/// ```ignore
+/// #[bis::allow(BIS0034)]
+/// #[derive(Event, Serialize, Deserialize)]
+/// pub struct Paid { pub sum: money::Amount }
+/// ```
+///
+/// The arguments are codes as `bis check` shows them. Errors cannot be allowed. For the whole app, write
+/// `[check]` and `allow = ["BIS0034"]` into a `bis.toml` beside the `Cargo.toml`.
+#[proc_macro_attribute]
+pub fn allow(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    allow::expand(arguments.into(), item.into()).into()
 }
 
 /// Runs an async function as a test of an app, which is started for it alone.

@@ -62,7 +62,7 @@ pub mod __private;
 
 pub use app::App;
 pub use bis_core::{Attributes, DeadLetter, DeadReason, EventId, Retention};
-pub use bis_macros::{Event, api, app, mount, service, subscription, test};
+pub use bis_macros::{Event, allow, api, app, mount, service, subscription, test};
 pub use chaos::Chaos;
 pub use delivery::Delivery;
 pub use error::{Context, Error, IntoError, Result};

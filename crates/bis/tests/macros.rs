@@ -243,3 +243,36 @@ async fn a_topic_without_an_app_says_so_even_through_unwrap() {
         assert!(text.contains("#[bis::test(app = ..)]"), "{text}");
     }
 }
+
+// ---- what is allowed for `bis check`
+
+#[bis::allow(BIS0034, BIS0025)]
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+struct Marked {
+    #[event(key)]
+    id: u32,
+}
+
+#[bis::allow(BIS0026)]
+static MARKED: Topic<Marked> = Topic::new("marked").ordered();
+
+#[subscription(MARKED)]
+#[bis::allow(BIS0051)]
+async fn take(marked: Marked) -> Result<()> {
+    assert_eq!(marked, Marked { id: Marked::ID });
+    Ok(())
+}
+
+impl Marked {
+    #[bis::allow(BIS0030)]
+    const ID: u32 = 3;
+}
+
+#[bis::test(app = this::app)]
+async fn what_is_allowed_is_as_it_was(app: TestApp) -> Result<()> {
+    app.publish(&MARKED, &Marked { id: Marked::ID }).await?;
+    app.settle().await;
+    assert!(app.dead(&MARKED).is_empty());
+    assert_eq!(app.deliveries(&MARKED).len(), 1);
+    Ok(())
+}

@@ -28,7 +28,7 @@ pub fn folder(fixture: &str) -> TempDir {
     }
     if !has(&files, "src/lib.rs")
         && !has(&files, "src/main.rs")
-        && files.iter().any(|(file, _)| file.starts_with("src/"))
+        && files.iter().any(|(file, _)| file.starts_with("src/") && !file.starts_with("src/bin/"))
     {
         let modules: Vec<String> = files
             .iter()

@@ -30,7 +30,9 @@ pub(crate) fn run(arguments: &arguments::Check) -> Result<ExitCode> {
                 None => {
                     let app = &checked.analysis().graph.app;
                     let place = broker.map(|broker| format!(" on {broker}")).unwrap_or_default();
-                    anstream::eprintln!("{BOLD_GREEN}ok{BOLD_GREEN:#}: nothing is wrong with `{app}`{place}");
+                    anstream::eprintln!(
+                        "{BOLD_GREEN}ok{BOLD_GREEN:#}: the graph of `{app}` is consistent{place}; cargo checks the rest"
+                    );
                 }
             }
         }
