@@ -1,6 +1,7 @@
 //! An app: the services that `app!` lists, with everything that they registered, and its life as a process. What runs
 //! inside is started here and stopped here, in order; nothing here handles an event or a request.
 
+mod consistency;
 mod process;
 mod ready;
 mod start;
@@ -68,15 +69,15 @@ impl App {
             let service = self.services.iter().find(|service| service.name == name.as_str());
             service.copied().ok_or_else(|| StartError::UnknownService {
                 name: name.clone(),
-                known: self
-                    .services
-                    .iter()
-                    .map(|service| format!("`{}`", service.name))
-                    .collect::<Vec<_>>()
-                    .join(", "),
+                known: self.known_services(),
             })
         };
         names.iter().map(find).collect()
+    }
+
+    /// The names of the services, for an error.
+    fn known_services(&self) -> String {
+        self.services.iter().map(|service| format!("`{}`", service.name)).collect::<Vec<_>>().join(", ")
     }
 
     /// The service of this app that an item in `module` belongs to.

@@ -38,6 +38,8 @@ pub use nsq::{NsqAuthConfig, NsqConfig, NsqTlsConfig};
 use bis_core::{Namespace, ServiceName};
 use serde::{Deserialize, Deserializer};
 
+use crate::http;
+
 /// The environment variable that names the file.
 pub const VARIABLE: &str = "BIS_CONFIG";
 
@@ -209,6 +211,13 @@ impl Config {
             let text = "`app.services` is empty; name the services of this process, or leave it out for all";
             return Err(ConfigError::Inconsistent(text.into()));
         }
+        for (service, base) in &self.internal.services {
+            http::host_and_port(base).map_err(|error| {
+                ConfigError::Inconsistent(format!(
+                    "`internal.services.{service}`: {error}; calls between services are plain HTTP"
+                ))
+            })?;
+        }
         match &self.broker {
             BrokerConfig::InProcess(_) => Ok(()),
             BrokerConfig::Nsq(nsq) => nsq.check().map_err(ConfigError::Inconsistent),
@@ -278,6 +287,12 @@ mod tests {
         check_refused(r#"{"app": {"stop_within": "30"}}"#, &["30", "not a duration"]);
         check_refused(r#"{"app": {"services": []}}"#, &["app.services"]);
         check_refused(r#"{"internal": {"address": "127.0.0.1:0"}}"#, &["internal.secret"]);
+        for base in
+            ["10.0.0.7:4101", "https://cart:4101", "http://cart", "http://cart:4101/calls", "http://:1"]
+        {
+            let text = format!(r#"{{"internal": {{"secret": "s", "services": {{"cart": "{base}"}}}}}}"#);
+            check_refused(&text, &["`internal.services.cart`", &format!("`{base}`"), "`http://host:port`"]);
+        }
         check_refused(r#"{"http": {"address": "localhost"}}"#, &["address"]);
     }
 }

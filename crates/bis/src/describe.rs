@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::App;
+use crate::{App, registry::function_path};
 
+/// What is linked.
 #[derive(Serialize)]
-struct Description {
+pub(crate) struct Description {
     app: &'static str,
     services: Vec<Service>,
     subscriptions: Vec<Subscription>,
@@ -45,7 +46,7 @@ struct Mount {
 }
 
 impl Description {
-    fn of(app: &App) -> Self {
+    pub(crate) fn of(app: &App) -> Self {
         let mut services: Vec<_> =
             app.services().iter().map(|service| Service { name: service.name }).collect();
         services.sort_by_key(|service| service.name);
@@ -53,12 +54,12 @@ impl Description {
             topic: declared.subscribed.topic.name,
             name: declared.entry.name,
             service: declared.service.name,
-            handler: format!("{}::{}", declared.entry.module, declared.entry.function),
+            handler: function_path(declared.entry.module, declared.entry.function),
             event: declared.subscribed.topic.event,
         });
         let endpoints = app.endpoints().into_iter().map(|(entry, service)| Endpoint {
             service: service.name,
-            name: entry.function,
+            name: entry.function.trim_start_matches("r#"),
             method: entry.method,
             path: entry.path,
             access: entry.access.as_str(),

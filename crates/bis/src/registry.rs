@@ -91,6 +91,8 @@ pub struct TopicInfo {
     pub retention: Retention,
     /// Where the topic is declared.
     pub position: &'static Location<'static>,
+    /// The whole path of the event's type, as `std::any::type_name` gives it.
+    pub type_name: &'static str,
     /// Whether the types of the event's key and attributes can be scalars.
     pub check_scalars: fn() -> Result<(), NotScalar>,
 }
@@ -185,6 +187,11 @@ inventory::collect!(ServiceEntry);
 inventory::collect!(SubscriptionEntry);
 inventory::collect!(EndpointEntry);
 inventory::collect!(MountEntry);
+
+/// The path of a function as people write it and as it travels: a raw identifier such as `r#try` is its plain word.
+pub(crate) fn function_path(module: &str, function: &str) -> String {
+    format!("{module}::{function}").replace("r#", "")
+}
 
 /// The service that an item in `module` belongs to: the one whose module is the longest prefix of it.
 pub fn service_of(module: &str) -> Option<&'static ServiceEntry> {

@@ -134,6 +134,7 @@ impl<T> Topic<T> {
             ordered: self.ordered,
             retention: self.retention,
             position: self.position,
+            type_name: std::any::type_name::<T>(),
             check_scalars: self.codec.check_scalars,
         }
     }

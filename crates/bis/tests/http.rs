@@ -324,7 +324,9 @@ async fn what_is_private_or_not_listed_is_not_public(app: TestApp) {
     check_refused(&app, request("GET", "/inner", "x/y", ""), 404, "not_found", "`/inner`").await;
     check_refused(&app, request("GET", "/unlisted", "x/y", ""), 404, "not_found", "`/unlisted`").await;
     let call = request("POST", "/_bis/call/http::shop::double", "application/json", "[1]");
-    check_refused(&app, call, 404, "not_found", "_bis").await;
+    let (status, body) = send(&app, call).await;
+    assert_eq!(status, StatusCode::MISDIRECTED_REQUEST);
+    assert!(body.contains("this is a public listener") && body.contains("`internal.address`"), "{body}");
 }
 
 #[bis::test(app = app)]

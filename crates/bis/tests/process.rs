@@ -55,6 +55,65 @@ mod full {
     bis::app!(services: [work]);
 }
 
+/// Apps that cannot be: each has two of one name.
+mod twins {
+    use bis::prelude::*;
+
+    use super::work::Job;
+
+    mod service {
+        use bis::prelude::*;
+
+        bis::service!("work");
+
+        #[api(GET, "/twin", public)]
+        async fn twin() -> Result<()> {
+            Ok(())
+        }
+    }
+
+    mod topic {
+        use super::*;
+
+        bis::service!("topic");
+
+        #[derive(Event, Serialize, Deserialize)]
+        struct Other {
+            id: u64,
+        }
+
+        static JOBS: Topic<Other> = Topic::new("jobs");
+
+        #[subscription(JOBS)]
+        async fn other(_: Other) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    mod subscription {
+        use super::*;
+
+        bis::service!("subscription");
+
+        static JOBS: Topic<Job> = Topic::new("jobs");
+
+        #[subscription(JOBS, name = "run")]
+        async fn again(_: Job) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    pub(crate) mod services {
+        bis::app!(services: [super::super::work, super::service]);
+    }
+    pub(crate) mod topics {
+        bis::app!(services: [super::super::work, super::topic]);
+    }
+    pub(crate) mod subscriptions {
+        bis::app!(services: [super::super::work, super::subscription]);
+    }
+}
+
 /// A child process with a configuration of its own.
 struct Process {
     child: Child,
@@ -319,6 +378,26 @@ fn a_service_that_does_not_exist_is_refused() {
 }
 
 #[test]
+fn two_of_one_name_are_refused() {
+    check_refused("twin_services", ANY_PORT, &["the service `work` is declared twice", "process.rs:"]);
+    let other = "the first carries `process::work::Job`, the second `process::twins::topic::Other`";
+    check_refused("twin_topics", ANY_PORT, &["the topic `jobs` is declared twice", "process.rs:", other]);
+    check_refused(
+        "twin_subscriptions",
+        ANY_PORT,
+        &["topic `jobs` has two subscriptions named `run`", "process.rs:"],
+    );
+}
+
+#[test]
+fn a_configuration_that_does_not_fit_the_app_is_refused() {
+    let config = r#"{"internal":{"secret":"s","services":{"wrok":"http://127.0.0.1:1"}}}"#;
+    check_refused("full_app", config, &["`internal.services` names `wrok`", "it has `work`"]);
+    let config = r#"{"internal":{"secret":"s","services":{"work":"127.0.0.1:1"}}}"#;
+    check_refused("full_app", config, &["`internal.services.work`", "`http://host:port`"]);
+}
+
+#[test]
 fn a_port_that_is_taken_is_named_with_the_key_that_sets_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -350,6 +429,24 @@ fn end_with(code: ExitCode) -> ! {
 #[ignore = "the process that the other tests start"]
 fn full_app() {
     end_with(full::app().main());
+}
+
+#[test]
+#[ignore = "the process that the other tests start"]
+fn twin_services() {
+    end_with(twins::services::app().main());
+}
+
+#[test]
+#[ignore = "the process that the other tests start"]
+fn twin_topics() {
+    end_with(twins::topics::app().main());
+}
+
+#[test]
+#[ignore = "the process that the other tests start"]
+fn twin_subscriptions() {
+    end_with(twins::subscriptions::app().main());
 }
 
 #[test]

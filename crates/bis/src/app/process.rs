@@ -10,7 +10,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{App, Parts, ready};
+use super::{App, Parts, consistency, ready};
 use crate::{
     Context, Error, Result,
     chaos::{self, ChaosBroker},
@@ -52,7 +52,7 @@ fn try_run(app: &App) -> Result<()> {
         ));
     }
     let config = Config::from_env()?;
-    app.hosted(&config)?;
+    consistency::check(app, &config)?;
     // Before any thread exists, since taking the listener over changes the environment.
     let inherited = inherited_listener()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

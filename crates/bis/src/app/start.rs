@@ -1,15 +1,16 @@
 //! Starting an app's parts on a given broker and clock, the same for a process and for a test: the routers and the
 //! deliveries. Listeners and signals are others' business.
 
-use std::sync::Arc;
+use std::{panic::Location, sync::Arc};
 
 use bis_core::{InvalidName, ServiceName};
 
-use super::App;
+use super::{App, consistency};
 use crate::{
     NotScalar,
     http::{RouteError, Routers},
     instance::Instance,
+    registry::Position,
     runtime::{self, Workers},
 };
 
@@ -26,6 +27,54 @@ pub(crate) enum StartError {
         name: ServiceName,
         /// Those that there are.
         known: String,
+    },
+    /// The configuration says where to call a service that the app does not list.
+    #[error("`internal.services` names `{name}`, which this app does not have; it has {known}")]
+    UnknownCallee {
+        /// The name.
+        name: ServiceName,
+        /// Those that there are.
+        known: String,
+    },
+    /// Two services have one name.
+    #[error(
+        "the service `{name}` is declared twice, at {first} and at {second}; give one of them another name"
+    )]
+    SameService {
+        /// The name.
+        name: &'static str,
+        /// The one.
+        first: Position,
+        /// The other.
+        second: Position,
+    },
+    /// Two topics have one name.
+    #[error(
+        "the topic `{name}` is declared twice, at {first} and at {second}: {difference}; give one of them another name"
+    )]
+    SameTopic {
+        /// The name.
+        name: &'static str,
+        /// The one.
+        first: &'static Location<'static>,
+        /// The other.
+        second: &'static Location<'static>,
+        /// In what they differ.
+        difference: String,
+    },
+    /// Two subscriptions of a topic have one name.
+    #[error(
+        "the topic `{topic}` has two subscriptions named `{name}`, at {first} and at {second}; give one of them another name, as each event would reach only one of the two"
+    )]
+    SameSubscription {
+        /// The topic.
+        topic: &'static str,
+        /// The name.
+        name: &'static str,
+        /// The one.
+        first: Position,
+        /// The other.
+        second: Position,
     },
     /// A subscription's name is none.
     #[error(transparent)]
@@ -59,6 +108,7 @@ impl Parts {
     /// Starts the services that the instance's configuration names. Waits until the broker has every subscription of the
     /// app and each one of this process is consumed.
     pub(crate) async fn start(app: &App, instance: &Arc<Instance>) -> Result<Self, StartError> {
+        consistency::check(app, &instance.config)?;
         let hosted = app.hosted(&instance.config)?;
         let routers = Routers::new(&hosted, instance.config.internal.secret.as_ref())?;
         let mut all = Vec::new();

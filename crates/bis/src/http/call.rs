@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
+    client::ClientError,
     error::{ErrorBody, StatusError},
     internal::{argument_cannot_travel, result_cannot_travel, until},
     wire::{CALL_PREFIX, CALLER, DEADLINE_MS, DEFAULT_DEADLINE, SECRET},
@@ -18,10 +19,35 @@ use crate::{
     Error, Result,
     instance::{self, Instance},
     json,
-    registry::service_of,
+    registry::{function_path, service_of},
     scope::Scope,
     time,
 };
+
+/// Why a call got no answer of its function. The caller's log has the text; its client learns the status.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    /// Nobody is there.
+    #[error("service `{service}` at `{base}` did not answer")]
+    Away { service: &'static str, base: String, source: ClientError },
+    /// It takes too long.
+    #[error("the call of `{endpoint}` was not answered within {limit_ms} ms")]
+    Late { endpoint: String, limit_ms: u128 },
+    /// Somebody is there who does not take the call.
+    #[error("service `{service}` at `{base}` refused the call: {message}")]
+    Refused { service: &'static str, base: String, message: String },
+}
+
+impl CallError {
+    pub(super) fn http_status(&self) -> StatusCode {
+        match self {
+            Self::Away { source: ClientError::Address(_) | ClientError::Answer(_), .. }
+            | Self::Refused { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Away { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+}
 
 /// A call that is about to go to another process.
 #[derive(Debug)]
@@ -40,7 +66,7 @@ pub fn call_elsewhere(module: &str, function: &str) -> Option<Call> {
     if hosted.iter().any(|name| name.as_str() == service) {
         return None;
     }
-    Some(Call { instance, service, endpoint: format!("{module}::{function}") })
+    Some(Call { instance, service, endpoint: function_path(module, function) })
 }
 
 /// Arguments on their way to another process: a JSON array.
@@ -110,16 +136,14 @@ impl Call {
         let deadline = scope.as_ref().and_then(|scope| scope.deadline);
         let limit = deadline.map_or(DEFAULT_DEADLINE, until);
         let request = self.request(base, scope.as_ref(), limit, arguments)?;
+        let service = self.service;
         match time::timeout(limit, self.instance.calls.send(base, request)).await {
             Ok(Ok((status, body))) if status.is_success() => Ok(body),
-            Ok(Ok((status, body))) => Err(self.failed(status, &body)),
-            Ok(Err(error)) => {
-                Err(Error::new(error)
-                    .context(format!("service `{}` at `{base}` did not answer", self.service)))
-            }
-            Err(elapsed) => {
-                let what = format!("call `{}` within {} ms", self.endpoint, limit.as_millis());
-                Err(Error::new(elapsed).context(what))
+            Ok(Ok((status, body))) => Err(self.failed(base, status, &body)),
+            Ok(Err(source)) => Err(CallError::Away { service, base: base.to_owned(), source }.into()),
+            Err(_) => {
+                let (endpoint, limit_ms) = (self.endpoint.clone(), limit.as_millis());
+                Err(CallError::Late { endpoint, limit_ms }.into())
             }
         }
     }
@@ -163,22 +187,21 @@ impl Call {
     }
 
     /// The error that the other process answered with.
-    fn failed(&self, status: StatusCode, body: &[u8]) -> Error {
+    fn failed(&self, base: &str, status: StatusCode, body: &[u8]) -> Error {
+        let refused =
+            |message| CallError::Refused { service: self.service, base: base.to_owned(), message }.into();
         let Ok(ErrorBody { error }) = serde_json::from_slice::<ErrorBody<'_>>(body) else {
-            return Error::msg(format!("the call of `{}` was answered with status {status}", self.endpoint));
+            return refused(format!(
+                "it answered with status {status}, and not as a process of this app does"
+            ));
         };
         let message = error.message.into_owned();
+        if error.refused {
+            return refused(message);
+        }
         match (status, error.permanent) {
             (StatusCode::INTERNAL_SERVER_ERROR, true) => Error::permanent(message),
             (StatusCode::INTERNAL_SERVER_ERROR, false) => Error::msg(message),
-            (StatusCode::UNAUTHORIZED, _)
-                if error.code == "unauthorized" && message.contains("internal secret") =>
-            {
-                Error::msg(format!(
-                    "service `{}`: {message}; set the same `internal.secret` on both sides",
-                    self.service
-                ))
-            }
             (_, true) => Error::permanent(StatusError { status, message }),
             (_, false) => Error::new(StatusError { status, message }),
         }

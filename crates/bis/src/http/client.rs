@@ -39,6 +39,18 @@ pub(crate) enum ClientError {
     Answer(#[source] axum::Error),
 }
 
+/// `host:port` of `http://host:port`.
+pub(crate) fn host_and_port(base: &str) -> Result<&str, ClientError> {
+    let address = base.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    let is_right = |address: &&str| {
+        let parts = address.rsplit_once(':');
+        parts.is_some_and(|(host, port)| {
+            !host.is_empty() && !host.contains(['/', '@', '?', '#']) && port.parse::<u16>().is_ok()
+        })
+    };
+    address.filter(is_right).ok_or_else(|| ClientError::Address(base.to_owned()))
+}
+
 /// The connections of one app.
 #[derive(Default)]
 pub(crate) struct Client {
@@ -55,11 +67,7 @@ impl Client {
         base: &str,
         request: Request<Body>,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        let address = base
-            .strip_prefix("http://")
-            .map(|rest| rest.trim_end_matches('/'))
-            .filter(|rest| rest.contains(':') && !rest.contains('/'))
-            .ok_or_else(|| ClientError::Address(base.to_owned()))?;
+        let address = host_and_port(base)?;
         let mut request = request;
         if let Some(mut connection) = self.take(address) {
             match connection.try_send_request(request).await {

@@ -10,6 +10,7 @@ use axum::{
 use bis_broker::PublishError;
 use serde::{Deserialize, Serialize};
 
+use super::call::CallError;
 use crate::Error;
 
 /// An error that says what the client gets.
@@ -39,14 +40,18 @@ pub(crate) struct ErrorText<'a> {
     /// Whether the callee says that a retry cannot help. Only in calls between the app's own processes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) permanent: bool,
+    /// Whether a call between the app's own processes did not get as far as its function.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) refused: bool,
 }
 
 /// Errors of endpoints. The client gets the status, and the text in `{"error":{"message","code"}}`.
 impl Error {
     /// An error that a client gets with this status and text. Its `code` is the status in words, as in `not_found`.
     ///
-    /// An event that the broker did not take just now is answered with 503, every other error that none of these functions
-    /// made with 500; both without the error's text, which the log has.
+    /// An event that the broker did not take just now, and a call of a process that is away, is answered with 503, a call that
+    /// is late with 504, every other error that none of these functions made with 500; all without the error's text, which the
+    /// log has.
     pub fn status(status: StatusCode, message: impl Display) -> Self {
         Self::new(StatusError { status, message: message.to_string() })
     }
@@ -92,8 +97,11 @@ impl Error {
     }
 
     /// The status that a client gets: 500 unless the error, or one under it, was made with another, or is that an event
-    /// could not be published just now.
+    /// could not be published just now (503), or that another process of the app is away (503) or late (504).
     pub fn http_status(&self) -> StatusCode {
+        if let Some(call) = self.find::<CallError>() {
+            return call.http_status();
+        }
         match (self.find::<StatusError>(), self.find::<PublishError>()) {
             (Some(error), _) => error.status,
             (None, Some(PublishError::TooLarge { .. } | PublishError::DelayTooLong { .. }) | None) => {
@@ -126,7 +134,13 @@ pub(crate) fn message(status: StatusCode) -> &'static str {
 
 /// An error as JSON.
 pub(crate) fn answer(status: StatusCode, message: &str, permanent: bool) -> Response {
-    let error = ErrorText { message: message.into(), code: code(status), permanent };
+    let error = ErrorText { message: message.into(), code: code(status), permanent, refused: false };
+    (status, Json(ErrorBody { error })).into_response()
+}
+
+/// The answer to a call that does not get as far as its function. Its text is for the caller's log.
+pub(crate) fn refuse_call(status: StatusCode, message: &str) -> Response {
+    let error = ErrorText { message: message.into(), code: code(status), permanent: false, refused: true };
     (status, Json(ErrorBody { error })).into_response()
 }
 

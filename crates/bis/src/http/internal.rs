@@ -29,7 +29,7 @@ use super::{
 use crate::{
     Error, Result,
     config::Secret,
-    registry::{EndpointEntry, service_of},
+    registry::{EndpointEntry, function_path, service_of},
     time,
 };
 
@@ -38,6 +38,11 @@ pub type RemoteFuture = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
 
 /// A function behind a call from another process.
 pub type RemoteHandler = fn(Arguments) -> RemoteFuture;
+
+/// An argument of a call that is not what the function takes: the mistake is the caller's process, not its client's.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BadArgument(String);
 
 /// The arguments of a call, in order.
 #[derive(Debug)]
@@ -55,9 +60,9 @@ impl Arguments {
         let endpoint = self.endpoint.clone();
         match self.values.next() {
             Some(value) => Ok(IncomingArgument { endpoint, name, value }),
-            None => Err(Error::bad_request(format!(
+            None => Err(Error::permanent(BadArgument(format!(
                 "the call of `{endpoint}` lacks the argument `{name}`: the processes were built from different source"
-            ))),
+            )))),
         }
     }
 }
@@ -74,9 +79,9 @@ impl IncomingArgument {
     pub(super) fn read<T: DeserializeOwned>(self) -> Result<T> {
         serde_json::from_str(self.value.get()).map_err(|error| {
             let (endpoint, name) = (self.endpoint, self.name);
-            Error::bad_request(format!(
+            Error::permanent(BadArgument(format!(
                 "the argument `{name}` of the call of `{endpoint}` is not valid: {error}"
-            ))
+            )))
         })
     }
 
@@ -111,7 +116,7 @@ struct Calls {
 /// The private endpoints' own routes, and calls of every endpoint by its function.
 pub(super) fn router(private: Router, endpoints: &[&'static EndpointEntry], secret: &Secret) -> Router {
     let by_function =
-        endpoints.iter().map(|entry| (format!("{}::{}", entry.module, entry.function), *entry)).collect();
+        endpoints.iter().map(|entry| (function_path(entry.module, entry.function), *entry)).collect();
     let calls = Arc::new(Calls { endpoints: by_function, secret: secret.clone() });
     let call = post(call).with_state(calls.clone());
     let router = private.route(&format!("{CALL_PREFIX}{{function}}"), call);
@@ -124,7 +129,8 @@ async fn check_secret(State(calls): State<Arc<Calls>>, request: Request, next: N
         return next.run(request).await;
     }
     tracing::warn!(url.path = request.uri().path(), "a call without the internal secret was refused");
-    error::answer(StatusCode::UNAUTHORIZED, "the internal secret is missing or wrong", false)
+    let message = "the internal secret is missing or wrong; set the same `internal.secret` on both sides";
+    error::refuse_call(StatusCode::UNAUTHORIZED, message)
 }
 
 /// Whether two texts are the same, in a time that tells nothing about where they differ.
@@ -140,8 +146,10 @@ async fn call(State(calls): State<Arc<Calls>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let function = parts.uri.path().strip_prefix(CALL_PREFIX).unwrap_or_default();
     let Some(entry) = calls.endpoints.get(function).copied() else {
-        let message = format!("this process hosts no endpoint `{function}`");
-        return error::answer(StatusCode::NOT_FOUND, &message, false);
+        let message = format!(
+            "this process hosts no endpoint `{function}`: check `internal.services`, and that both processes are of one build"
+        );
+        return error::refuse_call(StatusCode::NOT_FOUND, &message);
     };
     let service = service_of(entry.module).map(|service| service.name);
     let mut scope = request::scope(&parts.headers, service, entry.function, entry.path);
@@ -165,18 +173,21 @@ async fn run(entry: &'static EndpointEntry, endpoint: String, body: Body) -> Res
     let Ok(body) = axum::body::to_bytes(body, MAX_CALL_BYTES).await else {
         let message =
             format!("the arguments are larger than {MAX_CALL_BYTES} bytes, or were not sent to their end");
-        return error::answer(StatusCode::PAYLOAD_TOO_LARGE, &message, false);
+        return error::refuse_call(StatusCode::PAYLOAD_TOO_LARGE, &message);
     };
     let values: Vec<Box<RawValue>> = match serde_json::from_slice(&body) {
         Ok(values) => values,
         Err(error) => {
             let message = format!("the arguments of `{endpoint}` are no JSON array: {error}");
-            return error::answer(StatusCode::BAD_REQUEST, &message, false);
+            return error::refuse_call(StatusCode::BAD_REQUEST, &message);
         }
     };
     match (entry.remote)(Arguments { endpoint, values: values.into_iter() }).await {
         Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
-        Err(error) => failed(&error),
+        Err(error) => match error.find::<BadArgument>() {
+            Some(error) => error::refuse_call(StatusCode::BAD_REQUEST, &error.0),
+            None => failed(&error),
+        },
     }
 }
 

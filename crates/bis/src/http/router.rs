@@ -7,6 +7,7 @@ use axum::{
     http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::Response,
+    routing::any,
 };
 
 use bis_core::route::{RouteConflict, Routes};
@@ -74,7 +75,8 @@ impl Routers {
         mounts.sort_by_key(|entry| (entry.path, entry.position));
         let (public, private): (Vec<_>, Vec<_>) =
             endpoints.iter().copied().partition(|entry| entry.access == Access::Public);
-        let public = fallbacks(router(&public, &mounts)?);
+        let public = router(&public, &mounts)?.route(EVERY_CALL, any(not_internal));
+        let public = fallbacks(public);
         let internal = match secret {
             None => None,
             Some(secret) => Some(internal::router(router(&private, &[])?, &endpoints, secret)),
@@ -122,6 +124,15 @@ fn mounted(entry: &'static MountEntry) -> Router {
 /// Answers as JSON where no endpoint does.
 pub(super) fn fallbacks(router: Router) -> Router {
     router.method_not_allowed_fallback(method_not_allowed)
+}
+
+/// The paths of calls between the app's own processes, which no endpoint can have.
+const EVERY_CALL: &str = "/_bis/{*call}";
+
+/// Says to the app's other processes that they have the wrong address.
+async fn not_internal() -> Response {
+    let message = "this is a public listener: set the service's address in `internal.services` to the `internal.address` of its process";
+    error::refuse_call(StatusCode::MISDIRECTED_REQUEST, message)
 }
 
 async fn not_found(uri: Uri) -> Response {

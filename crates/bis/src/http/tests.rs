@@ -32,6 +32,18 @@ mod here {
     }
 }
 
+/// A service all of whose words are keywords.
+mod r#type {
+    use crate::prelude::*;
+
+    bis::service!("type");
+
+    #[api(GET, "/try/{number}", public)]
+    pub(super) async fn r#try(Path(r#fn): Path<u32>) -> Result<Json<u32>> {
+        Ok(Json(r#fn + 1))
+    }
+}
+
 /// The service that is called.
 mod there {
     use std::collections::BTreeMap;
@@ -92,7 +104,7 @@ mod there {
     }
 }
 
-bis::app!(services: [here, there]);
+bis::app!(services: [here, there, r#type]);
 
 const SECRET: &str = "of-the-tests";
 
@@ -119,7 +131,9 @@ struct Process {
 impl Process {
     fn start(service: &str, secret: &str, there: Option<SocketAddr>, address: &str) -> Self {
         let services = match there {
-            Some(address) => json!({ "there": format!("http://{address}") }),
+            Some(address) => {
+                json!({ "there": format!("http://{address}"), "type": format!("http://{address}") })
+            }
             None => json!({}),
         };
         let config: Config = serde_json::from_value(json!({
@@ -178,6 +192,66 @@ fn a_call_of_another_process_is_a_function_call() {
         let echoed = there::options(axum::extract::Query(options.clone().into())).await.unwrap();
         assert_eq!(echoed.0, options.into());
     });
+}
+
+#[test]
+fn raw_identifiers_are_plain_words_in_calls() {
+    let there = Process::start("type", SECRET, None, "127.0.0.1:0");
+    let here = Process::start("here", SECRET, Some(there.address), "127.0.0.1:0");
+    assert_eq!(here.run(r#type::r#try(axum::extract::Path(1))).unwrap().0, 2);
+    let description = serde_json::to_string(&crate::describe::Description::of(&app())).unwrap();
+    assert!(description.contains(r#""name":"try""#) && !description.contains("r#"), "{description}");
+}
+
+/// What a client of the caller gets to see.
+fn status_and_text(error: crate::Error) -> (StatusCode, String) {
+    use axum::response::IntoResponse;
+    let text = format!("{error:#}");
+    (error.into_response().status(), text)
+}
+
+#[test]
+fn a_public_listener_says_that_it_is_the_wrong_address() {
+    let there = Process::start("there", SECRET, None, "127.0.0.1:0");
+    let public = there.run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Routers::new(app().services(), None).unwrap().public;
+        let serving = super::serve(listener, router, std::future::pending(), serving(Duration::from_secs(5)));
+        tokio::spawn(serving);
+        address
+    });
+    let here = Process::start("here", SECRET, Some(public), "127.0.0.1:0");
+    let error = here.run(there::fail(axum::extract::Path("not".into()))).unwrap_err();
+    let (status, text) = status_and_text(error);
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    for part in ["service `there` at", &public.to_string(), "this is a public listener", "`internal.address`"]
+    {
+        assert!(text.contains(part), "`{text}` lacks `{part}`");
+    }
+}
+
+#[test]
+fn what_the_callee_refuses_is_not_the_clients_mistake() {
+    // The address of `there` leads to a process that hosts something else.
+    let elsewhere = Process::start("type", SECRET, None, "127.0.0.1:0");
+    let here = Process::start("here", SECRET, Some(elsewhere.address), "127.0.0.1:0");
+    let error = here.run(there::fail(axum::extract::Path("not".into()))).unwrap_err();
+    let (status, text) = status_and_text(error);
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(text.contains("hosts no endpoint") && text.contains("there::fail"), "{text}");
+}
+
+#[test]
+fn a_late_answer_is_a_504_and_a_callee_that_is_down_a_503() {
+    let (here, mut there) = Process::pair();
+    let mut scope = Scope::continuing(None);
+    scope.deadline = Some(crate::time::now());
+    let late = here.run(scope.run(there::slow(axum::extract::Path(10_000)))).unwrap_err();
+    assert_eq!(status_and_text(late).0, StatusCode::GATEWAY_TIMEOUT);
+    there.stop();
+    let away = here.run(there::fail(axum::extract::Path("not".into()))).unwrap_err();
+    assert_eq!(status_and_text(away).0, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[test]

@@ -154,6 +154,7 @@ async fn check(
             sensitive: &[],
             ordered: false,
             retention: Retention::DEFAULT,
+            type_name: "",
             check_scalars: || Ok(()),
             position: Location::caller(),
         },
