@@ -66,7 +66,9 @@ impl Shared {
     /// The state. Never held across an await.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock leaves the state as it was between two steps; the journal has the truth.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.wake_up(self.clock.suspended());
+        state
     }
 
     /// Tells the committer that there is something to write.
@@ -279,7 +281,7 @@ impl Committer {
     /// Seals the segment and begins the next.
     fn seal(&mut self) -> Result<(), Refusal> {
         let offsets: SegmentOffsets = self.shared.lock().log.active_offsets().clone();
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.date();
         // What was answered must be durable before the seal: a sync that fails while sealing is tried again.
         self.sync()?;
         let bytes = self.writer.roll(&offsets, now.0)?;
@@ -375,7 +377,7 @@ impl Committer {
     fn expire(&mut self) -> bool {
         self.last_retention = Instant::now();
         self.shared.expired.notify_one();
-        let expired = self.shared.lock().expired_segments(self.shared.clock.now(), &self.policy);
+        let expired = self.shared.lock().expired_segments(self.shared.clock.date(), &self.policy);
         !expired.is_empty() && self.remove(&expired)
     }
 

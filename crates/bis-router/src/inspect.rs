@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock;
 use crate::journal::damage::Damage;
 use crate::journal::disk::Disk;
 use crate::journal::record::{self, RECORD_HEADER};
@@ -46,7 +46,7 @@ pub struct Inspection {
 /// When the disk cannot be read, or not be written to.
 pub fn inspect(disk: &Arc<dyn Disk>, mut visit: impl FnMut(Message<'_>)) -> io::Result<Inspection> {
     let segment_bytes = Options::new("").segment_bytes;
-    let restored = restore::restore(disk, segment_bytes, SystemClock.now(), Salt::random())?;
+    let restored = restore::restore(disk, segment_bytes, clock::date(), Salt::random())?;
     let mut state = restored.state;
     let (mut messages, mut unfinished) = (0, Vec::new());
     for (id, topic) in &state.topics {

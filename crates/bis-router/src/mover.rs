@@ -38,7 +38,7 @@ async fn round(shared: &Shared, policy: &Policy) {
     let segments = {
         let mut state = shared.lock();
         state.forget_handled_copies();
-        state.pinned_segments(shared.clock.now(), policy)
+        state.pinned_segments(shared.clock.date(), policy)
     };
     for segment in segments {
         let pinned = shared.lock().pinned(segment);

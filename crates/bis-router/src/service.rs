@@ -125,9 +125,9 @@ impl Router {
         let path = options.data_folder.clone();
         let trust = Trust::new(&options).map_err(StartError::Tls)?;
         let lock = lock_folder(&path)?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let segment_bytes = options.segment_bytes.min(MAX_SEGMENT_BYTES);
-        let (recovery_disk, now) = (Arc::clone(&disk), clock.now());
+        let (recovery_disk, now) = (Arc::clone(&disk), clock.date());
         let restored = tokio::task::spawn_blocking(move || {
             let restore = || restore::restore(&recovery_disk, segment_bytes, now, Salt::random());
             restore().or_else(|error| {

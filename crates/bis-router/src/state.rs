@@ -18,6 +18,7 @@ pub(crate) mod topic;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bis_broker::NumberMap;
 use bis_broker::channel::{Snapshot, Time};
@@ -39,6 +40,8 @@ use topic::{ChannelState, Topic};
 
 /// So many bytes, of all clients together, wait for the next commit while the one before is written; then no more is read.
 const MAX_UNCOMMITTED: usize = 32 * 1024 * 1024;
+/// A suspension of the machine that is shorter is not noticed.
+const SUSPENSION: Duration = Duration::from_secs(1);
 
 /// What a publisher says of a message beside its body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -119,6 +122,8 @@ pub(crate) struct State {
     next_topic: u32,
     next_channel: u32,
     next_consumer: u64,
+    /// For how long the machine was suspended before leases were looked at last.
+    suspended: Duration,
     /// The commit that is to be taken next.
     ticket: Ticket,
     /// The commit that was taken last.
@@ -160,6 +165,7 @@ impl State {
             next_topic: 1,
             next_channel: 1,
             next_consumer: 1,
+            suspended: Duration::ZERO,
             ticket: Ticket::default(),
             taken: Ticket::stored(),
             buffer: vec![0; BATCH_HEADER],
@@ -184,13 +190,13 @@ impl State {
         topic: &Name,
         bodies: impl IntoIterator<Item = &'a [u8]>,
         facts: &MessageFacts,
-        now: Time,
+        date: Time,
     ) -> Result<(u32, Ticket), Arc<str>> {
         self.check_open()?;
         let settles = facts.is_from_handler || room::is_for_dead_letters(topic);
         self.check_room(settles)?;
         let before = self.buffer.len();
-        let taken = self.take(topic, bodies, facts, now);
+        let taken = self.take(topic, bodies, facts, date);
         self.lend(self.buffer.len() - before);
         self.is_ordinary |= !settles;
         Ok(taken)
@@ -201,11 +207,11 @@ impl State {
         topic: &Name,
         bodies: impl IntoIterator<Item = &'a [u8]>,
         facts: &MessageFacts,
-        now: Time,
+        date: Time,
     ) -> (u32, Ticket) {
         let Some(intake) = self.names.get_mut(topic) else {
             self.make_topic(topic);
-            return self.take(topic, bodies, facts, now);
+            return self.take(topic, bodies, facts, date);
         };
         let id = intake.topic;
         if let Some(ticket) = self.dedup.known(id, facts.event) {
@@ -216,7 +222,7 @@ impl State {
         for body in bodies {
             let sequence = intake.next_sequence;
             let mut header = Header::new(Kind::Message, id, sequence);
-            header.published = now.0;
+            header.published = date.0;
             header.due = facts.due.0;
             header.key = facts.key;
             header.event = facts.event;
@@ -229,6 +235,19 @@ impl State {
             self.messages.push(Pending { topic: id, count, sequence: first, place, bytes });
         }
         (id, self.ticket.clone())
+    }
+
+    /// The machine was suspended for so long since the start: consumers have the rest of their leases that they had before.
+    pub(crate) fn wake_up(&mut self, suspended: Duration) {
+        // The two clocks that tell it are not read at the same instant.
+        if suspended < self.suspended + SUSPENSION {
+            return;
+        }
+        let by = suspended - self.suspended;
+        self.suspended = suspended;
+        for channel in self.topics.values_mut().flat_map(|topic| topic.channels.values_mut()) {
+            channel.machine.prolong_leases(by);
+        }
     }
 
     /// Refuses when the router is failed or stopping.

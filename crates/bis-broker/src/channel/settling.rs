@@ -1,5 +1,7 @@
 //! What becomes of a delivery: finished, retried, released, extended, run out, or left behind by a consumer that is gone.
 
+use std::time::Duration;
+
 use super::held::{Held, State, Wait};
 use super::{Channel, ConsumerId, FinishIdleError, Lease, NotInFlight, Recalled, Time, Vanishing};
 
@@ -93,6 +95,19 @@ impl Channel {
             *ends = until;
         }
         Ok(())
+    }
+
+    /// Every lease ends so much later, and counts as begun so much later: time passed in which nobody could work.
+    pub fn prolong_leases(&mut self, by: Duration) {
+        let running: Vec<u64> = self.leases.sequences().collect();
+        for sequence in running {
+            let held = self.held.get_mut(&sequence).expect("a message in flight is held");
+            if let State::InFlight { until, delivered, place, .. } = &mut held.state {
+                self.leases.end(*place, *until, sequence);
+                (*until, *delivered) = (until.plus(by), delivered.plus(by));
+                *place = self.leases.begin(*until, sequence);
+            }
+        }
     }
 
     /// The consumer is gone: everything that it held is ready again at once. Returns what came back, as it is to be

@@ -4,6 +4,7 @@
 //! `BIS_SEED=7 cargo test -p bis-router --lib simulation` plays one seed again; `BIS_LONG=1` plays 20 times as many.
 
 mod clock;
+mod dates;
 mod disk;
 mod promises;
 mod router;

@@ -118,7 +118,7 @@ impl Connection {
     ) -> Result<(), ProtocolError> {
         self.check_permission(command, topic, None)?;
         let (number, ticket) = state
-            .publish(topic, [body], facts, self.now)
+            .publish(topic, [body], facts, self.date)
             .map_err(|reason| ProtocolError::publish_failed(command, &reason))?;
         self.presence.published(number, 1);
         self.answers.stored(ticket, command, intake::stored_bytes(1, body.len()));
@@ -131,13 +131,13 @@ impl Connection {
         let failed = |reason: Arc<str>| ProtocolError::publish_failed("MPUB", &reason);
         let bytes = intake::stored_bytes(bodies.len(), bodies.total_bytes());
         if bytes <= intake::MAX_PIECE_BYTES {
-            let published = state.publish(&topic, bodies.iter(), &MessageFacts::default(), self.now);
+            let published = state.publish(&topic, bodies.iter(), &MessageFacts::default(), self.date);
             let (number, ticket) = published.map_err(failed)?;
             self.presence.published(number, bodies.len() as u64);
             self.answers.stored(ticket, "MPUB", bytes);
             return Ok(());
         }
-        let (number, _) = state.publish(&topic, [], &MessageFacts::default(), self.now).map_err(failed)?;
+        let (number, _) = state.publish(&topic, [], &MessageFacts::default(), self.date).map_err(failed)?;
         self.presence.published(number, bodies.len() as u64);
         let server = Arc::clone(&self.server);
         self.inquire(state, async move {

@@ -91,6 +91,8 @@ pub(super) struct Connection {
     is_over: bool,
     /// When the commands at hand are carried out.
     pub(super) now: Time,
+    /// The date at the same moment.
+    pub(super) date: Time,
     last_read: Instant,
     /// Since when bytes wait to be sent without any having gone.
     behind_since: Option<Instant>,
@@ -166,6 +168,7 @@ impl Connection {
             crowded: None,
             is_over: false,
             now: Time::ZERO,
+            date: Time::ZERO,
             last_read: Instant::now(),
             behind_since: None,
             next_heartbeat: None,
@@ -342,7 +345,7 @@ impl Connection {
             }
             let server = Arc::clone(&self.server);
             let mut state = server.shared.lock();
-            self.now = server.shared.clock.now();
+            (self.now, self.date) = (server.shared.clock.now(), server.shared.clock.date());
             while let Some(command) = self.commands.pop_front() {
                 if let Ok(command) = &command
                     && self.must_ask_for(command)

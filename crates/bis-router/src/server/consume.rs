@@ -14,6 +14,8 @@ use crate::state::delivery::Round;
 
 /// A client that does not read what was sent gets no more messages beyond this many bytes.
 pub(super) const MAX_UNSENT: usize = 512 * 1024;
+/// How soon a connection looks again for what is due later: its timer does not go on while the machine is suspended.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How long nothing is delivered after the journal could not be read.
 const READ_PAUSE: Duration = Duration::from_secs(1);
 
@@ -120,7 +122,8 @@ impl Connection {
                 lookout.fetching = Some(Box::pin(async move { shared.fetch(missing).await }));
             }
             Round::Done { deadline } => {
-                lookout.deadline = deadline.map(|deadline| Instant::now() + deadline.since(now));
+                let wait = deadline.map(|deadline| deadline.since(now).min(LOOK_AGAIN));
+                lookout.deadline = wait.map(|wait| Instant::now() + wait);
             }
         }
     }

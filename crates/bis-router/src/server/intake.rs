@@ -56,7 +56,7 @@ fn take_piece<'a>(
     messages: &mut std::iter::Peekable<impl Iterator<Item = &'a [u8]>>,
     facts: &MessageFacts,
 ) -> Result<Taken, Arc<str>> {
-    let now = server.shared.clock.now();
+    let date = server.shared.clock.date();
     let mut state = server.shared.lock();
     // Earlier than others wait: the piece may be large.
     if state.uncommitted() >= MAX_PIECE_BYTES {
@@ -71,6 +71,6 @@ fn take_piece<'a>(
         taken += bytes;
         messages.next()
     });
-    let (_, ticket) = state.publish(topic, piece, facts, now)?;
+    let (_, ticket) = state.publish(topic, piece, facts, date)?;
     Ok(Taken::Piece(if taken > 0 { ticket } else { state.last_awaited() }))
 }

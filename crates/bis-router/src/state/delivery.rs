@@ -174,6 +174,14 @@ impl State {
         }
     }
 
+    /// Takes back what has run out of its lease in the consumer's channel; whether there was anything.
+    fn take_back_expired(&mut self, subscription: &Subscription, now: Time) -> bool {
+        let Some(channel) = self.subscribed(subscription) else { return false };
+        let expired = channel.machine.tick(now);
+        expired.iter().for_each(|expired| channel.operations.recalled(expired));
+        !expired.is_empty()
+    }
+
     /// Whether a consumer may have a suspect: its process holds none, of this channel or of another, so that one that ends
     /// the process is the only one that is blamed.
     fn suspects_for(&self, subscription: &Subscription) -> Suspects {
@@ -194,6 +202,7 @@ impl State {
 
     /// Appends message frames for the consumer to `out`, as many as it is ready for.
     pub(crate) fn deliver(&mut self, subscription: &Subscription, now: Time, out: &mut BytesMut) -> Round {
+        let has_expired = self.take_back_expired(subscription, now);
         let suspects = self.suspects_for(subscription);
         let State { topics, log, .. } = self;
         let topic = topics.get_mut(&subscription.topic);
@@ -207,12 +216,8 @@ impl State {
         let until = now.plus(subscription.timeout);
         let mut taker = Taker { consumer: id, until, vanishing: consumer.vanishing, suspects };
         let start = out.len();
-        let (mut is_noted, mut waits, mut leaves) = (false, false, false);
+        let (mut is_noted, mut waits, mut leaves) = (has_expired, false, false);
         let mut passed_over = 0;
-        for expired in machine.tick(now) {
-            operations.recalled(&expired);
-            is_noted = true;
-        }
         let mut source = TopicSource { log, topic: subscription.topic, order: *order };
         let round = loop {
             if machine.in_flight_with(id) >= consumer.ready as usize {

@@ -52,11 +52,15 @@ impl Promises {
                     random.below(2) == 0 || router.flush()
                 }
                 13 => {
-                    router.clock.forwards(Duration::from_secs(random.below(7200)));
+                    router.clock.pass(Duration::from_secs(random.below(7200)));
                     true
                 }
                 14 => {
-                    router.clock.backwards(Duration::from_secs(random.below(1800)));
+                    match random.below(3) {
+                        0 => router.clock.set_forwards(Duration::from_secs(random.below(1800))),
+                        1 => router.clock.set_back(Duration::from_secs(random.below(1800))),
+                        _ => router.clock.suspend(Duration::from_secs(random.below(1800))),
+                    }
                     true
                 }
                 _ => router.give_space_back(),

@@ -47,7 +47,7 @@ impl Router {
     pub(super) fn start_with(disk: &SimulatedDisk, segment_bytes: u64) -> io::Result<Self> {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
         let clock = Arc::new(SimulatedClock::new());
-        let restored = restore::restore(&disk, segment_bytes, clock.now(), SALT)?;
+        let restored = restore::restore(&disk, segment_bytes, clock.date(), SALT)?;
         let damage = restored.damage;
         let shared = Arc::new(Shared::new(restored.state, Arc::clone(&clock) as Arc<dyn Clock>));
         let (last_sync, last_retention, last_room) = (Instant::now(), Instant::now(), Instant::now());
@@ -193,12 +193,18 @@ impl Router {
         self.state().finish(&subscription, sequence).is_ok()
     }
 
+    /// Gives a message back, to come again after a while.
+    pub(super) fn requeue(&mut self, sequence: u64, wait: Duration) {
+        let (subscription, now) = (self.subscription.clone().unwrap(), self.clock.now());
+        self.state().requeue(&subscription, sequence, wait, now).unwrap();
+    }
+
     /// Copies what pins old segments, and removes what may go.
     pub(super) fn give_space_back(&mut self) -> bool {
         let segments = {
             let mut state = self.state();
             state.forget_handled_copies();
-            state.pinned_segments(self.clock.now(), &POLICY)
+            state.pinned_segments(self.clock.date(), &POLICY)
         };
         for segment in segments {
             let pinned = self.state().pinned(segment);
