@@ -5,7 +5,8 @@ mod virtual_clock;
 
 use std::{
     future::Future,
-    time::{Duration, SystemTime},
+    sync::LazyLock,
+    time::{Duration, Instant, SystemTime},
 };
 
 pub(crate) use virtual_clock::{Activity, Patience, Step, VirtualClock};
@@ -67,10 +68,21 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
+    /// The date, which may jump.
     pub(crate) fn now(&self) -> SystemTime {
         match self {
             Self::System => SystemTime::now(),
             Self::Virtual(clock) => clock.now(),
+        }
+    }
+
+    /// What has passed since some moment before. Unlike the date, it never jumps; it stands still while the machine is
+    /// suspended.
+    pub(crate) fn elapsed(&self) -> Duration {
+        static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        match self {
+            Self::System => BEGIN.elapsed(),
+            Self::Virtual(clock) => clock.elapsed(),
         }
     }
 

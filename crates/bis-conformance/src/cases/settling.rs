@@ -117,7 +117,9 @@ pub async fn a_lease_that_ends_gives_the_event_back(context: &Context) {
         return ack(hanging).await;
     };
     let again = inbox.receive_within(1, lease + context.slack()).await.expect("it comes again").remove(0);
-    assert_eq!((&again.envelope.id, again.attempt), (&id, 2));
+    // A broker that takes deliveries back uncounted does not know yet that it was this event's fault.
+    let attempt = if broker.capabilities().uncounted_release { 1 } else { 2 };
+    assert_eq!((&again.envelope.id, again.attempt), (&id, attempt));
     ack(again).await;
     // Too late, which is no error to stop for: the event is at most handled twice.
     let _ = hanging.settle.ack().await;

@@ -6,7 +6,7 @@ use std::{
     fmt,
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use bis_broker::{
@@ -42,7 +42,7 @@ pub(super) struct Shared {
     pub(super) tally: Tally,
     pub(super) in_flight: InFlight,
     /// Until when the broker restarts.
-    down_until: Mutex<Option<SystemTime>>,
+    down_until: Mutex<Option<Duration>>,
     /// Topics of which nothing may come late, as others would overtake it.
     ordered: RwLock<HashSet<TopicName>>,
 }
@@ -56,7 +56,7 @@ impl Shared {
     /// The broker is gone for a while.
     pub(super) fn go_down(&self, random: &mut Rng) {
         let wait = self.some_time(random);
-        let until = self.clock.now().checked_add(wait);
+        let until = Some(self.clock.elapsed().saturating_add(wait));
         *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
         Tally::count(&self.tally.restarts);
         tracing::debug!(?wait, "chaos: the broker restarts");
@@ -65,7 +65,7 @@ impl Shared {
     /// How long the broker is still gone.
     fn down_for(&self) -> Option<Duration> {
         let until = (*self.down_until.lock().unwrap_or_else(PoisonError::into_inner))?;
-        until.duration_since(self.clock.now()).ok().filter(|wait| !wait.is_zero())
+        Some(until.saturating_sub(self.clock.elapsed())).filter(|wait| !wait.is_zero())
     }
 
     /// Waits until the broker is there.

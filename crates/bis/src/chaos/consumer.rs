@@ -1,6 +1,6 @@
 //! Deliveries under chaos: late, in another order, and not at all while the broker is down.
 
-use std::{num::NonZeroUsize, sync::Arc, time::SystemTime};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bis_broker::{BoxFuture, ConsumeError, Consumer, Delivery, SubscriptionSpec};
 
@@ -15,7 +15,7 @@ pub(super) struct ChaosConsumer {
     place: Arc<str>,
     /// What arrived and is not handed out yet, with the time from which on it is. A connection of the broker holds it
     /// here, so it counts against what may be asked for.
-    late: Vec<(SystemTime, Delivery)>,
+    late: Vec<(Duration, Delivery)>,
 }
 
 impl ChaosConsumer {
@@ -26,7 +26,7 @@ impl ChaosConsumer {
 
     /// What may be handed out by now, at most `max`, the longest due first.
     fn due(&mut self, max: NonZeroUsize) -> Vec<Delivery> {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.elapsed();
         self.late.sort_by_key(|(due, _)| *due);
         let due = self.late.iter().take_while(|(due, _)| *due <= now).count().min(max.get());
         self.late.drain(..due).map(|(_, delivery)| delivery).collect()
@@ -44,14 +44,14 @@ impl ChaosConsumer {
             let count = deliveries.len();
             tracing::debug!(subscription = &*self.place, count, "chaos: deliveries change places");
         }
-        let now = clock.now();
+        let now = clock.elapsed();
         for delivery in deliveries {
             let mut due = now;
             if let Some(mut random) = dice.roll(Fault::LateDelivery, &self.place, settings.delays) {
                 let most = delivery.lease.map(|lease| lease / 2);
                 let wait = self.shared.some_time(&mut random);
                 let wait = most.map_or(wait, |most| wait.min(most));
-                due = now.checked_add(wait).unwrap_or(now);
+                due = now.saturating_add(wait);
                 Tally::count(&tally.delays);
                 tracing::debug!(subscription = &*self.place, event = %delivery.envelope.id, ?wait, "chaos: a delivery is late");
             }
@@ -75,9 +75,9 @@ impl Consumer for ChaosConsumer {
                 if !due.is_empty() {
                     return Ok(due.into_iter().map(|delivery| self.hand_out(delivery)).collect());
                 }
-                let now = self.shared.clock.now();
+                let now = self.shared.clock.elapsed();
                 let next = self.late.iter().map(|(due, _)| *due).min();
-                let wait = next.map(|due| due.duration_since(now).unwrap_or_default());
+                let wait = next.map(|due| due.saturating_sub(now));
                 let room = NonZeroUsize::new(max.get().saturating_sub(self.late.len()));
                 let clock = self.shared.clock.clone();
                 // What arrives is kept in `self` before anything else is waited for, so a dropped future loses nothing.

@@ -2,6 +2,8 @@
 //! and reads no clock other than the app's.
 
 mod peek;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,7 +15,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use bis_broker::{
@@ -183,9 +185,9 @@ impl fmt::Debug for InProcess {
 }
 
 impl Shared {
+    /// What retries and delays keep to, whatever becomes of the date.
     fn now(&self) -> Time {
-        let since = self.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Time::ZERO.plus(since)
+        Time::ZERO.plus(self.clock.elapsed())
     }
 
     fn is_closed(&self) -> bool {

@@ -18,7 +18,8 @@ use crate::drivers::in_process::Outstanding;
 /// A clock that a test drives.
 #[derive(Debug)]
 pub(crate) struct VirtualClock {
-    start: SystemTime,
+    /// The date at time zero.
+    start: Mutex<SystemTime>,
     patience: Duration,
     state: Mutex<State>,
     /// Rung when a reason to move time may have come up.
@@ -69,11 +70,22 @@ pub(crate) enum Step {
 impl VirtualClock {
     /// A clock at `start`. What runs may do nothing, and wait for something other than time, for `patience` of real time.
     pub(crate) fn new(start: SystemTime, patience: Duration) -> Self {
-        Self { start, patience, state: Mutex::default(), wanted: Notify::new() }
+        Self { start: Mutex::new(start), patience, state: Mutex::default(), wanted: Notify::new() }
     }
 
     pub(crate) fn now(&self) -> SystemTime {
-        self.start + self.state().now
+        *self.start.lock().unwrap_or_else(PoisonError::into_inner) + self.state().now
+    }
+
+    /// What has passed since time zero.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.state().now
+    }
+
+    /// Somebody sets the date, so that it was this at time zero; nothing passes.
+    #[cfg(test)]
+    pub(crate) fn set_start(&self, start: SystemTime) {
+        *self.start.lock().unwrap_or_else(PoisonError::into_inner) = start;
     }
 
     pub(crate) fn sleep(clock: &Arc<Self>, duration: Duration, purpose: Purpose) -> VirtualSleep {

@@ -68,7 +68,10 @@ async fn an_event_that_kills_its_process_buries_nobody_else() {
     assert_eq!(&letter.event.data[..], br#"{"kind":"abort"}"#, "{letter:?}");
     assert_eq!(letter.reason, DeadReason::Exhausted);
     assert!(letter.error.contains("the process ended"), "{}", letter.error);
-    assert_eq!(letters_kept(&client).await, 0, "there is one letter");
+    // There is one letter: nothing is left once the broker knows that it was read.
+    while letters_kept(&client).await > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn letters_kept(client: &Arc<dyn Broker>) -> usize {
