@@ -33,6 +33,11 @@ extern crate self as bis;
 #[doc = include_str!("../../../README.md")]
 mod readme {}
 
+/// The guide, so that its code is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide.md")]
+mod guide {}
+
 pub mod chaos;
 pub mod config;
 pub mod prelude;
