@@ -1,12 +1,18 @@
 //! Topics and subscriptions on a router that the application does not declare: renamed or removed, they collect events that
 //! nobody will handle. It names them and removes nothing.
 
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Result;
+use bis_analyzer::Options;
 use bis_core::TopicName;
 use bis_graph::Graph;
 use serde::Serialize;
 
+use crate::check::check;
 use crate::print::{plural, shown};
-use crate::router_client::TopicStats;
+use crate::router_client::{RouterClient, TopicStats};
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,6 +47,33 @@ pub(crate) fn of(graph: &Graph, topics: &[TopicStats]) -> Vec<Orphan> {
         }
     }
     orphans
+}
+
+/// Those that were named already.
+#[derive(Debug, Default)]
+pub(crate) struct Named(Mutex<Vec<Orphan>>);
+
+impl Named {
+    /// The orphans of a router that were not named before. None when the application's source cannot be read whole: it may
+    /// declare more than is seen.
+    pub(crate) fn find_more(
+        &self,
+        folder: &Path,
+        options: &Options,
+        router: &RouterClient,
+    ) -> Result<Vec<Orphan>> {
+        let checked = check(folder, options)?;
+        if checked.errors() > 0 {
+            return Ok(Vec::new());
+        }
+        let mut orphans = of(&checked.analysis().graph, &router.stats()?.topics);
+        let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        orphans.retain(|orphan| {
+            !named.iter().any(|one| (&one.topic, &one.subscription) == (&orphan.topic, &orphan.subscription))
+        });
+        named.extend(orphans.iter().cloned());
+        Ok(orphans)
+    }
 }
 
 /// What is told of one, after the word `warning`.

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -15,8 +16,10 @@ use crate::check::{self, Checked};
 use crate::exit::{self, Code};
 use crate::failure::Failure;
 use crate::format::Format;
+use crate::orphans::Named;
 use crate::print;
 use crate::project::Project;
+use crate::router_client::RouterClient;
 use crate::run::build::{Build, BuildOptions, Built, Outcome, Stamp};
 use crate::run::chaos::Chaos;
 use crate::run::event::{BuildId, Event, InstanceId};
@@ -67,6 +70,7 @@ pub(crate) struct Dispatcher {
     code: Code,
     served_once: bool,
     router_restarts: u64,
+    orphans: Arc<Named>,
     began: Instant,
 }
 
@@ -110,6 +114,7 @@ impl Dispatcher {
             code: exit::DONE,
             served_once: false,
             router_restarts: 0,
+            orphans: Arc::default(),
             began: Instant::now(),
         }
     }
@@ -352,7 +357,28 @@ impl Dispatcher {
     }
 
     fn tell(&self, report: Report) -> Result<()> {
-        self.reporter.report(&report).context("cannot write to stdout")
+        self.reporter.report(&report).context("cannot write to stdout")?;
+        // A process that drains consumes what its successor may not declare any more.
+        if matches!(report, Report::Ready(_) | Report::Drained { .. }) {
+            self.name_orphans();
+        }
+        Ok(())
+    }
+
+    /// Looks, in the background, for what collects events on the router and is not declared.
+    fn name_orphans(&self) {
+        let (reporter, orphans) = (self.reporter, self.orphans.clone());
+        let folder = self.parts.project.folder().to_path_buf();
+        let options = check::options(&self.parts.options.features, None);
+        let router = RouterClient::new(&self.parts.running.router_http);
+        tokio::task::spawn_blocking(move || {
+            // A router that has stopped meanwhile has nothing to say.
+            if let Ok(orphans) = orphans.find_more(&folder, &options, &router)
+                && !orphans.is_empty()
+            {
+                let _ = reporter.report(&Report::Orphaned { orphans });
+            }
+        });
     }
 
     /// The changed files as the user knows them, the first few.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::format::Format;
+use crate::orphans::{self, Orphan};
 use crate::print::{self, BOLD, BOLD_GREEN, BOLD_RED, BOLD_YELLOW, CYAN, plural};
 
 /// One thing to tell.
@@ -30,6 +31,8 @@ pub(crate) enum Report {
     Restarted(Addresses),
     /// A new process could not serve; the old one, if there is one, still does.
     StartFailed { reason: String, still_running: bool },
+    /// The router keeps these, and the application does not declare them.
+    Orphaned { orphans: Vec<Orphan> },
     /// The old process has drained and ended.
     Drained { pid: u32 },
     /// A process did not drain within the limit, and was killed.
@@ -131,6 +134,7 @@ fn text(report: &Report) -> String {
         Report::StartFailed { reason, still_running: false } => {
             bad(&format!("the application {reason}; save a file to build and start it again"))
         }
+        Report::Orphaned { orphans } => orphans.iter().map(|orphan| warn(&orphans::text(orphan))).collect(),
         Report::Drained { pid } => good("Drained", &format!("process {pid}")),
         Report::Killed { pid } => warn(&format!("process {pid} did not end in time and was killed")),
         Report::Exited { code, signal, .. } => bad(&format!(

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Run, StandIn, address, bis, get, lives, wait_until};
+use crate::support::{Run, StandIn, address, bis, get, lives, post, wait_until};
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 #[test]
 fn handovers_lose_no_request() {
@@ -48,6 +49,23 @@ fn handovers_lose_no_request() {
         clients.into_iter().for_each(|client| client.join().unwrap());
     });
     assert!(answered.load(Ordering::SeqCst) > 100);
+}
+
+#[test]
+fn what_collects_events_undeclared_is_named() {
+    let app = StandIn::new();
+    let run = Run::start(&app, &[]);
+    let ready = run.wait_for("ready");
+    let router = address(&ready, "router_http");
+    for path in ["/topic/create?topic=orders", "/channel/create?topic=orders&channel=ship"] {
+        post(router, path, "").unwrap();
+    }
+    app.save_version("two");
+    // Said once, at the start or when the old process has gone.
+    let orphans = run.wait_for("orphaned")["orphans"].clone();
+    assert_eq!(orphans, json!([{ "topic": "orders", "subscription": "ship", "events": 0 }]));
+    let topics = get(router, "/stats?format=json").unwrap();
+    assert!(topics.contains("\"ship\""), "nothing is removed unasked: {topics}");
 }
 
 #[test]

@@ -177,7 +177,7 @@ pub(crate) fn address(event: &Value, field: &str) -> SocketAddr {
 
 /// The body of one answer, on a connection of its own.
 pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
-    request(address, &format!("GET {path} HTTP/1.1\r\nhost: bis\r\nconnection: close\r\n\r\n"))
+    request(address, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"))
 }
 
 /// The body of the answer to a JSON body.
@@ -186,7 +186,7 @@ pub(crate) fn post(address: SocketAddr, path: &str, body: &str) -> std::io::Resu
     request(
         address,
         &format!(
-            "POST {path} HTTP/1.1\r\nhost: bis\r\nconnection: close\r\ncontent-type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
              content-length: {length}\r\n\r\n{body}"
         ),
     )
