@@ -304,7 +304,7 @@ fn what_is_handled_on_a_full_disk_does_not_come_back() {
                 handled.insert(body);
             }
         }
-        router.clock.forwards(Duration::from_secs(120));
+        router.clock.pass(Duration::from_secs(120));
         router.flush();
         router.publish("refused", Duration::ZERO);
     }
