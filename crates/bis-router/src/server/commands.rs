@@ -71,7 +71,7 @@ impl Connection {
             Command::Ready(_) if self.stage == Stage::Closing => Ok(()),
             Command::Ready(count) => {
                 state.set_ready(self.subscribed("RDY")?, count);
-                self.lookout.look = true;
+                self.lookout.ready(count);
                 Ok(())
             }
             Command::Subscribe { topic, channel, ordered } => {

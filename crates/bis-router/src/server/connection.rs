@@ -32,7 +32,7 @@ use super::inquiry::Inquiry;
 use super::negotiate::{Terms, Upgrade, tls_facts};
 use super::permission::Asking;
 use super::stranger::Stranger;
-use super::transport::{Compressor, Transport};
+use super::transport::{Compressor, End, Transport};
 use super::{Server, tls, unix_seconds};
 use crate::state::Ticket;
 use crate::state::delivery::Subscription;
@@ -88,7 +88,9 @@ pub(super) struct Connection {
     /// The commit to wait for before more is read: too much waits for it, of all clients together.
     crowded: Option<Ticket>,
     /// The client will send no more.
-    is_over: bool,
+    pub(super) is_over: bool,
+    /// The client will take no more.
+    pub(super) is_cut: bool,
     /// When the commands at hand are carried out.
     pub(super) now: Time,
     /// The date at the same moment.
@@ -167,6 +169,7 @@ impl Connection {
             turn_bytes: 0,
             crowded: None,
             is_over: false,
+            is_cut: false,
             now: Time::ZERO,
             date: Time::ZERO,
             last_read: Instant::now(),
@@ -218,10 +221,17 @@ impl Connection {
                 self.crowded.take_if(|ticket| progress.outcome(ticket).is_some());
                 self.answers.send(&progress, &mut self.unsent)
             };
+            if self.is_cut {
+                self.unsent.clear();
+            }
             self.lookout.started |= sent.is_subscribed;
             self.lookout.look |= sent.is_subscribed;
             self.ending |= sent.is_failed;
-            self.deliver();
+            // One that has asked and gone at once is sent nothing.
+            if !self.lookout.started || !self.lookout.is_fresh || !transport.is_closed() {
+                self.lookout.is_fresh &= !self.lookout.started;
+                self.deliver();
+            }
             if self.is_over && self.is_free() && !self.has_more && !self.ending {
                 self.end_of_input();
                 continue;
@@ -229,7 +239,7 @@ impl Connection {
             let is_settled =
                 self.answers.is_empty() && self.inquiry.is_none() && !transport.is_behind(&self.unsent);
             if self.ending && is_settled {
-                return transport.finish(&mut self.unsent).await;
+                return timeout(GRACE, transport.finish()).await?;
             }
             if is_settled && let Some(upgrade) = self.upgrade.take() {
                 transport = self.upgrade(transport, upgrade).await?;
@@ -247,14 +257,12 @@ impl Connection {
             tokio::select! {
                 exchange = transport.exchange(&mut self.unsent, &mut self.received, may_read),
                         if may_read || transport.is_behind(&self.unsent) => {
-                    let exchange = exchange?;
                     if exchange.written {
                         self.note_progress(transport.is_behind(&self.unsent), true);
                     }
-                    match exchange.read {
-                        Some(0) => self.is_over = true,
-                        Some(count) => self.take_received(count),
-                        None => {}
+                    self.note_end(exchange.end, transport.is_cut());
+                    if exchange.read > 0 {
+                        self.take_received(exchange.read);
                     }
                 }
                 // A client that sends without end would be the only one served: there is always something to read then.
@@ -307,6 +315,17 @@ impl Connection {
     /// Whether commands may be carried out: nothing is under way that they must wait for.
     fn is_free(&self) -> bool {
         self.asking.is_none() && self.inquiry.is_none() && self.upgrade.is_none()
+    }
+
+    /// The client sends no more, or takes no more: it is sent no more messages, and what it has sent is carried out.
+    fn note_end(&mut self, end: Option<End>, is_cut: bool) {
+        if let Some(end) = end {
+            self.is_over = true;
+            if let End::Broken(error) = end {
+                tracing::debug!(remote = %self.remote, %error, "a client's bytes end here");
+            }
+        }
+        self.is_cut |= is_cut;
     }
 
     /// Some bytes have arrived.
@@ -452,9 +471,12 @@ impl Connection {
             encode_response(&mut self.unsent, OK);
         }
         if let Some(compressor) = upgrade.compressor {
-            while transport.is_behind(&self.unsent) {
-                transport.exchange(&mut self.unsent, &mut self.received, false).await?;
-            }
+            let written = async {
+                while transport.is_behind(&self.unsent) {
+                    transport.exchange(&mut self.unsent, &mut self.received, false).await;
+                }
+            };
+            timeout(GRACE, written).await?;
             transport.compress(compressor);
             client.snappy = compressor == Compressor::Snappy;
             client.deflate = !client.snappy;

@@ -26,6 +26,10 @@ pub(super) struct Lookout {
     pub(super) look: bool,
     /// The subscription's `OK` is sent.
     pub(super) started: bool,
+    /// The client has just been ready for the first time: it may be gone already.
+    pub(super) is_fresh: bool,
+    /// The client has been ready.
+    was_ready: bool,
     /// When a lease ends or a message is due.
     deadline: Option<Instant>,
     /// What is being read because the log lacked it.
@@ -37,6 +41,15 @@ pub(super) struct Lookout {
 }
 
 impl Lookout {
+    /// The client is ready for so many.
+    pub(super) fn ready(&mut self, count: u32) {
+        self.look = true;
+        if count > 0 {
+            self.is_fresh |= !self.was_ready;
+            self.was_ready = true;
+        }
+    }
+
     /// When to look again without being told to.
     pub(super) fn deadline(&self) -> Option<Instant> {
         // Who already has a reason to look waits for something else: room, or the end of a pause.
@@ -92,6 +105,8 @@ impl Connection {
             && lookout.read_again.is_none()
             && self.stage == Stage::Subscribed
             && !self.ending
+            && !self.is_over
+            && !self.is_cut
             && self.stopping.is_none()
             && self.unsent.len() < MAX_UNSENT;
         if !may_deliver {

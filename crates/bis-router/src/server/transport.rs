@@ -13,7 +13,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
+use rustix::net::{self, RecvFlags};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -29,6 +30,10 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 pub(super) struct Transport {
     stream: Stream,
     codec: Option<Box<Codec>>,
+    /// Why the bytes end behind those that were read.
+    end: Option<io::Error>,
+    /// Why nothing can be written any more. What the client has sent is read nevertheless.
+    cut: Option<io::Error>,
 }
 
 enum Stream {
@@ -45,20 +50,35 @@ enum Stream {
 pub(super) struct Exchange {
     /// Bytes were taken from the output.
     pub(super) written: bool,
-    /// How many bytes were added to the input; nought is the end of what the client sends.
-    pub(super) read: Option<usize>,
+    /// How many bytes were added to the input.
+    pub(super) read: usize,
+    /// The client sends no more, or nothing that can be read. What was added to the input came before.
+    pub(super) end: Option<End>,
+}
+
+/// How a client's bytes end.
+#[derive(Debug)]
+pub(super) enum End {
+    Closed,
+    Broken(io::Error),
 }
 
 impl Transport {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream: Stream::Plain(stream), codec: None }
+        Self { stream: Stream::Plain(stream), codec: None, end: None, cut: None }
     }
 
     /// Whether anything of the output, or of what was taken from it, has yet to reach the operating system.
     pub(super) fn is_behind(&self, output: &BytesMut) -> bool {
-        !output.is_empty()
-            || self.codec.as_ref().is_some_and(|codec| codec.is_behind())
-            || matches!(self.stream, Stream::Tls { is_behind: true, .. })
+        self.cut.is_none()
+            && (!output.is_empty()
+                || self.codec.as_ref().is_some_and(|codec| codec.is_behind())
+                || matches!(self.stream, Stream::Tls { is_behind: true, .. }))
+    }
+
+    /// Whether nothing can be written any more.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.is_some()
     }
 
     /// Writes what there is and, if `may_read`, reads what has come: waits until one of the two was possible.
@@ -68,20 +88,30 @@ impl Transport {
         output: &mut BytesMut,
         input: &mut BytesMut,
         may_read: bool,
-    ) -> io::Result<Exchange> {
+    ) -> Exchange {
         poll_fn(|context| {
             let mut exchange = Exchange::default();
             if self.is_behind(output)
                 && let Poll::Ready(written) = self.poll_write(context, output)
             {
-                written?;
                 exchange.written = true;
+                self.cut = written.err();
             }
-            if may_read && let Poll::Ready(read) = self.poll_read(context, input) {
-                exchange.read = Some(read?);
+            // Twice, to know at once whether what was read is the last: then nobody is there to be sent anything.
+            for _ in 0..2 {
+                if may_read
+                    && exchange.end.is_none()
+                    && let Poll::Ready(read) = self.poll_read(context, input)
+                {
+                    match read {
+                        Ok(0) => exchange.end = Some(End::Closed),
+                        Ok(count) => exchange.read += count,
+                        Err(error) => exchange.end = Some(End::Broken(error)),
+                    }
+                }
             }
-            if exchange.written || exchange.read.is_some() {
-                Poll::Ready(Ok(exchange))
+            if exchange.written || exchange.read > 0 || exchange.end.is_some() {
+                Poll::Ready(exchange)
             } else {
                 Poll::Pending
             }
@@ -89,10 +119,21 @@ impl Transport {
         .await
     }
 
-    /// Writes everything and closes the writing side.
-    pub(super) async fn finish(&mut self, output: &mut BytesMut) -> io::Result<()> {
-        while self.is_behind(output) {
-            poll_fn(|context| self.poll_write(context, output)).await?;
+    /// Whether the client has closed its side, and nothing of it is left to be read from the operating system. It asks that
+    /// one, which knows before the runtime does.
+    pub(super) fn is_closed(&self) -> bool {
+        let stream = match &self.stream {
+            Stream::Plain(stream) => stream,
+            Stream::Tls { stream, .. } => stream.get_ref().0,
+        };
+        let peeked = net::recv(stream, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        matches!(peeked, Ok((_, 0)))
+    }
+
+    /// Closes the writing side. Everything must have been written before.
+    pub(super) async fn finish(&mut self) -> io::Result<()> {
+        if let Some(error) = self.cut.take() {
+            return Err(error);
         }
         match &mut self.stream {
             Stream::Plain(stream) => stream.shutdown().await,
@@ -107,7 +148,8 @@ impl Transport {
         };
         let handshake = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream));
         let stream = handshake.await.map_err(|_| io::ErrorKind::TimedOut)??;
-        Ok(Self { stream: Stream::Tls { stream: Box::new(stream), is_behind: false }, codec: None })
+        let stream = Stream::Tls { stream: Box::new(stream), is_behind: false };
+        Ok(Self { stream, codec: None, end: None, cut: None })
     }
 
     /// Compresses from now on. Everything must have been written before.
@@ -123,7 +165,23 @@ impl Transport {
         }
     }
 
+    /// Reads once. What came before an error is read first, and the error comes with the next call.
     fn poll_read(&mut self, context: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
+        if let Some(error) = self.end.take() {
+            return Poll::Ready(Err(error));
+        }
+        let before = input.len();
+        let read = self.poll_read_once(context, input);
+        match (read, input.len() - before) {
+            (Poll::Ready(Err(error)), count) if count > 0 => {
+                self.end = Some(error);
+                Poll::Ready(Ok(count))
+            }
+            (read, _) => read,
+        }
+    }
+
+    fn poll_read_once(&mut self, context: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
         let Some(codec) = &mut self.codec else { return self.stream.poll_read(context, input) };
         loop {
             let before = input.len();
@@ -131,8 +189,12 @@ impl Transport {
             if input.len() > before {
                 return Poll::Ready(Ok(input.len() - before));
             }
-            match self.stream.poll_read(context, codec.arrived()) {
+            let arrived = codec.arrived();
+            let waiting = arrived.len();
+            match self.stream.poll_read(context, arrived) {
                 Poll::Ready(Ok(count)) if count > 0 => {}
+                // Under the compression too there may be bytes before the error.
+                Poll::Ready(Err(_)) if codec.arrived().len() > waiting => {}
                 end => return end,
             }
         }
@@ -151,7 +213,16 @@ impl Stream {
     fn poll_read(&mut self, context: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => pin!(stream.read_buf(input)).poll(context),
-            Self::Tls { stream, .. } => pin!(stream.read_buf(input)).poll(context),
+            Self::Tls { stream, .. } => {
+                let read = pin!(stream.read_buf(input)).poll(context);
+                if let Poll::Ready(Err(_)) = &read {
+                    // A record that cannot be read does not undo those before it, which came with it.
+                    let mut writer = input.writer();
+                    // The session says only that there is no more.
+                    let _ = io::copy(&mut stream.get_mut().1.reader(), &mut writer);
+                }
+                read
+            }
         }
     }
 

@@ -1,5 +1,8 @@
 //! TLS, snappy and deflate: negotiated, put on in nsqd's order, and used for everything after.
 
+use std::io::{Read, Write};
+use std::time::Duration;
+
 use bis_nsq::{Command, Frame};
 use bis_router::{ClientCertificates, TlsRequired};
 use serde_json::json;
@@ -7,7 +10,7 @@ use serde_json::json;
 use crate::against_both;
 use crate::support::layers::{Certificates, LayeredClient, Layers};
 use crate::support::name;
-use crate::support::peer::{Peer, Settings, TlsSettings};
+use crate::support::peer::{Peer, Server, Settings, TlsSettings};
 
 against_both! {
     every_combination_carries_messages,
@@ -19,6 +22,10 @@ against_both! {
     a_signed_certificate_can_be_required,
     without_a_certificate_there_is_no_tls,
     statistics_show_the_layers,
+    what_comes_before_the_end_of_deflate_is_carried_out,
+    what_comes_before_a_bad_piece_is_carried_out,
+    what_comes_before_a_broken_record_is_carried_out,
+    what_is_settled_before_a_reset_is_settled,
 }
 
 fn with_tls(certificates: &Certificates) -> Settings {
@@ -196,4 +203,117 @@ fn statistics_show_the_layers(peer: Peer) {
     let shown = server.channel("parcels")["clients"][0].clone();
     let told = (&shown["tls"], &shown["snappy"], &shown["deflate"], &shown["tls_version"]);
     assert_eq!(told, (&json!(false), &json!(false), &json!(true), &json!("")));
+}
+
+/// Negotiates a compression, sends these bytes, and returns what the server says after its reply, as it is.
+fn say(server: &Server, compression: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut client = server.connect();
+    client.identify(&json!({"feature_negotiation": true, compression: true})).unwrap();
+    client.send_raw(bytes);
+    client.rest()
+}
+
+const PUBLISH: &[u8] = b"PUB orders\n\0\0\0\x03one";
+const TWO_OKS: &[u8] = b"\0\0\0\x06\0\0\0\0OK\0\0\0\x06\0\0\0\0OK";
+
+fn deflated(bytes: &[u8]) -> flate2::write::DeflateEncoder<Vec<u8>> {
+    let mut stream = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    stream.write_all(bytes).unwrap();
+    stream.flush().unwrap();
+    stream
+}
+
+fn inflated(bytes: &[u8]) -> Vec<u8> {
+    let mut expanded = Vec::with_capacity(4096);
+    let mut decompress = flate2::Decompress::new(false);
+    decompress.decompress_vec(bytes, &mut expanded, flate2::FlushDecompress::Sync).unwrap();
+    expanded
+}
+
+fn snapped(bytes: &[u8]) -> Vec<u8> {
+    let mut stream = snap::write::FrameEncoder::new(Vec::new());
+    stream.write_all(bytes).unwrap();
+    stream.into_inner().unwrap()
+}
+
+fn what_comes_before_the_end_of_deflate_is_carried_out(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 2);
+    let said = say(&server, "deflate", &deflated(PUBLISH).finish().unwrap());
+    assert_eq!(inflated(&said), TWO_OKS);
+    assert_eq!(consumer.message_finished().body, "one");
+
+    // What a consumer settles as it goes.
+    drop(consumer);
+    server.becomes("orders", "client_count", 0);
+    server.publish("orders", "two");
+    let mut tcp = server.connect();
+    tcp.identify(&json!({"feature_negotiation": true, "deflate": true})).unwrap();
+    let mut stream = deflated(b"SUB orders ship\nRDY 1\n");
+    tcp.send_raw(stream.get_ref());
+    stream.get_mut().clear();
+    server.becomes("orders", "in_flight_count", 1);
+    let id = {
+        let said = inflated(&tcp.some_bytes(2 * 10 + 10));
+        let at = said.len() - 16 - 3;
+        said[at..at + 16].to_vec()
+    };
+    stream.write_all(&[b"FIN ", &id[..], b"\n"].concat()).unwrap();
+    tcp.send_raw(&stream.finish().unwrap());
+    tcp.rest();
+    server.becomes("orders", "depth", 0);
+    server.becomes("orders", "client_count", 0);
+    server.becomes("orders", "in_flight_count", 0);
+    assert_eq!(server.channel("orders")["requeue_count"], 0);
+}
+
+fn what_comes_before_a_bad_piece_is_carried_out(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 2);
+    let mut bytes = deflated(PUBLISH).get_ref().clone();
+    bytes.extend([0x07; 64]);
+    assert_eq!(inflated(&say(&server, "deflate", &bytes)), TWO_OKS);
+    assert_eq!(consumer.message_finished().body, "one");
+
+    let good = snapped(PUBLISH);
+    let mut wrong = snapped(PUBLISH).split_off(10);
+    *wrong.last_mut().unwrap() ^= 1;
+    let said = say(&server, "snappy", &[good, wrong].concat());
+    let mut expanded = Vec::new();
+    snap::read::FrameDecoder::new(&said[..]).read_to_end(&mut expanded).unwrap();
+    assert_eq!(expanded, TWO_OKS);
+    assert_eq!(consumer.message_finished().body, "one");
+    assert!(consumer.is_quiet(Duration::from_millis(100)), "the second was not whole");
+}
+
+fn what_comes_before_a_broken_record_is_carried_out(peer: Peer) {
+    let certificates = Certificates::new();
+    let server = peer.start_with(&with_tls(&certificates));
+    let mut consumer = server.subscribe("orders", "ship", 2);
+    let layers = Layers { tls: Some(certificates.client(None)), ..Layers::default() };
+    let mut client = LayeredClient::connect(server.tcp, &layers).unwrap();
+    client.send_with_garbage(PUBLISH, b"\x17\x03\x03\0\x20 this is no record of this session");
+    assert_eq!(consumer.message_finished().body, "one");
+}
+
+/// The client goes without having read all that was sent to it.
+fn what_is_settled_before_a_reset_is_settled(peer: Peer) {
+    let server = peer.start();
+    let mut consumer = server.subscribe("orders", "ship", 1);
+    server.publish("orders", "one");
+    server.publish("orders", "two");
+    let message = consumer.message();
+    // The second one comes, and is never read: the operating system resets the connection.
+    let id = String::from_utf8(message.id.as_bytes().to_vec()).unwrap();
+    consumer.send_raw(b"RDY 2\n");
+    server.becomes("orders", "in_flight_count", 2);
+    consumer.wait_for_bytes();
+    consumer.send_raw(format!("FIN {id}\n").as_bytes());
+    drop(consumer);
+    server.becomes("orders", "client_count", 0);
+    let mut next = server.subscribe("orders", "ship", 2);
+    if peer == Peer::Router {
+        assert_eq!(next.message_finished().body, "two");
+    }
+    assert!(next.is_quiet(Duration::from_millis(100)), "the first one was finished");
 }

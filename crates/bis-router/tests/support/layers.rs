@@ -106,6 +106,7 @@ pub struct Layers {
 pub struct LayeredClient {
     reader: Box<dyn Read>,
     writer: Box<dyn Write>,
+    stream: Shared,
     buffer: BytesMut,
     /// The server's answer to `IDENTIFY`.
     pub granted: Value,
@@ -201,6 +202,7 @@ impl LayeredClient {
         let mut this = Self {
             reader: Box::new(plain.clone()),
             writer: Box::new(plain.clone()),
+            stream: plain.clone(),
             buffer: BytesMut::new(),
             granted: Value::Null,
         };
@@ -214,6 +216,7 @@ impl LayeredClient {
             let session = ClientConnection::new(Arc::clone(config), name).unwrap();
             let tls = Stream::Tls(Box::new(StreamOwned::new(session, tcp)));
             stream = Shared(Rc::new(RefCell::new(tls)));
+            this.stream = stream.clone();
             this.reader = Box::new(stream.clone());
             this.writer = Box::new(stream.clone());
             this.expect_ok()?;
@@ -252,6 +255,18 @@ impl LayeredClient {
     pub fn send_raw(&mut self, bytes: &[u8]) {
         self.writer.write_all(bytes).unwrap();
         self.writer.flush().unwrap();
+    }
+
+    /// Sends bytes through TLS and, in the same write, others beside it.
+    pub fn send_with_garbage(&mut self, bytes: &[u8], garbage: &[u8]) {
+        let Stream::Tls(stream) = &mut *self.stream.0.borrow_mut() else { panic!("no TLS") };
+        let mut records = Vec::new();
+        stream.conn.writer().write_all(bytes).unwrap();
+        while stream.conn.wants_write() {
+            stream.conn.write_tls(&mut records).unwrap();
+        }
+        records.extend_from_slice(garbage);
+        stream.sock.write_all(&records).unwrap();
     }
 
     pub fn send(&mut self, command: &Command) {

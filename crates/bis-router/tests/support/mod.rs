@@ -259,6 +259,31 @@ impl Client {
         quiet
     }
 
+    /// All bytes until the server closes the connection.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = self.buffer.split().to_vec();
+        // A reset says only that the server did not read everything.
+        let _ = self.stream.read_to_end(&mut bytes);
+        bytes
+    }
+
+    /// The bytes that come next, at least so many.
+    pub fn some_bytes(&mut self, least: usize) -> Vec<u8> {
+        let mut bytes = self.buffer.split().to_vec();
+        while bytes.len() < least {
+            let mut chunk = [0; 4096];
+            let count = self.stream.read(&mut chunk).unwrap();
+            assert_ne!(count, 0, "the connection is closed");
+            bytes.extend_from_slice(&chunk[..count]);
+        }
+        bytes
+    }
+
+    /// Waits until something has come, and leaves it where it is.
+    pub fn wait_for_bytes(&mut self) {
+        assert_ne!(self.stream.peek(&mut [0]).unwrap(), 0);
+    }
+
     pub fn is_closed(&mut self) -> bool {
         self.try_frame().is_none()
     }

@@ -130,6 +130,53 @@ mod tests {
         }
     }
 
+    /// All that can be expanded of what has arrived, and whether it ends with an error.
+    fn expanded(codec: &mut Codec) -> (Vec<u8>, bool) {
+        let mut input = BytesMut::new();
+        loop {
+            let before = input.len();
+            if codec.expand(&mut input).is_err() {
+                return (input.to_vec(), true);
+            }
+            if input.len() == before {
+                return (input.to_vec(), false);
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_before_the_end_or_a_bad_piece_is_expanded() {
+        // More than any buffer in between, and what shrinks most.
+        let large = [vec![b'x'; 1_000_000], b"the end".to_vec()].concat();
+        for data in [&b"PUB orders"[..], &large, &large[..40_000]] {
+            let mut stream = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+            std::io::Write::write_all(&mut stream, data).unwrap();
+            let mut codec = Codec::new(Compressor::Deflate(6));
+            codec.arrived().extend_from_slice(&stream.finish().unwrap());
+            codec.arrived().extend_from_slice(b"more");
+            assert!(expanded(&mut codec) == (data.to_vec(), true), "the end, {}", data.len());
+
+            for compressor in [Compressor::Deflate(6), Compressor::Snappy] {
+                let (mut codec, mut peer) = (Codec::new(compressor), Codec::new(compressor));
+                codec.squeeze(&mut BytesMut::from(data)).unwrap();
+                peer.arrived().extend_from_slice(codec.squeezed());
+                // No block of deflate, and no chunk of snappy.
+                peer.arrived().extend_from_slice(&[0x07; 64]);
+                assert!(expanded(&mut peer) == (data.to_vec(), true), "{compressor:?}, {}", data.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_with_a_wrong_checksum_is_left_out() {
+        let (mut codec, mut peer) = (Codec::new(Compressor::Snappy), Codec::new(Compressor::Snappy));
+        codec.squeeze(&mut BytesMut::from(&b"first"[..])).unwrap();
+        codec.squeeze(&mut BytesMut::from(&b"second"[..])).unwrap();
+        peer.arrived().extend_from_slice(codec.squeezed());
+        *peer.arrived().last_mut().unwrap() ^= 1;
+        assert_eq!(expanded(&mut peer), (b"first".to_vec(), true));
+    }
+
     #[test]
     fn nothing_makes_nothing_to_send() {
         for compressor in [Compressor::Snappy, Compressor::Deflate(6)] {

@@ -65,7 +65,10 @@ impl Snappy {
                         break;
                     }
                     arrived.advance(HEADER_BYTES);
-                    self.chunk(kind, &arrived.split_to(length), input)?;
+                    let before = input.len();
+                    let chunk = self.chunk(kind, &arrived.split_to(length), input);
+                    // Nothing of a chunk that does not hold is taken for commands.
+                    chunk.inspect_err(|_| input.truncate(before))?;
                 }
                 SKIPPABLE.. => {
                     arrived.advance(HEADER_BYTES);
