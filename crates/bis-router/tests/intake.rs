@@ -4,16 +4,16 @@
 
 mod support;
 
-use std::io::Read;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::process::Child;
 use std::time::Duration;
 
-use bis_nsq::{Bodies, Command};
+use bis_nsq::{Bodies, Command, Frame};
 use bis_router::{Handle, Options, Router, TlsRequired};
 use support::authority::Authority;
 use support::layers::Certificates;
-use support::{Client, http, name, options, process};
+use support::{Client, Poll, http, name, options, process};
 
 /// What a router may take at most, in KiB, while it is sent commands of 5 MiB that hold the smallest messages.
 const MOST_KIB: u64 = 200 * 1024;
@@ -136,4 +136,58 @@ async fn without_tls_little_is_taken_where_it_is_required() {
     stranger.send_raw(b"IDENTIFY\n\0\0\x10\0{");
     stranger.ends_with("E_INVALID TLS took longer than 300ms");
     router.shutdown().await.unwrap();
+}
+
+/// With one thread the order is the same nearly each time: but for a publisher that is still busy with its command when that is
+/// stored.
+#[test]
+fn a_publisher_has_its_answer_before_a_consumer_has_the_message() {
+    const MESSAGES: usize = 200;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let router = runtime.block_on(Router::start(options(folder.path()))).unwrap();
+    let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 2500);
+    let mut producer = Client::connect(router.tcp_address());
+    let mut answered_first = 0;
+    for number in 0..MESSAGES {
+        producer.send(&Command::Publish { topic: name("orders"), body: number.to_string().into() });
+        consumer.message();
+        // What was written before is there already.
+        match producer.poll(Duration::ZERO) {
+            Poll::Frame(Frame::Response(_)) => answered_first += 1,
+            _ => assert_eq!(producer.response(), "OK"),
+        }
+    }
+    assert!(answered_first > MESSAGES * 3 / 4, "{answered_first} of {MESSAGES} were answered first");
+    runtime.block_on(router.shutdown()).unwrap();
+}
+
+/// The only thread is held up until the client has gone.
+#[test]
+fn a_connection_that_was_shut_down_at_once_is_sent_no_message() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let router = runtime.block_on(Router::start(options(folder.path()))).unwrap();
+    let address = router.tcp_address();
+    let mut producer = Client::subscribe(address, "orders", "ship", 0);
+    producer.publish("orders", "one");
+    for _ in 0..20 {
+        let (held, is_held) = std::sync::mpsc::channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        runtime.spawn(async move {
+            held.send(()).unwrap();
+            released.recv().unwrap();
+        });
+        is_held.recv().unwrap();
+        let mut gone = TcpStream::connect(address).unwrap();
+        gone.write_all(b"  V2SUB orders ship\nRDY 1\n").unwrap();
+        gone.shutdown(Shutdown::Write).unwrap();
+        release.send(()).unwrap();
+        let mut said = Vec::new();
+        gone.read_to_end(&mut said).unwrap();
+        assert_eq!(said, b"\0\0\0\x06\0\0\0\0OK");
+    }
+    producer.send(&Command::Ready(1));
+    assert_eq!(producer.message().attempts, 1, "nobody was given it");
+    runtime.block_on(router.shutdown()).unwrap();
 }
