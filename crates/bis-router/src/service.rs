@@ -155,6 +155,7 @@ impl Router {
         state.bound_backlog();
         state.holds_new_topics = !options.lookup.tcp_addresses.is_empty();
         state.forget_ephemeral();
+        state.hold_again();
         let shared = Arc::new(Shared::new(state, clock));
         let policy = Policy {
             sync: options.sync,

@@ -283,6 +283,9 @@ impl State {
         for buffer in [&mut self.buffer, &mut self.defined] {
             record::append(buffer, &Header::new(Kind::Topic, id, 0), name.as_bytes());
         }
+        if self.holds_new_topics {
+            self.note_topic(id);
+        }
         id
     }
 
@@ -377,11 +380,11 @@ impl State {
         self.note_topic(topic);
     }
 
-    /// Notes a topic's state: paused or not, and where its first channel begins.
+    /// Notes a topic's state: paused or held, and where its first channel begins.
     fn note_topic(&mut self, topic: u32) {
         if let Some(topic) = self.topics.get(&topic) {
             let header = Header::new(Kind::TopicState, topic.id, topic.base);
-            record::append(&mut self.buffer, &header, &[u8::from(topic.paused)]);
+            record::append(&mut self.buffer, &header, &[topic.flags()]);
         }
     }
 
@@ -400,9 +403,21 @@ impl State {
         for channel in channels {
             self.make_channel(id, channel);
         }
-        if let Some(topic) = self.topics.get_mut(&id) {
-            topic.held = false;
+        let Some(topic) = self.topics.get_mut(&id) else { return };
+        if std::mem::take(&mut topic.held) {
             topic.extend();
+            self.note_topic(id);
+        }
+    }
+
+    /// Topics that were held when the router ended are held again, or released when nobody is to be asked any more.
+    pub(crate) fn hold_again(&mut self) {
+        let held = self.topics.values().filter(|topic| topic.held).map(|topic| topic.name.clone());
+        let held: Vec<Name> = held.collect();
+        if self.holds_new_topics {
+            self.held_topics.extend(held);
+        } else {
+            held.iter().for_each(|name| self.release_topic(name.as_str(), &[]));
         }
     }
 
@@ -557,6 +572,7 @@ impl State {
             end: topic.end,
             base: topic.base,
             paused: topic.paused,
+            held: topic.held,
             channels: topic
                 .channels
                 .iter()
@@ -587,7 +603,7 @@ impl State {
             let header = Header::new(Kind::Topic, topic.id, 0);
             record::append(&mut definitions, &header, topic.name.as_bytes());
             let header = Header::new(Kind::TopicState, topic.id, topic.base);
-            record::append(&mut definitions, &header, &[u8::from(topic.paused)]);
+            record::append(&mut definitions, &header, &[topic.flags()]);
             for (name, channel) in &topic.channels {
                 append_channel(&mut definitions, channel.id, name, topic.id, channel.machine.floor());
                 if channel.machine.is_paused() {

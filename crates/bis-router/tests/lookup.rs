@@ -136,3 +136,68 @@ async fn a_new_topic_gets_the_channels_that_it_has_elsewhere() {
         router.shutdown().await.unwrap();
     }
 }
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+/// Holds a topic for an nsqlookupd that never answers, with a channel made meanwhile; what a kill then leaves, and what a stop
+/// leaves.
+async fn held_topics() -> [tempfile::TempDir; 3] {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut options = options(folders[0].path());
+    options.lookup.tcp_addresses = vec![silent.local_addr().unwrap().to_string()];
+    options.lookup.connect_timeout = Duration::from_secs(3600);
+    let router = Router::start(options).await.unwrap();
+    let http = router.http_address();
+    assert_eq!(post(http, "/pub?topic=zoo", "one").status, 200);
+    assert_eq!(post(http, "/channel/create?topic=zoo&channel=bill", "").status, 200);
+    assert_eq!(post(http, "/pub?topic=zoo", "two").status, 200);
+    copy(folders[0].path(), folders[1].path());
+    router.shutdown().await.unwrap();
+    copy(folders[0].path(), folders[2].path());
+    folders
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_held_when_the_router_ended_gets_its_channels_after_the_start() {
+    let Some(lookupd) = Lookupd::start() else { return };
+    assert_eq!(post(lookupd.http, "/topic/create?topic=zoo", "").status, 200);
+    assert_eq!(post(lookupd.http, "/channel/create?topic=zoo&channel=ship", "").status, 200);
+    for folder in held_topics().await {
+        let router = start(folder.path(), &[lookupd.tcp]).await;
+        let http = router.http_address();
+        let channels = || {
+            support::http::get(http, "/stats?format=json&topic=zoo").json()["topics"][0]["channels"].clone()
+        };
+        until("the channel is there", || channels().as_array().is_some_and(|channels| channels.len() == 2));
+        for channel in ["bill", "ship"] {
+            let mut client = Client::subscribe(router.tcp_address(), "zoo", channel, 1);
+            assert_eq!(&client.message_finished().body[..], b"one", "{channel}");
+            assert_eq!(&client.message_finished().body[..], b"two", "{channel}");
+        }
+        // It is held no more: a channel that is deleted is not made again.
+        assert_eq!(post(http, "/channel/delete?topic=zoo&channel=ship", "").status, 200);
+        router.shutdown().await.unwrap();
+        let router = start(folder.path(), &[lookupd.tcp]).await;
+        until("the router is registered", || lookupd.lookup("zoo").1 == [port(&router)]);
+        let http = router.http_address();
+        let stats = support::http::get(http, "/stats?format=json&topic=zoo").json();
+        assert_eq!(stats["topics"][0]["channels"].as_array().unwrap().len(), 1);
+        router.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_held_is_released_when_nobody_is_to_be_asked() {
+    for folder in held_topics().await {
+        let router = start(folder.path(), &[]).await;
+        let mut client = Client::subscribe(router.tcp_address(), "zoo", "bill", 1);
+        assert_eq!(&client.message_finished().body[..], b"one");
+        router.shutdown().await.unwrap();
+    }
+}

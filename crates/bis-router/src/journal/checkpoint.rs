@@ -57,6 +57,9 @@ pub(crate) struct TopicPoint {
     pub(crate) end: u64,
     pub(crate) base: u64,
     pub(crate) paused: bool,
+    /// It shows its channels nothing until those that others know of are made.
+    #[serde(default)]
+    pub(crate) held: bool,
     pub(crate) channels: Vec<ChannelPoint>,
 }
 

@@ -25,7 +25,8 @@ pub(crate) enum Kind {
     Operations = 6,
     /// One topic's offsets in a sealed segment; the sequence is the first, the body the delta-coded list.
     Footer = 7,
-    /// A topic's state; the sequence is where its first channel would begin, the body one byte: 1 when it is paused.
+    /// A topic's state; the sequence is where its first channel would begin, the body one byte: 1 when it is
+    /// paused, and 2 more when it is held until the channels that others know of are made.
     TopicState = 8,
     /// A message that was published to an older segment, copied; the body is its body.
     Moved = 9,

@@ -254,7 +254,7 @@ fn from_checkpoint(log: Log, checkpoint: &Checkpoint) -> State {
 fn restore_topic(point: &TopicPoint) -> Result<Topic, bis_nsq::NameError> {
     let mut topic = Topic::new(point.id, Name::new(&point.name)?);
     (topic.end, topic.base) = (point.end, point.base);
-    topic.paused = point.paused;
+    (topic.paused, topic.held) = (point.paused, point.held);
     for at in &point.channels {
         let mut channel = ChannelState::new(at.id, &at.snapshot());
         channel.reach(at.reached);
@@ -301,7 +301,7 @@ impl State {
             Kind::Moved => topic.hold_end(header.sequence.saturating_add(1)),
             Kind::TopicState => {
                 topic.base = header.sequence;
-                topic.paused = body.first() == Some(&1);
+                topic.set_flags(body.first().copied().unwrap_or(0));
                 topic.hold_end(header.sequence);
                 topic.extend();
             }

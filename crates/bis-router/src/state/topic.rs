@@ -32,6 +32,9 @@ pub(crate) struct Topic {
     pub(crate) message_bytes: u64,
 }
 
+const PAUSED: u8 = 1;
+const HELD: u8 = 2;
+
 impl Topic {
     pub(crate) fn new(id: u32, name: Name) -> Self {
         Self {
@@ -64,6 +67,18 @@ impl Topic {
     /// Messages that no channel was shown.
     pub(crate) fn depth(&self) -> u64 {
         self.end - self.base
+    }
+
+    /// Its state as records have it.
+    pub(crate) fn flags(&self) -> u8 {
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        flag(self.paused, PAUSED) | flag(self.held, HELD)
+    }
+
+    /// Takes its state from a record.
+    pub(crate) fn set_flags(&mut self, flags: u8) {
+        self.paused = flags & PAUSED != 0;
+        self.held = flags & HELD != 0;
     }
 
     /// Whether channels see what is stored.
