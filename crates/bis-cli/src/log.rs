@@ -1,6 +1,7 @@
 //! What the router and the NSQ client log, on stderr: warnings, and for `bis router` also what it does.
 
-use std::io::IsTerminal;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
 
 use bis_router::{LogLevel, LogSwitch};
 use tracing_subscriber::Layer;
@@ -19,7 +20,7 @@ pub(crate) fn start(arguments: &Arguments) {
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::WARN)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(Stderr::new)
         .init();
 }
 
@@ -28,9 +29,8 @@ pub(crate) fn start_router(switch: &LogSwitch, format: LogFormat) {
     let switch = switch.clone();
     let filter = dynamic_filter_fn(move |metadata, _| *metadata.level() <= most_detailed(switch.level()))
         .with_max_level_hint(LevelFilter::DEBUG);
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+    let lines =
+        tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(Stderr::new);
     let lines = match format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
@@ -44,5 +44,63 @@ fn most_detailed(level: LogLevel) -> LevelFilter {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error | LogLevel::Fatal => LevelFilter::ERROR,
+    }
+}
+
+/// Standard error, where an event is one line: control characters in what others say are written as JSON writes them.
+struct Stderr {
+    /// The escapes that colour a line are the log's own; those in values are escaped before.
+    is_terminal: bool,
+}
+
+impl Stderr {
+    fn new() -> Self {
+        Self { is_terminal: io::stderr().is_terminal() }
+    }
+}
+
+impl Write for Stderr {
+    /// Takes an event, whole.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(line(event, self.is_terminal).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+fn line(event: &[u8], has_colours: bool) -> String {
+    let event = String::from_utf8_lossy(event);
+    let (text, end) = event.strip_suffix('\n').map_or((&*event, ""), |text| (text, "\n"));
+    let mut line = String::with_capacity(event.len());
+    for character in text.chars() {
+        match character {
+            '\u{1b}' if has_colours => line.push(character),
+            '\n' => line.push_str("\\n"),
+            '\t' => line.push_str("\\t"),
+            '\r' => line.push_str("\\r"),
+            control if control.is_control() => {
+                write!(line, "\\u{:04x}", u32::from(control)).expect("a text takes all");
+            }
+            plain => line.push(plain),
+        }
+    }
+    line.push_str(end);
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_without_control_characters() {
+        let event = "WARN gone error=a\nINFO forged\r\u{1b}[2J\u{9b}1m\u{7f}\t\0\n".as_bytes();
+        let expected = "WARN gone error=a\\nINFO forged\\r\\u001b[2J\\u009b1m\\u007f\\t\\u0000\n";
+        assert_eq!(line(event, false), expected);
+        assert_eq!(line(b"\x1b[33mWARN\x1b[0m a\nb\n", true), "\u{1b}[33mWARN\u{1b}[0m a\\nb\n");
+        assert_eq!(line(b"\xff\n", false), "\u{fffd}\n");
     }
 }

@@ -15,6 +15,7 @@ mod lookup;
 mod reach;
 mod tls;
 
+pub(crate) use auth::shown;
 pub use auth::{Auth, AuthMethod, AuthMethodError};
 pub use backlog::{Backlog, BacklogPolicy, BacklogPolicyError};
 pub use http::HttpTimeouts;

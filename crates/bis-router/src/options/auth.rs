@@ -1,10 +1,13 @@
 //! What the router can be told about authorization: whom to ask, and how. Plain data; it asks nobody.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// Authorization of NSQ clients by HTTP servers, as on nsqd. Off unless there is an address.
-#[derive(Debug, Clone)]
+///
+/// Addresses may have a password. Whatever shows them, `Debug` included, shows it as `***`.
+#[derive(Clone)]
 pub struct Auth {
     /// Whom to ask: `host:port`, which is asked at `/auth`, or a whole `http` or `https` URL. Several are tried in turn
     /// until one answers.
@@ -25,6 +28,31 @@ impl Default for Auth {
             connect_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(5),
         }
+    }
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<_> = self.addresses.iter().map(|address| shown(address)).collect();
+        let mut debug = formatter.debug_struct("Auth");
+        debug.field("addresses", &shown).field("method", &self.method);
+        debug.field("connect_timeout", &self.connect_timeout);
+        debug.field("request_timeout", &self.request_timeout).finish()
+    }
+}
+
+/// An address as people may see it: without its password, and without the values behind a `?`. It need not be one that
+/// can be asked.
+pub(crate) fn shown(address: &str) -> String {
+    let (scheme, rest) = address.find("://").map_or(("", address), |at| address.split_at(at + 3));
+    let (user, rest) = rest.rsplit_once('@').map_or((None, rest), |(user, rest)| (Some(user), rest));
+    let user = user.map_or(String::new(), |user| match user.split_once(':') {
+        Some((name, _)) => format!("{name}:***@"),
+        None => "***@".to_owned(),
+    });
+    match rest.split_once('?') {
+        Some((path, _)) => format!("{scheme}{user}{path}?***"),
+        None => format!("{scheme}{user}{rest}"),
     }
 }
 
@@ -61,5 +89,29 @@ impl FromStr for AuthMethod {
             "post" => Ok(Self::Post),
             _ => Err(AuthMethodError(word.to_owned())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (address, expected) in [
+            ("127.0.0.1:4181", "127.0.0.1:4181"),
+            ("https://auth.example/auth", "https://auth.example/auth"),
+            ("http://user:secret@auth.example:80/auth", "http://user:***@auth.example:80/auth"),
+            ("http://user:sec:r@e/t@auth.example/auth", "http://user:***@auth.example/auth"),
+            ("http://secret@auth.example", "http://***@auth.example"),
+            ("user:secret@auth.example:80", "user:***@auth.example:80"),
+            ("http://user:sec ret@not a url", "http://user:***@not a url"),
+            ("http://auth.example/auth?token=secret", "http://auth.example/auth?***"),
+            ("http://user:sec?ret@auth.example", "http://user:***@auth.example"),
+        ] {
+            assert_eq!(shown(address), expected);
+        }
+        let options = Auth { addresses: vec!["http://user:secret@auth".to_owned()], ..Auth::default() };
+        assert!(!format!("{options:?}").contains("secret"));
     }
 }

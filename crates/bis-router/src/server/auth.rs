@@ -24,7 +24,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::tls::{self, TlsError};
-use crate::options::{Auth, AuthMethod, Tls};
+use crate::options::{Auth, AuthMethod, Tls, shown};
 pub(super) use grant::Grant;
 
 /// The largest answer that is read, in bytes.
@@ -94,14 +94,14 @@ impl Authorizer {
             let asked = tokio::time::timeout(timeout, self.ask_one(address, &question)).await;
             match asked.unwrap_or(Err(AuthError::Timeout(timeout))) {
                 Ok(grant) => return Ok(grant),
-                Err(error) => errors.push(format!("`{address}`: {error}")),
+                Err(error) => errors.push(format!("`{}`: {error}", shown(address))),
             }
         }
         Err(AuthError::All(errors.join("; ")))
     }
 
     async fn ask_one(&self, address: &str, question: &Question) -> Result<Grant, AuthError> {
-        let bad = || AuthError::Address(address.to_owned());
+        let bad = || AuthError::Address(shown(address));
         let base =
             if address.contains("://") { address.to_owned() } else { format!("http://{address}/auth") };
         let base: Uri = base.parse().map_err(|_| bad())?;

@@ -115,7 +115,7 @@ pub(super) struct Stopping {
 pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, remote: SocketAddr) {
     let mut connection = Connection::new(server, remote);
     if let Err(error) = connection.run(stream).await {
-        tracing::debug!(%remote, %error, "a client's connection ended");
+        tracing::debug!(%remote, error = error.to_string(), "a client's connection ended");
     }
     if let Some(subscription) = connection.subscription.take() {
         connection.server.shared.lock().unsubscribe(&subscription);
@@ -322,7 +322,7 @@ impl Connection {
         if let Some(end) = end {
             self.is_over = true;
             if let End::Broken(error) = end {
-                tracing::debug!(remote = %self.remote, %error, "a client's bytes end here");
+                tracing::debug!(remote = %self.remote, error = error.to_string(), "a client's bytes end here");
             }
         }
         self.is_cut |= is_cut;

@@ -109,13 +109,16 @@ async fn refuse_head(request: Request, next: Next) -> Response {
 /// Notes what was asked: changes for whoever runs the router, the rest for whoever looks for a fault. Publishes are not
 /// noted, as on nsqd.
 async fn log(request: Request, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().clone());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let request_is_safe = method.is_safe();
     let response = next.run(request).await;
     let status = response.status().as_u16();
-    match path.path() {
+    // As text, which logs quote: it may have control characters.
+    let (method, path) = (method.as_str(), uri.to_string());
+    match uri.path() {
         "/pub" | "/mpub" => {}
-        _ if method.is_safe() => tracing::debug!(status, %method, %path, "an HTTP request"),
-        _ => tracing::info!(status, %method, %path, "an HTTP request"),
+        _ if request_is_safe => tracing::debug!(status, method, path, "an HTTP request"),
+        _ => tracing::info!(status, method, path, "an HTTP request"),
     }
     response
 }

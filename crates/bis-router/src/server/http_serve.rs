@@ -41,7 +41,7 @@ where
                 let (server, routes) = (Arc::clone(&server), routes.clone());
                 connections.spawn(async move {
                     if let Err(error) = connection(&server, stream, routes).await {
-                        tracing::debug!(?remote, %error, "an HTTP connection ended");
+                        tracing::debug!(?remote, error = error.to_string(), "an HTTP connection ended");
                     }
                 });
             }

@@ -85,7 +85,9 @@ async fn accept_all(
                     // Nobody takes it when the router stops.
                     let _ = accepted.send((stream, remote)).await;
                 }
-                Ok(Err(error)) => tracing::debug!(%remote, %error, "a TLS handshake failed"),
+                Ok(Err(error)) => {
+                    tracing::debug!(%remote, error = error.to_string(), "a TLS handshake failed")
+                }
                 Err(_) => tracing::debug!(%remote, "a TLS handshake took too long"),
             }
             drop(permit);

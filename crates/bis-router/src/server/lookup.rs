@@ -104,10 +104,11 @@ async fn keep(server: Arc<Server>, address: String) {
             Err(error) => error,
         };
         stand(&server, &address, Standing::Away);
+        let error = error.to_string();
         if is_told {
-            tracing::debug!(address, %error, "nsqlookupd is still away");
+            tracing::debug!(address, error, "nsqlookupd is still away");
         } else {
-            tracing::warn!(address, %error, "nsqlookupd cannot be reached; it is tried again and again");
+            tracing::warn!(address, error, "nsqlookupd cannot be reached; it is tried again and again");
         }
         is_told = true;
         sleep(pause).await;

@@ -78,7 +78,8 @@ impl Connection {
     fn judge(&mut self, answer: Result<Grant, AuthError>) -> Result<(), ProtocolError> {
         let grant = answer.map_err(|error| {
             // What went wrong there is not the client's to know.
-            tracing::warn!(remote = %self.remote, %error, "a client could not be authorized");
+            let error = error.to_string();
+            tracing::warn!(remote = %self.remote, error, "a client could not be authorized");
             ProtocolError::new(ErrorCode::AuthFailed, "AUTH failed")
         })?;
         if self.grant.is_none() {

@@ -8,7 +8,7 @@ use axum::extract::{Path, Request, State as Extract};
 use serde_json::{Value, json};
 
 use super::{Reply, bad, json_reply, read, too_large, versioned};
-use crate::options::{ClientCertificates, LogLevel, TlsRequired, TlsVersion};
+use crate::options::{ClientCertificates, LogLevel, TlsRequired, TlsVersion, shown};
 use crate::server::Server;
 
 /// `GET /config/...`
@@ -64,7 +64,9 @@ fn value(server: &Server, option: &str) -> Option<Value> {
         "broadcast_tcp_port" => json!(server.broadcast_tcp_port()),
         "broadcast_http_port" => json!(server.broadcast_http_port()),
         "nsqlookupd_tcp_addresses" => json!(*server.lookup_addresses.borrow()),
-        "auth_http_addresses" => json!(auth.addresses),
+        "auth_http_addresses" => {
+            json!(auth.addresses.iter().map(|address| shown(address)).collect::<Vec<_>>())
+        }
         "http_client_connect_timeout" => nanos(lookup.connect_timeout),
         "http_client_request_timeout" => nanos(lookup.request_timeout),
         "data_path" => path(Some(&options.data_folder)),

@@ -69,7 +69,13 @@ async fn ask(address: String, topic: Name, timeouts: Timeouts) -> Vec<Name> {
             return Vec::new();
         }
         Err(error) => {
-            tracing::warn!(address, topic = topic.as_str(), %error, "nsqlookupd does not say a topic's channels");
+            let error = error.to_string();
+            tracing::warn!(
+                address,
+                topic = topic.as_str(),
+                error,
+                "nsqlookupd does not say a topic's channels"
+            );
             return Vec::new();
         }
     };
