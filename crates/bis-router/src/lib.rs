@@ -40,5 +40,5 @@ pub use options::{
     Compression, HttpTimeouts, LogLevel, LogLevelError, LogSwitch, Lookup, Options, RemoteError, SyncMode,
     SyncModeError, Tls, TlsRequired, TlsVersion, TlsWordError,
 };
-pub use server::tls::TlsError;
+pub use server::tls::{CertificateFault, TlsError};
 pub use service::{Failure, Handle, Router, ShutdownError, StartError};

@@ -1,6 +1,6 @@
 //! TLS for clients: from the options' files to what accepts a handshake. It opens no socket.
 
-mod common_name;
+mod certificate;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use tokio_rustls::rustls::{
     SignatureScheme, SupportedProtocolVersion,
 };
 
+pub use self::certificate::CertificateFault;
 use crate::options::{ClientCertificates, Tls, TlsRequired, TlsVersion};
 
 /// Why TLS cannot be spoken as the options say.
@@ -43,6 +44,14 @@ pub enum TlsError {
         #[source]
         source: io::Error,
     },
+    /// A certificate is one that this router cannot use.
+    #[error("the certificate in `{path}` cannot be used: {fault}")]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: CertificateFault,
+    },
     /// Certificate, key or authorities do not serve.
     #[error("the certificate, its key or the authorities cannot be used; check that they belong together")]
     Rejected(#[source] rustls::Error),
@@ -60,6 +69,14 @@ pub(crate) fn server_config(tls: &Tls) -> Result<Option<Arc<ServerConfig>>, TlsE
         _ => return Err(TlsError::Half),
     };
     let chain = certificates(certificate, "a certificate")?;
+    if let Some(fault) = chain.first().and_then(|own| certificate::fault(own)) {
+        return Err(TlsError::Unusable { path: certificate.clone(), fault });
+    }
+    if tls.client_certificates != ClientCertificates::NotAsked {
+        tracing::info!(
+            "clients' certificates must be of version 3 of X.509, and RSA keys have at least 2048 bits"
+        );
+    }
     let key = PrivateKeyDer::from_pem_file(key).map_err(|error| file_error(key, "a private key", error))?;
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -84,16 +101,25 @@ pub(crate) fn server_config(tls: &Tls) -> Result<Option<Arc<ServerConfig>>, TlsE
 /// The authorities in a PEM file.
 pub(super) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path, "certificates of authorities")? {
-        roots.add(certificate).map_err(TlsError::Rejected)?;
+    let mut last_fault = None;
+    for authority in certificates(path, "certificates of authorities")? {
+        if let Some(fault) = certificate::authority_fault(&authority) {
+            tracing::warn!(path = %path.display(), %fault, "an authority's certificate is left out");
+            last_fault = Some(fault);
+        } else {
+            roots.add(authority).map_err(TlsError::Rejected)?;
+        }
     }
-    Ok(roots)
+    match last_fault {
+        Some(fault) if roots.is_empty() => Err(TlsError::Unusable { path: path.to_owned(), fault }),
+        _ => Ok(roots),
+    }
 }
 
 /// The common name in the certificate that the client showed; empty without one.
 pub(super) fn client_name(connection: &ServerConnection) -> String {
     let certificate = connection.peer_certificates().and_then(<[_]>::first);
-    certificate.and_then(|certificate| common_name::of(certificate)).unwrap_or_default()
+    certificate.and_then(|shown| certificate::common_name(shown)).unwrap_or_default()
 }
 
 /// The versions from the oldest allowed on.
