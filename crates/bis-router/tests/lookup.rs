@@ -1,5 +1,7 @@
 //! Registration with real nsqlookupd: what is there is known there, through its restarts and ours.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod support;
 
 use std::net::SocketAddr;
