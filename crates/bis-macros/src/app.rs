@@ -18,11 +18,11 @@ pub(crate) fn app(package: &str, input: TokenStream) -> TokenStream {
         quote_spanned! {here=>
             {
                 #[allow(unused_imports)]
-                use ::bis::__private::place::no_service::__BIS_SERVICE;
+                use ::bis::__private::place::no_service::__SERVICE_OF_THIS_MODULE;
                 ::bis::__private::place::service({
                     #[allow(unused_imports)]
                     use #service::*;
-                    &__BIS_SERVICE
+                    &__SERVICE_OF_THIS_MODULE
                 })
             }
         }
@@ -44,7 +44,7 @@ pub(crate) fn service(input: TokenStream) -> TokenStream {
     let position = support::position();
     let items = quote! {
         #[doc(hidden)]
-        pub static __BIS_SERVICE: ::bis::__private::ServiceEntry = ::bis::__private::ServiceEntry {
+        pub static __SERVICE_OF_THIS_MODULE: ::bis::__private::ServiceEntry = ::bis::__private::ServiceEntry {
             name: #name,
             module: ::core::module_path!(),
             position: #position,

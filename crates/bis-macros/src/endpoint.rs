@@ -1,7 +1,7 @@
 //! `#[api]`: the function, which looks first whether its service lives in this process, and in it the function as it was
 //! written, with an entry that serves it.
 //!
-//! Everything stands inside the one function, so nothing of ours shows in the module.
+//! Everything is inside the one function, so nothing of ours shows in the module.
 
 use bis_syntax::{Access, ApiArgs, Endpoint, Errors};
 use proc_macro2::{Ident, Span, TokenStream};
@@ -39,7 +39,7 @@ struct Parameter {
 fn endpoint(args: &ApiArgs, function: ItemFn) -> TokenStream {
     let parameters = parameters(&function.sig);
     let (outer_attributes, inner_attributes): (Vec<_>, Vec<_>) =
-        function.attrs.iter().partition(|attribute| stands_outside(attribute));
+        function.attrs.iter().partition(|attribute| belongs_outside(attribute));
     let ItemFn { vis, sig, block, .. } = &function;
     let name = &sig.ident;
     let outer = outer_signature(sig, &parameters);
@@ -61,7 +61,7 @@ fn endpoint(args: &ApiArgs, function: ItemFn) -> TokenStream {
 }
 
 /// Documentation and lints belong to what others see, everything else to the function as it was written.
-fn stands_outside(attribute: &Attribute) -> bool {
+fn belongs_outside(attribute: &Attribute) -> bool {
     const OUTSIDE: [&str; 9] =
         ["doc", "cfg", "allow", "expect", "warn", "deny", "forbid", "must_use", "deprecated"];
     OUTSIDE.iter().any(|name| attribute.path().is_ident(name))
@@ -76,7 +76,7 @@ fn parameters(signature: &Signature) -> Vec<Parameter> {
     for (index, typed) in typed.enumerate() {
         let text = ident_in(&typed.pat).map_or_else(|| (index + 1).to_string(), Ident::to_string);
         let name = match ident_in(&typed.pat) {
-            // The function of the same name stands in the body, and would hide a parameter called like it.
+            // The function of the same name is in the body, and would hide a parameter called like it.
             Some(name) if *name != signature.ident && parameters.iter().all(|other| other.name != *name) => {
                 let mut name = name.clone();
                 name.set_span(Span::mixed_site());
@@ -231,21 +231,21 @@ fn call_elsewhere(signature: &Signature, parameters: &[Parameter]) -> TokenStrea
     }
 }
 
-/// The result's type, unless it holds an `impl Trait`, which has no name.
+/// The result's type, unless it contains an `impl Trait`, which has no name.
 fn nameable_output(signature: &Signature) -> Option<TokenStream> {
     match &signature.output {
         ReturnType::Default => Some(quote!(())),
         ReturnType::Type(_, output) => {
             let tokens = output.to_token_stream();
-            (!holds_impl(tokens.clone())).then_some(tokens)
+            (!contains_impl(tokens.clone())).then_some(tokens)
         }
     }
 }
 
-fn holds_impl(tokens: TokenStream) -> bool {
+fn contains_impl(tokens: TokenStream) -> bool {
     tokens.into_iter().any(|token| match token {
         proc_macro2::TokenTree::Ident(ident) => ident == "impl",
-        proc_macro2::TokenTree::Group(group) => holds_impl(group.stream()),
+        proc_macro2::TokenTree::Group(group) => contains_impl(group.stream()),
         _ => false,
     })
 }

@@ -12,7 +12,7 @@ fn pretty(tokens: TokenStream) -> String {
     prettyplease::unparse(&file)
 }
 
-/// The tokens with each `inventory::submit! { .. }` as a constant, since nobody formats what stands in a macro.
+/// The tokens with each `inventory::submit! { .. }` as a constant, since what is in a macro is not formatted.
 fn opened(tokens: TokenStream) -> TokenStream {
     const PATH_LEN: usize = 11;
     let mut out: Vec<TokenTree> = Vec::new();

@@ -31,8 +31,8 @@ pub fn app(input: TokenStream) -> TokenStream {
     app::app(&package, input.into()).into()
 }
 
-/// Makes the module that it stands in a service: every handler and endpoint in it, and in the modules under it, belongs
-/// to the service.
+/// Makes the module that calls it a service: every handler and endpoint in it, and in the modules under it, belongs to
+/// the service.
 ///
 /// ```ignore
 /// bis::service!("orders");

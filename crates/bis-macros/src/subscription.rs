@@ -65,7 +65,7 @@ fn entry(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> Token
 /// not fit at the parameter, a result that does not fit at the result.
 fn subscribed(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> TokenStream {
     let topic = &args.topic;
-    let topic = quote_spanned!(Span::call_site().located_at(topic.span())=> &#topic);
+    let topic = quote_spanned!(Span::call_site().located_at(topic.span())=> ::bis::__private::topic(&#topic));
     let mut at_parameter = handler.name.clone();
     at_parameter.set_span(handler.name.span().located_at(handler.parameter.span()));
     let output = match &function.sig.output {

@@ -7,7 +7,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Item, ItemFn, Stmt, TraitItemFn};
 
-/// The function under an attribute. When the item is none, the answer is the item again with that mistake.
+/// The function under an attribute. When the item is not a function, the answer is the item again with that mistake.
 pub(crate) fn function(attribute: &str, item: &TokenStream) -> Result<ItemFn, TokenStream> {
     syn::parse2::<ItemFn>(item.clone()).map_err(|error| {
         if let Ok(required) = syn::parse2::<TraitItemFn>(item.clone()) {
@@ -79,7 +79,7 @@ pub(crate) fn must_be_free(function: &ItemFn) -> TokenStream {
     }
 }
 
-/// Where the attribute stands.
+/// Where the attribute is.
 pub(crate) fn position() -> TokenStream {
     quote! {
         ::bis::__private::Position {

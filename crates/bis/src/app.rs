@@ -48,6 +48,7 @@ impl App {
     ///
     /// On a signal no more deliveries and requests are taken; handlers and requests have `app.stop_within` (30 s) to finish;
     /// then everything settled is flushed to the broker.
+    #[must_use = "return it from `main`: `fn main() -> std::process::ExitCode { shop::app().main() }`"]
     pub fn main(self) -> ExitCode {
         if std::env::var_os("BIS_DESCRIBE").is_some_and(|value| value == "1") {
             return describe::print(&self);

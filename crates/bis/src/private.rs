@@ -12,7 +12,7 @@ pub use crate::{
     },
     registry::{
         Access, EndpointEntry, MountEntry, Position, ServiceEntry, SubscriptionEntry, batch, one, place,
-        takes, takes_batch,
+        takes, takes_batch, topic,
     },
     testing::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test},
 };

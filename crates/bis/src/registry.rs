@@ -10,7 +10,7 @@ use std::{future::Future, panic::Location, pin::Pin, sync::Arc, time::Duration};
 use axum::routing::MethodRouter;
 use bis_core::{Envelope, Retention, RetryPolicy};
 
-pub use handler::{batch, one, takes, takes_batch};
+pub use handler::{batch, one, takes, takes_batch, topic};
 
 use crate::{
     Error, NotScalar, Result,

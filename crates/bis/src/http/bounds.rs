@@ -33,7 +33,8 @@ impl<T: FromRequest<(), M>, M> LastExtractor<M> for T {}
 #[diagnostic::on_unimplemented(
     message = "an endpoint cannot answer with `{Self}`",
     label = "not an answer",
-    note = "return `Result<Json<..>>` of a type that implements `Serialize`, `Result<()>`, or anything else that implements axum's `IntoResponse`"
+    note = "return `Result<Json<..>>` of a type that implements `Serialize`, `Result<()>`, or anything else that implements axum's `IntoResponse`",
+    note = "`bis::Result` takes any error with `?`; an error of another type must implement `IntoResponse` itself"
 )]
 pub trait Answer: IntoResponse {}
 

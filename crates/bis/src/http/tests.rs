@@ -512,14 +512,17 @@ fn check_clash(service: &'static crate::registry::ServiceEntry, parts: &[&str]) 
 
 #[test]
 fn routes_that_clash_are_an_error_that_names_both_places() {
-    check_clash(&clashes::duplicate::__BIS_SERVICE, &["`GET /same` is declared twice"]);
-    check_clash(&clashes::parameters::__BIS_SERVICE, &["`/orders/{id}`", "`/orders/{order}`", "same name"]);
-    check_clash(&clashes::mounted::__BIS_SERVICE, &["`/files/{name}`", "`/files`"]);
+    check_clash(&clashes::duplicate::__SERVICE_OF_THIS_MODULE, &["`GET /same` is declared twice"]);
+    check_clash(
+        &clashes::parameters::__SERVICE_OF_THIS_MODULE,
+        &["`/orders/{id}`", "`/orders/{order}`", "same name"],
+    );
+    check_clash(&clashes::mounted::__SERVICE_OF_THIS_MODULE, &["`/files/{name}`", "`/files`"]);
 }
 
 #[test]
 fn endpoints_go_before_mounts() {
-    let routers = Routers::new(&[&clashes::peaceful::__BIS_SERVICE], None).unwrap();
+    let routers = Routers::new(&[&clashes::peaceful::__SERVICE_OF_THIS_MODULE], None).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         for (path, expected) in [

@@ -6,6 +6,34 @@ use std::{future::Future, sync::Arc, time::Duration};
 use super::{BatchCall, ErasedHandler, HandlerFuture, Incoming, Subscribed};
 use crate::{Delivery, Error, Result, Topic};
 
+/// What a subscription names first.
+#[diagnostic::on_unimplemented(
+    message = "`#[subscription]` names a `{Self}`, which is not a topic",
+    label = "not a topic",
+    note = "name the static that `Topic::new` declares: `pub static PLACED: Topic<OrderPlaced> = Topic::new(\"order-placed\");`"
+)]
+pub trait IsTopic {
+    /// What its events are.
+    type Event;
+
+    /// The topic.
+    fn topic(&'static self) -> &'static Topic<Self::Event>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E> IsTopic for Topic<E> {
+    type Event = E;
+
+    fn topic(&'static self) -> &'static Self {
+        self
+    }
+}
+
+/// Checks that a subscription names a topic.
+pub fn topic<T: IsTopic>(topic: &'static T) -> &'static Topic<T::Event> {
+    topic.topic()
+}
+
 /// What a handler of one event of type `E` takes: `E` or [`Delivery<E>`](crate::Delivery).
 #[diagnostic::on_unimplemented(
     message = "the handler takes `{Self}`, but its topic carries `{E}`",

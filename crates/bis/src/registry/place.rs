@@ -67,7 +67,7 @@ pub fn nested_mount() -> Router {
 /// The stand-in for the marker of a module that is not a service.
 pub mod no_service {
     /// Has the name of the markers that `service!` makes.
-    pub static __BIS_SERVICE: super::NoService = super::NoService;
+    pub static __SERVICE_OF_THIS_MODULE: super::NoService = super::NoService;
 }
 
 /// A module that is not a service.

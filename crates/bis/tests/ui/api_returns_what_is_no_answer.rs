@@ -19,4 +19,12 @@ async fn place() -> Result<Order> {
     Ok(Order)
 }
 
+#[derive(Debug)]
+pub struct Failure;
+
+#[api(GET, "/orders", public)]
+async fn list() -> Result<Json<u64>, Failure> {
+    Err(Failure)
+}
+
 fn main() {}

@@ -6,6 +6,11 @@ mod orders {
 
 mod helpers {}
 
+mod double {
+    bis::service!("double");
+    bis::service!("again");
+}
+
 mod twice {
     bis::app!(services: [super::orders, super::orders]);
 }

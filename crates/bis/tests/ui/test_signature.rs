@@ -17,9 +17,4 @@ async fn no_app() {}
 #[bis::test]
 async fn of_nothing(_app: TestApp) {}
 
-#[bis::test(app = app)]
-async fn returns_a_number(_app: TestApp) -> u32 {
-    7
-}
-
 fn main() {}
