@@ -26,7 +26,7 @@ pub struct ChainCall {
 }
 
 impl TopicChain {
-    /// Reads the value of a topic's static. `None`, with the reason reported, when it is no such chain.
+    /// Reads the value of a topic's static. `None`, with the reason reported, when it is not such a chain.
     pub fn parse(value: &Expr, errors: &mut Errors) -> Option<Self> {
         let mut calls = Vec::new();
         let mut rest = value;

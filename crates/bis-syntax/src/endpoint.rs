@@ -46,7 +46,7 @@ pub struct ApiArgs {
 /// The arguments of `#[mount]`.
 #[derive(Debug, Clone)]
 pub struct MountArgs {
-    /// Where the router is mounted: begins with a slash, does not end with one unless it is `/`.
+    /// Where the router is mounted: starts with a slash, and does not end with one unless it is `/`.
     pub path: LitStr,
 }
 
@@ -167,12 +167,7 @@ pub fn check_mount_function(function: &ItemFn, errors: &mut Errors) {
         errors.push_help(ErrorKind::Handler, asyncness, "a mount is not async", "write `fn`");
     }
     if !signature.inputs.is_empty() {
-        errors.push_help(
-            ErrorKind::Handler,
-            &signature.inputs,
-            "a mount takes no parameters",
-            "leave them out",
-        );
+        errors.push_help(ErrorKind::Handler, &signature.inputs, "a mount takes no parameters", "remove them");
     }
     if matches!(signature.output, ReturnType::Default) {
         errors.push_help(

@@ -12,7 +12,7 @@ pub enum ErrorKind {
     Option,
     /// A name that is not kebab-case.
     Name,
-    /// A text that is no duration.
+    /// A string that is not a duration.
     Duration,
     /// A value out of its range, or not a literal where one is needed.
     Value,

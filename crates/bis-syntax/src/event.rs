@@ -80,8 +80,8 @@ impl EventInput {
             errors.push_help(
                 ErrorKind::Event,
                 lifetime,
-                "an event type owns what it holds",
-                "use owned types such as `String`, without a lifetime",
+                "an event type cannot borrow",
+                "use owned types such as `String`, and no lifetime",
             );
         }
         event
@@ -102,7 +102,7 @@ impl EventInput {
                 Some(first) => errors.push_help(
                     ErrorKind::Event,
                     place,
-                    "an event has one key",
+                    "an event has only one key",
                     format!("keep `#[event(key)]` on `{}` or here, not on both", first.json_name),
                 ),
                 None => self.key = Some(event_field()),
@@ -119,7 +119,7 @@ impl EventInput {
                 ErrorKind::Event,
                 attribute,
                 "a sensitive field cannot be an attribute, since brokers show attributes in the clear",
-                "leave one of the two out",
+                "remove one of the two",
             );
         }
         for (place, word) in [(&attrs.key, "the key"), (&attrs.attribute, "an attribute")] {
@@ -127,8 +127,11 @@ impl EventInput {
                 errors.push_help(
                     ErrorKind::Event,
                     &field.ty,
-                    format!("`{}` cannot be {word}: it is no JSON scalar", options::source_like(&field.ty)),
-                    "put it on a text, a number, a boolean or a type that serializes as one",
+                    format!(
+                        "`{}` cannot be {word}: it is not a JSON scalar",
+                        options::source_like(&field.ty)
+                    ),
+                    "use text, a number, a boolean, or a type that serializes as one of them",
                 );
             }
         }
@@ -177,8 +180,8 @@ fn type_schema(input: &DeriveInput, errors: &mut Errors) -> Option<LitStr> {
                 word @ ("key" | "attribute" | "sensitive") => errors.push_help(
                     ErrorKind::Event,
                     &tokens,
-                    format!("`{word}` stands on a field"),
-                    format!("put `#[event({word})]` on the field that it is about"),
+                    format!("`{word}` goes on a field"),
+                    format!("put `#[event({word})]` on the field that it describes"),
                 ),
                 _ => known.unexpected(&tokens, errors),
             },
@@ -230,8 +233,8 @@ fn refuse_in_enum(field: &Field, errors: &mut Errors) {
             errors.push_help(
                 ErrorKind::Event,
                 word,
-                format!("`{name}` cannot stand in an enum, since not every variant has the field"),
-                "make the event a struct that holds the enum, or pass it with the publish call",
+                format!("`{name}` cannot be used in an enum, since not every variant has the field"),
+                format!("make the event a struct that has the {name} beside the enum"),
             );
         }
     }
@@ -245,7 +248,7 @@ fn event_arguments(attrs: &[syn::Attribute], errors: &mut Errors) -> Vec<Argumen
             _ => errors.push_help(
                 ErrorKind::Event,
                 attr,
-                "`#[event]` says nothing",
+                "`#[event]` is empty",
                 "write `#[event(key)]`, `#[event(attribute)]`, `#[event(sensitive)]` or `#[event(schema = \"..\")]`",
             ),
         }
@@ -293,7 +296,7 @@ fn json_name(index: usize, field: &Field, rename_all: Option<&str>) -> String {
 }
 
 impl EventField {
-    /// Where the field's type stands.
+    /// Where the field's type is.
     pub fn span(&self) -> proc_macro2::Span {
         self.ty.span()
     }

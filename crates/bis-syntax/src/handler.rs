@@ -57,7 +57,7 @@ impl Handler {
                 ErrorKind::Handler,
                 &signature.ident,
                 format!("the handler `{}` returns nothing", signature.ident),
-                "return `bis::Result<()>`: an error is how it asks for a retry",
+                "return `bis::Result<()>`, where an error asks for a retry",
             );
         }
         let parameter = single_parameter(function, errors)?;
@@ -87,7 +87,7 @@ impl Handler {
                 ErrorKind::Handler,
                 batch.span,
                 format!("`batch(..)` on a handler that takes one `{}`", source_like(&event)),
-                Some(format!("take `Vec<{}>`, or leave `batch` out", source_like(&event))),
+                Some(format!("take `Vec<{}>`, or remove `batch`", source_like(&event))),
             );
         }
         Some(Self { name: signature.ident.clone(), shape, event, parameter })

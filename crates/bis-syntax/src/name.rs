@@ -5,17 +5,17 @@ use syn::LitStr;
 
 use crate::{ErrorKind, Errors};
 
-/// A name as it stands in the source.
+/// A name in the source.
 #[derive(Debug, Clone)]
 pub struct Name {
-    /// The text, valid or not; what is not has been reported.
+    /// The text. When it is not valid, that has been reported.
     pub text: String,
-    /// Where it stands.
+    /// Where it is.
     pub span: Span,
 }
 
 impl Name {
-    /// Takes a literal as a name of a `what` (`topic`, `subscription`), and reports it when it is none.
+    /// Takes a literal as the name of a `what` (`topic`, `subscription`), and reports it when it is not valid.
     pub fn check(literal: &LitStr, what: &str, errors: &mut Errors) -> Self {
         let text = literal.value();
         if let Some(reason) = bis_core::name_error(&text) {
@@ -32,7 +32,7 @@ impl Name {
     }
 }
 
-/// `text` in kebab-case: what a function's name becomes, and what a bad name is answered with.
+/// `text` in kebab-case: what a function's name becomes, and what is proposed for a bad name.
 ///
 /// ```
 /// assert_eq!(bis_syntax::kebab_case("chase_late_orders"), "chase-late-orders");

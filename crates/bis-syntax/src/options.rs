@@ -25,7 +25,7 @@ pub(crate) enum Argument {
 pub struct DurationOption {
     /// The duration.
     pub value: Duration,
-    /// Where it stands.
+    /// Where it is.
     pub span: Span,
 }
 
@@ -34,7 +34,7 @@ pub struct DurationOption {
 pub struct IntegerOption {
     /// The number.
     pub value: u64,
-    /// Where it stands.
+    /// Where it is.
     pub span: Span,
 }
 
@@ -114,15 +114,15 @@ impl Known {
         errors.push_help(
             ErrorKind::Syntax,
             name,
-            format!("`{name}` of {} has another form", self.owner),
+            format!("`{name}` is written in another way in {}", self.owner),
             format!("write `{example}`"),
         );
     }
 
-    /// Reports an argument that is no option.
+    /// Reports an argument that is not an option.
     pub(crate) fn unexpected(&self, tokens: &TokenStream, errors: &mut Errors) {
         let help = if self.names.is_empty() {
-            format!("{} takes nothing more here", self.owner)
+            format!("{} takes no further arguments", self.owner)
         } else {
             format!("{} has {}", self.owner, list(self.names))
         };
@@ -158,7 +158,7 @@ pub(crate) fn text(tokens: &TokenStream, what: &str, example: &str, errors: &mut
         Some(Lit::Str(text)) => Some(text),
         _ => {
             let (message, help) = (
-                format!("{what} must be a text literal, not `{}`", source_like(tokens)),
+                format!("{what} must be a string literal, not `{}`", source_like(tokens)),
                 format!("write `\"{example}\"`"),
             );
             errors.push_help(ErrorKind::Value, tokens, message, help);

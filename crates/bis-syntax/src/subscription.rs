@@ -43,7 +43,7 @@ pub struct BatchArgs {
     pub max: Option<IntegerOption>,
     /// How long to wait for more. Default: 100 ms.
     pub wait: Option<DurationOption>,
-    /// Where `batch` stands.
+    /// Where `batch` is.
     pub span: Span,
 }
 
@@ -156,7 +156,7 @@ impl RetryArgs {
                     bis_core::format_duration(min),
                     bis_core::format_duration(max)
                 ),
-                Some("set both, the shorter one first".to_owned()),
+                Some("set both, and make `min_backoff` the shorter one".to_owned()),
             );
         }
     }

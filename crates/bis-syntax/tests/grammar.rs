@@ -85,9 +85,9 @@ fn subscriptions_report_every_mistake() {
         ),
         [
             "`#[subscription]` has no option `nam`: did you mean `name`?",
-            "`timeout` must be a text literal, not `5`: write `\"30s\"`",
+            "`timeout` must be a string literal, not `5`: write `\"30s\"`",
             "`timeout` is given twice: keep one of them",
-            "`retry` of `#[subscription]` has another form: write `retry(max = 5)`",
+            "`retry` is written in another way in `#[subscription]`: write `retry(max = 5)`",
             "`batch(..)` has no option `size`: it has `max` and `wait`",
             "`concurrency` must be a whole number from 1 to 65535, not `0`: write `concurrency = 100`",
             "unexpected `junk`: `#[subscription]` has `name`, `retry`, `timeout`, `concurrency` and `batch`",
