@@ -93,7 +93,7 @@ mod wrong {
 #[test]
 #[should_panic(expected = "topic `order-shipped`: `id` is a key or an attribute and serializes to `{..}`")]
 fn an_app_whose_event_has_a_struct_as_its_key_does_not_start() {
-    bis::__private::run_test(wrong::this::app, async |_: TestApp| {});
+    bis::__private::run_test(wrong::this::app, async |_: TestApp| {}, bis::__private::PATIENCE);
 }
 
 // ---- what macros make

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use serde::{
-    Deserialize,
     de::{self, DeserializeOwned, Visitor},
     forward_to_deserialize_any,
 };
