@@ -54,14 +54,15 @@ fn handovers_lose_no_request() {
 #[test]
 fn what_collects_events_undeclared_is_named() {
     let app = StandIn::new();
-    let run = Run::start(&app, &[]);
-    let ready = run.wait_for("ready");
-    let router = address(&ready, "router_http");
+    let mut run = Run::start(&app, &[]);
+    let router = address(&run.wait_for("ready"), "router_http");
     for path in ["/topic/create?topic=orders", "/channel/create?topic=orders&channel=ship"] {
         post(router, path, "").unwrap();
     }
-    app.save_version("two");
-    // Said once, at the start or when the old process has gone.
+    run.signal(Signal::SIGINT);
+    run.wait();
+    let run = Run::start(&app, &[]);
+    let router = address(&run.wait_for("ready"), "router_http");
     let orphans = run.wait_for("orphaned")["orphans"].clone();
     assert_eq!(orphans, json!([{ "topic": "orders", "subscription": "ship", "events": 0 }]));
     let topics = get(router, "/stats?format=json").unwrap();
