@@ -90,11 +90,9 @@ mod wrong {
     }
 }
 
-#[test]
+#[bis::test(app = wrong::this::app)]
 #[should_panic(expected = "topic `order-shipped`: `id` is a key or an attribute and serializes to `{..}`")]
-fn an_app_whose_event_has_a_struct_as_its_key_does_not_start() {
-    bis::__private::run_test(wrong::this::app, async |_: TestApp| {}, bis::__private::PATIENCE);
-}
+async fn an_app_whose_event_has_a_struct_as_its_key_does_not_start(_app: TestApp) {}
 
 // ---- what macros make
 
