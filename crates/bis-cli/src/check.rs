@@ -12,6 +12,7 @@ use crate::arguments::Features;
 use crate::exit;
 use crate::failure::Failure;
 use crate::print::plural;
+use crate::rustc;
 
 /// What the analyser found.
 #[derive(Debug)]
@@ -27,11 +28,13 @@ impl Checked {
 
     /// The diagnostics as people read them on stderr; empty when there are none.
     pub(crate) fn text(&self) -> String {
-        let colour = match anstream::AutoStream::choice(&std::io::stderr()) {
-            ColorChoice::Never => Colour::Never,
-            _ => Colour::Always,
-        };
-        bis_graph::render::render_all(&self.analysis.diagnostics, &self.analysis.sources, colour)
+        bis_graph::render::render_all(&self.analysis.diagnostics, &self.analysis.sources, colour())
+    }
+
+    /// What only the graph or only the program has, as people read it on stderr; empty when they are the same.
+    pub(crate) fn differences(&self, description: &serde_json::Value) -> String {
+        let found = self.analysis.compare(description);
+        bis_graph::render::render_all(&found, &self.analysis.sources, colour())
     }
 
     /// How many errors there are.
@@ -58,6 +61,13 @@ impl Checked {
     }
 }
 
+fn colour() -> Colour {
+    match anstream::AutoStream::choice(&std::io::stderr()) {
+        ColorChoice::Never => Colour::Never,
+        _ => Colour::Always,
+    }
+}
+
 /// What to read with these features, on this broker.
 pub(crate) fn options(features: &Features, broker: Option<BrokerKind>) -> Options {
     let Features { features, no_default_features, all_features } = features.clone();
@@ -71,6 +81,7 @@ pub(crate) fn check(folder: &Path, options: &Options) -> Result<Checked> {
             .help("give the folder of an application, or make one with `bis new NAME`")
             .into());
     }
-    let analysis = bis_analyzer::analyze(folder, options);
+    let options = Options { target: rustc::target(folder), ..options.clone() };
+    let analysis = bis_analyzer::analyze(folder, &options);
     Ok(Checked { analysis })
 }

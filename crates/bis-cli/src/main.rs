@@ -21,6 +21,7 @@ mod project;
 mod redaction;
 mod router_client;
 mod run;
+mod rustc;
 mod schema;
 mod start;
 mod state;

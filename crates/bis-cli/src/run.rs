@@ -4,6 +4,7 @@
 
 mod build;
 mod chaos;
+mod compare;
 mod dispatcher;
 mod event;
 mod instance;
@@ -15,6 +16,7 @@ mod watch;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use bis_analyzer::Options;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
@@ -49,7 +51,7 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     let project = Project::find(&arguments.folder)?;
     build::check_cargo()?;
     let reporter = Reporter::new(arguments.format);
-    if !is_application(&project, &arguments.features, &reporter)? {
+    if !is_application(&project, &arguments, &reporter)? {
         return Ok(exit::APPLICATION.into());
     }
     let state = StateFolder::of(project.folder(), arguments.namespace.as_deref())?;
@@ -112,8 +114,10 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
 
 /// Whether the source has an application to run. What is wrong with it is told before a router starts or a folder is made
 /// for it.
-fn is_application(project: &Project, features: &arguments::Features, reporter: &Reporter) -> Result<bool> {
-    let checked = check::check(project.folder(), &check::options(features, None))?;
+fn is_application(project: &Project, arguments: &arguments::Run, reporter: &Reporter) -> Result<bool> {
+    let options = check::options(&arguments.features, None);
+    let options = Options { bin: arguments.bin.clone(), ..options };
+    let checked = check::check(project.folder(), &options)?;
     let (errors, warnings) = (checked.errors(), checked.warnings());
     if errors > 0 {
         anstream::eprint!("{}", checked.text());

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use bis_analyzer::Options;
 use bis_core::BrokerKind;
 use tokio::sync::mpsc;
 
@@ -22,6 +23,7 @@ use crate::project::Project;
 use crate::router_client::RouterClient;
 use crate::run::build::{Build, BuildOptions, Built, Outcome, Stamp};
 use crate::run::chaos::Chaos;
+use crate::run::compare;
 use crate::run::event::{BuildId, Event, InstanceId};
 use crate::run::instance::{Instance, Launch};
 use crate::run::listener::PublicListener;
@@ -65,6 +67,8 @@ pub(crate) struct Dispatcher {
     draining: Vec<Instance>,
     /// Start the program again even when cargo did not change it.
     restart_anyway: bool,
+    /// What the program that is being built should be made of.
+    expected: Option<Box<Checked>>,
     stop: Stop,
     /// What the command ends with once everything has stopped.
     code: Code,
@@ -110,6 +114,7 @@ impl Dispatcher {
             starting: None,
             draining: Vec::new(),
             restart_anyway: false,
+            expected: None,
             stop: Stop::No,
             code: exit::DONE,
             served_once: false,
@@ -180,6 +185,7 @@ impl Dispatcher {
         self.work = Work::Checking(id);
         let folder = self.parts.project.folder().to_path_buf();
         let options = check::options(&self.parts.options.features, Some(BrokerKind::Router));
+        let options = Options { bin: self.parts.options.binary.clone(), ..options };
         let sender = self.parts.sender.clone();
         tokio::spawn(async move {
             let checked = match tokio::task::spawn_blocking(move || check::check(&folder, &options)).await {
@@ -207,6 +213,7 @@ impl Dispatcher {
         let build = Build::start(&self.parts.project, &self.parts.options, id, self.parts.sender.clone())
             .context("cannot start cargo")?;
         self.work = Work::Building(id, build);
+        self.expected = Some(checked);
         Ok(Next::Wait)
     }
 
@@ -219,6 +226,9 @@ impl Dispatcher {
             Outcome::Built(built) => {
                 self.tell(Report::Built { milliseconds: built.took.as_millis() })?;
                 self.parts.watch.add(&built.folders);
+                if let Some(expected) = self.expected.take() {
+                    compare::start(&built.executable, self.parts.project.folder(), expected);
+                }
                 self.start(built)?;
                 Ok(Next::Wait)
             }
