@@ -31,4 +31,4 @@ pub(crate) use client::{Client, host_and_port};
 pub(crate) use connection::Limits;
 pub(crate) use request::MAX_BODY_BYTES;
 pub(crate) use router::{RouteError, Routers};
-pub(crate) use server::{Serving, answer, serve};
+pub(crate) use server::{Serving, Stop, answer, serve};

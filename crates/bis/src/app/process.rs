@@ -16,7 +16,7 @@ use crate::{
     chaos::{self, ChaosBroker},
     config::{BrokerConfig, Config},
     drivers::{in_process::InProcess, nsq::Nsq},
-    http::{self, Limits, Serving},
+    http::{self, Limits, Serving, Stop},
     instance::{self, Instance, Reach},
     logging,
     runtime::Stopped,
@@ -32,6 +32,9 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The exit code after a second signal: as if the first SIGINT had ended the process.
 const CUT_SHORT: i32 = 130;
+
+/// The signal of Ctrl-C.
+const INTERRUPT: &str = "SIGINT";
 
 /// Runs the app until it is told to stop.
 pub(super) fn run(app: &App) -> ExitCode {
@@ -106,7 +109,7 @@ async fn serve(app: &App, config: Config, inherited: Option<std::net::TcpListene
         }
     };
     let limit = instance.config.app.stop_within;
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = watch::channel(None);
     let addresses = listeners.addresses()?;
     let mut servers = listeners.serve(&parts.routers, &stopped, &instance.config);
     let (public, internal) = addresses;
@@ -116,11 +119,15 @@ async fn serve(app: &App, config: Config, inherited: Option<std::net::TcpListene
     let broken = tokio::select! {
         name = signals.next() => {
             tracing::info!(signal = name, limit_s = limit.as_secs(), "stopping");
+            // Whoever pressed Ctrl-C waits.
+            stop.send_replace(Some(if name == INTERRUPT { Stop::Prompt } else { Stop::HandOver }));
             None
         }
-        Some(server) = servers.join_next() => Some(server),
+        Some(server) = servers.join_next() => {
+            stop.send_replace(Some(Stop::Prompt));
+            Some(server)
+        }
     };
-    stop.send_replace(true);
     let drained = async {
         let workers = parts.workers.stop(limit);
         let requests = async { while servers.join_next().await.is_some() {} };
@@ -192,7 +199,7 @@ impl Listeners {
     fn serve(
         self,
         routers: &http::Routers,
-        stopped: &watch::Receiver<bool>,
+        stopped: &watch::Receiver<Option<Stop>>,
         config: &Config,
     ) -> JoinSet<io::Result<()>> {
         let public = Serving {
@@ -210,7 +217,7 @@ impl Listeners {
         ];
         for (listener, router, serving) in both {
             if let (Some(listener), Some(router)) = (listener, router) {
-                servers.spawn(http::serve(listener, router.clone(), is_true(stopped.clone()), serving));
+                servers.spawn(http::serve(listener, router.clone(), told(stopped.clone()), serving));
             }
         }
         servers
@@ -223,9 +230,10 @@ fn tell_draining() {
     }
 }
 
-async fn is_true(mut watched: watch::Receiver<bool>) {
-    // A sender that is gone means the same.
-    watched.wait_for(|stopped| *stopped).await.ok();
+async fn told(mut stopped: watch::Receiver<Option<Stop>>) -> Stop {
+    let stop = stopped.wait_for(Option::is_some).await.map(|stop| *stop);
+    // A sender that is gone means that nobody goes on.
+    stop.ok().flatten().unwrap_or(Stop::Prompt)
 }
 
 async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
@@ -254,7 +262,7 @@ impl Signals {
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.interrupt.recv() => INTERRUPT,
         }
     }
 }

@@ -67,8 +67,6 @@ pub(super) struct Shared {
     /// Whether a request may name its own time, as calls from another process do.
     pub(super) takes_deadlines: bool,
     pub(super) limits: Limits,
-    /// How long a kept connection stays open once the process stops.
-    pub(super) linger: Duration,
     /// Dropped with the last connection and the last request.
     pub(super) alive: mpsc::Sender<()>,
 }
@@ -80,6 +78,8 @@ pub(super) struct Stage {
     pub(super) full_at: Option<Instant>,
     /// When the process was told to stop.
     pub(super) stopping_at: Option<Instant>,
+    /// How long a kept connection stays open from then on.
+    pub(super) linger: Duration,
     /// Whether everything ends now.
     pub(super) is_over: bool,
 }
@@ -100,7 +100,7 @@ enum Phase {
 }
 
 /// When a connection is closed unless something happens on it.
-fn deadline(phase: Phase, stage: Stage, limits: Limits, linger: Duration) -> Option<Instant> {
+fn deadline(phase: Phase, stage: Stage, limits: Limits) -> Option<Instant> {
     let (since, limit) = match phase {
         Phase::Request => return None,
         Phase::Stalled(since) => return Some(since + limits.write),
@@ -113,8 +113,8 @@ fn deadline(phase: Phase, stage: Stage, limits: Limits, linger: Duration) -> Opt
     }
     if let Some(stopping_at) = stage.stopping_at {
         let stopped = match phase {
-            Phase::Idle(_) => stopping_at + linger,
-            _ => stopping_at.max(since) + limits.short.min(linger),
+            Phase::Idle(_) => stopping_at + stage.linger,
+            _ => stopping_at.max(since) + limits.short.min(stage.linger),
         };
         // A client that was promised a kept connection may be about to use it.
         deadline = if matches!(phase, Phase::Idle(_)) { stopped } else { deadline.min(stopped) };
@@ -129,7 +129,7 @@ pub(super) async fn serve(stream: TcpStream, client: SocketAddr, shared: Shared)
     let (phase, mut phases) = watch::channel(Phase::New(Instant::now()));
     let progress = Arc::new(Progress { phase, is_answered: AtomicBool::new(false) });
     let io = TokioIo::new(Watched { stream, progress: progress.clone() });
-    let Shared { limits, linger, .. } = shared;
+    let limits = shared.limits;
     let mut stages = shared.stage.clone();
     let service = service_fn(move |request| {
         let answering = Progress::begin(&progress);
@@ -147,7 +147,7 @@ pub(super) async fn serve(stream: TcpStream, client: SocketAddr, shared: Shared)
         if stage.is_over {
             return;
         }
-        let deadline = deadline(now, stage, limits, linger);
+        let deadline = deadline(now, stage, limits);
         let expired = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -361,7 +361,7 @@ mod tests {
     #[track_caller]
     fn check(phase: fn(Instant) -> Phase, stage: impl FnOnce(Instant) -> Stage, expected: Option<Duration>) {
         let start = Instant::now();
-        let deadline = deadline(phase(start), stage(start), LIMITS, LINGER);
+        let deadline = deadline(phase(start), stage(start), LIMITS);
         assert_eq!(deadline.map(|deadline| deadline - start), expected);
     }
 
@@ -378,7 +378,7 @@ mod tests {
     #[test]
     fn a_stop_keeps_connections_that_a_client_may_use_and_no_half_header() {
         let later = Duration::from_secs(3);
-        let stopping = |start| Stage { stopping_at: Some(start + later), ..Stage::default() };
+        let stopping = |start| Stage { stopping_at: Some(start + later), linger: LINGER, ..Stage::default() };
         check(Phase::New, stopping, Some(later + LIMITS.short));
         check(Phase::Header, stopping, Some(later + LIMITS.short));
         check(Phase::Idle, stopping, Some(later + LINGER));

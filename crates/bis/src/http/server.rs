@@ -1,6 +1,7 @@
 //! Serves a router on a listener until it is told to stop, then lets clients and running requests finish.
 
 use std::{
+    convert::Infallible,
     future::Future,
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -49,11 +50,24 @@ pub(crate) struct Serving {
     pub(crate) limits: Limits,
 }
 
+/// In which way a process stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Another process goes on with its work.
+    HandOver,
+    /// Somebody waits for its end.
+    Prompt,
+}
+
 impl Serving {
     /// How long a kept connection stays open after the stop, so that its client's next request is still answered, with the
     /// wish to close it. The last request has at least the other half of the time.
-    fn linger(self) -> Duration {
-        MAX_LINGER.min(self.stop_within / 2)
+    fn linger(self, stop: Stop) -> Duration {
+        let longest = match stop {
+            Stop::HandOver => MAX_LINGER,
+            Stop::Prompt => FAREWELL,
+        };
+        longest.min(self.stop_within / 2)
     }
 }
 
@@ -62,21 +76,20 @@ impl Serving {
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
+    stop: impl Future<Output = Stop> + Send + 'static,
     serving: Serving,
 ) -> io::Result<()> {
     let (stage, stages) = watch::channel(Stage::default());
     let (alive, mut all_gone) = mpsc::channel(1);
     let Serving { request_timeout, takes_deadlines, when_closed, stop_within, limits } = serving;
-    let linger = serving.linger();
-    let shared = Shared { router, stage: stages, request_timeout, takes_deadlines, limits, linger, alive };
-    tokio::select! {
+    let shared = Shared { router, stage: stages, request_timeout, takes_deadlines, limits, alive };
+    let stop = tokio::select! {
         biased;
-        () = stop => {}
-        () = accept(&listener, &shared, &stage) => {}
-    }
-    let stopping_at = Instant::now();
-    stage.send_modify(|stage| stage.stopping_at = Some(stopping_at));
+        stop = stop => stop,
+        never = accept(&listener, &shared, &stage) => match never {},
+    };
+    let (stopping_at, linger) = (Instant::now(), serving.linger(stop));
+    stage.send_modify(|stage| (stage.stopping_at, stage.linger) = (Some(stopping_at), linger));
     if when_closed.is_none() {
         // It accepts until the time is over.
         tokio::time::timeout(FAREWELL.min(linger), accept(&listener, &shared, &stage)).await.ok();
@@ -96,7 +109,7 @@ pub(crate) async fn serve(
 }
 
 /// Takes connections, and never ends.
-async fn accept(listener: &TcpListener, shared: &Shared, stage: &watch::Sender<Stage>) {
+async fn accept(listener: &TcpListener, shared: &Shared, stage: &watch::Sender<Stage>) -> Infallible {
     let mut logged_at: Option<Instant> = None;
     loop {
         match listener.accept().await {

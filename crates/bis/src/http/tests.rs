@@ -9,7 +9,7 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
 
-use super::{Client, Limits, Routers, Serving};
+use super::{Client, Limits, Routers, Serving, Stop};
 use crate::{
     Result,
     app::Parts,
@@ -151,7 +151,7 @@ impl Process {
             let listener = TcpListener::bind(address).await.unwrap();
             let address = listener.local_addr().unwrap();
             let (stop, stopped) = oneshot::channel();
-            let stopped = async move { drop(stopped.await) };
+            let stopped = async move { stopped.await.map_or(Stop::HandOver, |()| Stop::HandOver) };
             let router = parts.routers.internal.unwrap();
             let serving =
                 tokio::spawn(super::serve(listener, router, stopped, serving(Duration::from_secs(5))));
@@ -412,7 +412,7 @@ fn stopping_takes_no_longer_than_its_limit() {
         let address = listener.local_addr().unwrap();
         let router = Routers::new(app().services(), None).unwrap().public;
         let (stop, stopped) = oneshot::channel::<()>();
-        let stopped = async move { drop(stopped.await) };
+        let stopped = async move { stopped.await.map_or(Stop::HandOver, |()| Stop::HandOver) };
         let serving =
             tokio::spawn(super::serve(listener, router, stopped, serving(Duration::from_millis(200))));
         let request = here.runtime.spawn(async move {

@@ -52,7 +52,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let stopped = async { drop(stopped.await) };
+        let stopped = async { stopped.await.map_or(Stop::HandOver, |()| Stop::HandOver) };
         let request_timeout = Duration::from_secs(60);
         let serving =
             Serving { request_timeout, takes_deadlines: false, when_closed: None, stop_within, limits };
@@ -163,7 +163,7 @@ async fn a_socket_that_others_hold_too_is_closed_at_once() {
         stop_within: PATIENCE,
         limits: PATIENT,
     };
-    serve(listener, hello(), std::future::ready(()), serving).await.unwrap();
+    serve(listener, hello(), std::future::ready(Stop::HandOver), serving).await.unwrap();
     assert_eq!(CLOSED.load(Ordering::Relaxed), 1);
     assert!(TcpStream::connect(address).await.is_err());
 }
@@ -283,4 +283,19 @@ async fn an_answer_that_is_still_being_written_is_no_idle_connection() {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
     assert!(rest.len() > BYTES, "{}", rest.len());
+}
+
+#[test]
+fn kept_connections_wait_for_their_clients_at_a_hand_over_alone() {
+    let serving = |stop_within| Serving {
+        request_timeout: PATIENCE,
+        takes_deadlines: false,
+        when_closed: None,
+        stop_within,
+        limits: PATIENT,
+    };
+    let (long, short) = (Duration::from_secs(600), Duration::from_millis(400));
+    assert_eq!(serving(long).linger(Stop::HandOver), MAX_LINGER);
+    assert_eq!(serving(long).linger(Stop::Prompt), FAREWELL);
+    assert_eq!(serving(short).linger(Stop::HandOver), short / 2);
 }
