@@ -31,7 +31,7 @@ codes! {
     NO_APP = "BIS0005";
     /// More than one app.
     MANY_APPS = "BIS0006";
-    /// `app!` lists something that is no service.
+    /// `app!` lists something that is not a service.
     NOT_A_SERVICE = "BIS0007";
     /// A service is not listed in `app!`.
     UNLISTED_SERVICE = "BIS0008";
@@ -71,7 +71,7 @@ codes! {
     HANDLER_TYPE = "BIS0027";
     /// Configuration that is not constant.
     NOT_CONSTANT = "BIS0028";
-    /// A resource that is no static of a module.
+    /// A resource that is not a static of a module.
     NOT_A_MODULE_STATIC = "BIS0029";
     /// A path that leads to no resource.
     UNRESOLVED = "BIS0030";
@@ -83,9 +83,9 @@ codes! {
     HANDLER_OUTSIDE_SERVICE = "BIS0033";
     /// A field whose JSON cannot be seen from the source.
     OPAQUE_TYPE = "BIS0034";
-    /// A schema that is no JSON Schema.
+    /// A schema that is not a JSON Schema.
     INVALID_SCHEMA = "BIS0035";
-    /// Order by key is asked of a broker that keeps none.
+    /// Order by key on a broker that does not keep it.
     NO_ORDER = "BIS0041";
     /// A delay or a wait for a retry is longer than the broker's longest.
     DELAY_TOO_LONG = "BIS0042";
