@@ -89,6 +89,7 @@ async fn what_others_say_is_quoted_and_passwords_are_left_out() {
     let log = Log::default();
     tracing::subscriber::set_global_default(log.clone()).unwrap();
     let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::start());
+    authority.allow("known", 60, ".*", ".*", &["publish", "subscribe"]);
     authority.answer("broken", "{\"ttl\":9,\"authorizations\":[{\"topic\":\"(\\u001b\\n\"}]}");
     let mut options = options(folder.path());
     options.auth.addresses = vec![
@@ -111,6 +112,15 @@ async fn what_others_say_is_quoted_and_passwords_are_left_out() {
     let mut client = Client::connect(router.tcp_address());
     client.send_raw("SUB \u{1b}[31m \u{7f}\n".as_bytes());
     client.error();
+    let mut client = Client::connect(router.tcp_address());
+    client.identify(&serde_json::json!({"user_agent": "a\u{1b}[2J\nforged", "hostname": "\u{9b}"})).unwrap();
+    client.send_sized("AUTH", b"known");
+    client.response();
+    client.send_raw(b"SUB orders ship\n");
+    client.response();
+    let stats = get(http, "/stats").body;
+    assert!(stats.contains("forged") && !stats.contains("\nforged"), "{stats}");
+    assert!(!stats.contains(['\u{1b}', '\u{9b}']), "{stats}");
     assert_eq!(get(http, "/config/auth_http_addresses").body.matches("***").count(), 2);
     for what in ["could not be authorized", "an HTTP request", "nsqlookupd cannot be reached"] {
         log.wait_for(what);

@@ -13,14 +13,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bis_nsq::Name;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Body as _;
 use serde::Serialize;
 use serde_json::json;
 
@@ -193,9 +195,23 @@ fn missing(message: &str) -> ApiError {
 
 /// A request's body, in time and not too large.
 async fn read(server: &Server, body: Body, limit: usize, error: &str) -> Result<Bytes, ApiError> {
-    let read = tokio::time::timeout(server.options.http.body, to_bytes(body, limit)).await;
+    let read = tokio::time::timeout(server.options.http.body, collect(body, limit)).await;
     let late = |_| ApiError(StatusCode::REQUEST_TIMEOUT, "BODY_TIMEOUT".to_owned());
-    read.map_err(late)?.map_err(|_| too_large(error))
+    read.map_err(late)?.ok_or_else(|| too_large(error))
+}
+
+/// All of a body in one piece, and never in memory twice; `None` when it is too large or broken off.
+async fn collect(mut body: Body, limit: usize) -> Option<Bytes> {
+    let expected = usize::try_from(body.size_hint().lower()).ok().filter(|expected| *expected <= limit)?;
+    let mut bytes = BytesMut::with_capacity(expected);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.ok()?.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return None;
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Some(bytes.freeze())
 }
 
 fn too_large(message: &str) -> ApiError {

@@ -379,11 +379,16 @@ impl fmt::Display for ChannelStats {
     }
 }
 
+/// What a client says of itself, on one line: it may have said anything.
+fn printable(text: &str) -> String {
+    text.replace(|character: char| character.is_control(), "\u{fffd}")
+}
+
 impl fmt::Display for ClientStats {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { version, state, in_flight_count, ready_count, finish_count, .. } = self;
         let (id, requeued, messages, connected) =
-            (self.id(), self.requeue_count, self.message_count, self.connected());
+            (printable(&self.id()), self.requeue_count, self.message_count, self.connected());
         if !self.pub_counts.is_empty() {
             let total: u64 = self.pub_counts.iter().map(|one| one.count).sum();
             let topics = self.pub_counts.iter().map(|one| format!("{}={}", one.topic, one.count));

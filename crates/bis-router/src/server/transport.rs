@@ -99,15 +99,15 @@ impl Transport {
             }
             // Twice, to know at once whether what was read is the last: then nobody is there to be sent anything.
             for _ in 0..2 {
-                if may_read
-                    && exchange.end.is_none()
-                    && let Poll::Ready(read) = self.poll_read(context, input)
-                {
-                    match read {
-                        Ok(0) => exchange.end = Some(End::Closed),
-                        Ok(count) => exchange.read += count,
-                        Err(error) => exchange.end = Some(End::Broken(error)),
-                    }
+                let has_room = exchange.read == 0 || input.len() < input.capacity();
+                if !may_read || !has_room || exchange.end.is_some() {
+                    break;
+                }
+                match self.poll_read(context, input) {
+                    Poll::Pending => break,
+                    Poll::Ready(Ok(0)) => exchange.end = Some(End::Closed),
+                    Poll::Ready(Ok(count)) => exchange.read += count,
+                    Poll::Ready(Err(error)) => exchange.end = Some(End::Broken(error)),
                 }
             }
             if exchange.written || exchange.read > 0 || exchange.end.is_some() {

@@ -44,9 +44,9 @@ impl Guard {
     fn is_called(&self, host: &str) -> bool {
         let Some(names) = &self.names else { return true };
         let name = name_of(host);
-        let is_local = name.eq_ignore_ascii_case("localhost") || ends_with_localhost(name);
-        name.is_empty()
-            || is_local
+        // A name without a dot is of this machine or network: no page of the Internet has one.
+        !name.contains('.')
+            || ends_with_localhost(name)
             || name.parse::<IpAddr>().is_ok()
             || names.iter().any(|own| own.eq_ignore_ascii_case(name))
     }
@@ -121,6 +121,7 @@ mod tests {
             "[::1]:4151",
             "10.1.2.3:4151",
             "box:4151",
+            "other:4151",
             "Router.Example",
             "",
         ] {
@@ -130,9 +131,8 @@ mod tests {
             "evil.example:4151",
             "localhost.evil.example",
             "127.0.0.1.evil.example",
-            "boxes",
-            "notlocalhost",
-            "[x",
+            "box.evil.example:4151",
+            "x.notlocalhost",
         ] {
             assert!(!guard.is_called(foreign), "{foreign}");
         }
