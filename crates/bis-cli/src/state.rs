@@ -2,8 +2,9 @@
 //!
 //! It never holds anything that cannot be thrown away with `bis run --fresh`, and nothing outside it is written.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 /// A reader of the lock holds it for microseconds; a claim that meets one tries again this often.
 const CLAIM_ATTEMPTS: u32 = 5;
 const CLAIM_PAUSE: Duration = Duration::from_millis(20);
+/// Events and addresses are for the user alone.
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
 
 /// `.bis/<namespace>` of one application.
 #[derive(Debug, Clone)]
@@ -79,7 +83,7 @@ impl StateFolder {
     /// Takes the right to run the application here; refused while another `bis run` has it.
     pub(crate) fn claim(&self) -> Result<Claim> {
         self.create()?;
-        let lock = File::create(self.lock()).map_err(|error| unusable("write", &self.lock(), &error))?;
+        let lock = create_file(&self.lock()).map_err(|error| unusable("write", &self.lock(), &error))?;
         for attempt in 1.. {
             match lock.try_lock() {
                 Ok(()) => break,
@@ -114,14 +118,17 @@ impl StateFolder {
     }
 
     fn create(&self) -> Result<()> {
-        fs::create_dir_all(&self.path).map_err(|error| unusable("make", &self.path, &error))?;
-        if let Some(parent) = self.path.parent() {
-            let ignore = parent.join(".gitignore");
-            if !ignore.exists() {
-                fs::write(&ignore, "*\n").map_err(|error| unusable("write", &ignore, &error))?;
-            }
+        let parent = self.path.parent().unwrap_or(&self.path);
+        for folder in [parent, &self.path] {
+            create_folder(folder).map_err(|error| unusable("make", folder, &error))?;
         }
-        Ok(())
+        let ignore = parent.join(".gitignore");
+        match ignore.exists() {
+            true => Ok(()),
+            false => create_file(&ignore)
+                .and_then(|mut file| file.write_all(b"*\n"))
+                .map_err(|error| unusable("write", &ignore, &error).into()),
+        }
     }
 
     fn taken(&self) -> Failure {
@@ -181,7 +188,8 @@ impl Claim {
     fn write(&self, path: &Path, value: &impl Serialize) -> Result<()> {
         let draft = path.with_extension("json.draft");
         let bytes = serde_json::to_vec_pretty(value)?;
-        fs::write(&draft, bytes)
+        create_file(&draft)
+            .and_then(|mut file| file.write_all(&bytes))
             .and_then(|()| fs::rename(&draft, path))
             .map_err(|error| unusable("write", path, &error).into())
     }
@@ -192,6 +200,23 @@ impl Drop for Claim {
         // Nothing to do when it fails: without the lock nobody believes the file.
         let _ = remove_file(&self.folder.addresses());
     }
+}
+
+/// Makes a folder for the user alone, or takes one of an earlier run away from others.
+fn create_folder(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(FOLDER_MODE).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE))
+        }
+        made => made,
+    }
+}
+
+/// Makes a file, or empties one of an earlier run, for the user alone.
+fn create_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
+    file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+    Ok(file)
 }
 
 fn unusable(verb: &str, path: &Path, error: &io::Error) -> Failure {
