@@ -78,9 +78,12 @@ pub(crate) struct Run {
     /// Run beside other runs of the same application, with a router and data of its own
     #[arg(long)]
     pub(crate) namespace: Option<String>,
-    /// Program to run, when the package has several
-    #[arg(long)]
+    /// Program to run, when the package has several; by default the one that `default-run` in its manifest names
+    #[arg(long, value_name = "NAME")]
     pub(crate) bin: Option<String>,
+    /// Host only these services of the application, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) services: Vec<String>,
     /// Build with optimisations
     #[arg(long)]
     pub(crate) release: bool,

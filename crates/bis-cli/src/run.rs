@@ -8,8 +8,10 @@ mod compare;
 mod dispatcher;
 mod event;
 mod instance;
+mod late;
 mod listener;
 mod report;
+mod restart;
 mod router;
 mod watch;
 
@@ -20,9 +22,12 @@ use bis_analyzer::Options;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use bis_graph::codes;
+
 use crate::arguments;
-use crate::check;
+use crate::check::{self, Checked};
 use crate::exit;
+use crate::failure::Failure;
 use crate::project::Project;
 use crate::run::build::BuildOptions;
 use crate::run::chaos::Chaos;
@@ -31,7 +36,7 @@ use crate::run::event::Event;
 use crate::run::listener::PublicListener;
 use crate::run::report::{Report, Reporter};
 use crate::run::router::LocalRouter;
-use crate::run::watch::Watch;
+use crate::run::watch::{Inputs, Watch};
 use crate::state::{Running, StateFolder};
 
 pub(crate) use crate::run::router::warn_of_damage;
@@ -51,9 +56,17 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     let project = Project::find(&arguments.folder)?;
     build::check_cargo()?;
     let reporter = Reporter::new(arguments.format);
-    if !is_application(&project, &arguments, &reporter)? {
+    let options = check::options(&arguments.features, None);
+    let options = Options { bin: arguments.bin.clone(), ..options };
+    let checked = check::check(project.folder(), &options)?;
+    if !is_application(&checked) {
+        anstream::eprint!("{}", checked.text());
+        let (errors, warnings) = (checked.errors(), checked.warnings());
+        let failed = Report::CheckFailed { errors, warnings, still_running: None };
+        reporter.report(&failed).context("cannot write to stdout")?;
         return Ok(exit::APPLICATION.into());
     }
+    check_services(&checked, &arguments.services)?;
     let state = StateFolder::of(project.folder(), arguments.namespace.as_deref())?;
     let claim = state.claim()?;
     if arguments.fresh {
@@ -61,8 +74,8 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     }
     let (sender, events) = mpsc::channel(PENDING_EVENTS);
     listen_for_signals(sender.clone())?;
-    let watch =
-        Watch::start(project.folder(), sender.clone()).context("cannot watch the application's files")?;
+    let watch = Watch::start(Inputs::of_package(project.folder()), sender.clone())
+        .context("cannot watch the application's files")?;
     let listener = PublicListener::bind(arguments.port).context("cannot listen for requests")?;
     let router = LocalRouter::start(&state.router_data(), arguments.router_port).await?;
 
@@ -73,7 +86,7 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
         router_http: router.http_address().to_string(),
     };
     claim.write_addresses(&running)?;
-    claim.write_config(&config(&running, &listener))?;
+    claim.write_config(&config(&running, &listener, &arguments.services))?;
     let replaced_ports = listener
         .taken_port()
         .map(|wanted| (wanted, listener.address().port()))
@@ -112,26 +125,39 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     Ok(code.into())
 }
 
-/// Whether the source has an application to run. What is wrong with it is told before a router starts or a folder is made
-/// for it.
-fn is_application(project: &Project, arguments: &arguments::Run, reporter: &Reporter) -> Result<bool> {
-    let options = check::options(&arguments.features, None);
-    let options = Options { bin: arguments.bin.clone(), ..options };
-    let checked = check::check(project.folder(), &options)?;
-    let (errors, warnings) = (checked.errors(), checked.warnings());
-    if errors > 0 {
-        anstream::eprint!("{}", checked.text());
-        reporter.report(&Report::CheckFailed { errors, warnings }).context("cannot write to stdout")?;
+/// Whether the source has one application to run; other errors can be mended while the command waits.
+fn is_application(checked: &Checked) -> bool {
+    let analysis = checked.analysis();
+    let is_none = |code: &str| [codes::NO_APP, codes::MANY_APPS].contains(&code);
+    analysis.package.is_some() && !analysis.diagnostics.iter().any(|found| is_none(found.code))
+}
+
+/// Refuses services that the application does not have. With errors in the source some may be missing from the graph; then the
+/// application itself judges.
+fn check_services(checked: &Checked, wanted: &[String]) -> Result<(), Failure> {
+    let known: Vec<&str> = checked.analysis().graph.services.iter().map(|service| &*service.name).collect();
+    let unknown = wanted.iter().find(|name| !known.contains(&name.as_str()));
+    match unknown {
+        Some(name) if checked.errors() == 0 => {
+            Err(Failure::new(exit::USAGE, format!("the application has no service `{name}`")).help(format!(
+                "its services are {}",
+                known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            )))
+        }
+        _ => Ok(()),
     }
-    Ok(errors == 0)
 }
 
 /// The application's configuration: documented in the `bis` crate, which refuses what it does not know.
-fn config(running: &Running, listener: &PublicListener) -> serde_json::Value {
-    serde_json::json!({
+fn config(running: &Running, listener: &PublicListener, services: &[String]) -> serde_json::Value {
+    let mut config = serde_json::json!({
         "http": { "address": listener.address().to_string() },
         "broker": { "nsq": { "address": running.router } },
-    })
+    });
+    if !services.is_empty() {
+        config["app"] = serde_json::json!({ "services": services });
+    }
+    config
 }
 
 fn listen_for_signals(events: mpsc::Sender<Event>) -> Result<()> {

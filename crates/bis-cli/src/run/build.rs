@@ -3,6 +3,9 @@
 //!
 //! Nothing here decides what a result means for the processes that run.
 
+mod dep_info;
+mod traces;
+
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
@@ -23,11 +26,14 @@ use crate::failure::Failure;
 use crate::project::Project;
 use crate::run::event::{BuildId, Event};
 use crate::run::instance::this_program;
+use crate::run::watch::Inputs;
+
+pub(crate) use crate::run::build::traces::{Origin, Traces};
 
 /// How to build.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BuildOptions {
-    /// The program to run, when the package has several.
+    /// The program to run; without it the package's `default-run` is taken, or its only program.
     pub(crate) binary: Option<String>,
     /// With optimisations.
     pub(crate) release: bool,
@@ -55,8 +61,8 @@ pub(crate) struct Built {
     pub(crate) executable: PathBuf,
     /// Which version of the file it is: two builds with the same stamp are the same program.
     pub(crate) stamp: Stamp,
-    /// The folders of all local packages that it is made of.
-    pub(crate) folders: BTreeSet<PathBuf>,
+    /// What it is made of, as far as it is not from a registry.
+    pub(crate) inputs: Inputs,
     /// How long cargo took.
     pub(crate) took: Duration,
 }
@@ -71,6 +77,7 @@ pub(crate) struct Stamp {
 /// A running build. Dropping it stops cargo and the compilers that it started.
 #[derive(Debug)]
 pub(crate) struct Build {
+    traces: Traces,
     _cancel: oneshot::Sender<()>,
 }
 
@@ -86,21 +93,29 @@ impl Build {
         let stdout = child.stdout.take().expect("stdout was asked for as a pipe");
         let (cancel, cancelled) = oneshot::channel();
         let manifest = project.manifest();
+        let traces = Traces::begin();
+        let follower = Follower { manifest, traces: traces.clone(), started: Instant::now() };
         tokio::spawn(async move {
             let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-            let started = Instant::now();
             tokio::select! {
-                outcome = follow(&mut child, stdout, &manifest, started) => {
+                outcome = follower.follow(&mut child, stdout) => {
+                    follower.traces.end();
                     let _ = events.send(Event::Built(id, outcome)).await;
                 }
                 // Ends when the `Build` is dropped.
                 _ = cancelled => {
                     group.map(|group| killpg(group, Signal::SIGTERM));
                     let _ = child.wait().await;
+                    follower.traces.end();
                 }
             }
         });
-        Ok(Self { _cancel: cancel })
+        Ok(Self { traces, _cancel: cancel })
+    }
+
+    /// What it may have written itself.
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.traces
     }
 }
 
@@ -137,8 +152,8 @@ fn command(project: &Project, options: &BuildOptions) -> Command {
         .stdout(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    match &options.binary {
-        Some(binary) => command.args(["--bin", binary]),
+    match options.binary.clone().or_else(|| default_run(&project.manifest())) {
+        Some(binary) => command.arg("--bin").arg(binary),
         None => command.arg("--bins"),
     };
     if options.release {
@@ -166,6 +181,12 @@ fn command(project: &Project, options: &BuildOptions) -> Command {
     command
 }
 
+/// The program that `cargo run` takes when it is told none. A manifest that cannot be read is cargo's to report.
+fn default_run(manifest: &Path) -> Option<String> {
+    let manifest: toml::Table = std::fs::read_to_string(manifest).ok()?.parse().ok()?;
+    Some(manifest.get("package")?.get("default-run")?.as_str()?.to_owned())
+}
+
 /// The part of cargo's messages that matters here.
 #[derive(Debug, Deserialize)]
 struct Message {
@@ -183,40 +204,62 @@ struct Target {
     kind: Vec<String>,
 }
 
-async fn follow(child: &mut Child, stdout: ChildStdout, manifest: &Path, started: Instant) -> Outcome {
-    let mut programs: Vec<(String, PathBuf)> = Vec::new();
-    let mut folders = BTreeSet::new();
-    let mut lines = BufReader::new(stdout).lines();
-    loop {
-        let line = match lines.next_line().await {
-            Ok(Some(line)) => line,
-            Ok(None) => break,
-            Err(error) => return Outcome::Broken(error),
-        };
-        // A build script's own output may stand between the messages.
-        let Ok(message) = serde_json::from_str::<Message>(&line) else { continue };
-        if message.reason != "compiler-artifact" {
-            continue;
+/// Reads what cargo says of a build.
+struct Follower {
+    manifest: PathBuf,
+    traces: Traces,
+    started: Instant,
+}
+
+impl Follower {
+    async fn follow(&self, child: &mut Child, stdout: ChildStdout) -> Outcome {
+        let mut programs: Vec<(String, PathBuf)> = Vec::new();
+        let mut folders = BTreeSet::new();
+        let mut lines = BufReader::new(stdout).lines();
+        loop {
+            let line = match lines.next_line().await {
+                Ok(Some(line)) => line,
+                Ok(None) => break,
+                Err(error) => return Outcome::Broken(error),
+            };
+            // A build script's own output may stand between the messages.
+            let Ok(message) = serde_json::from_str::<Message>(&line) else { continue };
+            self.traces.message();
+            if message.reason == "build-script-executed" {
+                self.traces.script_ended(&message.package_id);
+            }
+            let (Some(path), Some(target)) = (message.manifest_path, message.target) else { continue };
+            let folder = path.parent().filter(|_| message.package_id.starts_with("path+"));
+            if let (true, Some(folder)) = (target.kind == ["custom-build"], folder) {
+                self.traces.script_starts(&message.package_id, folder);
+            }
+            folders.extend(folder.map(Path::to_path_buf));
+            let is_program = path == self.manifest && target.kind == ["bin"];
+            programs.extend(message.executable.filter(|_| is_program).map(|program| (target.name, program)));
         }
-        let (Some(path), Some(target)) = (message.manifest_path, message.target) else { continue };
-        if let (true, Some(executable)) = (path == manifest && target.kind == ["bin"], message.executable) {
-            programs.push((target.name, executable));
-        }
-        if let (true, Some(folder)) = (message.package_id.starts_with("path+"), path.parent()) {
-            folders.insert(folder.to_path_buf());
-        }
-    }
-    match child.wait().await {
-        Ok(status) if status.success() => {}
-        Ok(status) => return Outcome::Failed(status.code()),
-        Err(error) => return Outcome::Broken(error),
-    }
-    match <[_; 1]>::try_from(programs) {
-        Ok([(_, executable)]) => match stamp(&executable) {
-            Ok(stamp) => Outcome::Built(Built { executable, stamp, folders, took: started.elapsed() }),
+        match child.wait().await {
+            Ok(status) if status.success() => self.built(programs, folders),
+            Ok(status) => Outcome::Failed(status.code()),
             Err(error) => Outcome::Broken(error),
-        },
-        Err(programs) => Outcome::Programs(programs.into_iter().map(|(name, _)| name).collect()),
+        }
+    }
+
+    fn built(&self, programs: Vec<(String, PathBuf)>, folders: BTreeSet<PathBuf>) -> Outcome {
+        let executable = match <[_; 1]>::try_from(programs) {
+            Ok([(_, executable)]) => executable,
+            Err(programs) => {
+                return Outcome::Programs(programs.into_iter().map(|(name, _)| name).collect());
+            }
+        };
+        let folder = self.manifest.parent().unwrap_or(&self.manifest);
+        let made_of = dep_info::read(&executable, folder).and_then(|files| Ok((files, stamp(&executable)?)));
+        match made_of {
+            Ok((files, stamp)) => {
+                let inputs = Inputs::new(folders, files);
+                Outcome::Built(Built { executable, stamp, inputs, took: self.started.elapsed() })
+            }
+            Err(error) => Outcome::Broken(error),
+        }
     }
 }
 

@@ -1,12 +1,16 @@
 //! The loop of `bis run`: takes one [`Event`] at a time and decides what happens next.
 //!
-//! It alone knows which process serves, which one is starting and which ones drain. It never blocks on any of them.
+//! It alone knows which process serves, which one is starting and which ones drain. It never blocks on any of them. The way from
+//! a saved file to a program is in `building`.
+
+mod building;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use bis_analyzer::Options;
@@ -21,21 +25,20 @@ use crate::orphans::Named;
 use crate::print;
 use crate::project::Project;
 use crate::router_client::RouterClient;
-use crate::run::build::{Build, BuildOptions, Built, Outcome, Stamp};
+use crate::run::build::{Build, BuildOptions, Built, Origin, Outcome, Stamp, Traces};
 use crate::run::chaos::Chaos;
 use crate::run::compare;
 use crate::run::event::{BuildId, Event, InstanceId};
-use crate::run::instance::{Instance, Launch};
+use crate::run::instance::{self, Instance, Launch};
+use crate::run::late::{Late, Verdict};
 use crate::run::listener::PublicListener;
 use crate::run::report::{Addresses, Report, Reporter, how_it_ended};
-use crate::run::watch::{Watch, is_migration};
+use crate::run::restart::Backoff;
+use crate::run::watch::{Changes, Inputs, Moment, Watch, is_migration};
 use crate::state::{Claim, Running};
 
 /// Events that wait for the loop. All senders wait when it is full.
 pub(crate) const PENDING_EVENTS: usize = 256;
-/// At most this many changed files are named.
-const NAMED_CHANGES: usize = 3;
-
 /// What the loop is made of.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -58,6 +61,18 @@ pub(crate) struct Dispatcher {
     reporter: Reporter,
     work: Work,
     last_build: BuildId,
+    /// When the last build's analysis began.
+    work_began: (Instant, SystemTime),
+    /// Of the last builds, the newest last.
+    traces: Vec<Traces>,
+    late: Late,
+    /// What makes another build necessary when the one that runs is done, and how long after it.
+    again: Option<(Duration, BTreeSet<PathBuf>)>,
+    /// Files that were told to change in every build.
+    given_up: BTreeSet<PathBuf>,
+    /// The newest program.
+    program: Option<Built>,
+    backoff: Backoff,
     last_instance: InstanceId,
     /// The process that serves, and the program that it runs.
     serving: Option<(Instance, Stamp)>,
@@ -65,6 +80,10 @@ pub(crate) struct Dispatcher {
     starting: Option<(Instance, Stamp)>,
     /// Processes that were asked to end.
     draining: Vec<Instance>,
+    /// What is told as soon as this process accepts no new connection.
+    handing_over: Option<(InstanceId, Addresses)>,
+    /// Processes that accept no new connection, or never tell.
+    closed: BTreeSet<InstanceId>,
     /// Start the program again even when cargo did not change it.
     restart_anyway: bool,
     /// What the program that is being built should be made of.
@@ -84,7 +103,20 @@ enum Work {
     Nothing,
     Checking(BuildId),
     /// Dropping the build cancels it.
-    Building(BuildId, #[expect(dead_code, reason = "held for its drop")] Build),
+    Building(BuildId, Build),
+}
+
+impl Work {
+    /// Takes the build with this number, when it is the one that runs.
+    fn take_build(&mut self, id: BuildId) -> Option<Build> {
+        match std::mem::replace(self, Self::Nothing) {
+            Self::Building(current, build) if current == id => Some(build),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,10 +141,19 @@ impl Dispatcher {
             reporter,
             work: Work::Nothing,
             last_build: 0,
+            work_began: (Instant::now(), SystemTime::now()),
+            traces: Vec::new(),
+            late: Late::default(),
+            again: None,
+            given_up: BTreeSet::new(),
+            program: None,
+            backoff: Backoff::default(),
             last_instance: 0,
             serving: None,
             starting: None,
             draining: Vec::new(),
+            handing_over: None,
+            closed: BTreeSet::new(),
             restart_anyway: false,
             expected: None,
             stop: Stop::No,
@@ -138,10 +179,15 @@ impl Dispatcher {
 
     fn handle(&mut self, event: Event) -> Result<Next> {
         match event {
-            Event::Changed(files) => self.changed(&files)?,
-            Event::Checked(id, checked) => return self.checked(id, checked),
-            Event::Built(id, outcome) => return self.built(id, outcome),
+            Event::Changed(changes) => self.changed(&changes)?,
+            Event::WatchLimited => self.tell(Report::WatchLimited)?,
+            Event::WatchOverflowed => self.tell(Report::WatchOverflowed)?,
+            Event::BuildDue(id) => self.build_due(id),
+            Event::Checked(id, checked) => self.checked(id, checked)?,
+            Event::Built(id, outcome) => self.built(id, outcome)?,
             Event::Ready(id) => self.ready(id)?,
+            Event::Draining(id) | Event::DrainingInTime(id) => self.closed(id)?,
+            Event::RestartDue(id) => self.restart_due(id)?,
             Event::NotReadyInTime(id) => self.not_ready_in_time(id)?,
             Event::NotDrainedInTime(id) => self.not_drained_in_time(id)?,
             Event::Exited(id, status) => self.exited(id, status)?,
@@ -168,85 +214,6 @@ impl Dispatcher {
         Ok(Next::Wait)
     }
 
-    fn changed(&mut self, files: &BTreeSet<PathBuf>) -> Result<()> {
-        if self.stop != Stop::No {
-            return Ok(());
-        }
-        self.restart_anyway |= files.iter().any(|file| is_migration(file));
-        self.tell(Report::Building { changed: self.name(files) })?;
-        self.check();
-        Ok(())
-    }
-
-    /// Reads the sources, and gives up what was being built from older ones.
-    fn check(&mut self) {
-        self.last_build += 1;
-        let id = self.last_build;
-        self.work = Work::Checking(id);
-        let folder = self.parts.project.folder().to_path_buf();
-        let options = check::options(&self.parts.options.features, Some(BrokerKind::Router));
-        let options = Options { bin: self.parts.options.binary.clone(), ..options };
-        let sender = self.parts.sender.clone();
-        tokio::spawn(async move {
-            let checked = match tokio::task::spawn_blocking(move || check::check(&folder, &options)).await {
-                Ok(checked) => checked.map(Box::new),
-                Err(error) => Err(error.into()),
-            };
-            let _ = sender.send(Event::Checked(id, checked)).await;
-        });
-    }
-
-    fn checked(&mut self, id: BuildId, checked: Result<Box<Checked>>) -> Result<Next> {
-        if !matches!(self.work, Work::Checking(current) if current == id) || self.stop != Stop::No {
-            return Ok(Next::Wait);
-        }
-        self.work = Work::Nothing;
-        let checked = checked.context("cannot analyse the application")?;
-        anstream::eprint!("{}", checked.text());
-        if checked.errors() > 0 {
-            self.tell(Report::CheckFailed { errors: checked.errors(), warnings: checked.warnings() })?;
-            return Ok(self.nothing_to_start());
-        }
-        if id == 1 {
-            self.tell(Report::Building { changed: Vec::new() })?;
-        }
-        let build = Build::start(&self.parts.project, &self.parts.options, id, self.parts.sender.clone())
-            .context("cannot start cargo")?;
-        self.work = Work::Building(id, build);
-        self.expected = Some(checked);
-        Ok(Next::Wait)
-    }
-
-    fn built(&mut self, id: BuildId, outcome: Outcome) -> Result<Next> {
-        if !matches!(self.work, Work::Building(current, _) if current == id) || self.stop != Stop::No {
-            return Ok(Next::Wait);
-        }
-        self.work = Work::Nothing;
-        match outcome {
-            Outcome::Built(built) => {
-                self.tell(Report::Built { milliseconds: built.took.as_millis() })?;
-                self.parts.watch.add(&built.folders);
-                if let Some(expected) = self.expected.take() {
-                    compare::start(&built.executable, self.parts.project.folder(), expected);
-                }
-                self.start(built)?;
-                Ok(Next::Wait)
-            }
-            Outcome::Failed(code) => {
-                self.tell(Report::BuildFailed { code, still_running: self.serving.is_some() })?;
-                Ok(self.nothing_to_start())
-            }
-            Outcome::Programs(names) => Err(no_single_program(&self.parts.project, &names).into()),
-            Outcome::Broken(error) => Err(error).context("cannot follow cargo"),
-        }
-    }
-
-    /// At first there is nothing to keep alive, so a failure ends the command; later the old process or the router stays.
-    fn nothing_to_start(&self) -> Next {
-        let nothing_lives = self.serving.is_none() && self.starting.is_none();
-        if nothing_lives && !self.served_once { Next::End(exit::APPLICATION) } else { Next::Wait }
-    }
-
     fn start(&mut self, built: Built) -> Result<()> {
         let same = |running: &Option<(Instance, Stamp)>| {
             running.as_ref().is_some_and(|(_, stamp)| *stamp == built.stamp)
@@ -255,12 +222,18 @@ impl Dispatcher {
             return self.tell(Report::Unchanged);
         }
         self.restart_anyway = false;
+        self.backoff.reset();
         if let Some((older, _)) = self.starting.take() {
             self.drain(older);
         }
+        self.program = Some(built.clone());
+        self.launch(&built)
+    }
+
+    fn launch(&mut self, program: &Built) -> Result<()> {
         self.last_instance += 1;
         let launch = Launch {
-            executable: &built.executable,
+            executable: &program.executable,
             folder: self.parts.project.folder(),
             config: self.parts.claim.folder().config(),
             listener: &self.parts.listener,
@@ -268,9 +241,25 @@ impl Dispatcher {
             chaos: self.parts.chaos.as_ref(),
         };
         let instance = Instance::start(&launch, self.last_instance, self.parts.sender.clone())
-            .with_context(|| format!("cannot start `{}`", built.executable.display()))?;
-        self.starting = Some((instance, built.stamp));
+            .with_context(|| format!("cannot start `{}`", program.executable.display()))?;
+        self.starting = Some((instance, program.stamp.clone()));
         Ok(())
+    }
+
+    /// Starts the program again, unless something serves by now.
+    fn restart_due(&mut self, id: InstanceId) -> Result<()> {
+        let is_due = id == self.last_instance && self.serving.is_none() && self.starting.is_none();
+        match self.program.clone() {
+            Some(program) if is_due && self.stop == Stop::No => self.launch(&program),
+            _ => Ok(()),
+        }
+    }
+
+    /// Plans a new start after the death of the last process; returns how long it is until then.
+    fn restart_later(&mut self, died: &Instance) -> Duration {
+        let wait = self.backoff.after_death(died.age());
+        instance::after(wait, Event::RestartDue(self.last_instance), &self.parts.sender);
+        wait
     }
 
     /// The handover: from here on the new process serves, and the old one drains.
@@ -287,15 +276,39 @@ impl Dispatcher {
             faults: self.parts.chaos.as_ref().map(Chaos::summary),
             replaced_ports: self.parts.replaced_ports.clone(),
             state: print::path(self.parts.claim.folder().path()),
-            after: self.began.elapsed(),
+            after: if self.last_build > 1 { self.work_began.0.elapsed() } else { self.began.elapsed() },
         };
         let old = self.serving.replace((instance, stamp));
-        let first = !std::mem::replace(&mut self.served_once, true);
-        self.tell(if first { Report::Ready(addresses) } else { Report::Restarted(addresses) })?;
-        if let Some((old, _)) = old {
-            self.drain(old);
+        if !std::mem::replace(&mut self.served_once, true) {
+            return self.tell(Report::Ready(addresses));
         }
-        Ok(())
+        self.handed_over()?;
+        match old {
+            Some((old, _)) => {
+                let id = old.id();
+                self.drain(old);
+                self.handing_over = Some((id, addresses));
+                if self.closed.contains(&id) { self.handed_over() } else { Ok(()) }
+            }
+            None => self.tell(Report::Restarted(addresses)),
+        }
+    }
+
+    /// A process accepts no new connection; one that closes its pipe early never says so.
+    fn closed(&mut self, id: InstanceId) -> Result<()> {
+        self.closed.insert(id);
+        match &self.handing_over {
+            Some((old, _)) if *old == id => self.handed_over(),
+            _ => Ok(()),
+        }
+    }
+
+    /// From here on every new connection is for the process that serves.
+    fn handed_over(&mut self) -> Result<()> {
+        match self.handing_over.take() {
+            Some((_, addresses)) => self.tell(Report::Restarted(addresses)),
+            None => Ok(()),
+        }
     }
 
     fn not_ready_in_time(&mut self, id: InstanceId) -> Result<()> {
@@ -303,9 +316,16 @@ impl Dispatcher {
             return Ok(());
         };
         instance.kill();
+        let failed = self.start_failed("was not ready in time and was killed".to_owned(), &instance);
         self.draining.push(instance);
-        let reason = "was not ready in time and was killed".to_owned();
-        self.tell(Report::StartFailed { reason, still_running: self.serving.is_some() })
+        failed
+    }
+
+    fn start_failed(&mut self, reason: String, instance: &Instance) -> Result<()> {
+        let still_running = self.serving.is_some();
+        let again =
+            (!still_running && self.stop == Stop::No).then(|| self.restart_later(instance).as_millis());
+        self.tell(Report::StartFailed { reason, still_running, again_in_milliseconds: again })
     }
 
     fn not_drained_in_time(&mut self, id: InstanceId) -> Result<()> {
@@ -319,13 +339,15 @@ impl Dispatcher {
     }
 
     fn exited(&mut self, id: InstanceId, status: ExitStatus) -> Result<()> {
-        if self.starting.take_if(|(instance, _)| instance.id() == id).is_some() {
-            let reason = format!("{} before it was ready", how_it_ended(status));
-            return self.tell(Report::StartFailed { reason, still_running: self.serving.is_some() });
+        if let Some((instance, _)) = self.starting.take_if(|(instance, _)| instance.id() == id) {
+            return self.start_failed(format!("{} before it was ready", how_it_ended(status)), &instance);
         }
         if let Some((instance, _)) = self.serving.take_if(|(instance, _)| instance.id() == id) {
-            return self.tell(Report::exited(instance.pid(), status));
+            let wait = self.restart_later(&instance);
+            return self.tell(Report::exited(instance.pid(), status, wait));
         }
+        self.closed(id)?;
+        self.closed.remove(&id);
         match self.draining.iter().position(|instance| instance.id() == id) {
             Some(index) => {
                 let pid = self.draining.swap_remove(index).pid();
@@ -390,28 +412,4 @@ impl Dispatcher {
             }
         });
     }
-
-    /// The changed files as the user knows them, the first few.
-    fn name(&self, files: &BTreeSet<PathBuf>) -> Vec<String> {
-        let folder = self.parts.project.folder();
-        let short = |file: &PathBuf| file.strip_prefix(folder).unwrap_or(file).display().to_string();
-        let mut names: Vec<String> = files.iter().take(NAMED_CHANGES).map(short).collect();
-        if files.len() > NAMED_CHANGES {
-            names.push(format!("and {} more", files.len() - NAMED_CHANGES));
-        }
-        names
-    }
-}
-
-fn no_single_program(project: &Project, names: &[String]) -> Failure {
-    let folder = print::path(project.folder());
-    if names.is_empty() {
-        return Failure::new(exit::APPLICATION, format!("the package in `{folder}` has no program to run"))
-            .help("give the folder of an application, or add a `src/main.rs`: `fn main() -> std::process::ExitCode { my_app::app().main() }`");
-    }
-    Failure::new(
-        exit::USAGE,
-        format!("the package in `{folder}` has {} programs: {}", names.len(), names.join(", ")),
-    )
-    .help("choose one with `--bin NAME`")
 }

@@ -1,13 +1,12 @@
 //! Everything that can happen while `bis run` runs. The dispatcher's loop is the only reader.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use tokio::sync::oneshot;
 
 use crate::check::Checked;
 use crate::run::build::Outcome;
+use crate::run::watch::Changes;
 
 /// Which build an event belongs to; a result of a build that was given up is dropped by its number.
 pub(crate) type BuildId = u64;
@@ -18,13 +17,25 @@ pub(crate) type InstanceId = u64;
 #[derive(Debug)]
 pub(crate) enum Event {
     /// Files that matter were saved, made or removed.
-    Changed(BTreeSet<PathBuf>),
+    Changed(Changes),
+    /// The system does not notify of every folder; they are looked at from time to time.
+    WatchLimited,
+    /// The system has lost notifications; everything was looked at again.
+    WatchOverflowed,
+    /// It is time for another build, when none was started since this one.
+    BuildDue(BuildId),
     /// The analyser is done.
     Checked(BuildId, anyhow::Result<Box<Checked>>),
     /// Cargo is done.
     Built(BuildId, Outcome),
     /// A process of the application accepts requests and is subscribed.
     Ready(InstanceId),
+    /// A process of the application accepts no new connection, or says nothing of that.
+    Draining(InstanceId),
+    /// A process of the application has had its time to close its listener.
+    DrainingInTime(InstanceId),
+    /// The application is to be started again, unless it was since this process.
+    RestartDue(InstanceId),
     /// A process of the application took longer than the limit to become ready.
     NotReadyInTime(InstanceId),
     /// A process of the application took longer than the limit to drain.

@@ -6,7 +6,7 @@ use std::io::{self, PipeReader};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::{Signal, killpg};
@@ -28,6 +28,9 @@ const READY_FD: i32 = 4;
 pub(crate) const READY_LIMIT: Duration = Duration::from_secs(60);
 /// How long a process may take to end after SIGTERM. The application's own limit is 30 s, and it should win.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(35);
+
+/// How long a process that was asked to end may take to close its listener until the hand-over is told anyway.
+const HANDOVER_LIMIT: Duration = Duration::from_secs(2);
 
 /// What a process of the application is started from.
 #[derive(Debug)]
@@ -51,6 +54,7 @@ pub(crate) struct Launch<'a> {
 pub(crate) struct Instance {
     id: InstanceId,
     pid: u32,
+    started: Instant,
     signals: mpsc::Sender<Signal>,
 }
 
@@ -76,7 +80,7 @@ impl Instance {
         let (signals, receiver) = mpsc::channel(2);
         tokio::spawn(report_ready(ready, id, events.clone()));
         tokio::spawn(own(child, pid, id, receiver, events));
-        Ok(Self { id, pid, signals })
+        Ok(Self { id, pid, started: Instant::now(), signals })
     }
 
     /// Which process this is.
@@ -89,10 +93,17 @@ impl Instance {
         self.pid
     }
 
-    /// Asks the process to drain and end; [`Event::NotDrainedInTime`] follows when it takes longer than [`DRAIN_LIMIT`].
+    /// How long ago it was started.
+    pub(crate) fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Asks the process to drain and end; [`Event::DrainingInTime`] follows, and [`Event::NotDrainedInTime`] when it takes longer
+    /// than [`DRAIN_LIMIT`].
     pub(crate) fn stop(&self, events: &mpsc::Sender<Event>) {
         // A full queue means that the same was asked before; a closed one that the process has ended.
         let _ = self.signals.try_send(Signal::SIGTERM);
+        after(HANDOVER_LIMIT, Event::DrainingInTime(self.id), events);
         after(DRAIN_LIMIT, Event::NotDrainedInTime(self.id), events);
     }
 
@@ -103,7 +114,7 @@ impl Instance {
 }
 
 /// Sends an event later.
-fn after(delay: Duration, event: Event, events: &mpsc::Sender<Event>) {
+pub(crate) fn after(delay: Duration, event: Event, events: &mpsc::Sender<Event>) {
     let events = events.clone();
     tokio::spawn(async move {
         tokio::time::sleep(delay).await;
@@ -143,18 +154,22 @@ pub(crate) fn this_program() -> PathBuf {
     std::env::current_exe().unwrap_or_else(|_| PathBuf::from("bis"))
 }
 
-/// Waits for the one line that says "ready".
+/// Waits for the line that says "ready", then for the one that says "draining".
 async fn report_ready(ready: PipeReader, id: InstanceId, events: mpsc::Sender<Event>) {
     let Ok(receiver) = pipe::Receiver::from_owned_fd(OwnedFd::from(ready)) else { return };
-    let mut line = String::new();
-    let read = tokio::time::timeout(READY_LIMIT, BufReader::new(receiver).read_line(&mut line)).await;
-    let event = match read {
-        Ok(Ok(length)) if length > 0 => Event::Ready(id),
+    let mut lines = BufReader::new(receiver).lines();
+    let event = match tokio::time::timeout(READY_LIMIT, lines.next_line()).await {
+        Ok(Ok(Some(_))) => Event::Ready(id),
         // The pipe was closed without a word: the process is about to end, and `own` will say how.
         Ok(_) => return,
         Err(_) => Event::NotReadyInTime(id),
     };
-    let _ = events.send(event).await;
+    let is_ready = matches!(event, Event::Ready(_));
+    if events.send(event).await.is_ok() && is_ready {
+        // A program that has closed the pipe says nothing more.
+        let _ = lines.next_line().await;
+        let _ = events.send(Event::Draining(id)).await;
+    }
 }
 
 /// Owns the child: passes signals on to its process group, and reports its end.

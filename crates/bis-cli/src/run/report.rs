@@ -16,7 +16,23 @@ use crate::print::{self, BOLD, BOLD_GREEN, BOLD_RED, BOLD_YELLOW, CYAN, plural};
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Report {
     /// The sources have errors, so nothing is built.
-    CheckFailed { errors: usize, warnings: usize },
+    CheckFailed {
+        errors: usize,
+        warnings: usize,
+        /// `None` when the command ends.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        still_running: Option<bool>,
+    },
+    /// The sources cannot be read at all, so nothing is built.
+    CheckImpossible { reason: String, still_running: bool },
+    /// The package does not have exactly one program.
+    NoSingleProgram { reason: String, still_running: bool },
+    /// The system does not notify of all that is watched.
+    WatchLimited,
+    /// The system has lost notifications.
+    WatchOverflowed,
+    /// This file changes in every build, and is built no more for that.
+    ChangedByBuild { file: String },
     /// Cargo runs.
     Building { changed: Vec<String> },
     /// Cargo failed; it has said why on stderr.
@@ -29,16 +45,21 @@ pub(crate) enum Report {
     Ready(Addresses),
     /// A new process serves, and the old one drains.
     Restarted(Addresses),
-    /// A new process could not serve; the old one, if there is one, still does.
-    StartFailed { reason: String, still_running: bool },
     /// The router keeps these, and the application does not declare them.
     Orphaned { orphans: Vec<Orphan> },
+    /// A new process could not serve; the old one, if there is one, still does. Without one it is started again after a wait.
+    StartFailed {
+        reason: String,
+        still_running: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        again_in_milliseconds: Option<u128>,
+    },
     /// The old process has drained and ended.
     Drained { pid: u32 },
     /// A process did not drain within the limit, and was killed.
     Killed { pid: u32 },
-    /// The serving process ended by itself.
-    Exited { pid: u32, code: Option<i32>, signal: Option<i32> },
+    /// The serving process ended by itself, and is started again after a wait.
+    Exited { pid: u32, code: Option<i32>, signal: Option<i32>, again_in_milliseconds: u128 },
     /// The router goes for so long, as chaos asked for.
     RouterRestarts { milliseconds: u128 },
     /// It is back.
@@ -55,8 +76,9 @@ pub(crate) enum Report {
 
 impl Report {
     /// The serving process ended by itself.
-    pub(crate) fn exited(pid: u32, status: ExitStatus) -> Self {
-        Self::Exited { pid, code: status.code(), signal: status.signal() }
+    pub(crate) fn exited(pid: u32, status: ExitStatus, wait: Duration) -> Self {
+        let again_in_milliseconds = wait.as_millis();
+        Self::Exited { pid, code: status.code(), signal: status.signal(), again_in_milliseconds }
     }
 }
 
@@ -115,31 +137,52 @@ impl Reporter {
 /// The report as people read it; the verbs stand right-aligned, as cargo's do.
 fn text(report: &Report) -> String {
     match report {
-        Report::CheckFailed { errors, .. } => {
-            bad(&format!("{errors} {} in the application; nothing was built", plural(*errors, "error")))
+        Report::CheckFailed { errors, still_running, .. } => {
+            let errors = format!("{errors} {} in the application", plural(*errors, "error"));
+            match still_running {
+                Some(still_running) => {
+                    bad(&format!("{errors}, nothing was built; {}", what_runs(*still_running)))
+                }
+                None => bad(&format!("{errors}; nothing was built")),
+            }
         }
+        Report::CheckImpossible { reason, still_running }
+        | Report::NoSingleProgram { reason, still_running } => {
+            bad(&format!("{reason}; {}", what_runs(*still_running)))
+        }
+        Report::WatchLimited => warn(
+            "the system does not notify of all folders (on Linux, see `fs.inotify.max_user_watches` and \
+             `max_user_instances` in sysctl); saved files are noticed within a second or a little more",
+        ),
+        Report::WatchOverflowed => {
+            warn("too many files changed at once for the system to notify of each; all were looked at again")
+        }
+        Report::ChangedByBuild { file } => warn(&format!(
+            "`{file}` changes in every build, so that it is never up to date; have the build write it only when its \
+             content is new, or to `OUT_DIR`"
+        )),
         Report::Building { changed } if changed.is_empty() => String::new(),
         Report::Building { changed } => good("Changed", &changed.join(", ")),
-        Report::BuildFailed { still_running: true, .. } => {
-            bad("the build failed; the old process still runs, save a file to build again")
+        Report::BuildFailed { still_running, .. } => {
+            bad(&format!("the build failed; {}", what_runs(*still_running)))
         }
-        Report::BuildFailed { still_running: false, .. } => bad("the build failed"),
         Report::Built { .. } => String::new(),
         Report::Unchanged => good("Unchanged", "the program is the same"),
         Report::Ready(addresses) => banner(addresses),
         Report::Restarted(addresses) => good("Restarted", &format!("process {}", addresses.process)),
-        Report::StartFailed { reason, still_running: true } => {
-            bad(&format!("the new process {reason}; the old one still runs, save a file to build again"))
+        Report::StartFailed { reason, still_running: true, .. } => {
+            bad(&format!("the new process {reason}; {}", what_runs(true)))
         }
-        Report::StartFailed { reason, still_running: false } => {
-            bad(&format!("the application {reason}; save a file to build and start it again"))
+        Report::StartFailed { reason, again_in_milliseconds, .. } => {
+            bad(&format!("the application {reason}; {}", what_follows(*again_in_milliseconds)))
         }
         Report::Orphaned { orphans } => orphans.iter().map(|orphan| warn(&orphans::text(orphan))).collect(),
         Report::Drained { pid } => good("Drained", &format!("process {pid}")),
         Report::Killed { pid } => warn(&format!("process {pid} did not end in time and was killed")),
-        Report::Exited { code, signal, .. } => bad(&format!(
-            "the application {}; the router still runs, save a file to build and start it again",
-            how(*code, *signal)
+        Report::Exited { pid, code, signal, again_in_milliseconds } => bad(&format!(
+            "the application (process {pid}) {}; {}",
+            how(*code, *signal),
+            what_follows(Some(*again_in_milliseconds))
         )),
         Report::RouterRestarts { milliseconds } => {
             good("Chaos", &format!("the router restarts and is gone for {milliseconds} ms"))
@@ -161,6 +204,27 @@ fn text(report: &Report) -> String {
         }
         Report::Stopping => good("Stopping", "(Ctrl-C again stops at once)"),
         Report::Stopped => good("Stopped", ""),
+    }
+}
+
+/// What goes on after a failed build.
+fn what_runs(still_running: bool) -> &'static str {
+    match still_running {
+        true => "the old process still runs, save a file to build again",
+        false => "no process of the application runs, save a file to build again",
+    }
+}
+
+/// What goes on after a death.
+fn what_follows(again_in_milliseconds: Option<u128>) -> String {
+    match again_in_milliseconds {
+        Some(wait) => {
+            format!(
+                "it is started again in {} s, or as soon as you have saved a mended file",
+                wait.div_ceil(1000)
+            )
+        }
+        None => "save a file to build and start it again".to_owned(),
     }
 }
 

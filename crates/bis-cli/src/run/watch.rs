@@ -1,194 +1,256 @@
-//! Watching the sources: which saved files matter, and one event for a burst of saves.
+//! Watching what a build reads: one event for a burst of saves.
 //!
-//! Folders are watched one by one, because a recursive watch would follow cargo's `target` with its thousands of folders.
+//! The system's notifications say only that it is time to look: every look lists all that is watched and compares content, so
+//! that a notification that was lost, or that says too much, makes no difference. What counts as a change is `snapshot`'s
+//! matter, which files there are that of `inputs`.
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod inputs;
+mod registrations;
+mod snapshot;
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use notify::event::ModifyKind;
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout_at};
+use notify::{EventKind, RecommendedWatcher};
+use tokio::sync::mpsc;
 
 use crate::run::event::Event;
+use crate::run::watch::registrations::Registrations;
+use crate::run::watch::snapshot::Snapshot;
+
+pub(crate) use crate::run::watch::inputs::{Inputs, is_migration};
+pub(crate) use crate::run::watch::snapshot::{Changes, Moment};
 
 /// A burst of saves ends when nothing was saved for this long, or after [`BURST_LIMIT`].
 const QUIET: Duration = Duration::from_millis(60);
 /// The longest burst.
 const BURST_LIMIT: Duration = Duration::from_secs(1);
-/// Notifications that wait to be looked at. What does not fit belongs to a burst that is noticed anyway.
+/// Notifications that wait to be looked at. What does not fit is of a burst that is looked at anyway.
 const PENDING: usize = 1024;
+/// How often files are looked at without a notification: network file systems and containers lose them without a word.
+const LOOK: Duration = Duration::from_secs(5);
+/// The same where the system refuses to notify.
+const POLL: Duration = Duration::from_secs(1);
+/// Looking takes at most one part in so many of the time.
+const SHARE: u32 = 50;
 
-/// Watches folders for as long as it lives.
+/// Watches for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    folders: watch::Sender<BTreeSet<PathBuf>>,
+    wanted: Arc<Mutex<Wanted>>,
+    wake: SyncSender<Hint>,
+}
+
+/// What is to be watched, as the dispatcher last said.
+#[derive(Debug)]
+struct Wanted {
+    inputs: Inputs,
+    /// What has joined the inputs counts as changed when it was written after this.
+    since: Option<SystemTime>,
+    /// Whether a new file counts whatever it is: a build that failed may have missed it.
+    any_new_file: bool,
+    is_over: bool,
+}
+
+/// Why the watch looks at its files.
+#[derive(Debug)]
+enum Hint {
+    Notified(notify::Event),
+    /// Something else went wrong in the watcher.
+    Failed,
+    /// [`Wanted`] has changed.
+    Wanted,
 }
 
 impl Watch {
-    /// Starts to watch a folder and all below it; [`Event::Changed`] follows.
-    pub(crate) fn start(folder: &Path, events: mpsc::Sender<Event>) -> notify::Result<Self> {
-        let (sender, notifications) = mpsc::channel(PENDING);
-        let watcher = notify::recommended_watcher(move |notification: notify::Result<notify::Event>| {
-            if let Ok(notification) = notification
-                && !matches!(notification.kind, EventKind::Access(_))
-            {
-                let _ = sender.try_send(notification);
-            }
-        })?;
-        let (folders, added) = watch::channel(BTreeSet::new());
-        let mut state = Loop { watcher, watched: BTreeSet::new(), notifications, added, events };
-        // Before the first build starts, so that nothing saved during it goes unnoticed.
-        state.watch(folder);
-        tokio::spawn(state.run());
-        Ok(Self { folders })
+    /// Starts to watch; [`Event::Changed`] follows. What is there now is what later content is compared with.
+    pub(crate) fn start(inputs: Inputs, events: mpsc::Sender<Event>) -> std::io::Result<Self> {
+        Self::look_every(LOOK, inputs, events)
     }
 
-    /// Watches these folders too, and all below them.
-    pub(crate) fn add(&self, folders: &BTreeSet<PathBuf>) {
-        self.folders.send_modify(|known| known.extend(folders.iter().cloned()));
+    fn look_every(look: Duration, inputs: Inputs, events: mpsc::Sender<Event>) -> std::io::Result<Self> {
+        let (wake, hints) = sync_channel(PENDING);
+        let notified = wake.clone();
+        let watcher = notify::recommended_watcher(move |notification: notify::Result<notify::Event>| {
+            let hint = match notification {
+                Ok(notification) if matches!(notification.kind, EventKind::Access(_)) => return,
+                Ok(notification) => Hint::Notified(notification),
+                Err(_) => Hint::Failed,
+            };
+            let _ = notified.try_send(hint);
+        });
+        let wanted = Wanted { inputs: inputs.clone(), since: None, any_new_file: false, is_over: false };
+        let wanted = Arc::new(Mutex::new(wanted));
+        let mut state = Loop {
+            registrations: Registrations::new(watcher.ok()),
+            snapshot: Snapshot::default(),
+            inputs,
+            wanted: Arc::clone(&wanted),
+            hints,
+            events,
+            interval: look,
+            look,
+            told_limit: false,
+        };
+        // Before the first build starts, so that nothing saved during it goes unnoticed.
+        state.look_at_first();
+        thread::Builder::new().name("watch".to_owned()).spawn(move || state.run())?;
+        Ok(Self { wanted, wake })
+    }
+
+    /// Watches these too. What was written since then, while nobody watched it, is a change.
+    pub(crate) fn add(&self, inputs: Inputs, since: SystemTime) {
+        self.want(|wanted| {
+            wanted.inputs.add(inputs);
+            wanted.since = Some(wanted.since.map_or(since, |earlier| earlier.min(since)));
+        });
+    }
+
+    /// Whether a new file of any name is a change: so it is after a build that failed, which may have missed it.
+    pub(crate) fn expect_any_file(&self, any_new_file: bool) {
+        self.want(|wanted| wanted.any_new_file = any_new_file);
+    }
+
+    fn want(&self, change: impl FnOnce(&mut Wanted)) {
+        change(&mut self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
+        match self.wake.try_send(Hint::Wanted) {
+            // When the queue is full the loop looks anyway; when it is gone nobody needs to.
+            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.want(|wanted| wanted.is_over = true);
     }
 }
 
 struct Loop {
-    watcher: RecommendedWatcher,
-    watched: BTreeSet<PathBuf>,
-    notifications: mpsc::Receiver<notify::Event>,
-    added: watch::Receiver<BTreeSet<PathBuf>>,
+    registrations: Registrations<RecommendedWatcher>,
+    snapshot: Snapshot,
+    inputs: Inputs,
+    wanted: Arc<Mutex<Wanted>>,
+    hints: Receiver<Hint>,
     events: mpsc::Sender<Event>,
+    interval: Duration,
+    look: Duration,
+    told_limit: bool,
 }
+
+/// The dispatcher is gone.
+struct Over;
 
 impl Loop {
-    async fn run(mut self) {
-        loop {
-            tokio::select! {
-                added = self.added.changed() => {
-                    if added.is_err() {
-                        return;
-                    }
-                    let folders = self.added.borrow_and_update().clone();
-                    for folder in &folders {
-                        self.watch(folder);
-                    }
-                }
-                notification = self.notifications.recv() => {
-                    let Some(notification) = notification else { return };
-                    let changed = self.burst(notification).await;
-                    if !changed.is_empty() && self.events.send(Event::Changed(changed)).await.is_err() {
-                        return;
-                    }
-                }
-            }
-        }
+    fn run(mut self) {
+        while self.step().is_ok() {}
     }
 
-    /// Collects what is saved until it is quiet again.
-    async fn burst(&mut self, first: notify::Event) -> BTreeSet<PathBuf> {
-        let mut changed = BTreeSet::new();
+    fn step(&mut self) -> Result<(), Over> {
+        match self.hints.recv_timeout(self.interval) {
+            Ok(hint) if !self.is_relevant(&hint)? => return Ok(()),
+            Ok(_) => self.wait_for_quiet()?,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(Over),
+        }
+        let (inputs, since, any_new_file) = {
+            let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            if wanted.is_over {
+                return Err(Over);
+            }
+            let more = (wanted.inputs != self.inputs).then(|| wanted.inputs.clone());
+            (more, wanted.since.take(), wanted.any_new_file)
+        };
+        let mut changes = self.look(None, any_new_file)?;
+        if let Some(inputs) = inputs {
+            self.inputs = inputs;
+            changes.add(self.look(since, any_new_file)?);
+        }
+        if changes.is_empty() { Ok(()) } else { self.send(Event::Changed(changes)) }
+    }
+
+    /// Waits until the burst of saves is over.
+    fn wait_for_quiet(&mut self) -> Result<(), Over> {
         let end = Instant::now() + BURST_LIMIT;
-        self.note(first, &mut changed);
-        while let Ok(Some(next)) =
-            timeout_at(end.min(Instant::now() + QUIET), self.notifications.recv()).await
-        {
-            self.note(next, &mut changed);
-        }
-        changed
-    }
-
-    fn note(&mut self, notification: notify::Event, changed: &mut BTreeSet<PathBuf>) {
-        let may_be_new_folder = matches!(
-            notification.kind,
-            EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)) | EventKind::Any
-        );
-        for path in notification.paths {
-            if !path.exists() {
-                self.watched.retain(|folder| !folder.starts_with(&path));
-            }
-            if may_be_new_folder && path.is_dir() && !ignored(&path) {
-                changed.extend(self.watch(&path).into_iter().filter(|file| matters(file)));
-            } else if matters(&path) {
-                changed.insert(path);
-            }
-        }
-    }
-
-    /// Watches a folder and those below it, and gives the files found on the way: in a folder that was just made they may be
-    /// older than its watch.
-    fn watch(&mut self, folder: &Path) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        let mut left = vec![folder.to_path_buf()];
-        while let Some(folder) = left.pop() {
-            if !self.watched.insert(folder.clone()) {
-                continue;
-            }
-            // A folder that is gone again, or cannot be read, has nothing to tell.
-            let _ = self.watcher.watch(&folder, RecursiveMode::NonRecursive);
-            for entry in folder.read_dir().into_iter().flatten().flatten() {
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() && !ignored(&entry.path()) => left.push(entry.path()),
-                    Ok(kind) if kind.is_file() => files.push(entry.path()),
-                    _ => {}
+        let mut quiet = Instant::now() + QUIET;
+        loop {
+            let left = quiet.min(end).saturating_duration_since(Instant::now());
+            match self.hints.recv_timeout(left) {
+                Ok(hint) => {
+                    if self.is_relevant(&hint)? {
+                        quiet = Instant::now() + QUIET;
+                    }
                 }
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Err(Over),
             }
         }
-        files
     }
-}
 
-/// Cargo's output, hidden folders (`.git`, `.bis`), and other tools' dependencies.
-fn ignored(folder: &Path) -> bool {
-    let name = folder.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    name.starts_with('.')
-        || name == "node_modules"
-        || folder.join("CACHEDIR.TAG").exists()
-        || (name == "target" && folder.with_file_name("Cargo.toml").exists())
-}
+    /// Whether it is worth to look, and what the hint says of the registrations.
+    fn is_relevant(&mut self, hint: &Hint) -> Result<bool, Over> {
+        let notification = match hint {
+            Hint::Wanted | Hint::Failed => return Ok(true),
+            Hint::Notified(notification) if notification.need_rescan() => {
+                self.send(Event::WatchOverflowed)?;
+                return Ok(true);
+            }
+            Hint::Notified(notification) => notification,
+        };
+        let only_content =
+            matches!(notification.kind, EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)));
+        if !only_content {
+            // The watcher forgets a path that goes, even when another folder has the name by now.
+            notification.paths.iter().for_each(|path| self.registrations.forget(path));
+        }
+        let is_relevant = |path: &Path| match only_content {
+            true => self.snapshot.knows(path) || self.inputs.may_be(path),
+            false => {
+                self.registrations.is_walked(path.parent().unwrap_or(path))
+                    || self.snapshot.knows(path)
+                    || self.inputs.may_be(path)
+            }
+        };
+        Ok(notification.paths.iter().any(|path| is_relevant(path)))
+    }
 
-/// Rust sources, manifests, and what stands in a folder of migrations.
-fn matters(path: &Path) -> bool {
-    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let hidden = name.starts_with('.') || name.ends_with('~');
-    !hidden && (path.extension() == Some(OsStr::new("rs")) || name == "Cargo.toml" || is_migration(path))
-}
+    fn look_at_first(&mut self) {
+        let listing = self.inputs.list();
+        self.registrations.renew(&listing.folders);
+        self.snapshot = Snapshot::of(&listing);
+        if self.registrations.is_limited() {
+            self.interval = POLL.min(self.look);
+        }
+    }
 
-/// Whether the file is one that cargo may not know: the program is started anew even when cargo did not change it.
-pub(crate) fn is_migration(path: &Path) -> bool {
-    path.extension() == Some(OsStr::new("sql"))
-        && path.components().any(|component| component.as_os_str() == "migrations")
+    /// Looks at everything and tells what has changed since the last look. With `since`, what nobody watched before counts only
+    /// when it was written after that.
+    fn look(&mut self, since: Option<SystemTime>, any_new_file: bool) -> Result<Changes, Over> {
+        let began = Instant::now();
+        let mut listing = self.inputs.list();
+        if self.registrations.renew(&listing.folders) {
+            // What was saved in a new folder before its registration is in no notification.
+            listing = self.inputs.list();
+        }
+        let changes = self.snapshot.update(&listing, since, any_new_file);
+        let is_limited = self.registrations.is_limited();
+        let least = if is_limited { POLL.min(self.look) } else { self.look };
+        self.interval = least.max(began.elapsed() * SHARE);
+        if is_limited && !self.told_limit {
+            self.told_limit = true;
+            self.send(Event::WatchLimited)?;
+        }
+        Ok(changes)
+    }
+
+    fn send(&self, event: Event) -> Result<(), Over> {
+        self.events.blocking_send(event).map_err(|_| Over)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sources_manifests_and_migrations_matter() {
-        for path in ["/a/src/lib.rs", "/a/Cargo.toml", "/a/migrations/orders/1_init.sql", "/a/build.rs"] {
-            assert!(matters(Path::new(path)), "{path}");
-        }
-        for path in [
-            "/a/README.md",
-            "/a/Cargo.lock",
-            "/a/src/.lib.rs.swp",
-            "/a/src/.#lib.rs",
-            "/a/query.sql",
-            "/a/lib.rs~",
-        ] {
-            assert!(!matters(Path::new(path)), "{path}");
-        }
-    }
-
-    #[test]
-    fn cargo_output_is_ignored_but_not_a_module_called_target() {
-        let folder = tempfile::tempdir().unwrap();
-        let module = folder.path().join("src/target");
-        std::fs::create_dir_all(&module).unwrap();
-        std::fs::write(folder.path().join("Cargo.toml"), "").unwrap();
-        std::fs::create_dir(folder.path().join("target")).unwrap();
-        assert!(!ignored(&module));
-        assert!(ignored(&folder.path().join("target")));
-        assert!(ignored(&folder.path().join(".git")));
-    }
-}
+mod tests;

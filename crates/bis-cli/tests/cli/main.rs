@@ -8,3 +8,4 @@ mod output;
 mod router;
 mod router_server;
 mod supervision;
+mod watching;

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::bis;
+use serde_json::json;
+
+use crate::support::{Run, bis};
 
 /// Runs the command in an empty folder and gives exit code, stdout and stderr as one text.
 #[track_caller]
@@ -197,19 +199,19 @@ fn features_choose_what_is_read() {
     assert_eq!(exit(&["check", "shop"]), "exit 0");
     assert_eq!(exit(&["check", "shop", "--features", "broken"]), "exit 1");
     assert_eq!(exit(&["graph", "shop", "--all-features"]), "exit 1");
-    let run = ["run", "shop", "--port", "0", "--router-port", "0", "-F", "broken"];
-    assert_eq!(exit(&run), "exit 1");
+    let shop = folder.path().join("shop");
+    Run::start_in(&shop, &shop.join("target"), &["-F", "broken"]).wait_for("check-failed");
 }
 
 #[test]
-fn run_stops_before_the_build_when_the_source_has_errors() {
+fn run_builds_nothing_while_the_source_has_errors() {
     let folder = tempfile::tempdir().unwrap();
     broken_application(folder.path());
-    let text =
-        transcript(folder.path(), &["run", "shop", "--port", "0", "--router-port", "0", "--format", "json"]);
-    assert!(text.contains("exit 1\n"), "{text}");
-    assert!(text.contains(r#"{"event":"check-failed","errors":2,"warnings":0}"#), "{text}");
-    assert!(text.contains("error[BIS0022]") && !folder.path().join("shop/target").exists(), "{text}");
+    let shop = folder.path().join("shop");
+    let run = Run::start_in(&shop, &shop.join("target"), &[]);
+    let failed = run.wait_for("check-failed");
+    assert_eq!((&failed["errors"], &failed["still_running"]), (&json!(2), &json!(false)));
+    assert!(run.stderr().contains("error[BIS0022]") && !shop.join("target").exists(), "{}", run.stderr());
 }
 
 #[test]

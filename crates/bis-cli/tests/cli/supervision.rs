@@ -1,6 +1,7 @@
 //! `bis run` with real processes and sockets: handover without a lost request, a failed build, a crash, the end.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -95,14 +96,36 @@ fn a_save_without_effect_starts_nothing() {
 }
 
 #[test]
-fn a_crash_is_reported_and_the_next_save_starts_again() {
+fn an_application_that_dies_is_started_again() {
     let app = StandIn::new();
     let run = Run::start(&app, &[]);
     let address = address(&run.wait_for("ready"), "app");
-    assert!(get(address, "/crash").is_err());
-    assert_eq!(run.wait_for("exited")["code"], 7);
+    for wait in [1000, 2000] {
+        assert!(get(address, "/crash").is_err());
+        let exited = run.wait_for("exited");
+        assert_eq!((&exited["code"], &exited["again_in_milliseconds"]), (&json!(7), &json!(wait)));
+        let process = run.wait_for("restarted")["process"].clone();
+        assert_eq!(get(address, "/").unwrap(), format!("one {process}"));
+    }
+}
+
+#[test]
+fn a_mended_file_starts_a_dead_application_at_once() {
+    let app = StandIn::new();
+    let dead =
+        include_str!("support/stand_in.rs").replace("fn main() {", "fn main() { std::process::exit(3);");
+    app.save(&dead);
+    let run = Run::start(&app, &[]);
+    for wait in [1000, 2000, 4000] {
+        let failed = run.wait_for("start-failed");
+        assert_eq!(failed["reason"], "ended with exit status 3 before it was ready");
+        assert_eq!(
+            (&failed["still_running"], &failed["again_in_milliseconds"]),
+            (&json!(false), &json!(wait))
+        );
+    }
     app.save_version("two");
-    run.wait_for("restarted");
+    let address = address(&run.wait_for("ready"), "app");
     assert!(get(address, "/").unwrap().starts_with("two "));
 }
 
@@ -193,13 +216,79 @@ fn a_second_run_is_refused_unless_it_has_a_namespace_of_its_own() {
 }
 
 #[test]
-fn a_first_build_that_fails_ends_the_command() {
+fn a_first_build_that_fails_waits_for_a_mended_file() {
     let app = StandIn::new();
     app.save(&include_str!("support/stand_in.rs").replace("\"one\"", "1"));
-    let mut run = Run::start(&app, &[]);
-    run.wait_for("build-failed");
-    assert_eq!(run.wait().code(), Some(1));
+    let run = Run::start(&app, &[]);
+    assert_eq!(run.wait_for("build-failed")["still_running"], false);
     run.wait_for_stderr("error[E0308]: mismatched types");
+    app.save(&include_str!("support/stand_in.rs").replace("\"stand-in\"", "\"Stand In\""));
+    assert_eq!(run.wait_for("check-failed")["still_running"], false);
+    app.save_version("two");
+    let ready = run.wait_for("ready");
+    assert!(get(address(&ready, "app"), "/").unwrap().starts_with("two "));
+}
+
+#[test]
+fn the_program_is_chosen_as_cargo_does() {
+    let app = StandIn::new();
+    let folder = app.folder.path();
+    std::fs::create_dir_all(folder.join("src/bin/admin")).unwrap();
+    std::fs::write(folder.join("src/bin/tool.rs"), "fn main() { not rust }").unwrap();
+    let admin = include_str!("support/stand_in.rs").replace("\"one\"", "\"admin\"");
+    std::fs::write(folder.join("src/bin/admin/main.rs"), admin).unwrap();
+    let manifest = include_str!("support/stand_in.toml")
+        .replace("[workspace]", "default-run = \"stand-in\"\n\n[workspace]");
+    std::fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    for (arguments, version) in [(&[][..], "one "), (&["--bin", "admin"], "admin ")] {
+        let run = Run::start(&app, arguments);
+        let ready = run.wait_for("ready");
+        assert!(get(address(&ready, "app"), "/").unwrap().starts_with(version));
+    }
+}
+
+#[test]
+fn a_second_program_that_is_added_leaves_the_old_process() {
+    let app = StandIn::new();
+    let run = Run::start(&app, &[]);
+    let ready = run.wait_for("ready");
+    let tool = app.folder.path().join("src/bin/tool.rs");
+    std::fs::create_dir(tool.parent().unwrap()).unwrap();
+    std::fs::write(&tool, "fn main() {}").unwrap();
+    assert_eq!(run.wait_for("no-single-program")["still_running"], true);
+    assert_eq!(get(address(&ready, "app"), "/").unwrap(), format!("one {}", ready["process"]));
+    std::fs::remove_file(&tool).unwrap();
+    run.wait_for("unchanged");
+}
+
+#[test]
+fn only_the_services_that_are_asked_for_are_hosted() {
+    let app = StandIn::new();
+    let run = Run::start(&app, &["--services", "stand-in"]);
+    run.wait_for("ready");
+    let config = std::fs::read_to_string(app.folder.path().join(".bis/default/config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["app"], json!({ "services": ["stand-in"] }));
+    let refused =
+        bis().arg("run").arg(app.folder.path()).args(["--services", "stand-in,cart"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert!(stderr.contains("no service `cart`") && stderr.contains("`stand-in`"), "{stderr}");
+}
+
+#[test]
+fn what_a_run_writes_is_for_its_user_alone() {
+    let app = StandIn::new();
+    let others = app.folder.path().join(".bis");
+    std::fs::create_dir_all(others.join("default")).unwrap();
+    std::fs::set_permissions(&others, std::fs::Permissions::from_mode(0o755)).unwrap();
+    Run::start(&app, &[]).wait_for("ready");
+    let mode = |path: &str| std::fs::metadata(others.join(path)).unwrap().permissions().mode() & 0o777;
+    for (path, expected) in
+        [("", 0o700), ("default", 0o700), ("default/config.json", 0o600), ("default/lock", 0o600)]
+    {
+        assert_eq!(mode(path), expected, "{path}");
+    }
 }
 
 #[test]

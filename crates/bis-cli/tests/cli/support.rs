@@ -67,6 +67,8 @@ pub(crate) fn bis() -> Command {
 pub(crate) struct Run {
     pub(crate) child: Child,
     events: Receiver<Value>,
+    /// Every event so far.
+    all: Arc<Mutex<Vec<Value>>>,
     stderr: Arc<Mutex<String>>,
 }
 
@@ -78,7 +80,21 @@ impl Run {
 
     /// Runs the application in `folder`, built in `target`.
     pub(crate) fn start_in(folder: &Path, target: &Path, arguments: &[&str]) -> Self {
-        let mut child = bis()
+        Self::spawn(bis(), folder, target, arguments)
+    }
+
+    /// Runs a stand-in where the system notifies of three folders only.
+    pub(crate) fn start_with_few_watches(app: &StandIn) -> Self {
+        let mut command = Command::new("unshare");
+        let limit = "echo 3 > /proc/sys/user/max_inotify_watches && exec \"$0\" \"$@\"";
+        command
+            .args(["--user", "--map-root-user", "sh", "-c", limit, env!("CARGO_BIN_EXE_bis")])
+            .stdin(Stdio::null());
+        Self::spawn(command, app.folder.path(), &app.folder.path().join("target"), &[])
+    }
+
+    fn spawn(mut command: Command, folder: &Path, target: &Path, arguments: &[&str]) -> Self {
+        let mut child = command
             .env("CARGO_TARGET_DIR", target)
             .arg("run")
             .arg(folder)
@@ -90,10 +106,13 @@ impl Run {
             .spawn()
             .unwrap();
         let (sender, events) = channel();
+        let all = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&all);
         let stdout = BufReader::new(child.stdout.take().unwrap());
         thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                let value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+                let value: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+                seen.lock().unwrap().push(value.clone());
                 if sender.send(value).is_err() {
                     return;
                 }
@@ -109,7 +128,7 @@ impl Run {
                 text.push('\n');
             }
         });
-        Self { child, events, stderr }
+        Self { child, events, all, stderr }
     }
 
     /// The next event of this kind; others before it are passed over.
@@ -123,6 +142,11 @@ impl Run {
             seen.push(event.to_string());
         }
         panic!("no `{kind}`; events: {seen:#?}\nstderr:\n{}", self.stderr());
+    }
+
+    /// How many events of this kind there were so far.
+    pub(crate) fn count(&self, kind: &str) -> usize {
+        self.all.lock().unwrap().iter().filter(|event| event["event"] == kind).count()
     }
 
     pub(crate) fn stderr(&self) -> String {
