@@ -8,7 +8,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Attribute, FnArg, ItemFn, Pat, ReturnType, Signature, Type, spanned::Spanned};
 
-use crate::support;
+use crate::{calls, support};
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::new();
@@ -44,7 +44,7 @@ fn endpoint(args: &ApiArgs, function: ItemFn) -> TokenStream {
     let name = &sig.ident;
     let outer = outer_signature(sig, &parameters);
     let names = parameters.iter().map(|parameter| &parameter.name);
-    let entry = entry(args, sig, &parameters);
+    let entry = entry(args, &function, &parameters);
     let must_be_free = support::must_be_free(&function);
     let call = call_elsewhere(sig, &parameters);
     quote! {
@@ -107,7 +107,9 @@ fn outer_signature(signature: &Signature, parameters: &[Parameter]) -> Signature
     outer
 }
 
-fn entry(args: &ApiArgs, signature: &Signature, parameters: &[Parameter]) -> TokenStream {
+fn entry(args: &ApiArgs, function: &ItemFn, parameters: &[Parameter]) -> TokenStream {
+    let signature = &function.sig;
+    let calls = calls::called(&function.block);
     let function_name = signature.ident.to_string();
     let position = support::position();
     let method = args.method.to_string();
@@ -130,6 +132,7 @@ fn entry(args: &ApiArgs, signature: &Signature, parameters: &[Parameter]) -> Tok
                 access: ::bis::__private::Access::#access,
                 route: |#context| ::bis::__private::route(#context, #route),
                 remote: #remote,
+                calls: #calls,
             }
         }
     }

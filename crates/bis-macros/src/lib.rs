@@ -6,6 +6,7 @@
 
 mod allow;
 mod app;
+mod calls;
 mod endpoint;
 mod event;
 #[cfg(test)]

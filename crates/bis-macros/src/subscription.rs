@@ -7,7 +7,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{ItemFn, ReturnType, spanned::Spanned};
 
-use crate::support;
+use crate::{calls, support};
 
 const DEFAULT_CONCURRENCY: u64 = 100;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,6 +42,7 @@ fn entry(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> Token
     let stand_in = if handler.shape.is_batch() { quote!(nested_batch) } else { quote!(nested_handler) };
     let subscribed = support::of_module(&stand_in, &handler.name, subscribed(args, handler, function));
     let must_be_free = support::must_be_free(function);
+    let calls = calls::called(&function.block);
     quote! {
         const _: () = {
             ::bis::__private::inventory::submit! {
@@ -54,6 +55,7 @@ fn entry(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> Token
                     timeout: #timeout,
                     concurrency: #concurrency,
                     subscribed: || #subscribed,
+                    calls: #calls,
                 }
             }
         };

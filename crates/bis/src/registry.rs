@@ -64,8 +64,10 @@ pub struct SubscriptionEntry {
     pub timeout: Duration,
     /// How many handlers of this subscription run at once in a process.
     pub concurrency: usize,
-    /// The topic and the handler; made once an app.
+    /// The topic and the handler; made once per app.
     pub subscribed: fn() -> Subscribed,
+    /// The paths that the handler calls, as it writes them.
+    pub calls: &'static [&'static str],
 }
 
 /// A handler with its topic, neither with its types.
@@ -167,6 +169,8 @@ pub struct EndpointEntry {
     pub route: fn(EndpointContext) -> MethodRouter,
     /// The function behind a call from another process of the app.
     pub remote: RemoteHandler,
+    /// The paths that the function calls, as it writes them.
+    pub calls: &'static [&'static str],
 }
 
 /// A router that is served as it is, as `#[mount]` declares it.

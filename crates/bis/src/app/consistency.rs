@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::{App, Declared, StartError};
 use crate::{
     config::Config,
-    registry::{ServiceEntry, TopicInfo},
+    registry::{ServiceEntry, TopicInfo, function_path},
 };
 
 pub(super) fn check(app: &App, config: &Config) -> Result<(), StartError> {
@@ -24,7 +24,66 @@ pub(super) fn check(app: &App, config: &Config) -> Result<(), StartError> {
         (topic.file(), topic.line(), topic.column(), declared.entry.position)
     });
     topics(&subscriptions)?;
-    names(&subscriptions)
+    names(&subscriptions)?;
+    calls(app, config, &subscriptions)
+}
+
+/// Every service that a handler of this process calls is hosted here or has an address. A call that the source of the handler
+/// does not show, as in a function that it uses, is an error when it is made.
+fn calls(app: &App, config: &Config, subscriptions: &[Declared]) -> Result<(), StartError> {
+    let Some(hosted) = &config.app.services else { return Ok(()) };
+    let is_hosted = |service: &str| hosted.iter().any(|name| name.as_str() == service);
+    let has_address = |service: &str| config.internal.services.keys().any(|name| name.as_str() == service);
+    let endpoints = app.endpoints();
+    let paths: Vec<_> = endpoints
+        .iter()
+        .map(|(entry, service)| (function_path(entry.module, entry.function), service.name))
+        .collect();
+    let handlers = subscriptions.iter().map(|declared| {
+        let entry = declared.entry;
+        (entry.module, entry.function, declared.service.name, entry.calls)
+    });
+    let functions =
+        endpoints.iter().map(|(entry, service)| (entry.module, entry.function, service.name, entry.calls));
+    for (module, function, _, calls) in handlers.chain(functions).filter(|caller| is_hosted(caller.2)) {
+        for call in calls {
+            let called: Vec<_> = paths.iter().filter(|(path, _)| leads_to(call, module, path)).collect();
+            // Where the path may be of several, it may be of one that is there.
+            let is_there = |service: &str| is_hosted(service) || has_address(service);
+            if let Some((callee, service)) = called.first()
+                && called.iter().all(|(_, service)| !is_there(service))
+            {
+                let (caller, callee) = (function_path(module, function), callee.clone());
+                return Err(StartError::UnknownAddress { caller, callee, service });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether `call`, written in `module`, can be the function at `path`.
+fn leads_to(call: &str, module: &str, path: &str) -> bool {
+    let module = module.replace("r#", "");
+    let mut base: Vec<&str> = module.split("::").collect();
+    let mut words = call.split("::").peekable();
+    let mut is_relative = true;
+    match words.peek() {
+        Some(&"crate") => base.truncate(1),
+        Some(&"self" | &"super") => {}
+        _ => is_relative = false,
+    }
+    while let Some(word) = words.next_if(|word| matches!(*word, "crate" | "self" | "super")) {
+        if word == "super" {
+            base.pop();
+        }
+    }
+    let rest: Vec<&str> = words.collect();
+    let path: Vec<&str> = path.split("::").collect();
+    match is_relative {
+        true => path == [base, rest].concat(),
+        // The beginning is a name that the module imports.
+        false => path.ends_with(&rest),
+    }
 }
 
 fn services(app: &App) -> Result<(), StartError> {
@@ -76,4 +135,26 @@ fn names(subscriptions: &[Declared]) -> Result<(), StartError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_leads_to_the_function_that_its_path_names() {
+        for (call, module, is_right) in [
+            ("crate::cart::total", "shop::checkout", true),
+            ("super::cart::total", "shop::checkout", true),
+            ("super::super::cart::total", "shop::checkout::inner", true),
+            ("cart::total", "shop::checkout", true),
+            ("shop::cart::total", "other", true),
+            ("super::cart::total", "shop::checkout::inner", false),
+            ("crate::cart::total", "other::checkout", false),
+            ("cart::totals", "shop::checkout", false),
+            ("other::total", "shop::checkout", false),
+        ] {
+            assert_eq!(leads_to(call, module, "shop::cart::total"), is_right, "{call} in {module}");
+        }
+    }
 }

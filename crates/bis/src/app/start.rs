@@ -36,6 +36,18 @@ pub(crate) enum StartError {
         /// Those that there are.
         known: String,
     },
+    /// A handler of this process calls a service that it does not know where to find.
+    #[error(
+        "`{caller}` calls `{callee}` of the service `{service}`, which this process neither hosts nor finds: set its address in `internal.services.{service}`, or add it to `app.services`"
+    )]
+    UnknownAddress {
+        /// The function that calls.
+        caller: String,
+        /// The function that is called.
+        callee: String,
+        /// Its service.
+        service: &'static str,
+    },
     /// Two services have one name.
     #[error(
         "the service `{name}` is declared twice, at {first} and at {second}; give one of them another name"

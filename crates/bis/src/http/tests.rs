@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle}
 use super::{Client, Limits, Routers, Serving, Stop};
 use crate::{
     Result,
-    app::Parts,
+    app::{Parts, StartError},
     config::Config,
     drivers::in_process::InProcess,
     instance::{self, Instance, Reach, Registered},
@@ -130,6 +130,15 @@ struct Process {
 
 impl Process {
     fn start(service: &str, secret: &str, there: Option<SocketAddr>, address: &str) -> Self {
+        Self::try_start(service, secret, there, address).unwrap()
+    }
+
+    fn try_start(
+        service: &str,
+        secret: &str,
+        there: Option<SocketAddr>,
+        address: &str,
+    ) -> Result<Self, StartError> {
         let services = match there {
             Some(address) => {
                 json!({ "there": format!("http://{address}"), "type": format!("http://{address}") })
@@ -147,7 +156,7 @@ impl Process {
             let broker = Arc::new(InProcess::new());
             let instance = Arc::new(Instance::new("shop", config, Clock::System, broker));
             let registered = instance::register(instance.clone(), Reach::Runtime);
-            let parts = Parts::start(&app(), &instance).await.unwrap();
+            let parts = Parts::start(&app(), &instance).await?;
             let listener = TcpListener::bind(address).await.unwrap();
             let address = listener.local_addr().unwrap();
             let (stop, stopped) = oneshot::channel();
@@ -155,9 +164,9 @@ impl Process {
             let router = parts.routers.internal.unwrap();
             let serving =
                 tokio::spawn(super::serve(listener, router, stopped, serving(Duration::from_secs(5))));
-            (registered, address, stop, serving)
-        });
-        Self { address, stop: Some(stop), serving: Some(serving), _registered: registered, runtime }
+            Ok::<_, StartError>((registered, address, stop, serving))
+        })?;
+        Ok(Self { address, stop: Some(stop), serving: Some(serving), _registered: registered, runtime })
     }
 
     /// Both processes: the caller, and the one that it calls.
@@ -368,7 +377,16 @@ fn bad_calls_are_refused_with_a_reason() {
 
 #[test]
 fn a_service_that_cannot_be_reached_is_an_error_that_says_which() {
-    let nowhere = Process::start("here", SECRET, None, "127.0.0.1:0");
+    // The source of `here` shows that it calls `there`, so that it does not even start.
+    let Err(error) = Process::try_start("here", SECRET, None, "127.0.0.1:0").map(drop) else {
+        panic!("it starts");
+    };
+    let text = error.to_string();
+    for part in ["here::sum` calls `", "there::add` of the service `there`", "`internal.services.there`"] {
+        assert!(text.contains(part), "`{text}` lacks `{part}`");
+    }
+
+    let nowhere = Process::start("type", SECRET, None, "127.0.0.1:0");
     let error = nowhere.run(there::fail(axum::extract::Path("not".into()))).unwrap_err();
     assert!(error.to_string().contains("`internal.services.there`"), "{error}");
 
