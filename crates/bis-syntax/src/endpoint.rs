@@ -6,6 +6,7 @@ use syn::{Ident, ItemFn, LitStr, ReturnType};
 
 use crate::{
     ErrorKind, Errors, closest,
+    free::check_free,
     handler::check_async,
     options::{self, Argument, Known, source_like},
 };
@@ -178,23 +179,4 @@ pub fn check_mount_function(function: &ItemFn, errors: &mut Errors) {
         );
     }
     check_free("a mount", function, errors);
-}
-
-fn check_free(what: &str, function: &ItemFn, errors: &mut Errors) {
-    if let Some(receiver) = function.sig.receiver() {
-        errors.push_help(
-            ErrorKind::Handler,
-            receiver,
-            format!("{what} is a free function, without `self`"),
-            "move it out of the `impl`",
-        );
-    }
-    if function.sig.generics.type_params().next().is_some() {
-        errors.push_help(
-            ErrorKind::Handler,
-            &function.sig.generics,
-            format!("{what} cannot be generic"),
-            "name the types",
-        );
-    }
 }

@@ -2,7 +2,7 @@
 
 use syn::{FnArg, GenericArgument, Ident, ItemFn, PathArguments, ReturnType, Type};
 
-use crate::{BatchArgs, ErrorKind, Errors, options::source_like};
+use crate::{BatchArgs, ErrorKind, Errors, free::check_no_self_type, options::source_like};
 
 /// How deliveries reach a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,7 @@ impl Handler {
             );
         }
         let parameter = single_parameter(function, errors)?;
+        check_no_self_type("a handler", function, errors);
         if let Some(batch) = batch_of_another_form(&parameter) {
             errors.push_help(
                 ErrorKind::Handler,

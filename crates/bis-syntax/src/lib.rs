@@ -47,6 +47,7 @@ mod chain;
 mod endpoint;
 mod error;
 mod event;
+mod free;
 mod handler;
 mod name;
 mod options;

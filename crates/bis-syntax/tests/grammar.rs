@@ -172,12 +172,21 @@ fn handlers_by_what_they_take() {
         "async fn f(e: &E) -> Result<()> {}",
         "async fn f(e: E) {}",
         "async fn f<T>(e: T) -> Result<()> {}",
+        "async fn f(e: &[E]) -> Result<()> {}",
+        "async fn f(e: Box<[Delivery<E>]>) -> Result<()> {}",
+        "async fn f(e: Vec<Self>) -> Result<()> {}",
+        "async fn f(self) -> Result<Self> {}",
+        "async fn f(e: E) -> Result<()> { Self::g(Self::H).await }",
     ] {
         let parse = |tokens, errors: &mut Errors| {
             Handler::parse(&syn::parse2(tokens).unwrap(), None, errors);
         };
         assert_eq!(mistakes(wrong, parse).len(), 1, "{wrong}");
     }
+    let own_self = "async fn f(e: E) -> Result<()> { impl A { fn g() -> Self { Self } } Ok(()) }";
+    let mut errors = Errors::new();
+    Handler::parse(&syn::parse_str(own_self).unwrap(), None, &mut errors);
+    assert!(errors.is_empty(), "{errors:?}");
 }
 
 #[test]

@@ -35,6 +35,12 @@ impl Shipper {
         Ok(())
     }
 
+    #[api(GET, "/orders", public)]
+    async fn list() -> Result<()> {
+        Self::files();
+        Ok(())
+    }
+
     #[mount("/files")]
     fn files() -> axum::Router {
         axum::Router::new()
