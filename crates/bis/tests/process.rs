@@ -138,6 +138,14 @@ impl Process {
         Self::spawn(program, app, "{}", &[])
     }
 
+    /// Starts the app with so many file descriptors.
+    fn start_with_few_descriptors(count: u32, app: &str, config: &str) -> Self {
+        let mut program = Command::new("sh");
+        program.args(["-c", &format!("ulimit -n {count}; exec \"$0\" \"$@\"")]);
+        program.arg(std::env::current_exe().unwrap());
+        Self::spawn(program, app, config, &[])
+    }
+
     fn spawn(mut program: Command, app: &str, config: &str, more: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("config.json");
@@ -317,6 +325,21 @@ fn half_a_request_does_not_hold_a_stop() {
     half.write_all(b"POST /jobs/1 HTTP/1.1\r\nHost:").unwrap();
     process.signal("TERM");
     assert_eq!(process.end().0, Some(0));
+}
+
+#[test]
+fn half_headers_do_not_lock_others_out() {
+    let mut process = Process::start_with_few_descriptors(64, "full_app", ANY_PORT);
+    let address = process.ready();
+    let halves: Vec<_> = (0..100)
+        .map(|_| {
+            let mut half = TcpStream::connect(&address).unwrap();
+            half.write_all(b"POST /jobs/1 HTTP/1.1\r\nHost:").unwrap();
+            half
+        })
+        .collect();
+    assert!(post(&address, "/jobs/0").starts_with("HTTP/1.1 200"));
+    drop(halves);
 }
 
 #[test]
