@@ -4,14 +4,14 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
 };
 
 use bis_broker::{Broker, Outgoing, PublishError};
 use bis_core::TopicName;
 use tokio::runtime::{Handle, Id};
 
-use crate::{config::Config, http, time::Clock};
+use crate::{config::Config, http, registry::TopicInfo, time::Clock};
 
 /// The code runs outside a running app. `{:?}` shows the same text as `{}`, for those who meet it through `unwrap`.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,11 +46,31 @@ pub(crate) struct Instance {
     pub(crate) calls: http::Client,
     /// The source of events that no service's handler publishes: `/app`.
     source: String,
+    /// The whole path of the type that subscriptions take, by topic. Empty in tests, which may play another build of the app.
+    taken: OnceLock<HashMap<&'static str, &'static str>>,
 }
 
 impl Instance {
     pub(crate) fn new(app: &str, config: Config, clock: Clock, broker: Arc<dyn Broker>) -> Self {
-        Self { config, clock, broker, calls: http::Client::default(), source: format!("/{app}") }
+        Self {
+            config,
+            clock,
+            broker,
+            calls: http::Client::default(),
+            source: format!("/{app}"),
+            taken: OnceLock::new(),
+        }
+    }
+
+    /// Notes which type the subscriptions of each topic take.
+    pub(crate) fn note_taken(&self, topics: impl Iterator<Item = TopicInfo>) {
+        // They are noted once, before the app starts.
+        self.taken.get_or_init(|| topics.map(|topic| (topic.name, topic.type_name)).collect());
+    }
+
+    /// The whole path of the type that the subscriptions of a topic take.
+    pub(crate) fn taken(&self, topic: &TopicName) -> Option<&'static str> {
+        self.taken.get()?.get(topic.as_str()).copied()
     }
 
     /// Where an event comes from: `/app/service`, or `/app` outside every service.

@@ -115,10 +115,25 @@ impl<'a> IntoFuture for Publish<'a> {
 /// Encodes one event for the app that the code runs in.
 pub(crate) fn prepare<'a, T>(topic: &'a TopicName, codec: &Codec<T>, event: &T) -> Publish<'a> {
     let prepared = instance::current().map_err(PublishError::from).and_then(|instance| {
+        check_type(&instance, topic, codec)?;
         let envelope = envelope_of(&instance, codec, event)?;
         Ok(Prepared { instance, envelope })
     });
     Publish { topic, prepared, delay: Duration::ZERO }
+}
+
+/// Refuses an event of another type than the subscriptions of the topic take: then there are two topics of this name. The start
+/// finds two that are subscribed to; one that is only published on shows here.
+fn check_type<T>(instance: &Instance, topic: &TopicName, codec: &Codec<T>) -> Result<(), PublishError> {
+    match instance.taken(topic) {
+        Some(taken) if taken != std::any::type_name::<T>() => {
+            let reason = format!(
+                "the subscriptions of the topic `{topic}` take `{taken}`; give the topic that you publish on another name"
+            );
+            Err(PublishError::Encode { event: codec.name, reason })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Publishes several events in their order.
@@ -131,6 +146,9 @@ pub(crate) async fn all<T>(
         Ok(instance) => instance,
         Err(error) => return events.iter().map(|_| Err(error.clone().into())).collect(),
     };
+    if let Err(error) = check_type(&instance, topic, codec) {
+        return events.iter().map(|_| Err(error.clone())).collect();
+    }
     let envelopes: Vec<_> =
         events.iter().map(|event| envelope_of(&instance, codec, event).map(Arc::new)).collect();
     let outgoing: Vec<Outgoing> = envelopes

@@ -103,6 +103,28 @@ mod twins {
         }
     }
 
+    mod publisher {
+        use super::*;
+
+        bis::service!("publisher");
+
+        #[derive(Event, Serialize, Deserialize)]
+        struct Other {
+            millis: u64,
+        }
+
+        static JOBS: Topic<Other> = Topic::new("jobs");
+
+        #[api(POST, "/other", public)]
+        async fn publish_other() -> Result<()> {
+            JOBS.publish(&Other { millis: 0 }).await?;
+            Ok(())
+        }
+    }
+
+    pub(crate) mod publishers {
+        bis::app!(services: [super::super::work, super::publisher]);
+    }
     pub(crate) mod services {
         bis::app!(services: [super::super::work, super::service]);
     }
@@ -413,6 +435,18 @@ fn two_of_one_name_are_refused() {
 }
 
 #[test]
+fn a_topic_that_is_only_published_on_is_not_taken_for_another_of_its_name() {
+    let mut process = Process::start("twin_publishers", ANY_PORT, &[]);
+    let address = process.ready();
+    assert!(post(&address, "/other").starts_with("HTTP/1.1 500"));
+    assert!(post(&address, "/jobs/0").starts_with("HTTP/1.1 200"));
+    process.expect("finished");
+    process.signal("TERM");
+    let (_, stderr) = process.end();
+    assert!(stderr.contains("the subscriptions of the topic `jobs` take `process::work::Job`"), "{stderr}");
+}
+
+#[test]
 fn a_configuration_that_does_not_fit_the_app_is_refused() {
     let config = r#"{"internal":{"secret":"s","services":{"wrok":"http://127.0.0.1:1"}}}"#;
     check_refused("full_app", config, &["`internal.services` names `wrok`", "it has `work`"]);
@@ -452,6 +486,12 @@ fn end_with(code: ExitCode) -> ! {
 #[ignore = "the process that the other tests start"]
 fn full_app() {
     end_with(full::app().main());
+}
+
+#[test]
+#[ignore = "the process that the other tests start"]
+fn twin_publishers() {
+    end_with(twins::publishers::app().main());
 }
 
 #[test]

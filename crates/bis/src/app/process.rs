@@ -98,6 +98,7 @@ async fn serve(app: &App, config: Config, inherited: Option<std::net::TcpListene
         broker = chaos.clone();
     }
     let instance = Arc::new(Instance::new(app.name(), config, Clock::System, broker));
+    instance.note_taken(app.subscriptions().iter().map(|declared| declared.subscribed.topic));
     let registered = instance::register(instance.clone(), Reach::Process);
     let listeners = Listeners::bind(app, &instance.config, inherited).await?;
     let parts = tokio::select! {
