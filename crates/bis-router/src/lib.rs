@@ -36,9 +36,10 @@ mod state;
 pub use clock::{Clock, SystemClock};
 pub use journal::damage::Damage;
 pub use options::{
-    Auth, AuthMethod, AuthMethodError, Backlog, BacklogPolicy, BacklogPolicyError, ClientCertificates,
-    Compression, HttpTimeouts, LogLevel, LogLevelError, LogSwitch, Lookup, Options, RemoteError, SyncMode,
-    SyncModeError, Tls, TlsRequired, TlsVersion, TlsWordError,
+    Auth, AuthMethod, AuthMethodError, Backlog, BacklogPolicy, BacklogPolicyError, BoundError,
+    ClientCertificates, Compression, HttpTimeouts, LogLevel, LogLevelError, LogSwitch, Lookup,
+    MAX_BODY_BYTES, Options, RemoteError, SyncMode, SyncModeError, Tls, TlsRequired, TlsVersion,
+    TlsWordError,
 };
 pub use server::tls::{CertificateFault, TlsError};
 pub use service::{Failure, Handle, Router, ShutdownError, StartError};

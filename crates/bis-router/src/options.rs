@@ -9,6 +9,7 @@ use bis_nsq::Limits;
 
 mod auth;
 mod backlog;
+mod bounds;
 mod http;
 mod log_level;
 mod lookup;
@@ -18,6 +19,7 @@ mod tls;
 pub(crate) use auth::shown;
 pub use auth::{Auth, AuthMethod, AuthMethodError};
 pub use backlog::{Backlog, BacklogPolicy, BacklogPolicyError};
+pub use bounds::{BoundError, MAX_BODY_BYTES};
 pub use http::HttpTimeouts;
 pub use log_level::{LogLevel, LogLevelError, LogSwitch};
 pub use lookup::Lookup;
@@ -41,9 +43,9 @@ pub struct Options {
     pub allow_remote: bool,
     /// When a publish is answered; [`SyncMode::Always`] unless set.
     pub sync: SyncMode,
-    /// The largest message, in bytes; 1 MiB unless set.
+    /// The largest message, in bytes; 1 MiB unless set, at most [`MAX_BODY_BYTES`].
     pub max_message_bytes: usize,
-    /// The largest body of a command or request, in bytes; 5 MiB unless set.
+    /// The largest body of a command or request, in bytes; 5 MiB unless set, at most [`MAX_BODY_BYTES`].
     pub max_body_bytes: usize,
     /// The largest `RDY` count; 2500 unless set.
     pub max_ready_count: u32,

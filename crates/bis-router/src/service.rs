@@ -17,7 +17,7 @@ use crate::journal::damage::Damage;
 use crate::journal::disk::{Disk, Folder};
 use crate::journal::reserve::{self, Reserve};
 use crate::journal::salt::Salt;
-use crate::options::{Options, RemoteError};
+use crate::options::{BoundError, Options, RemoteError};
 use crate::repeated::Repeated;
 use crate::server::tls::TlsError;
 use crate::server::{self, Addresses, Server, Trust};
@@ -70,6 +70,9 @@ pub enum StartError {
     /// TLS or authorization cannot be used as the options say.
     #[error("cannot use TLS as the options say")]
     Tls(#[source] TlsError),
+    /// A limit is raised too far.
+    #[error(transparent)]
+    Bound(#[from] BoundError),
     /// The address is open to other machines, and that was not allowed.
     #[error(transparent)]
     Remote(#[from] RemoteError),
@@ -115,6 +118,7 @@ impl Router {
     /// # Errors
     /// When the folder is in use or cannot be used, or an address cannot be listened on.
     pub async fn start(options: Options) -> Result<Handle, StartError> {
+        options.check_bounds()?;
         options.check_reach()?;
         let disk = Arc::new(Folder::new(&options.data_folder));
         Self::start_on(disk, options).await

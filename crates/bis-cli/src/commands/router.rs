@@ -84,6 +84,7 @@ async fn either(one: &mut Signal, other: &mut Signal) {
 
 fn refused(error: StartError) -> anyhow::Error {
     match error {
+        StartError::Bound(error) => Failure::new(exit::USAGE, error.to_string()).into(),
         StartError::Remote(error) => Failure::new(exit::USAGE, error.to_string())
             .help("see `--tls-required`, `--tls-client-auth-policy`, `--auth-http-address` and `--allow-remote`")
             .into(),

@@ -365,6 +365,12 @@ impl Connection {
             let server = Arc::clone(&self.server);
             let mut state = server.shared.lock();
             (self.now, self.date) = (server.shared.clock.now(), server.shared.clock.date());
+            // What this client brings must not come on top of what waits already.
+            self.crowded = state.crowded();
+            if self.crowded.is_some() {
+                self.has_more = true;
+                return;
+            }
             while let Some(command) = self.commands.pop_front() {
                 if let Ok(command) = &command
                     && self.must_ask_for(command)
