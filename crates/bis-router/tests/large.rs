@@ -1,7 +1,5 @@
 //! Commands that bring much: they fit into segments that a start reads, and limits that could not be kept are refused.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 mod support;
 
 use bis_router::{MAX_BODY_BYTES, Router, StartError};
