@@ -95,18 +95,25 @@ pub(crate) fn trailer(segment: Segment, offset: u64, trailer_at: u64) -> [u8; TR
 pub(crate) fn read(file: &dyn DiskFile, segment: Segment) -> io::Result<Option<SegmentOffsets>> {
     let length = file.length()?;
     let Some(trailer_at) = length.checked_sub(TRAILER as u64) else { return Ok(None) };
+    let Some(offset) = offset_in_trailer(file, segment, trailer_at)? else { return Ok(None) };
+    let mut bytes = vec![0; usize::try_from(trailer_at - offset).unwrap_or(0)];
+    file.read_at(&mut bytes, offset)?;
+    Ok(decode(segment, offset, &bytes))
+}
+
+/// Where the footers begin, as the trailer at this offset says; `None` when there is none that holds, as in a segment that a
+/// crash kept from being sealed.
+pub(crate) fn offset_in_trailer(
+    file: &dyn DiskFile,
+    segment: Segment,
+    trailer_at: u64,
+) -> io::Result<Option<u64>> {
     let mut trailer = [0; TRAILER];
     file.read_at(&mut trailer, trailer_at)?;
     let holds = &trailer[0..8] == TRAILER_MAGIC
         && read_u64(&trailer, 8) == segment.number
         && read_u32(&trailer, 28) == segment.checksum(trailer_at, &[&trailer[8..28]]);
-    let offset = read_u64(&trailer, 16);
-    if !holds || offset > trailer_at {
-        return Ok(None);
-    }
-    let mut bytes = vec![0; usize::try_from(trailer_at - offset).unwrap_or(0)];
-    file.read_at(&mut bytes, offset)?;
-    Ok(decode(segment, offset, &bytes))
+    Ok(Some(read_u64(&trailer, 16)).filter(|offset| holds && *offset <= trailer_at))
 }
 
 fn decode(segment: Segment, offset: u64, bytes: &[u8]) -> Option<SegmentOffsets> {
