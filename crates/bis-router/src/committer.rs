@@ -30,6 +30,8 @@ const IDLE_FLUSH: Duration = Duration::from_millis(10);
 const FAILED_PAUSE: Duration = Duration::from_millis(10);
 /// How often a router without room looks whether there is some.
 const ROOM_CHECK: Duration = Duration::from_millis(200);
+/// How often an idle router looks whether its folder is still there.
+const PLACE_CHECK: Duration = Duration::from_secs(1);
 /// How often old segments are looked at when nothing else makes a reason.
 const RETENTION_CHECK: Duration = Duration::from_secs(60);
 
@@ -152,6 +154,7 @@ pub(crate) struct Committer {
     pub(crate) last_sync: Instant,
     pub(crate) last_retention: Instant,
     pub(crate) last_room: Instant,
+    pub(crate) last_place: Instant,
     /// Lines of the log about commits and checkpoints that fail, and about a disk without room.
     pub(crate) failed_commits: Repeated,
     pub(crate) failed_checkpoints: Repeated,
@@ -187,6 +190,10 @@ impl Committer {
             {
                 std::thread::sleep(FAILED_PAUSE);
             }
+            if self.last_place.elapsed() >= PLACE_CHECK {
+                // A failure is kept in the state, where everybody meets it.
+                let _ = self.check_place();
+            }
             self.look_for_room_if_due();
             self.sync_if_due();
             self.expire_if_due();
@@ -211,7 +218,7 @@ impl Committer {
                 (Some(dirty_for), _) => IDLE_FLUSH.saturating_sub(dirty_for),
                 (None, _) if state.no_room.is_some() => ROOM_CHECK,
                 (None, SyncMode::Interval(interval)) if self.writer.is_unsynced() => interval,
-                _ => RETENTION_CHECK,
+                _ => PLACE_CHECK,
             };
             let waited = self.shared.work.wait_timeout(state, wait);
             let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -266,6 +273,7 @@ impl Committer {
         if self.policy.sync == SyncMode::Always {
             self.sync()?;
         }
+        self.check_place()?;
         Ok(written)
     }
 
@@ -288,10 +296,11 @@ impl Committer {
         let now = self.shared.clock.date();
         // What was answered must be durable before the seal: a sync that fails while sealing is tried again.
         self.sync()?;
+        let sealed = self.disk.open_on_demand(&self.writer.segment().name())?;
         let bytes = self.writer.roll(&offsets, now.0)?;
         let definitions = {
             let mut state = self.shared.lock();
-            state.log.rolled(bytes, self.writer.segment(), self.writer.file(), now.0);
+            state.log.rolled(sealed, bytes, (self.writer.segment(), self.writer.file()), now.0);
             state.bound_backlog();
             state.definitions()
         };
@@ -317,6 +326,19 @@ impl Committer {
             self.shared.fail(&reason);
             Refusal::Failed(reason)
         })
+    }
+
+    /// Fails for good when what is written cannot be found any more: it must not be answered, and what is there now may be
+    /// another router's.
+    fn check_place(&mut self) -> Result<(), Refusal> {
+        self.last_place = Instant::now();
+        let Err(what) = self.writer.file().check_place() else { return Ok(()) };
+        let reason: Arc<str> = format!("{what}; put the data folder back, or start the router anew").into();
+        if self.shared.lock().failure.is_none() {
+            tracing::error!(%reason, "nothing is accepted any more");
+            self.shared.fail(&reason);
+        }
+        Err(Refusal::Failed(reason))
     }
 
     fn sync_if_due(&mut self) {

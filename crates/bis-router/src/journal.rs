@@ -100,6 +100,7 @@ pub(crate) mod checkpoint;
 pub mod damage;
 pub mod disk;
 pub(crate) mod fetch;
+pub mod folder;
 pub(crate) mod footer;
 pub(crate) mod found;
 pub(crate) mod log;

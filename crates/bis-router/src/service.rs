@@ -3,18 +3,21 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock, SystemClock};
 use crate::committer::{Committer, Policy, Shared};
 use crate::journal::damage::Damage;
-use crate::journal::disk::{Disk, Folder};
+use crate::journal::disk::Disk;
+use crate::journal::folder::{self, Folder};
 use crate::journal::reserve::{self, Reserve};
 use crate::journal::salt::Salt;
 use crate::options::{BoundError, Options, RemoteError};
@@ -100,7 +103,7 @@ pub struct Handle {
     shared: Arc<Shared>,
     listeners: JoinSet<()>,
     committer: Option<JoinHandle<io::Result<()>>>,
-    _lock: File,
+    _lock: Vec<File>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -120,8 +123,10 @@ impl Router {
     pub async fn start(options: Options) -> Result<Handle, StartError> {
         options.check_bounds()?;
         options.check_reach()?;
-        let disk = Arc::new(Folder::new(&options.data_folder));
-        Self::start_on(disk, options).await
+        let path = &options.data_folder;
+        let disk = folder::make(path).and_then(|()| Folder::open(path));
+        let disk = disk.map_err(|source| StartError::Folder { path: path.clone(), source })?;
+        Self::start_on(Arc::new(disk), options).await
     }
 
     /// Starts on any disk; the folder is locked nevertheless.
@@ -129,6 +134,7 @@ impl Router {
         let path = options.data_folder.clone();
         let trust = Trust::new(&options).map_err(StartError::Tls)?;
         let lock = lock_folder(&path)?;
+        raise_descriptor_limit();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let segment_bytes = options.segment_bytes.min(MAX_SEGMENT_BYTES);
         let (recovery_disk, now) = (Arc::clone(&disk), clock.date());
@@ -175,6 +181,7 @@ impl Router {
             last_sync: Instant::now(),
             last_retention: Instant::now(),
             last_room: Instant::now(),
+            last_place: Instant::now(),
             failed_commits: Repeated::default(),
             failed_checkpoints: Repeated::default(),
             lack_of_room: Repeated::default(),
@@ -282,19 +289,34 @@ impl Drop for Handle {
     }
 }
 
-fn lock_folder(path: &PathBuf) -> Result<File, StartError> {
+/// Locks the folder itself, so that no second router uses it whatever happens to the files in it, and the file `lock` for
+/// file systems that lock files alone.
+fn lock_folder(path: &PathBuf) -> Result<Vec<File>, StartError> {
     let folder_error = |source| StartError::Folder { path: path.clone(), source };
-    std::fs::create_dir_all(path).map_err(folder_error)?;
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path.join("lock"))
-        .map_err(folder_error)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
+    let folder = File::open(path).map_err(folder_error)?;
+    let mut file = File::options();
+    let file = file.create(true).truncate(false).write(true).mode(0o600).open(path.join("lock"));
+    let file = file.map_err(folder_error)?;
+    match folder.try_lock() {
+        Err(TryLockError::WouldBlock) => return Err(StartError::FolderInUse(path.clone())),
+        Err(TryLockError::Error(error)) => tracing::debug!(%error, "the data folder itself cannot be locked"),
+        Ok(()) => {}
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(vec![folder, file]),
         Err(TryLockError::WouldBlock) => Err(StartError::FolderInUse(path.clone())),
         Err(TryLockError::Error(source)) => Err(folder_error(source)),
+    }
+}
+
+/// Lets the process have as many descriptors as it may: each client takes one.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bis_router::inspect::inspect;
-use bis_router::journal::disk::{Disk, Folder};
+use bis_router::journal::{disk::Disk, folder::Folder};
 use support::{Client, http, start};
 
 const SEGMENT: &str = "0000000000000001.segment";
@@ -21,7 +21,7 @@ fn remove_checkpoints(folder: &Path) {
 
 /// What a start finds: topic and body.
 fn bodies(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder));
+    let disk: Arc<dyn Disk> = Arc::new(Folder::open(folder).unwrap());
     let mut found = Vec::new();
     inspect(&disk, |message| found.push((message.topic.to_owned(), message.body.to_vec()))).unwrap();
     found

@@ -65,7 +65,7 @@ async fn serve(options: Options, format: Format) -> Result<()> {
         }
         // That the journal was not closed says nothing new.
         return Err(Failure::new(exit::SURROUNDINGS, format!("the router has failed: {reason}"))
-            .help("look at the disk; everything that was answered is there, and the next start recovers it")
+            .help("look at the disk; the next start recovers what the data folder has")
             .into());
     }
     stopped.context("cannot stop the router")?;

@@ -249,12 +249,12 @@ fn read(file: &dyn DiskFile) -> io::Result<Option<Checkpoint>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::disk::Folder;
+    use crate::journal::folder::Folder;
 
     #[test]
     fn a_damaged_checkpoint_does_not_take_the_place_of_the_one_before() {
         let folder = tempfile::tempdir().unwrap();
-        let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder.path()));
+        let disk: Arc<dyn Disk> = Arc::new(Folder::open(folder.path()).unwrap());
         let numbered = |segment| Checkpoint { segment, ..Checkpoint::default() };
         for segment in [1, 2] {
             numbered(segment).store(&disk).unwrap();

@@ -26,7 +26,7 @@ pub(crate) fn find(disk: &Arc<dyn Disk>, new_salt: Salt) -> io::Result<(Salt, Ve
     let names = disk.list()?;
     let mut files = Vec::new();
     for number in segment::numbers_in(&names)? {
-        let file = disk.open(&name_of(number))?;
+        let file = disk.open_on_demand(&name_of(number))?;
         let length = file.length()?;
         if length > MAX_SEGMENT_FILE {
             return Err(io::Error::other(format!(

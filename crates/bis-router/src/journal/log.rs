@@ -116,10 +116,16 @@ impl Log {
         Sealed { segment, file, bytes: self.active_end, sealed: 0, topics: ranges(&self.active_offsets) }
     }
 
-    /// The active segment is sealed and has so many bytes, and `next` is active.
-    pub(crate) fn rolled(&mut self, bytes: u64, next: Segment, file: Arc<dyn DiskFile>, now: u64) {
+    /// The active segment is sealed: it has so many bytes and is read from `sealed_file`. The next one, with its file, is active.
+    pub(crate) fn rolled(
+        &mut self,
+        sealed_file: Arc<dyn DiskFile>,
+        bytes: u64,
+        (next, file): (Segment, Arc<dyn DiskFile>),
+        now: u64,
+    ) {
         let offsets = std::mem::take(&mut self.active_offsets);
-        let sealed_file = std::mem::replace(&mut self.active_file, file);
+        self.active_file = file;
         let sealed = std::mem::replace(&mut self.active, next);
         self.active_end = 0;
         self.add_sealed(sealed, sealed_file, bytes, &offsets, now);

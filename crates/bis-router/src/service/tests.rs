@@ -29,7 +29,7 @@ struct Failing {
 
 impl Failing {
     fn new(folder: &tempfile::TempDir) -> Self {
-        let folder = Arc::new(Folder::new(folder.path()));
+        let folder = Arc::new(Folder::open(folder.path()).unwrap());
         Self { folder, sync: Arc::new(AtomicU8::new(WORKS)), reads_fail: Arc::default() }
     }
 }

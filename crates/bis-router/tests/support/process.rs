@@ -38,9 +38,21 @@ pub fn start(folder: &Path) -> (Child, SocketAddr) {
     (child, tcp)
 }
 
+/// The same, for a router that may have so many descriptors and no more.
+pub fn start_limited(folder: &Path, descriptors: u32) -> (Child, SocketAddr) {
+    let mut shell = Process::new("sh");
+    shell.arg("-c").arg(format!("ulimit -n {descriptors} && exec \"$0\" \"$@\""));
+    let (child, tcp, _) = spawn(shell.arg(std::env::current_exe().unwrap()), folder);
+    (child, tcp)
+}
+
 /// The same, with the address of the HTTP API.
 pub fn start_both(folder: &Path) -> (Child, SocketAddr, SocketAddr) {
-    let mut child = Process::new(std::env::current_exe().unwrap())
+    spawn(&mut Process::new(std::env::current_exe().unwrap()), folder)
+}
+
+fn spawn(process: &mut Process, folder: &Path) -> (Child, SocketAddr, SocketAddr) {
+    let mut child = process
         .args(["router_process", "--exact", "--nocapture"])
         .env(FOLDER, folder)
         .stdout(Stdio::piped())

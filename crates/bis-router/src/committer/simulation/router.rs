@@ -64,6 +64,7 @@ impl Router {
             last_sync,
             last_retention,
             last_room,
+            last_place: last_room,
             failed_commits: quiet(),
             failed_checkpoints: quiet(),
             lack_of_room: quiet(),

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::journal::batch::Batch;
-use crate::journal::disk::Folder;
+use crate::journal::folder::Folder;
 use crate::journal::footer::Offsets;
 
 const SALT: Salt = Salt(*b"nobody knows it.");
@@ -17,7 +17,7 @@ const SEGMENT_BYTES: u64 = 1 << 20;
 const BODY_AT: usize = SEGMENT_HEADER + BATCH_HEADER + RECORD_HEADER + "topics".len() + RECORD_HEADER;
 
 fn start(folder: &TempDir) -> Restored {
-    let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder.path()));
+    let disk: Arc<dyn Disk> = Arc::new(Folder::open(folder.path()).unwrap());
     restore(&disk, SEGMENT_BYTES, Time(1), SALT).unwrap()
 }
 
