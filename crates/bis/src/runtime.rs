@@ -6,8 +6,10 @@
 mod attempt;
 mod batch;
 mod dead_letter;
+mod leases;
 mod redaction;
 mod settle;
+mod threads;
 mod worker;
 
 #[cfg(test)]
@@ -17,9 +19,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bis_broker::{ConsumeError, EnsureError, SubscriptionSpec, TopicSpec, Topology};
 use bis_core::{InvalidName, Retention, RetryPolicy, SubscriptionName, TopicName, format_duration};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
 pub(crate) use redaction::redacted;
+
+use leases::Leases;
 
 use crate::{
     instance::Instance,
@@ -51,6 +55,14 @@ impl fmt::Debug for Subscription {
 }
 
 impl Subscription {
+    /// The longest that an event is held: until its batch is gathered, and then until the handler's timeout.
+    fn held_for(&self) -> Duration {
+        match &self.handler {
+            ErasedHandler::One(_) => self.timeout,
+            ErasedHandler::Batch { wait, .. } => self.timeout.saturating_add(*wait),
+        }
+    }
+
     fn spec(&self) -> SubscriptionSpec {
         SubscriptionSpec {
             topic: self.topic.clone(),
@@ -93,6 +105,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub(crate) struct Workers {
     stop: watch::Sender<bool>,
+    leases: Arc<Leases>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -117,29 +130,32 @@ fn topology(subscriptions: &[Arc<Subscription>]) -> Result<Topology, StartError>
     Ok(topology)
 }
 
-/// Makes sure that the broker has `all` subscriptions of the app, and starts to deliver to those that are `hosted` here.
+/// Makes sure that the broker has `all` subscriptions of the app, and starts to deliver to those that are `hosted` here. Handlers
+/// run on the runtime `handlers`; leases are extended by the current one, which they cannot block if it is another.
 pub(crate) async fn start(
     instance: &Arc<Instance>,
     all: &[Arc<Subscription>],
     hosted: &[Arc<Subscription>],
+    handlers: &Handle,
 ) -> Result<Workers, StartError> {
     instance.broker.ensure(&topology(all)?).await?;
     let (stop, stopped) = watch::channel(false);
+    let leases = Leases::start();
     let mut workers = Vec::with_capacity(hosted.len());
     for subscription in hosted {
         if let Some(longest) = instance.broker.capabilities().max_lease
-            && subscription.timeout > longest
+            && subscription.held_for() > longest
         {
-            let (timeout, longest) = (format_duration(subscription.timeout), format_duration(longest));
-            tracing::warn!(%subscription, timeout, longest, "the broker takes an event back before the handler's timeout; such a run happens twice");
+            let (held_for, longest) = (format_duration(subscription.held_for()), format_duration(longest));
+            tracing::warn!(%subscription, held_for, longest, "the broker takes an event back before a batch is gathered and the handler's timeout is over; such a run happens twice");
         }
         let consumer = instance.broker.subscribe(&subscription.spec()).await.map_err(|source| {
             StartError::Consume { topic: subscription.topic.clone(), name: subscription.name.clone(), source }
         })?;
-        let worker = worker::Worker::new(instance.clone(), subscription.clone());
-        workers.push(tokio::spawn(worker.run(consumer, stopped.clone())));
+        let worker = worker::Worker::new(instance.clone(), subscription.clone(), leases.clone());
+        workers.push(handlers.spawn(worker.run(consumer, stopped.clone())));
     }
-    Ok(Workers { stop, workers })
+    Ok(Workers { stop, leases, workers })
 }
 
 /// How a stop went.
@@ -163,7 +179,10 @@ impl Workers {
         };
         match tokio::time::timeout(limit, all).await {
             Ok(()) => Stopped::Drained,
-            Err(_) => Stopped::CutOff,
+            Err(_) => {
+                self.leases.release_unstarted();
+                Stopped::CutOff
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Cases of a whole app, as a process, on every broker that can carry it. The process is this test program again.
 
+mod blocking;
 mod cases;
 mod crash;
 mod outage;
@@ -20,7 +21,7 @@ use crate::{Broker, peer::Site};
 
 /// What is said of a whole app on the router alone.
 pub(crate) fn trials() -> Vec<Trial> {
-    outage::trials().into_iter().chain(crash::trials()).collect()
+    outage::trials().into_iter().chain(crash::trials()).chain(blocking::trials()).collect()
 }
 
 pub(crate) use process::process;

@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use bis_broker::Broker;
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     task::JoinSet,
@@ -29,6 +30,9 @@ const DEFAULT_ADDRESS: SocketAddr =
 
 /// How long the broker's driver may take to flush, after handlers are done.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How much longer than the limit of a stop its listeners may take.
+const REQUESTS_GRACE: Duration = Duration::from_millis(500);
 
 /// The exit code after a second signal: as if the first SIGINT had ended the process.
 const CUT_SHORT: i32 = 130;
@@ -58,10 +62,13 @@ fn try_run(app: &App) -> Result<()> {
     consistency::check(app, &config)?;
     // Before any thread exists, since taking the listener over changes the environment.
     let inherited = inherited_listener()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(app, config, inherited));
+    // Handlers and endpoints may block their threads. Signals, the limit of a stop, leases and the connections to the broker
+    // belong to this one, which runs nobody's code.
+    let handlers = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let upkeep = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = upkeep.block_on(serve(app, config, inherited, handlers.handle()));
     // What outlived the limit is dropped here; its events come again.
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    handlers.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
@@ -87,7 +94,12 @@ fn broker(config: &Config) -> Result<Arc<dyn Broker>> {
     }
 }
 
-async fn serve(app: &App, config: Config, inherited: Option<std::net::TcpListener>) -> Result<()> {
+async fn serve(
+    app: &App,
+    config: Config,
+    inherited: Option<std::net::TcpListener>,
+    handlers: &Handle,
+) -> Result<()> {
     let mut signals = Signals::new()?;
     let mut broker = broker(&config)?;
     let chaos = chaos::from_env()?.map(|settings| {
@@ -100,10 +112,12 @@ async fn serve(app: &App, config: Config, inherited: Option<std::net::TcpListene
     let instance = Arc::new(Instance::new(app.name(), config, Clock::System, broker));
     instance.note_taken(app.subscriptions().iter().map(|declared| declared.subscribed.topic));
     let registered = instance::register(instance.clone(), Reach::Process);
-    let listeners = Listeners::bind(app, &instance.config, inherited).await?;
+    let (own, config) = (app.clone(), instance.clone());
+    let listeners = handlers.spawn(async move { Listeners::bind(&own, &config.config, inherited).await });
+    let listeners = listeners.await??;
     let parts = tokio::select! {
         biased;
-        parts = Parts::start(app, &instance) => parts?,
+        parts = Parts::start(app, &instance, handlers) => parts?,
         name = signals.next() => {
             tracing::info!(signal = name, "stopped before the app was ready");
             return Ok(());
@@ -112,7 +126,7 @@ async fn serve(app: &App, config: Config, inherited: Option<std::net::TcpListene
     let limit = instance.config.app.stop_within;
     let (stop, stopped) = watch::channel(None);
     let addresses = listeners.addresses()?;
-    let mut servers = listeners.serve(&parts.routers, &stopped, &instance.config);
+    let mut servers = listeners.serve(&parts.routers, &stopped, &instance.config, handlers);
     let (public, internal) = addresses;
     ready::tell(public, internal).context("tell that the app is ready")?;
     tracing::info!(app = app.name(), http = public.map(tracing::field::display), "ready");
@@ -132,7 +146,9 @@ async fn serve(app: &App, config: Config, inherited: Option<std::net::TcpListene
     let drained = async {
         let workers = parts.workers.stop(limit);
         let requests = async { while servers.join_next().await.is_some() {} };
-        let (stopped, ()) = tokio::join!(workers, requests);
+        // They keep to the limit themselves, unless their threads are blocked.
+        let requests = tokio::time::timeout(limit + REQUESTS_GRACE, requests);
+        let (stopped, _) = tokio::join!(workers, requests);
         if stopped == Stopped::CutOff {
             tracing::warn!("handlers are cut off: they outlived the time to stop; their events come again");
         }
@@ -202,6 +218,7 @@ impl Listeners {
         routers: &http::Routers,
         stopped: &watch::Receiver<Option<Stop>>,
         config: &Config,
+        handlers: &Handle,
     ) -> JoinSet<io::Result<()>> {
         let public = Serving {
             request_timeout: config.http.request_timeout,
@@ -218,7 +235,8 @@ impl Listeners {
         ];
         for (listener, router, serving) in both {
             if let (Some(listener), Some(router)) = (listener, router) {
-                servers.spawn(http::serve(listener, router.clone(), told(stopped.clone()), serving));
+                let server = http::serve(listener, router.clone(), told(stopped.clone()), serving);
+                servers.spawn_on(server, handlers);
             }
         }
         servers

@@ -4,6 +4,7 @@
 use std::{panic::Location, sync::Arc};
 
 use bis_core::{InvalidName, ServiceName};
+use tokio::runtime::Handle;
 
 use super::{App, consistency};
 use crate::{
@@ -118,8 +119,12 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// Starts the services that the instance's configuration names. Waits until the broker has every subscription of the
-    /// app and each one of this process is consumed.
-    pub(crate) async fn start(app: &App, instance: &Arc<Instance>) -> Result<Self, StartError> {
+    /// app and each one of this process is consumed. Handlers of events run on the runtime `handlers`.
+    pub(crate) async fn start(
+        app: &App,
+        instance: &Arc<Instance>,
+        handlers: &Handle,
+    ) -> Result<Self, StartError> {
         consistency::check(app, &instance.config)?;
         let hosted = app.hosted(&instance.config)?;
         let routers = Routers::new(&hosted, instance.config.internal.secret.as_ref())?;
@@ -132,7 +137,7 @@ impl Parts {
         let is_hosted = |name: &str| hosted.iter().any(|service| service.name == name);
         let own: Vec<_> =
             all.iter().filter(|subscription| is_hosted(subscription.service)).cloned().collect();
-        let workers = runtime::start(instance, &all, &own).await?;
+        let workers = runtime::start(instance, &all, &own, handlers).await?;
         Ok(Self { routers, workers })
     }
 }

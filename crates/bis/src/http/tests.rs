@@ -156,7 +156,7 @@ impl Process {
             let broker = Arc::new(InProcess::new());
             let instance = Arc::new(Instance::new("shop", config, Clock::System, broker));
             let registered = instance::register(instance.clone(), Reach::Runtime);
-            let parts = Parts::start(&app(), &instance).await?;
+            let parts = Parts::start(&app(), &instance, &tokio::runtime::Handle::current()).await?;
             let listener = TcpListener::bind(address).await.unwrap();
             let address = listener.local_addr().unwrap();
             let (stop, stopped) = oneshot::channel();

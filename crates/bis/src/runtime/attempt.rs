@@ -1,9 +1,9 @@
-//! One run of a handler: its scope and span, the limit on its time, the lease while it runs, and the end of its panics.
+//! One run of a handler: its scope and span, the limit on its time, and the end of its panics.
 //! It decides nothing about what the outcome means for the event.
 
 use std::{
     any::Any,
-    future::{Future, pending},
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -11,26 +11,29 @@ use std::{
     time::Duration,
 };
 
-use bis_broker::{Delivery, SettleError};
+use bis_broker::Delivery;
 use bis_core::format_duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
 
 use super::{
     Subscription,
+    leases::Received,
     settle::{self, Outcome},
+    threads,
     worker::Shared,
 };
 use crate::{
     Error,
     registry::{ErasedHandler, HandlerFuture, Incoming},
     scope::Scope,
-    time::{Activity, Clock, Purpose},
+    time::{Activity, Purpose},
 };
 
 /// Handles one delivery and settles it. The slot is free again afterwards.
-pub(super) async fn run(shared: Arc<Shared>, mut delivery: Delivery, slot: Option<OwnedSemaphorePermit>) {
-    let Shared { instance, subscription } = &*shared;
+pub(super) async fn run(shared: Arc<Shared>, received: Received, slot: Option<OwnedSemaphorePermit>) {
+    let Some(delivery) = received.start() else { return };
+    let Shared { instance, subscription, .. } = &*shared;
     let activity = instance.clock.begin(|| subscription.to_string());
     let scope = scope(subscription, Some(&delivery), activity.as_ref());
     let span = span(subscription, &scope, None);
@@ -42,7 +45,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut delivery: Delivery, slot: Optio
         } else {
             let incoming = Incoming { envelope: delivery.envelope.clone(), attempt: delivery.attempt };
             let call = || call(&subscription.handler, incoming);
-            limited(&instance.clock, subscription.timeout, call, std::slice::from_mut(&mut delivery)).await
+            limited(&shared, call).await
         };
         settle::settle(instance, subscription, delivery, &outcome).await;
     };
@@ -106,63 +109,69 @@ pub(super) fn span(subscription: &Subscription, scope: &Scope, batch: Option<usi
     span
 }
 
-/// Calls a handler and waits for it, at most for `timeout`, while the leases of its deliveries are extended. The handler
-/// is dropped when it runs out of time.
+/// Calls a handler and waits for it, at most for its timeout. The handler is dropped when it runs out of time.
 pub(super) async fn limited(
-    clock: &Clock,
-    timeout: Duration,
+    Shared { instance, subscription, .. }: &Shared,
     call: impl FnOnce() -> Result<HandlerFuture, Error>,
-    deliveries: &mut [Delivery],
 ) -> Outcome {
-    let future = match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(future)) => future,
-        Ok(Err(error)) => return Outcome::Undecodable(error),
-        Err(panic) => return Outcome::Panicked(panic_text(&*panic)),
+    let future = {
+        let _entered = threads::enter(subscription);
+        match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(Ok(future)) => future,
+            Ok(Err(error)) => return Outcome::Undecodable(error),
+            Err(panic) => return Outcome::Panicked(panic_text(&*panic)),
+        }
     };
+    let (clock, timeout) = (&instance.clock, subscription.timeout);
     // What is ready at once never costs a timer.
     tokio::select! {
         biased;
-        outcome = Caught(future) => outcome,
+        outcome = Caught { subscription, future: Some(future) } => outcome,
         () = clock.sleep(timeout, Purpose::Guard) => {
             Outcome::TimedOut { timeout, patience: clock.ended_patience() }
-        }
-        never = keep_leases(clock, deliveries) => match never {},
-    }
-}
-
-/// Extends leases at half their time, for ever.
-async fn keep_leases(clock: &Clock, deliveries: &mut [Delivery]) -> std::convert::Infallible {
-    let Some(lease) = deliveries.iter().filter_map(|delivery| delivery.lease).min() else {
-        return pending().await;
-    };
-    let mut lost = vec![false; deliveries.len()];
-    loop {
-        clock.sleep(lease / 2, Purpose::Guard).await;
-        for (delivery, lost) in deliveries.iter_mut().zip(&mut lost) {
-            if !*lost
-                && let Err(error @ (SettleError::Lost | SettleError::Closed)) = delivery.settle.extend().await
-            {
-                tracing::warn!(event = %delivery.envelope.id, %error, "the lease could not be extended");
-                *lost = true;
-            }
         }
     }
 }
 
 /// A handler whose panics are outcomes.
-struct Caught(HandlerFuture);
+struct Caught<'a> {
+    subscription: &'a Arc<Subscription>,
+    /// Until it has ended.
+    future: Option<HandlerFuture>,
+}
 
-impl Future for Caught {
+impl Future for Caught<'_> {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let _entered = threads::enter(self.subscription);
+        let future = self.future.as_mut().expect("it is not polled again after it has ended");
         // The future is not polled again after it panicked, so nobody sees what it left half done.
-        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(Ok(()))) => Poll::Ready(Outcome::Handled),
-            Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
-            Err(panic) => Poll::Ready(Outcome::Panicked(panic_text(&*panic))),
+        let outcome = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Ok(()))) => Outcome::Handled,
+            Ok(Poll::Ready(Err(error))) => Outcome::Failed(error),
+            Err(panic) => Outcome::Panicked(panic_text(&*panic)),
+        };
+        self.end();
+        Poll::Ready(outcome)
+    }
+}
+
+impl Caught<'_> {
+    /// Drops what is left of the handler. What it returned, or that it ran out of time, stays true when a destructor panics.
+    fn end(&mut self) {
+        let future = self.future.take();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(future))) {
+            let (subscription, panic) = (self.subscription, panic_text(&*panic));
+            tracing::error!(%subscription, panic, "a destructor panicked when the handler had ended");
         }
+    }
+}
+
+impl Drop for Caught<'_> {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -8,13 +8,14 @@ use tracing::Instrument;
 
 use super::{
     attempt,
+    leases::Received,
     settle::{self, Outcome},
     worker::Shared,
 };
 use crate::{
     Error,
     registry::{BatchCall, ErasedHandler, Incoming},
-    time::{Activity, Clock, Purpose},
+    time::{Activity, Purpose},
 };
 
 /// When a batch is complete.
@@ -26,33 +27,32 @@ pub(super) struct Size {
     pub(super) wait: Duration,
 }
 
-/// Waits for a batch. Dropping the future gives back what was collected.
+/// Waits for a batch, while the leases of what was collected are extended. Dropping the future gives that back.
 pub(super) async fn collect(
     consumer: &mut dyn Consumer,
     size: Size,
-    clock: &Clock,
-) -> Result<Vec<Delivery>, ConsumeError> {
-    let mut batch = consumer.receive(size.max).await?;
-    // The lease of the first delivery must outlive the wait for the others.
-    let lease = batch.iter().filter_map(|delivery| delivery.lease).min();
-    let wait = lease.map_or(size.wait, |lease| size.wait.min(lease / 2));
+    Shared { instance, leases, .. }: &Shared,
+) -> Result<Vec<Received>, ConsumeError> {
+    let hold = |delivery| leases.hold(delivery);
+    let mut batch: Vec<Received> = consumer.receive(size.max).await?.into_iter().map(hold).collect();
     let full = async {
         while let Some(room) = NonZeroUsize::new(size.max.get().saturating_sub(batch.len())) {
-            batch.extend(consumer.receive(room).await?);
+            batch.extend(consumer.receive(room).await?.into_iter().map(hold));
         }
         Ok(())
     };
     tokio::select! {
         biased;
         result = full => result?,
-        () = clock.sleep(wait, Purpose::Event) => {}
+        () = instance.clock.sleep(size.wait, Purpose::Event) => {}
     }
     Ok(batch)
 }
 
 /// Handles a batch and settles each of its deliveries.
-pub(super) async fn run(shared: Arc<Shared>, deliveries: Vec<Delivery>, slot: OwnedSemaphorePermit) {
-    let Shared { instance, subscription } = &*shared;
+pub(super) async fn run(shared: Arc<Shared>, received: Vec<Received>, slot: OwnedSemaphorePermit) {
+    let deliveries: Vec<Delivery> = received.into_iter().filter_map(Received::start).collect();
+    let Shared { instance, subscription, .. } = &*shared;
     let activity = instance.clock.begin(|| subscription.to_string());
     let scope = attempt::scope(subscription, deliveries.first(), activity.as_ref());
     let span = attempt::span(subscription, &scope, Some(deliveries.len()));
@@ -62,7 +62,7 @@ pub(super) async fn run(shared: Arc<Shared>, deliveries: Vec<Delivery>, slot: Ow
 }
 
 async fn handle(shared: &Shared, deliveries: Vec<Delivery>) {
-    let Shared { instance, subscription } = shared;
+    let Shared { instance, subscription, .. } = shared;
     let mut mine = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
         let outcome = if !delivery.envelope.is_for(&subscription.name) {
@@ -90,7 +90,7 @@ async fn handle(shared: &Shared, deliveries: Vec<Delivery>) {
         undecodable = failed;
         Ok(future.unwrap_or_else(|| Box::pin(std::future::ready(Ok(())))))
     };
-    let outcome = attempt::limited(&instance.clock, subscription.timeout, call, &mut mine).await;
+    let outcome = attempt::limited(shared, call).await;
     for (index, delivery) in mine.into_iter().enumerate() {
         let own = undecodable.iter().position(|(at, _)| *at == index);
         let own = own.map(|at| Outcome::Undecodable(undecodable.swap_remove(at).1));

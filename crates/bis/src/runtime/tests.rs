@@ -124,6 +124,24 @@ async fn check(
     run_for: Duration,
     handler: Handler,
 ) -> Vec<String> {
+    let call = move |incoming: crate::registry::Incoming| -> crate::Result<crate::registry::HandlerFuture> {
+        Ok(Box::pin(async move {
+            tokio::time::sleep(run_for).await;
+            handler(incoming.attempt)
+        }))
+    };
+    run(refuse, attempt, target, Duration::from_secs(10), ErasedHandler::One(Arc::new(call))).await
+}
+
+/// The same with any handler, for at most `timeout`.
+async fn run(
+    refuse: bool,
+    attempt: u32,
+    target: Option<&'static str>,
+    timeout: Duration,
+    handler: ErasedHandler,
+) -> Vec<String> {
+    let is_batch = matches!(handler, ErasedHandler::Batch { .. });
     let log = Arc::new(Log { refuse, ..Log::default() });
     let mut envelope = Envelope::new(EventId::from("e1"), "/shop", "T", SystemTime::now(), Bytes::new());
     envelope.target = target.map(SubscriptionName::from_static);
@@ -135,18 +153,12 @@ async fn check(
     });
     let broker = Arc::new(Scripted(log.clone()));
     let instance = Arc::new(Instance::new("shop", Config::default(), Clock::System, broker));
-    let call = move |incoming: crate::registry::Incoming| -> crate::Result<crate::registry::HandlerFuture> {
-        Ok(Box::pin(async move {
-            tokio::time::sleep(run_for).await;
-            handler(incoming.attempt)
-        }))
-    };
     let subscription = Arc::new(Subscription {
         topic: TopicName::from_static("orders"),
         name: SubscriptionName::from_static("ship"),
         service: "shipping",
         retry: RetryPolicy { max_attempts: 2, ..RetryPolicy::DEFAULT },
-        timeout: Duration::from_secs(10),
+        timeout,
         concurrency: 1,
         declared: TopicInfo {
             name: "orders",
@@ -158,11 +170,11 @@ async fn check(
             check_scalars: || Ok(()),
             position: Location::caller(),
         },
-        handler: ErasedHandler::One(Arc::new(call)),
+        handler,
     });
     let all = [subscription];
-    let workers = start(&instance, &all, &all).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let workers = start(&instance, &all, &all, &Handle::current()).await.unwrap();
+    tokio::time::sleep(if is_batch { Duration::from_millis(600) } else { Duration::from_millis(50) }).await;
     assert_eq!(workers.stop(Duration::from_secs(5)).await, Stopped::Drained);
     let mut calls = log.calls().clone();
     assert_eq!(calls.remove(0), "ensure bis.dead/store orders/ship");
@@ -221,4 +233,67 @@ async fn a_copy_for_another_subscription_is_acked_unhandled() {
 async fn the_lease_is_extended_at_half_its_time_while_the_handler_runs_through_a_stop_too() {
     let calls = check(false, 1, None, Duration::from_millis(350), |_| Ok(())).await;
     assert_eq!(calls, ["extend", "extend", "extend", "ack"]);
+}
+
+/// Panics when it is dropped.
+struct Grumpy;
+
+impl Drop for Grumpy {
+    fn drop(&mut self) {
+        panic!("as asked");
+    }
+}
+
+/// A handler whose future holds something that panics when it is dropped, after it returned or when it is cancelled.
+struct Held {
+    inner: crate::registry::HandlerFuture,
+    _grumpy: Grumpy,
+}
+
+impl Future for Held {
+    type Output = crate::Result<()>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        self.inner.as_mut().poll(context)
+    }
+}
+
+#[tokio::test]
+async fn a_destructor_that_panics_changes_no_outcome() {
+    let returns = |incoming: crate::registry::Incoming| -> crate::Result<crate::registry::HandlerFuture> {
+        let result = if incoming.attempt == 1 { Ok(()) } else { Err(Error::permanent("no")) };
+        Ok(Box::pin(Held { inner: Box::pin(async { result }), _grumpy: Grumpy }))
+    };
+    let (returns, longest) = (Arc::new(returns), Duration::from_secs(10));
+    assert_eq!(run(false, 1, None, longest, ErasedHandler::One(returns.clone())).await, ["ack"]);
+    assert_eq!(
+        run(false, 2, None, longest, ErasedHandler::One(returns.clone())).await,
+        ["publish bis.dead e1/ship Permanent", "ack"]
+    );
+    let hangs = |_: crate::registry::Incoming| -> crate::Result<crate::registry::HandlerFuture> {
+        Ok(Box::pin(Held { inner: Box::pin(pending()), _grumpy: Grumpy }))
+    };
+    assert_eq!(
+        run(false, 1, None, Duration::from_millis(10), ErasedHandler::One(Arc::new(hangs))).await,
+        ["retry"]
+    );
+}
+
+#[tokio::test]
+async fn a_batch_waits_as_long_as_it_says_and_its_leases_are_extended_meanwhile() {
+    let begun = Arc::new(Mutex::new(None));
+    let noted = begun.clone();
+    let call = move |_: Vec<crate::registry::Incoming>| {
+        *noted.lock().unwrap() = Some(std::time::Instant::now());
+        crate::registry::BatchCall { future: Some(Box::pin(async { Ok(()) })), undecodable: Vec::new() }
+    };
+    let wait = Duration::from_millis(350);
+    let started = std::time::Instant::now();
+    let handler = ErasedHandler::Batch { max: 2, wait, call: Arc::new(call) };
+    let calls = run(false, 1, None, Duration::from_secs(10), handler).await;
+    assert_eq!(calls, ["extend", "extend", "extend", "ack"]);
+    assert!(begun.lock().unwrap().expect("it ran") - started >= wait);
 }

@@ -3,16 +3,17 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use bis_broker::{ConsumeError, Consumer, Delivery};
+use bis_broker::{ConsumeError, Consumer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::{Subscription, attempt, batch};
+use super::{Subscription, attempt, batch, leases::Leases};
 use crate::{instance::Instance, registry::ErasedHandler};
 
 /// What a handler's run needs, shared by all runs of a subscription.
 pub(super) struct Shared {
     pub(super) instance: Arc<Instance>,
     pub(super) subscription: Arc<Subscription>,
+    pub(super) leases: Arc<Leases>,
 }
 
 pub(super) struct Worker {
@@ -22,11 +23,11 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(instance: Arc<Instance>, subscription: Arc<Subscription>) -> Self {
+    pub(super) fn new(instance: Arc<Instance>, subscription: Arc<Subscription>, leases: Arc<Leases>) -> Self {
         // A handler that takes batches fills a slot with each batch.
         let concurrency = u32::try_from(subscription.concurrency.clamp(1, 1 << 20)).unwrap_or(1);
         let slots = Arc::new(Semaphore::new(concurrency as usize));
-        Self { shared: Arc::new(Shared { instance, subscription }), slots, concurrency }
+        Self { shared: Arc::new(Shared { instance, subscription, leases }), slots, concurrency }
     }
 
     /// Delivers until it is told to stop or the consumer ends; then waits for the handlers that run.
@@ -70,13 +71,10 @@ impl Worker {
             let free = NonZeroUsize::new(permit.num_permits()).unwrap_or(NonZeroUsize::MIN);
             for delivery in consumer.receive(free).await? {
                 let slot = permit.split(1);
-                self.start(delivery, slot);
+                let received = self.shared.leases.hold(delivery);
+                tokio::spawn(attempt::run(self.shared.clone(), received, slot));
             }
         }
-    }
-
-    fn start(&self, delivery: Delivery, slot: Option<OwnedSemaphorePermit>) {
-        tokio::spawn(attempt::run(self.shared.clone(), delivery, slot));
     }
 
     async fn deliver_batches(
@@ -86,8 +84,8 @@ impl Worker {
     ) -> Result<(), ConsumeError> {
         loop {
             let slot = self.free_slot().await?;
-            let deliveries = batch::collect(consumer, size, &self.shared.instance.clock).await?;
-            tokio::spawn(batch::run(self.shared.clone(), deliveries, slot));
+            let received = batch::collect(consumer, size, &self.shared).await?;
+            tokio::spawn(batch::run(self.shared.clone(), received, slot));
         }
     }
 

@@ -97,7 +97,7 @@ pub(super) fn run<F>(
         let settled = Arc::new(Notify::new());
         let keeper = Keeper { clock: time.clone(), broker: memory.clone(), idle, settled: settled.clone() };
         tokio::spawn(keeper.keep());
-        let outcome = match Parts::start(&app, &instance).await {
+        let outcome = match Parts::start(&app, &instance, &tokio::runtime::Handle::current()).await {
             Ok(parts) => {
                 let test_app = TestApp::new(parts.routers, recorder, time, memory, settled, chaos);
                 let outcome = test(test_app).await.failure();

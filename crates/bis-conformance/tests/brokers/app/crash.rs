@@ -22,7 +22,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![trial("router", name, || bounded(name, an_event_that_kills_its_process_buries_nobody_else()))]
 }
 
-async fn publish(broker: &Arc<dyn Broker>, topic: &'static str, kinds: impl Iterator<Item = String>) {
+pub(super) async fn publish(
+    broker: &Arc<dyn Broker>,
+    topic: &'static str,
+    kinds: impl Iterator<Item = String>,
+) {
     let envelope = |kind: String| {
         let data = serde_json::json!({ "kind": kind }).to_string();
         Envelope::new(EventId::generate(), "/test", "Job", SystemTime::now(), data.into_bytes().into())

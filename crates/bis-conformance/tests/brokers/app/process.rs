@@ -25,6 +25,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The file with what it logs.
 const LOG: &str = "log";
+/// For how long a handler blocks its thread that does: longer than anything here is waited for.
+const BLOCKED: Duration = Duration::from_secs(600);
 /// How many handlers run at once.
 pub(super) const CONCURRENCY: usize = 4;
 
@@ -74,6 +76,7 @@ mod work {
         match kind {
             "panic" => panic!("as asked"),
             "abort" => std::process::abort(),
+            "block" => std::thread::sleep(BLOCKED),
             "permanent" => return Err(Error::permanent("never")),
             "slow" => bis::time::sleep(Duration::from_secs(1)).await,
             "long" => bis::time::sleep(Duration::from_millis(3500)).await,
@@ -105,6 +108,20 @@ pub(crate) fn process() -> Option<ExitCode> {
 
 type Lines = tokio::io::Lines<BufReader<ChildStdout>>;
 
+/// How an app is to run.
+pub(super) struct Settings {
+    /// What it calls so in its configuration.
+    pub(super) stop_within: &'static str,
+    /// How many threads run its handlers.
+    pub(super) threads: &'static str,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { stop_within: "30s", threads: "4" }
+    }
+}
+
 /// A running app.
 pub(super) struct App {
     child: Child,
@@ -115,7 +132,11 @@ pub(super) struct App {
 
 impl App {
     pub(super) async fn start(site: &dyn Site) -> Self {
-        let (child, mut lines, folder) = spawn(site);
+        Self::start_with(site, Settings::default()).await
+    }
+
+    pub(super) async fn start_with(site: &dyn Site, settings: Settings) -> Self {
+        let (child, mut lines, folder) = spawn(site, settings);
         let address = loop {
             let line = timeout(PATIENCE, lines.next_line()).await.expect("the app is ready in time");
             let line = line.expect("text").expect("the app runs on");
@@ -133,7 +154,7 @@ impl App {
         site: &dyn Site,
         is_enough: impl AsyncFn(&[String]) -> bool,
     ) -> Vec<String> {
-        let (mut child, mut lines, _folder) = spawn(site);
+        let (mut child, mut lines, _folder) = spawn(site, Settings::default());
         let mut said = Vec::new();
         while !is_enough(&said).await {
             // Cancel safe; what is enough may not be a line.
@@ -200,13 +221,18 @@ impl App {
 }
 
 /// Starts the app as a process; what it says, and the folder with its log.
-fn spawn(site: &dyn Site) -> (Child, Lines, tempfile::TempDir) {
+fn spawn(site: &dyn Site, settings: Settings) -> (Child, Lines, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("config.json");
-    let text = serde_json::json!({ "http": { "address": "127.0.0.1:0" }, "broker": site.config() });
+    let text = serde_json::json!({
+        "app": { "stop_within": settings.stop_within },
+        "http": { "address": "127.0.0.1:0" },
+        "broker": site.config(),
+    });
     std::fs::write(&config, text.to_string()).expect("the folder can be written");
     let mut child = Command::new(env::current_exe().expect("a running program has a path"))
         .env(APP, "1")
+        .env("TOKIO_WORKER_THREADS", settings.threads)
         .env("BIS_CONFIG", config)
         .env("BIS_READY_FD", "1")
         .stdout(Stdio::piped())

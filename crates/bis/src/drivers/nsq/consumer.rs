@@ -13,7 +13,7 @@ use bis_nsq::{
     client::{self, ConsumerHandle, Order},
 };
 use bytes::Bytes;
-use tokio::{sync::watch, time::sleep};
+use tokio::{runtime::Handle, sync::watch, time::sleep};
 
 use super::{
     cluster::{Server, Servers},
@@ -47,6 +47,8 @@ pub(super) struct NsqConsumer {
     links: Vec<Link>,
     turn: Turn,
     stopped: bool,
+    /// Where the connections live, whoever asks for one more: the handlers' threads may be blocked.
+    runtime: Handle,
 }
 
 /// One connection.
@@ -73,7 +75,8 @@ impl NsqConsumer {
         handles: Handles,
     ) -> Result<Self, ConsumeError> {
         let (links, turn) = (Vec::new(), Turn::default());
-        let mut consumer = Self { source, servers, handles, links, turn, stopped: false };
+        let runtime = Handle::current();
+        let mut consumer = Self { source, servers, handles, links, turn, stopped: false, runtime };
         loop {
             consumer.follow(1)?;
             let waits = consumer
@@ -123,6 +126,7 @@ impl NsqConsumer {
         let options = client::Options { address: address.to_owned(), ..options.clone() };
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         let handles = handles.as_mut().ok_or(ConsumeError::Closed)?;
+        let _entered = self.runtime.enter();
         let client = client::Consumer::start_in_order(options, topic.clone(), channel.clone(), order);
         handles.retain(|handle| !handle.is_closed());
         handles.push(client.handle());
