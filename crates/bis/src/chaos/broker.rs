@@ -13,7 +13,7 @@ use bis_broker::{
     BoxFuture, Broker, ConsumeError, Consumer, EnsureError, InquiryError, Outgoing, Page, PublishError,
     ReplayFrom, Replayed, SubscriptionSpec, Topology,
 };
-use bis_core::{Capabilities, TopicName};
+use bis_core::{Capabilities, EventId, TopicName};
 use fastrand::Rng;
 
 use super::{
@@ -43,8 +43,20 @@ pub(super) struct Shared {
     pub(super) in_flight: InFlight,
     /// Until when the broker restarts.
     down_until: Mutex<Option<Duration>>,
+    /// Runs of handlers for which a publish has failed, at most [`MAX_FAILED`].
+    failed: Mutex<HashSet<Run>>,
     /// Topics of which nothing may come late, as others would overtake it.
     ordered: RwLock<HashSet<TopicName>>,
+}
+
+/// The event that a handler runs for, and its service.
+type Run = (EventId, Option<&'static str>);
+
+/// With so many runs for which a publish has failed, none fails any more.
+const MAX_FAILED: usize = 65_536;
+
+fn run(scope: &Scope) -> Option<Run> {
+    Some((scope.cause.clone()?, scope.service))
 }
 
 impl Shared {
@@ -75,11 +87,22 @@ impl Shared {
         }
     }
 
-    /// Whether a publish of the running code may fail: it must be one that is tried again.
+    /// Whether a publish of the running code may fail: it must be one that is tried again. A run that failed for it is no
+    /// attempt, so that what failed before is remembered.
     fn may_fail(&self) -> bool {
-        match Scope::with(|scope| scope.and_then(|scope| scope.attempt)) {
-            Some(attempt) => attempt == 1,
+        Scope::with(|scope| match scope.and_then(|scope| Some((scope.attempt?, run(scope)?))) {
+            Some((attempt, run)) => {
+                let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                attempt == 1 && failed.len() < MAX_FAILED && !failed.contains(&run)
+            }
             None => self.settings.requests,
+        })
+    }
+
+    /// A publish of the running code fails.
+    fn note_failure(&self) {
+        if let Some(run) = Scope::with(|scope| scope.and_then(run)) {
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
         }
     }
 
@@ -141,6 +164,7 @@ impl ChaosBroker {
             tally: Tally::default(),
             in_flight: InFlight::default(),
             down_until: Mutex::new(None),
+            failed: Mutex::default(),
             ordered: RwLock::default(),
         };
         Self { inner, shared: Arc::new(shared) }
@@ -155,6 +179,7 @@ impl ChaosBroker {
         let may_fail = self.shared.may_fail();
         if self.shared.down_for().is_some() {
             if may_fail {
+                self.shared.note_failure();
                 return events.iter().map(|_| Err(unreachable())).collect();
             }
             // As a driver does, for a while that is shorter than a driver's patience.
@@ -171,6 +196,9 @@ impl ChaosBroker {
                 self.shared.delay(topic, &mut event, longest);
                 passed.push(event);
             }
+        }
+        if fates.iter().any(|fate| *fate != Fate::Taken) {
+            self.shared.note_failure();
         }
         let results = match passed.is_empty() {
             true => Vec::new(),
