@@ -207,11 +207,10 @@ impl<'a> Assembly<'_, '_, 'a> {
                 {
                     let here = position(&node.file, misplaced.range);
                     let message = format!("the handler `{name}` is declared {place}");
-                    let diagnostic = match *place {
-                        "inside a function" => Diagnostic::warning(codes::NOT_A_MODULE_STATIC, here, message),
-                        _ => Diagnostic::error(codes::NOT_A_MODULE_STATIC, here, message),
-                    };
-                    self.found.push(diagnostic.help("move it into the module"));
+                    self.found.push(
+                        Diagnostic::error(codes::NOT_A_MODULE_STATIC, here, message)
+                            .help("move it into the module"),
+                    );
                 }
                 _ => {}
             }
