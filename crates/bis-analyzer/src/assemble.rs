@@ -10,7 +10,7 @@ mod uses;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bis_graph::{Diagnostic, EventType, Graph, codes};
+use bis_graph::{Diagnostic, EventType, Graph, Severity, codes};
 
 pub(crate) use app::{AppRef, find as find_app, no_app};
 
@@ -118,6 +118,23 @@ impl<'a> Assembly<'_, '_, 'a> {
                         .help("write the declaration out, or put it into a `macro_rules!` of this workspace"),
                 );
             }
+        }
+    }
+
+    /// A finding about a service that is not seen: a warning where a file or macro that cannot be read may name one.
+    fn without_service(&self, module: ModuleId, diagnostic: Diagnostic) -> Diagnostic {
+        let modules = &self.resolver.tree.modules;
+        let above =
+            std::iter::successors(Some(module), |module| modules[*module].whole.or(modules[*module].parent));
+        let mut parts =
+            above.flat_map(|module| std::iter::once(module).chain(modules[module].parts.iter().copied()));
+        let may_name_one = parts.any(|part| {
+            let node = &modules[part];
+            node.broken || node.module.is_open || !node.module.unread.is_empty()
+        });
+        match may_name_one {
+            true => Diagnostic { severity: Severity::Warning, ..diagnostic },
+            false => diagnostic,
         }
     }
 

@@ -165,6 +165,17 @@ impl Cfg {
         })
     }
 
+    /// The predicate of a `cfg_attr` of which nobody knows whether it holds.
+    pub(crate) fn attribute_condition(&self, attr: &Attribute) -> Option<Condition> {
+        if !attr.path().is_ident("cfg_attr") {
+            return None;
+        }
+        let predicate = parse(attr.meta.require_list().ok()?.tokens.clone())?.into_iter().next()?;
+        let range = Range::of(syn::spanned::Spanned::span(&attr.meta));
+        (self.holds(&predicate) == Truth::Unknown)
+            .then(|| Condition::new(&predicate.to_token_stream().to_string(), range))
+    }
+
     /// The attributes of an item, with those inside of `cfg_attr` where its predicate may hold.
     pub(crate) fn flatten<'a>(&self, attrs: &'a [Attribute]) -> Cow<'a, [Attribute]> {
         if !attrs.iter().any(|attr| attr.path().is_ident("cfg_attr")) {

@@ -195,9 +195,11 @@ fn constant_within(expr: &Expr, depth: usize) -> Constant {
             };
             Constant::Binary(operator, Box::new(constant(&binary.left)), Box::new(constant(&binary.right)))
         }
-        Expr::Macro(call) if call.mac.path.segments.last().is_some_and(|last| last.ident == "concat") => {
-            concat(call.mac.tokens.clone(), depth)
-        }
+        Expr::Macro(call) => match call.mac.path.segments.last() {
+            Some(last) if last.ident == "concat" => concat(call.mac.tokens.clone(), depth),
+            Some(last) if last.ident == "stringify" => stringify(call.mac.tokens.clone()),
+            _ => Constant::Opaque,
+        },
         Expr::Call(call) => duration(call, depth),
         Expr::Struct(literal)
             if literal.path.segments.last().is_some_and(|last| last.ident == "Retention") =>
@@ -214,6 +216,15 @@ fn concat(tokens: TokenStream, depth: usize) -> Constant {
     match parser.parse2(tokens) {
         Ok(parts) => Constant::Concat(parts.iter().map(|part| constant_within(part, depth)).collect()),
         Err(_) => Constant::Opaque,
+    }
+}
+
+/// The text of one token. Of more, the spaces between them are the compiler's matter.
+fn stringify(tokens: TokenStream) -> Constant {
+    let mut tokens = tokens.into_iter();
+    match (tokens.next(), tokens.next()) {
+        (Some(token), None) => Constant::Text(token.to_string()),
+        _ => Constant::Opaque,
     }
 }
 

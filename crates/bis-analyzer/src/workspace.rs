@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bis_core::Capabilities;
-use bis_graph::{Diagnostic, Graph, Label, Sources, codes, diagnostic, rules};
+use bis_graph::{Diagnostic, Graph, Label, Severity, Sources, codes, diagnostic, rules};
 
 use crate::{
     Analysis, Options,
@@ -78,10 +78,18 @@ impl Workspace {
             }
             None => Graph::empty(project.packages.first().map_or("app", |package| &package.package.name)),
         };
-        if app.call.is_none() && diagnostics.is_empty() && project.diagnostics.is_empty() {
+        if app.call.is_none()
+            && project.diagnostics.is_empty()
+            && !diagnostics.iter().any(Diagnostic::is_error)
+        {
             let position =
                 project.packages.first().map(|package| manifest_position(&project, &package.package));
-            diagnostics.push(assemble::no_app(position));
+            let mut no_app = assemble::no_app(position);
+            if !diagnostics.is_empty() {
+                // It may be in what could not be read.
+                no_app.severity = Severity::Warning;
+            }
+            diagnostics.push(no_app);
         }
         let chosen = package.or(project.packages.first());
         let package_dir = package.map_or(&project.dir, |package| &package.package.dir).clone();

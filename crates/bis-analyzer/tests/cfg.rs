@@ -144,3 +144,17 @@ fn main() {}
         analysis.graph.subscriptions.iter().filter(|one| one.condition.as_deref() == Some("extra"));
     assert_eq!(conditional.count(), 2);
 }
+
+#[test]
+fn an_attribute_under_an_unknown_cfg_is_told() {
+    let source = "
+#[cfg_attr(extra, subscription(PLACED, name = \"extra\"))]
+async fn extra(_: Placed) -> Result<()> { Ok(()) }
+//- build.rs
+fn main() {}
+";
+    let analysis = common::analyze(&format!("{SERVICE}{source}"));
+    assert_eq!(common::codes(&analysis), ["BIS0051"]);
+    let condition = analysis.graph.subscriptions.iter().find_map(|one| one.condition.as_deref());
+    assert_eq!(condition, Some("extra"));
+}

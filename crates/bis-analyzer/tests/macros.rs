@@ -126,6 +126,7 @@ fn a_macro_of_the_workspace_is_expanded() {
     for source in [
         "macro_rules! topic { ($n:ident, $s:literal) => { pub static $n: Topic<Placed> = Topic::new($s); }; }\ntopic!(SENT, \"sent\");",
         "macro_rules! topic { ($v:vis $n:ident : $t:ty = $s:expr) => { $v static $n: Topic<$t> = Topic::new($s); }; }\ntopic! { pub(crate) SENT: crate::orders::Placed = concat!(\"se\", \"nt\") }",
+        "macro_rules! topic { ($n:ident, $s:ident) => { pub static $n: Topic<Placed> = Topic::new(concat!(stringify!($s))); }; }\ntopic!(SENT, sent);",
         "macro_rules! topics { ($($n:ident => $s:literal),* $(,)?) => { $(pub static $n: Topic<Placed> = Topic::new($s);)* }; }\ntopics!(SENT => \"sent\",);",
         "macro_rules! t { (@one $n:ident) => { pub static $n: Topic<Placed> = Topic::new(\"sent\"); }; ($n:ident) => { t!(@one $n); }; }\nt!(SENT);",
         "macro_rules! all { () => { pub static SENT: $crate::orders::Kind = Topic::new(\"sent\"); }; }\npub type Kind = Topic<Placed>;\nall!();",
@@ -249,4 +250,26 @@ name!();
     let changed = "macro_rules! name { () => { bis::service!(\"two\"); }; }\n";
     std::fs::write(folder.path().join("src/tools.rs"), changed).expect("the fixture is writable");
     assert_eq!(workspace.analyze().graph.services[0].name, "two");
+}
+
+#[test]
+fn a_service_that_an_unread_macro_may_name_stops_nothing() {
+    let fixture = r#"
+//- src/lib.rs
+pub mod orders;
+bis::app!(services: [orders]);
+//- src/orders.rs
+use bis::prelude::*;
+money::wrap! { bis::service!("orders"); }
+#[derive(Event, Serialize, Deserialize)]
+pub struct Placed { pub id: u64 }
+pub static PLACED: Topic<Placed> = Topic::new("placed");
+#[subscription(PLACED)]
+async fn ship(event: Placed) -> Result<()> { PLACED.publish(&event).await }
+"#;
+    let analysis = analyze(fixture);
+    assert!(!analysis.has_errors(), "{}", common::text(&analysis));
+    assert!(codes(&analysis).contains(&"BIS0053"), "{}", common::text(&analysis));
+    let hidden = analyze("//- src/lib.rs\ninclude!(concat!(env!(\"OUT_DIR\"), \"/app.rs\"));\n");
+    assert_eq!((codes(&hidden), hidden.has_errors()), (vec!["BIS0005", "BIS0052"], false));
 }

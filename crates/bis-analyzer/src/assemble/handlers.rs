@@ -27,14 +27,10 @@ impl Assembly<'_, '_, '_> {
         let here = position(&node.file, item.range);
         self.found.extend(findings::mistakes(&node.file, &item.mistakes));
         if self.owner[module].is_none() {
-            self.found.push(
-                Diagnostic::error(
-                    codes::HANDLER_OUTSIDE_SERVICE,
-                    here,
-                    format!("the handler `{}` stands outside every service", item.name),
-                )
-                .help("move it below a module that calls `bis::service!`"),
-            );
+            let message = format!("the handler `{}` stands outside every service", item.name);
+            let diagnostic = Diagnostic::error(codes::HANDLER_OUTSIDE_SERVICE, here, message)
+                .help("move it below a module that calls `bis::service!`");
+            self.found.push(self.without_service(module, diagnostic));
             return;
         }
         let service = self.hosted(module).map(|service| service.name.clone());

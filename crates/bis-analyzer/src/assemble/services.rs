@@ -123,7 +123,8 @@ impl Assembly<'_, '_, '_> {
                         );
                         let file = &tree.modules[listed].file;
                         let there = Position::point(file.clone(), 1, 1);
-                        self.found.push(diagnostic.and(there, "this module does not call `bis::service!`"));
+                        let diagnostic = diagnostic.and(there, "this module does not call `bis::service!`");
+                        self.found.push(self.without_service(listed, diagnostic));
                     }
                 }
             }

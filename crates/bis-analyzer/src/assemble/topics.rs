@@ -207,10 +207,12 @@ impl<'a> Assembly<'_, '_, 'a> {
                 {
                     let here = position(&node.file, misplaced.range);
                     let message = format!("the handler `{name}` is declared {place}");
-                    self.found.push(
-                        Diagnostic::error(codes::NOT_A_MODULE_STATIC, here, message)
-                            .help("move it into the module"),
-                    );
+                    // In functions, `impl`s and traits the compiler refuses it too.
+                    let diagnostic = match *place {
+                        "inside a constant" => Diagnostic::warning(codes::NOT_A_MODULE_STATIC, here, message),
+                        _ => Diagnostic::error(codes::NOT_A_MODULE_STATIC, here, message),
+                    };
+                    self.found.push(diagnostic.help("move it into the module"));
                 }
                 _ => {}
             }

@@ -210,15 +210,11 @@ impl<'a> Assembly<'_, '_, 'a> {
             return;
         }
         let Some(service) = self.owner[module] else {
-            self.found.push(
-                Diagnostic::error(
-                    codes::USE_OUTSIDE_SERVICE,
-                    here,
-                    format!("the topic `{name}` is used outside every service"),
-                )
+            let message = format!("the topic `{name}` is used outside every service");
+            let diagnostic = Diagnostic::error(codes::USE_OUTSIDE_SERVICE, here, message)
                 .and(declared, "the topic")
-                .help("move the use below a module that calls `bis::service!`"),
-            );
+                .help("move the use below a module that calls `bis::service!`");
+            self.found.push(self.without_service(module, diagnostic));
             return;
         };
         let service = &self.services[service];

@@ -65,6 +65,7 @@ pub(crate) fn trait_item(extractor: &Extractor<'_>, item: &ItemTrait, module: &m
 /// The value of a static or const.
 pub(crate) fn initialiser(extractor: &Extractor<'_>, expr: &Expr, module: &mut Module) {
     let mut body = Body::new(extractor, module);
+    body.place = "inside a constant";
     body.mark(expr, &How::Stored);
     body.visit_expr(expr);
 }
@@ -80,6 +81,8 @@ struct Body<'a, 'm> {
     extractor: &'a Extractor<'a>,
     module: &'m mut Module,
     scope: Option<u32>,
+    /// What a declaration would be in, in words.
+    place: &'static str,
     /// Paths of which a reference escapes, by place.
     escaping: Vec<(Range, How)>,
     /// The delay of the publish that is visited next.
@@ -88,7 +91,7 @@ struct Body<'a, 'm> {
 
 impl<'a, 'm> Body<'a, 'm> {
     fn new(extractor: &'a Extractor<'a>, module: &'m mut Module) -> Self {
-        Self { extractor, module, scope: None, escaping: Vec::new(), delay: None }
+        Self { extractor, module, scope: None, place: "inside a function", escaping: Vec::new(), delay: None }
     }
 
     fn function(&mut self, block: &Block) {
@@ -416,7 +419,7 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
             }
             syn::Item::Const(item) => self.visit_expr(&item.expr),
             syn::Item::Fn(item) => {
-                self.misplaced_handler(&item.attrs, &item.sig.ident, "inside a function");
+                self.misplaced_handler(&item.attrs, &item.sig.ident, self.place);
                 self.mark_tail(&item.block, &How::Returned);
                 self.visit_block(&item.block);
             }

@@ -322,10 +322,13 @@ impl<'a> Extractor<'a> {
     }
 
     fn handlers(&self, function: &ItemFn, module: &mut Module) {
-        for attribute in &*self.cfg().flatten(&function.attrs) {
-            if let Some(handler) = self.handler(attribute, function) {
-                module.handlers.push(handler);
-            }
+        for outer in &function.attrs {
+            let condition = self.cfg().attribute_condition(outer);
+            self.when(condition, || {
+                for attribute in &*self.cfg().flatten(std::slice::from_ref(outer)) {
+                    module.handlers.extend(self.handler(attribute, function));
+                }
+            });
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod comparison;
 mod end_to_end;
 mod letters;
 mod output;

@@ -14,6 +14,9 @@ bis::app!(services: [crate]);
 
 const VERSION: &str = "one";
 
+const DESCRIPTION: &str =
+    r#"{"services":[{"name":"stand-in"}],"subscriptions":[],"endpoints":[],"mounts":[]}"#;
+
 static STOPPING: AtomicBool = AtomicBool::new(false);
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -26,6 +29,10 @@ extern "C" fn stop(_number: i32) {
 }
 
 fn main() {
+    if std::env::var_os("BIS_DESCRIBE").is_some() {
+        println!("{}", DESCRIPTION);
+        return;
+    }
     unsafe { signal(15, stop) };
     assert_eq!(std::env::var("LISTEN_FDS").as_deref(), Ok("1"));
     assert_eq!(std::env::var("LISTEN_PID"), Ok(std::process::id().to_string()));
