@@ -1,5 +1,6 @@
 //! `bis graph`: what an application declares and how it is wired.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::process::ExitCode;
 
@@ -21,8 +22,9 @@ pub(crate) fn run(arguments: &arguments::Graph) -> Result<ExitCode> {
         GraphFormat::Mermaid => print::text(&bis_graph::mermaid::graph(graph))?,
         GraphFormat::Text => print::text(&overview(graph)?)?,
     }
+    // What could not be read is missing: the graph is not printed without a word about that.
+    anstream::eprint!("{}", checked.text());
     if checked.errors() > 0 {
-        anstream::eprint!("{}", checked.text());
         return Ok(exit::APPLICATION.into());
     }
     Ok(exit::DONE.into())
@@ -51,6 +53,11 @@ fn overview(graph: &Graph) -> Result<String, std::fmt::Error> {
         for topic in graph.topics.iter().filter(|topic| topic.publishers.contains(&service.name)) {
             let unheard = graph.subscriptions_of(&topic.name).next().is_none();
             writeln!(out, "  publishes  {}{}", topic.name, if unheard { " (nobody hears it)" } else { "" })?;
+        }
+        let calls = graph.calls.iter().filter(|call| call.from == service.name);
+        let calls: BTreeSet<_> = calls.map(|call| (&call.to, &call.endpoint)).collect();
+        for (to, endpoint) in calls {
+            writeln!(out, "  calls      {endpoint} of {to}")?;
         }
     }
     Ok(out)
