@@ -18,6 +18,7 @@ use crate::{
     findings::{self, position},
     resolve::Resolver,
     schema::{self, Gap},
+    sensitive,
     summary::{Condition, TypeItem},
     tree::ModuleId,
 };
@@ -170,7 +171,7 @@ impl<'a> Assembly<'_, '_, 'a> {
                 path,
                 key: summary.and_then(|event| event.key.clone()),
                 attributes: summary.map_or_else(Vec::new, |event| event.attributes.clone()),
-                sensitive: summary.map_or_else(Vec::new, |event| event.sensitive.clone()),
+                sensitive: sensitive::of(self.resolver, module, item),
                 schema,
                 position: position(&node.file, item.range),
             });

@@ -28,6 +28,7 @@ mod project;
 mod resolve;
 mod rustflags;
 mod schema;
+mod sensitive;
 mod serde_attrs;
 mod source;
 mod summary;

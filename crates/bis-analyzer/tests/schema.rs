@@ -105,3 +105,56 @@ pub struct E { a: Plain, b: External, c: Internal, d: Adjacent, e: Untagged }
     assert_eq!(of("Adjacent")["oneOf"][1]["properties"]["c"], json!({ "type": "string" }));
     assert_eq!(of("Untagged"), json!({ "anyOf": [{ "type": "string" }, { "type": "boolean" }] }));
 }
+
+/// What is sensitive in the event type `E` among these types.
+#[track_caller]
+fn check_sensitive(types: &str, expected: &[&str]) {
+    let fixture = format!(
+        "//- src/orders.rs
+use bis::prelude::*;
+use std::collections::BTreeMap;
+bis::service!(\"orders\");
+#[derive(Event, Serialize, Deserialize)] #[serde(rename_all = \"camelCase\")]
+pub struct Contact {{ #[event(sensitive)] home_email: String }}
+#[derive(Event, Serialize, Deserialize)] pub struct Email(#[event(sensitive)] String);
+#[derive(Serialize, Deserialize)] pub struct Plain {{ contact: Contact }}
+{types}
+pub static PLACED: Topic<E> = Topic::new(\"placed\");
+#[subscription(PLACED)]
+async fn on(event: E) -> Result<()> {{ PLACED.publish(&event).await }}
+"
+    );
+    let analysis = common::analyze(&fixture);
+    let event = analysis.graph.events.iter().find(|event| event.name == "E").expect("an event");
+    assert_eq!(event.sensitive, expected, "{types}");
+}
+
+#[test]
+fn what_is_sensitive_is_found_at_every_depth() {
+    let derive = "#[derive(Event, Serialize, Deserialize)]";
+    let check = |item: &str, expected: &[&str]| check_sensitive(&format!("{derive} {item}"), expected);
+    check("pub struct E { id: u64 }", &[]);
+    check("pub struct E { contact: Contact }", &["homeEmail"]);
+    check("pub struct E { many: BTreeMap<String, Option<Vec<Contact>>> }", &["homeEmail"]);
+    check("pub struct E { #[serde(flatten)] contact: Contact }", &["homeEmail"]);
+    check("pub struct E { pair: (u8, Contact), next: Option<Box<E>> }", &["homeEmail"]);
+    check("pub struct E { plain: Plain }", &["homeEmail"]);
+    check("#[serde(rename_all = \"camelCase\")] pub struct E { my_email: Email }", &["myEmail"]);
+    check("pub struct E { #[serde(flatten)] email: Email }", &["0"]);
+    check("pub struct E(Email);", &["0"]);
+    check("pub struct E(#[event(sensitive)] String, u64);", &["0"]);
+    check(
+        "pub struct E { #[event(sensitive)] #[serde(rename = \"a\", alias = \"b\")] c: String }",
+        &["a", "b"],
+    );
+    check(
+        "#[serde(tag = \"kind\", rename_all_fields = \"camelCase\")] pub enum E {
+            One { #[event(sensitive)] one_name: String },
+            #[serde(rename_all = \"UPPERCASE\")] Two { #[event(sensitive)] two_name: String },
+            Three(Contact),
+        }",
+        &["TWO_NAME", "homeEmail", "oneName"],
+    );
+    check("pub enum E { One(#[event(sensitive)] Contact) }", &["0", "homeEmail"]);
+    check("pub enum E { One { by: Email } }", &["by"]);
+}

@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod event_id;
 pub mod name;
 pub mod policy;
+pub mod redaction;
 pub mod route;
 pub mod text;
 

@@ -1,9 +1,9 @@
 //! `#[derive(Event)]`: the key, the attributes and the secrets of a type.
 
-use bis_syntax::{Errors, EventField, EventInput};
+use bis_syntax::{Errors, EventField, EventInput, EventPart};
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::{DeriveInput, Generics, WherePredicate, parse_quote};
+use syn::{DeriveInput, GenericArgument, Generics, PathArguments, Type, WherePredicate, parse_quote};
 
 use crate::support;
 
@@ -27,19 +27,123 @@ fn implementation(input: &DeriveInput, event: &EventInput) -> TokenStream {
         bound_type(&mut generics, event);
     }
     let (generics, arguments, conditions) = generics.split_for_impl();
-    let sensitive = event.sensitive.iter().map(|field| &field.json_name);
+    let sensitive = &event.sensitive;
+    let nested = nested_sensitive(event);
     let key = event.key.as_ref().map(key);
     let attributes = (!event.attributes.is_empty()).then(|| attributes(&event.attributes));
     let scalars = scalars(event);
+    // For those that hold the type without being able to ask it.
+    let named = event.sensitive.iter().filter(|name| name.parse::<usize>().is_err());
+    let named: Vec<_> = named.collect();
+    let listed = (!named.is_empty()).then(|| {
+        quote!(
+            ::bis::__private::inventory::submit! { ::bis::__private::reach::SensitiveNames(&[#(#named),*]) }
+        )
+    });
     quote! {
+        #listed
         #[automatically_derived]
         impl #generics ::bis::Event for #name #arguments #conditions {
             const TYPE: &'static str = #type_name;
             const SENSITIVE: &'static [&'static str] = &[#(#sensitive),*];
+            #nested
             #key
             #attributes
             #scalars
         }
+    }
+}
+
+/// Asks the types of fields what is sensitive in them; those of the language hold nothing of the kind.
+fn nested_sensitive(event: &EventInput) -> Option<TokenStream> {
+    let reach = syn::Ident::new("reach", Span::mixed_site());
+    let asked = event.parts.iter().flat_map(|EventPart { json_name, ty }| {
+        let name = match json_name {
+            Some(name) => quote!(::core::option::Option::Some(#name)),
+            None => quote!(::core::option::Option::None),
+        };
+        let mut types = Vec::new();
+        mentioned(ty, &mut types);
+        let reach = &reach;
+        types
+            .into_iter()
+            .map(move |ty| quote!((&&::bis::__private::reach::Part::<#ty>::new()).collect(#name, #reach);))
+    });
+    let asked: Vec<_> = asked.collect();
+    (!asked.is_empty()).then(|| {
+        quote! {
+            fn nested_sensitive(#reach: &mut ::bis::__private::reach::Reach) {
+                use ::bis::__private::reach::methods::*;
+                #(#asked)*
+            }
+        }
+    })
+}
+
+/// The types in a type that may hold fields of their own.
+fn mentioned<'a>(ty: &'a Type, found: &mut Vec<&'a Type>) {
+    /// What has no fields, or only those of its arguments.
+    const PLAIN: [&str; 38] = [
+        "String",
+        "bool",
+        "char",
+        "u8",
+        "u16",
+        "u32",
+        "u64",
+        "u128",
+        "usize",
+        "i8",
+        "i16",
+        "i32",
+        "i64",
+        "i128",
+        "isize",
+        "f32",
+        "f64",
+        "str",
+        "Vec",
+        "VecDeque",
+        "Option",
+        "Box",
+        "Arc",
+        "Rc",
+        "Cow",
+        "HashMap",
+        "BTreeMap",
+        "HashSet",
+        "BTreeSet",
+        "Duration",
+        "SystemTime",
+        "Uuid",
+        "Timestamp",
+        "DateTime",
+        "Decimal",
+        "Url",
+        "EventId",
+        "PhantomData",
+    ];
+    match ty {
+        Type::Array(array) => mentioned(&array.elem, found),
+        Type::Slice(slice) => mentioned(&slice.elem, found),
+        Type::Group(group) => mentioned(&group.elem, found),
+        Type::Paren(paren) => mentioned(&paren.elem, found),
+        Type::Reference(reference) => mentioned(&reference.elem, found),
+        Type::Tuple(tuple) => tuple.elems.iter().for_each(|elem| mentioned(elem, found)),
+        Type::Path(path) => {
+            let Some(last) = path.path.segments.last() else { return };
+            if !PLAIN.iter().any(|name| last.ident == name) {
+                found.push(ty);
+            }
+            if let PathArguments::AngleBracketed(arguments) = &last.arguments {
+                for argument in &arguments.args {
+                    if let GenericArgument::Type(ty) = argument {
+                        mentioned(ty, found);
+                    }
+                }
+            }
+        }
+        _ => found.push(ty),
     }
 }
 

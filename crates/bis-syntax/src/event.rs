@@ -19,8 +19,11 @@ pub struct EventInput {
     pub key: Option<EventField>,
     /// The fields under `#[event(attribute)]`, in the order of the source.
     pub attributes: Vec<EventField>,
-    /// The fields under `#[event(sensitive)]`.
-    pub sensitive: Vec<EventField>,
+    /// The names that fields under `#[event(sensitive)]` may have in JSON, those of an enum's variants included. A field
+    /// without a name has its index.
+    pub sensitive: Vec<String>,
+    /// All fields, those of an enum's variants included: what is sensitive in their types is so in the event.
+    pub parts: Vec<EventPart>,
     /// `#[event(schema = "..")]` on the type: its JSON Schema, instead of the one that its fields give.
     pub schema: Option<LitStr>,
     /// `#[event(schema = "..")]` on fields.
@@ -34,6 +37,15 @@ pub struct EventField {
     pub member: Member,
     /// Its name in JSON, after serde's `rename` and `rename_all`; a tuple's field has its index.
     pub json_name: String,
+    /// Its type.
+    pub ty: Type,
+}
+
+/// A field, as far as it matters for what is sensitive in it.
+#[derive(Debug, Clone)]
+pub struct EventPart {
+    /// Its name in JSON; `None` where what it holds is in the place of the whole: it is flattened, or has no name.
+    pub json_name: Option<String>,
     /// Its type.
     pub ty: Type,
 }
@@ -54,6 +66,7 @@ impl EventInput {
             key: None,
             attributes: Vec::new(),
             sensitive: Vec::new(),
+            parts: Vec::new(),
             schema: type_schema(input, errors),
             field_schemas: Vec::new(),
         };
@@ -65,8 +78,12 @@ impl EventInput {
                 }
             }
             syn::Data::Enum(data) => {
-                for field in data.variants.iter().flat_map(|variant| &variant.fields) {
-                    refuse_in_enum(field, errors);
+                let of_all = serde_value(&input.attrs, "rename_all_fields");
+                for variant in &data.variants {
+                    let rename_all = serde_value(&variant.attrs, "rename_all").or_else(|| of_all.clone());
+                    for (index, field) in variant.fields.iter().enumerate() {
+                        event.variant_field(index, field, rename_all.as_deref(), errors);
+                    }
                 }
             }
             syn::Data::Union(data) => errors.push_help(
@@ -108,12 +125,10 @@ impl EventInput {
                 None => self.key = Some(event_field()),
             }
         }
-        for (place, word) in [(&attrs.attribute, "attribute"), (&attrs.sensitive, "sensitive")] {
-            if place.is_some() {
-                if word == "attribute" { &mut self.attributes } else { &mut self.sensitive }
-                    .push(event_field());
-            }
+        if attrs.attribute.is_some() {
+            self.attributes.push(event_field());
         }
+        self.note_sensitive(index, field, rename_all, attrs.sensitive.is_some());
         if let (Some(attribute), Some(_)) = (&attrs.attribute, &attrs.sensitive) {
             errors.push_help(
                 ErrorKind::Event,
@@ -138,6 +153,29 @@ impl EventInput {
         if let Some(schema) = attrs.schema {
             self.field_schemas.push((event_field(), schema));
         }
+    }
+}
+
+impl EventInput {
+    /// A field of an enum's variant: it may be sensitive, and nothing else.
+    fn variant_field(&mut self, index: usize, field: &Field, rename_all: Option<&str>, errors: &mut Errors) {
+        let attrs = field_attrs(field, errors);
+        self.note_sensitive(index, field, rename_all, attrs.sensitive.is_some());
+        refuse_in_enum(attrs, errors);
+    }
+
+    fn note_sensitive(&mut self, index: usize, field: &Field, rename_all: Option<&str>, is_sensitive: bool) {
+        let is_bare = field.ident.is_none() || serde_has(&field.attrs, "flatten");
+        let json_name = json_name(index, field, rename_all);
+        if is_sensitive {
+            // Of a flattened field the fields in it are sensitive, and these are not known here.
+            self.sensitive.push(if is_bare { index.to_string() } else { json_name.clone() });
+            if !is_bare {
+                self.sensitive.extend(serde_texts(&field.attrs, "alias"));
+                self.sensitive.extend(serde_side(&field.attrs, "rename", "deserialize"));
+            }
+        }
+        self.parts.push(EventPart { json_name: (!is_bare).then_some(json_name), ty: field.ty.clone() });
     }
 }
 
@@ -226,8 +264,7 @@ fn field_attrs(field: &Field, errors: &mut Errors) -> FieldAttrs {
     attrs
 }
 
-fn refuse_in_enum(field: &Field, errors: &mut Errors) {
-    let attrs = field_attrs(field, errors);
+fn refuse_in_enum(attrs: FieldAttrs, errors: &mut Errors) {
     for (word, name) in [(attrs.key, "key"), (attrs.attribute, "attribute")] {
         if let Some(word) = word {
             errors.push_help(
@@ -258,28 +295,44 @@ fn event_arguments(attrs: &[syn::Attribute], errors: &mut Errors) -> Vec<Argumen
 
 /// The value of `#[serde(option = "..")]`; for `rename(serialize = "..")` the serialized one.
 fn serde_value(attrs: &[syn::Attribute], option: &str) -> Option<String> {
-    let mut found = None;
-    for attr in attrs.iter().filter(|attr| attr.path().is_ident("serde")) {
-        let syn::Meta::List(list) = &attr.meta else { continue };
-        for argument in options::arguments(list.tokens.clone()) {
-            match argument {
-                Argument::Assign(name, value) if name == option => {
-                    found = syn::parse2::<LitStr>(value).ok().map(|text| text.value());
-                }
-                Argument::List(name, inner) if name == option => {
-                    for argument in options::arguments(inner) {
-                        if let Argument::Assign(side, value) = argument
-                            && side == "serialize"
-                        {
-                            found = syn::parse2::<LitStr>(value).ok().map(|text| text.value());
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-    found
+    serde_texts(attrs, option).pop().or_else(|| serde_side(attrs, option, "serialize"))
+}
+
+/// The values of all `#[serde(option = "..")]`.
+fn serde_texts(attrs: &[syn::Attribute], option: &str) -> Vec<String> {
+    let text = |argument| match argument {
+        Argument::Assign(name, value) if name == option => syn::parse2::<LitStr>(value).ok(),
+        _ => None,
+    };
+    serde_arguments(attrs).filter_map(text).map(|text| text.value()).collect()
+}
+
+/// The value of one side in `#[serde(option(side = ".."))]`.
+fn serde_side(attrs: &[syn::Attribute], option: &str, side: &str) -> Option<String> {
+    let inner = |argument| match argument {
+        Argument::List(name, inner) if name == option => Some(options::arguments(inner)),
+        _ => None,
+    };
+    let text = |argument| match argument {
+        Argument::Assign(name, value) if name == side => syn::parse2::<LitStr>(value).ok(),
+        _ => None,
+    };
+    serde_arguments(attrs).filter_map(inner).flatten().filter_map(text).map(|text| text.value()).next_back()
+}
+
+/// Whether there is `#[serde(word)]`.
+fn serde_has(attrs: &[syn::Attribute], word: &str) -> bool {
+    serde_arguments(attrs)
+        .any(|argument| matches!(argument, Argument::Plain(tokens) if tokens.to_string() == word))
+}
+
+fn serde_arguments(attrs: &[syn::Attribute]) -> impl DoubleEndedIterator<Item = Argument> {
+    let lists =
+        attrs.iter().filter(|attr| attr.path().is_ident("serde")).filter_map(|attr| match &attr.meta {
+            syn::Meta::List(list) => Some(options::arguments(list.tokens.clone())),
+            _ => None,
+        });
+    lists.flatten().collect::<Vec<_>>().into_iter()
 }
 
 fn json_name(index: usize, field: &Field, rename_all: Option<&str>) -> String {

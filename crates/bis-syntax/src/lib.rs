@@ -60,7 +60,7 @@ pub use app::{AppArgs, ServiceArgs, app_name};
 pub use chain::{ChainCall, TOPIC_METHODS, TopicChain};
 pub use endpoint::{Access, ApiArgs, Endpoint, METHODS, MountArgs, check_mount_function};
 pub use error::{Error, ErrorKind, Errors};
-pub use event::{EventField, EventInput};
+pub use event::{EventField, EventInput, EventPart};
 pub use handler::{Handler, Shape};
 pub use name::{Name, closest, kebab_case};
 pub use options::{DurationOption, IntegerOption};

@@ -202,7 +202,7 @@ fn events_with_their_fields() {
     assert!(errors.is_empty());
     assert_eq!(event.key.unwrap().json_name, "orderId");
     assert_eq!(event.attributes[0].json_name, "zone");
-    assert_eq!(event.sensitive[0].json_name, "type");
+    assert_eq!(event.sensitive[0], "type");
     assert_eq!(event.field_schemas[0].1.value(), "{}");
 
     for wrong in [

@@ -1,8 +1,9 @@
 //! What a type needs to travel as an event. The derive implements it; nothing here knows of brokers.
 
+pub mod reach;
 pub mod shape;
 
-use bis_core::Attributes;
+use bis_core::{Attributes, redaction::Sensitive};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::json;
@@ -17,7 +18,8 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The type's name, as it travels and as the graph shows it.
     const TYPE: &'static str;
 
-    /// The fields, by their names in JSON, that are redacted where `bis` shows events and in the text of errors.
+    /// The type's own fields, by their names in JSON, that are redacted where `bis` shows events and in the text of errors,
+    /// as are those of types in its fields. A field without a name has its index, and hides the whole value.
     const SENSITIVE: &'static [&'static str] = &[];
 
     /// Whether events have a key of their own, which a topic needs to be [ordered](crate::Topic::ordered). True where
@@ -39,6 +41,10 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn attributes(&self) -> Result<Attributes, NotScalar> {
         Ok(Attributes::new())
     }
+
+    /// Asks the types of fields what is sensitive in them.
+    #[doc(hidden)]
+    fn nested_sensitive(_: &mut reach::Reach) {}
 
     /// Whether the types of key and attributes can be scalars; asked when an app starts.
     #[doc(hidden)]
@@ -79,8 +85,8 @@ pub fn scalar(field: &'static str, value: &impl Serialize) -> Result<Option<Stri
 pub(crate) struct Codec<T> {
     /// The name of the type.
     pub(crate) name: &'static str,
-    /// The fields that are sensitive.
-    pub(crate) sensitive: &'static [&'static str],
+    /// What is sensitive in it.
+    pub(crate) sensitive: fn() -> Sensitive,
     /// Whether events have a key of their own.
     pub(crate) has_key: bool,
     /// Whether key and attributes can be scalars.
@@ -111,7 +117,7 @@ impl<T: Event> Codec<T> {
     pub(crate) const fn new() -> Self {
         Self {
             name: T::TYPE,
-            sensitive: T::SENSITIVE,
+            sensitive: reach::sensitive_of::<T>,
             has_key: T::HAS_KEY,
             check_scalars: T::check_scalars,
             encode,

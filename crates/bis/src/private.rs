@@ -5,7 +5,7 @@ pub use inventory;
 pub use serde::{Serialize, de::DeserializeOwned};
 
 pub use crate::{
-    event::{NotScalar, scalar, shape},
+    event::{NotScalar, reach, scalar, shape},
     http::{
         EndpointContext, call_elsewhere, from_parts, from_request, probe, respond, route, split,
         unnamed_result,

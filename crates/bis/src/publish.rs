@@ -16,7 +16,6 @@ use tracing::Instrument;
 use crate::{
     event::{Codec, EncodeError},
     instance::{self, Instance, NoApp},
-    runtime::redacted,
     scope::{Scope, Span},
     time::Clock,
 };
@@ -216,7 +215,7 @@ fn envelope_of<T>(instance: &Instance, codec: &Codec<T>, event: &T) -> Result<En
     if reads_back(instance)
         && let Err(error) = (codec.decode)(&encoded.data)
     {
-        let error = redacted(error.to_string(), &encoded.data, codec.sensitive);
+        let error = (codec.sensitive)().hide_in_text(error.to_string(), &encoded.data);
         return Err(refused(format!(
             "what serde writes of it cannot be read back: {error}; make both sides of the type agree, as with `#[serde(default)]` on a field that is not always written"
         )));

@@ -8,7 +8,7 @@ pub mod place;
 use std::{future::Future, panic::Location, pin::Pin, sync::Arc, time::Duration};
 
 use axum::routing::MethodRouter;
-use bis_core::{Envelope, Retention, RetryPolicy};
+use bis_core::{Envelope, Retention, RetryPolicy, redaction::Sensitive};
 
 pub use handler::{batch, one, takes, takes_batch, topic};
 
@@ -85,8 +85,8 @@ pub struct TopicInfo {
     pub name: &'static str,
     /// The name of the event's type.
     pub event: &'static str,
-    /// The event's fields whose values no error text may show.
-    pub sensitive: &'static [&'static str],
+    /// What of the event no error text may show.
+    pub sensitive: fn() -> Sensitive,
     /// Whether events of one key are handled one at a time and in order.
     pub ordered: bool,
     /// How long what was handled is kept.

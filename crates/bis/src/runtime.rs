@@ -7,7 +7,6 @@ mod attempt;
 mod batch;
 mod dead_letter;
 mod leases;
-mod redaction;
 mod settle;
 mod threads;
 mod worker;
@@ -20,8 +19,6 @@ use std::{fmt, sync::Arc, time::Duration};
 use bis_broker::{ConsumeError, EnsureError, SubscriptionSpec, TopicSpec, Topology};
 use bis_core::{InvalidName, Retention, RetryPolicy, SubscriptionName, TopicName, format_duration};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
-
-pub(crate) use redaction::redacted;
 
 use leases::Leases;
 

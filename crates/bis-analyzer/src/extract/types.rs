@@ -75,7 +75,7 @@ fn event_summary(event: EventInput) -> EventSummary {
     EventSummary {
         key: event.key.as_ref().map(|field| field.json_name.clone()),
         attributes: names(&event.attributes),
-        sensitive: names(&event.sensitive),
+        sensitive: event.sensitive,
         schema: event.schema.as_ref().map(|schema| (schema.value(), Range::of(schema.span()))),
     }
 }

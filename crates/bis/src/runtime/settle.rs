@@ -3,9 +3,12 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bis_broker::{Delivery, SettleError};
-use bis_core::{DeadReason, RetryPolicy, dead_letter::MAX_ERROR_BYTES, format_duration, text::shortened};
+use bis_core::{
+    DeadReason, RetryPolicy, dead_letter::MAX_ERROR_BYTES, format_duration, redaction::Sensitive,
+    text::shortened,
+};
 
-use super::{Subscription, attempt::timeout_text, dead_letter, redaction::redacted};
+use super::{Subscription, attempt::timeout_text, dead_letter};
 use crate::{Error, instance::Instance};
 
 /// Where a broker counts deliveries that never started, so many attempts beyond the policy's are still made, so that no
@@ -84,24 +87,23 @@ pub(super) async fn settle(
     outcome: &Outcome,
 ) {
     let attempt = delivery.attempt;
-    let sensitive = subscription.declared.sensitive;
     let result = match decide(outcome, &subscription.retry, attempt) {
         Decision::Ack => delivery.settle.ack().await,
         Decision::Retry(error) => {
-            let error = fit_to_tell(error, &delivery, sensitive);
+            let error = fit_to_tell(error, subscription, &delivery);
             let wait = subscription.retry.backoff(attempt, fastrand::f64());
             tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler failed");
             delivery.settle.retry(wait).await
         }
         Decision::Postpone(error) => {
-            let error = fit_to_tell(error, &delivery, sensitive);
+            let error = fit_to_tell(error, subscription, &delivery);
             let wait = pause(&subscription.retry, attempt);
             tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler could not publish; it runs again, and the attempt does not count");
             delivery.settle.postpone(wait).await
         }
         // Boxed, since it is rare and would make every run's task larger.
         Decision::Dead(reason, error) => {
-            let error = fit_to_tell(error, &delivery, sensitive);
+            let error = fit_to_tell(error, subscription, &delivery);
             Box::pin(bury(instance, subscription, delivery, reason, error)).await
         }
     };
@@ -116,8 +118,14 @@ fn pause(policy: &RetryPolicy, attempt: u32) -> Duration {
 }
 
 /// The error as the log and a dead letter tell it: without what is sensitive, and of bounded length.
-fn fit_to_tell(error: String, delivery: &Delivery, sensitive: &[&str]) -> String {
-    shortened(&redacted(error, &delivery.envelope.data, sensitive), MAX_ERROR_BYTES).into_owned()
+fn fit_to_tell(error: String, subscription: &Subscription, delivery: &Delivery) -> String {
+    let mut sensitive = (subscription.declared.sensitive)();
+    if delivery.envelope.malformed.is_some() && !sensitive.is_empty() {
+        // Where the event's own data is in the body is not known.
+        sensitive = Sensitive::whole();
+    }
+    let error = sensitive.hide_in_text(error, &delivery.envelope.data);
+    shortened(&error, MAX_ERROR_BYTES).into_owned()
 }
 
 /// Keeps the dead letter, and acks only then. Where it cannot be kept, the event comes again, and its handler runs again.

@@ -163,7 +163,7 @@ async fn run(
         declared: TopicInfo {
             name: "orders",
             event: "T",
-            sensitive: &[],
+            sensitive: bis_core::redaction::Sensitive::default,
             ordered: false,
             retention: Retention::DEFAULT,
             type_name: "",
