@@ -1,8 +1,9 @@
 //! `#[mount]`: the function as it is, and in it an entry that serves its router.
 
 use bis_syntax::{Errors, MountArgs, check_mount_function};
-use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{ReturnType, spanned::Spanned};
 
 use crate::support;
 
@@ -21,7 +22,13 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let function_name = name.to_string();
     let path = &args.path;
     let position = support::position();
-    let router = support::of_module(&quote!(nested_mount), name, quote!(#name));
+    let output = match &function.sig.output {
+        ReturnType::Type(_, output) => output.span(),
+        ReturnType::Default => name.span(),
+    };
+    let at_output = Span::call_site().located_at(output);
+    let router = quote_spanned!(at_output=> ::bis::__private::mounted(#name()));
+    let router = support::of_module(&quote!(nested_mount), name, router);
     let must_be_free = support::must_be_free(&function);
     let entry = quote! {
         const _: () = {
@@ -31,7 +38,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
                     function: #function_name,
                     position: #position,
                     path: #path,
-                    router: #router,
+                    router: || #router,
                 }
             }
         };

@@ -23,6 +23,7 @@ mod server;
 mod tests;
 mod wire;
 
+pub use bounds::mounted;
 pub use call::{Call, call_elsewhere};
 pub use endpoint::{EndpointContext, from_parts, from_request, respond, route, split};
 pub use internal::{Arguments, RemoteFuture, RemoteHandler, unnamed_result};

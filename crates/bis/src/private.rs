@@ -7,7 +7,7 @@ pub use serde::{Serialize, de::DeserializeOwned};
 pub use crate::{
     event::{NotScalar, reach, scalar, shape},
     http::{
-        EndpointContext, call_elsewhere, from_parts, from_request, probe, respond, route, split,
+        EndpointContext, call_elsewhere, from_parts, from_request, mounted, probe, respond, route, split,
         unnamed_result,
     },
     registry::{

@@ -1,6 +1,7 @@
 //! What an endpoint may take and return: axum's own traits, under names whose errors say what to write.
 
 use axum::{
+    Router,
     extract::{FromRequest, FromRequestParts},
     response::IntoResponse,
 };
@@ -40,3 +41,26 @@ pub trait Answer: IntoResponse {}
 
 #[diagnostic::do_not_recommend]
 impl<T: IntoResponse> Answer for T {}
+
+/// What a mount returns.
+#[diagnostic::on_unimplemented(
+    message = "a mount cannot return `{Self}`",
+    label = "not an `axum::Router`",
+    note = "return `axum::Router`; give a router with a state its state first, with `.with_state(..)`"
+)]
+pub trait Mounted {
+    /// The router.
+    fn router(self) -> Router;
+}
+
+#[diagnostic::do_not_recommend]
+impl Mounted for Router {
+    fn router(self) -> Router {
+        self
+    }
+}
+
+/// What a mount returns, as a router.
+pub fn mounted(result: impl Mounted) -> Router {
+    result.router()
+}
