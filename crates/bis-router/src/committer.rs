@@ -235,12 +235,10 @@ impl Committer {
         match self.write_with_room(&mut batch) {
             Ok(written) => {
                 self.shared.metrics.committed(batch.buffer.len());
-                // Publishers are woken first, so that they have their answers before consumers have the messages. The state
-                // is locked meanwhile: what they ask next finds what they published.
-                let mut state = self.shared.lock();
+                let consumers = self.shared.lock().committed(batch, written);
+                // Publishers are woken first, so that they have their answers before consumers have the messages.
                 self.decide(&ticket, Ok(()));
-                state.committed(batch, written);
-                drop(state);
+                consumers.iter().for_each(|consumer| consumer.notify_one());
                 if self.checkpoint_due {
                     self.checkpoint_due = self.checkpoint().is_err();
                 }

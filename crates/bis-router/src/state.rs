@@ -25,7 +25,7 @@ use bis_broker::channel::{Snapshot, Time};
 use bis_nsq::Name;
 use bytes::Bytes;
 use foldhash::HashMap;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::journal::batch::BATCH_HEADER;
 use crate::journal::checkpoint::{ChannelPoint, Checkpoint, TopicPoint};
@@ -504,8 +504,8 @@ impl State {
         Some(Batch { ticket, buffer, messages, moving, is_ordinary })
     }
 
-    /// The batch is in the journal: its messages can be seen.
-    pub(crate) fn committed(&mut self, batch: Batch, written: Written) {
+    /// The batch is in the journal: its messages can be seen. Returns the consumers to wake.
+    pub(crate) fn committed(&mut self, batch: Batch, written: Written) -> Vec<Arc<Notify>> {
         let mut behind: Vec<u32> = Vec::new();
         let offset_of = |place: usize| written.records_at + (place - BATCH_HEADER) as u64;
         for message in &batch.messages {
@@ -528,13 +528,15 @@ impl State {
         }
         let records = Bytes::from(batch.buffer).slice(BATCH_HEADER..);
         self.log.keep_recent(written.segment, written.records_at, records);
+        let mut woken = Vec::new();
         for id in behind {
             if let Some(topic) = self.topics.get_mut(&id) {
                 topic.is_behind = false;
-                topic.extend();
+                topic.extend_quietly(&mut woken);
             }
         }
         self.redefine = false;
+        woken
     }
 
     /// The batch is not in the journal. What it defined is written again, and what was taken since has its sequences: on a

@@ -34,9 +34,9 @@ use super::permission::Asking;
 use super::stranger::Stranger;
 use super::transport::{Compressor, End, Transport};
 use super::{Server, tls, unix_seconds};
-use crate::state::Ticket;
 use crate::state::delivery::Subscription;
 use crate::state::topic::ClientInfo;
+use crate::state::{Progress, Ticket};
 
 /// How many commands are carried out at once. Then other clients have a turn, and the lock. As much is [`READ_BYTES`].
 const COMMANDS_AT_ONCE: usize = 512;
@@ -216,17 +216,7 @@ impl Connection {
         self.last_read = Instant::now();
         self.start_heartbeats();
         loop {
-            let sent = {
-                let progress = progress.borrow_and_update();
-                self.crowded.take_if(|ticket| progress.outcome(ticket).is_some());
-                self.answers.send(&progress, &mut self.unsent)
-            };
-            if self.is_cut {
-                self.unsent.clear();
-            }
-            self.lookout.started |= sent.is_subscribed;
-            self.lookout.look |= sent.is_subscribed;
-            self.ending |= sent.is_failed;
+            self.send_answers(&progress.borrow_and_update());
             // One that has asked and gone at once is sent nothing.
             if !self.lookout.started || !self.lookout.is_fresh || !transport.is_closed() {
                 self.lookout.is_fresh &= !self.lookout.started;
@@ -295,6 +285,18 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Moves the answers that can go to the bytes to send.
+    fn send_answers(&mut self, progress: &Progress) {
+        self.crowded.take_if(|ticket| progress.outcome(ticket).is_some());
+        let sent = self.answers.send(progress, &mut self.unsent);
+        if self.is_cut {
+            self.unsent.clear();
+        }
+        self.lookout.started |= sent.is_subscribed;
+        self.lookout.look |= sent.is_subscribed;
+        self.ending |= sent.is_failed;
     }
 
     /// Room for the next read. A body that is arriving has its room already; twice as much would be wasted.

@@ -93,13 +93,20 @@ impl Topic {
 
     /// Shows the channels what was stored, unless the topic is paused or held.
     pub(crate) fn extend(&mut self) {
+        let mut woken = Vec::new();
+        self.extend_quietly(&mut woken);
+        woken.iter().for_each(|consumer| consumer.notify_one());
+    }
+
+    /// The same, and leaves it to the caller to wake these consumers.
+    pub(crate) fn extend_quietly(&mut self, woken: &mut Vec<Arc<Notify>>) {
         if !self.is_shown() {
             return;
         }
         for channel in self.channels.values_mut() {
             let new = self.end.saturating_sub(channel.reached);
             channel.reach(self.end);
-            channel.wake(usize::try_from(new).unwrap_or(usize::MAX));
+            channel.take_waiting(usize::try_from(new).unwrap_or(usize::MAX), woken);
         }
         if !self.channels.is_empty() {
             self.base = self.end;
@@ -163,13 +170,20 @@ impl ChannelState {
     /// Wakes as many waiting consumers as there are messages. Whoever leaves messages behind wakes the next one, so that
     /// none is forgotten and a message does not wake a thousand idle consumers.
     pub(crate) fn wake(&mut self, messages: usize) {
+        let mut woken = Vec::new();
+        self.take_waiting(messages, &mut woken);
+        woken.iter().for_each(|consumer| consumer.notify_one());
+    }
+
+    /// Those that [`ChannelState::wake`] wakes, who must be woken.
+    fn take_waiting(&mut self, messages: usize, woken: &mut Vec<Arc<Notify>>) {
         let mut left = messages;
         while left > 0 {
             let Some(id) = self.waiting.pop_front() else { return };
             // Those that have gone still stand in the line.
             if let Some(consumer) = self.consumers.get_mut(&id) {
                 consumer.is_waiting = false;
-                consumer.wake.notify_one();
+                woken.push(Arc::clone(&consumer.wake));
                 left -= 1;
             }
         }
