@@ -1,6 +1,9 @@
 //! Warnings that the source or `bis.toml` lets pass. Errors always stay.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bis_graph::{Diagnostic, Position, Sources, codes};
 use toml::Value;
@@ -12,6 +15,8 @@ use crate::{source, summary::Allow};
 pub(crate) struct Allowed {
     /// Everywhere.
     all: Vec<String>,
+    /// The `bis.toml` that was read.
+    pub(crate) file: Option<PathBuf>,
     /// Within a region of a file.
     regions: Vec<(Arc<str>, Allow)>,
 }
@@ -59,6 +64,7 @@ impl Allowed {
             }
         }
         sources.insert(file, text);
+        self.file = Some(path);
         true
     }
 

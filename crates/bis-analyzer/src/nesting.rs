@@ -5,7 +5,7 @@
 const BRACKET: usize = 40;
 
 /// What `<` costs: it may open the arguments of a type, which go through less.
-const ANGLE: usize = 8;
+const ANGLE: usize = 2;
 
 /// The most that a text may cost, with room: half the stack is enough for it in a build without optimisations. Real code
 /// stays far below, as far as it is written by hand.
@@ -57,7 +57,7 @@ enum Token {
     Close,
     /// `}`
     ItemEnd,
-    /// `;` or `,`
+    /// `;`, `,` or `=>`
     Separator,
     /// `<`
     Angle,
@@ -84,6 +84,11 @@ impl Scan<'_> {
             b'}' => self.one(Token::ItemEnd),
             b';' | b',' => self.one(Token::Separator),
             b'<' => self.one(Token::Angle),
+            // What is behind the arrow of a match's arm is not in what is before it.
+            b'=' if self.peek(1) == b'>' => {
+                self.at += 1;
+                self.one(Token::Separator)
+            }
             b'"' => self.string(),
             b'\'' => self.quote(),
             byte if is_word(byte) => self.word(),

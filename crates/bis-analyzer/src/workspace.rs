@@ -110,6 +110,7 @@ impl Workspace {
         drop_repeated_keys(&mut diagnostics);
         once_per_type(&mut diagnostics);
         files.extend(project.manifests.iter().cloned());
+        files.extend(allowed.file.clone());
         files.sort();
         files.dedup();
         let sources = sources(&project.dir, texts, &diagnostics);

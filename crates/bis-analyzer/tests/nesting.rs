@@ -87,6 +87,7 @@ fn what_only_looks_deep_is_read() {
         format!("fn f<'a>() {{ {} }}", long("g::<'a>(b'(', b\"\\\"(\"); ")),
         long("fn f() { if a { b } match c { d => {} (e, f) => {} } }\n"),
         long("// \"\n"),
+        format!("fn f() {{ match a {{ {} }} }}", long("(1, 2) => { 3 } \"4\" => { 5 }\n")),
         format!("const A: [u8; 30_000] = [{}];", long("1, ")),
     ] {
         let fixture = format!(
