@@ -28,7 +28,7 @@ pub fn run_with(change: fn(&mut bis_router::Options)) {
         println!("\nanswers HTTP on {}", router.http_address());
         println!("listens on {} with {} damaged", router.tcp_address(), router.damage().len());
         // Bounded, in case that nobody kills it.
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_secs(300)).await;
     });
 }
 
@@ -61,7 +61,8 @@ fn spawn(process: &mut Process, folder: &Path) -> (Child, SocketAddr, SocketAddr
         .unwrap();
     let mut http = None;
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    for line in lines.map_while(Result::ok) {
+    let mut lines = lines.map_while(Result::ok);
+    while let Some(line) = lines.next() {
         if let Some(address) = line.strip_prefix("answers HTTP on ") {
             http = address.parse().ok();
         }
@@ -69,6 +70,8 @@ fn spawn(process: &mut Process, folder: &Path) -> (Child, SocketAddr, SocketAddr
             line.strip_prefix("listens on ").and_then(|line| line.split_once(" with "))
         {
             assert_eq!(damaged, "0 damaged", "a kill tears, it does not damage");
+            // After a minute the child's harness says that it still runs, and ends when nobody reads that.
+            std::thread::spawn(move || lines.for_each(drop));
             return (child, address.parse().unwrap(), http.unwrap());
         }
     }
