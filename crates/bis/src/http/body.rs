@@ -13,14 +13,12 @@ use std::{
 };
 
 use axum::{body::Body, http::HeaderMap};
+use bis_core::format_duration;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::{runtime::Handle, time::Sleep};
-
-/// How long a client may pause within a body.
-const PAUSE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The most of an unwanted body that is read and dropped: 256 MiB.
 const MAX_UNWANTED_BYTES: u64 = 256 * 1024 * 1024;
@@ -35,17 +33,19 @@ const UNWANTED_LIMIT: Duration = Duration::from_secs(30);
 pub(super) struct RequestBody {
     /// `None` once it has been dropped.
     incoming: Option<Incoming>,
+    /// How long the client may pause.
+    pause_limit: Duration,
     pause: Option<Pin<Box<Sleep>>>,
     /// The client waits for `100 Continue` before it sends anything.
     awaits_continue: bool,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, headers: &HeaderMap) -> Self {
+    pub(super) fn new(incoming: Incoming, headers: &HeaderMap, pause_limit: Duration) -> Self {
         let expects = headers.get(axum::http::header::EXPECT);
         let awaits_continue =
             expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        Self { incoming: Some(incoming), pause: None, awaits_continue }
+        Self { incoming: Some(incoming), pause_limit, pause: None, awaits_continue }
     }
 }
 
@@ -63,13 +63,14 @@ impl HttpBody for RequestBody {
             self.pause = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(PAUSE_LIMIT)));
+        let limit = self.pause_limit;
+        let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         match pause.as_mut().poll(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
                 // Nothing more is read, which closes the connection.
                 self.incoming = None;
-                let text = format!("the client sent nothing for {} s within the body", PAUSE_LIMIT.as_secs());
+                let text = format!("the client sent nothing for {} within the body", format_duration(limit));
                 Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, text).into())))
             }
         }

@@ -37,6 +37,8 @@ use super::{body::RequestBody, error, server::answer, wire};
 pub(crate) struct Limits {
     /// From a request's first byte to the end of its header, and from connecting to the first byte.
     pub(crate) header: Duration,
+    /// How long it may pause within a body.
+    pub(crate) body: Duration,
     /// How long a connection is kept for the next request.
     pub(crate) idle: Duration,
     /// How long a client may take nothing of an answer.
@@ -51,6 +53,7 @@ impl Limits {
     /// client closes first.
     pub(crate) const DEFAULT: Self = Self {
         header: Duration::from_secs(10),
+        body: Duration::from_secs(30),
         idle: Duration::from_secs(120),
         write: Duration::from_secs(30),
         short: Duration::from_secs(1),
@@ -173,7 +176,7 @@ fn request_task(
 ) -> impl Future<Output = Response> + Send {
     let (parts, incoming) = request.into_parts();
     let limit = shared.limit(&parts.headers);
-    let body = RequestBody::new(incoming, &parts.headers);
+    let body = RequestBody::new(incoming, &parts.headers, shared.limits.body);
     let mut request = Request::from_parts(parts, Body::new(body));
     request.extensions_mut().insert(ConnectInfo(client));
     let path = request.uri().path().to_owned();

@@ -28,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Limits that no test waits for.
 const PATIENT: Limits = Limits {
     header: Duration::from_secs(600),
+    body: Duration::from_secs(600),
     idle: Duration::from_secs(600),
     write: Duration::from_secs(600),
     short: Duration::from_secs(600),
@@ -36,6 +37,7 @@ const PATIENT: Limits = Limits {
 /// Limits that are over before a test has looked.
 const IMPATIENT: Limits = Limits {
     header: Duration::from_millis(50),
+    body: Duration::from_millis(50),
     idle: Duration::from_millis(50),
     write: Duration::from_millis(50),
     short: Duration::from_millis(50),
@@ -103,6 +105,18 @@ async fn what_its_client_does_not_finish_is_closed() {
     kept.write_all(GET).await.unwrap();
     read_until(&mut kept, ANSWER).await.unwrap();
     assert!(is_closed(&mut silent).await && is_closed(&mut half).await && is_closed(&mut kept).await);
+}
+
+#[tokio::test]
+async fn a_body_that_its_client_does_not_finish_is_refused() {
+    let router = Router::new().route("/", post(async |_: Bytes| ANSWER));
+    let limits = Limits { body: IMPATIENT.body, ..PATIENT };
+    let server = Server::start(router, limits, PATIENCE).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n12").await.unwrap();
+    let answer = read_until(&mut stream, "within the body").await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(is_closed(&mut stream).await);
 }
 
 #[tokio::test]
