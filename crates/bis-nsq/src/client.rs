@@ -17,6 +17,7 @@ mod publisher;
 mod secret;
 mod session;
 mod stream;
+mod terms;
 mod tls;
 
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub use publisher::{PublishError, Publisher, Receipt};
 pub use secret::Secret;
 pub use tls::{Certificate, Tls, TlsError};
 
-use crate::{Command, IdentifyReply, Limits, Name};
+use crate::{IdentifyReply, Limits, Name};
 
 /// How to talk to a server. All has defaults but the address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,10 +46,10 @@ pub struct Options {
     pub publish_wait: Duration,
     /// How long a publish that was sent waits for its answer before the connection counts as lost; 30 s.
     pub answer_wait: Duration,
-    /// The time between the server's heartbeats, 1 to 60 s; after twice as long without a byte the
+    /// The time between the server's heartbeats, 1 to 60 s, or less where the server allows less; after twice as long without a byte the
     /// connection counts as lost; 10 s.
     pub heartbeat: Duration,
-    /// The time that a delivery stays here unless it is touched, 1 s to 15 min; 30 s. What a killed process
+    /// The time that a delivery stays here unless it is touched, 1 s to 15 min, or less where the server allows less; 30 s. What a killed process
     /// held comes again on nsqd after this time.
     pub lease: Duration,
     /// What the client calls itself in the server's statistics; `bis-` and the number of its process. The router takes
@@ -113,23 +114,4 @@ const OUTPUT_BYTES: usize = 256 * 1024;
 fn is_final(refusal: &crate::ProtocolError) -> bool {
     use crate::ErrorCode::{AuthError, AuthFailed, SubscribeFailed};
     refusal.is_fatal() && !matches!(refusal.code, SubscribeFailed | AuthFailed | AuthError)
-}
-
-/// What an open connection says hello with.
-fn hello(options: &Options) -> Command {
-    let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-    let identify = crate::Identify {
-        client_id: options.client_id.clone(),
-        hostname: std::env::var("HOSTNAME").unwrap_or_default(),
-        user_agent: concat!("bis-nsq/", env!("CARGO_PKG_VERSION")).to_owned(),
-        feature_negotiation: true,
-        heartbeat_interval: millis(options.heartbeat),
-        // nsqd holds messages back until its buffer is full or this time is over; 250 ms unless asked.
-        output_buffer_timeout: millis(Limits::MIN_OUTPUT_BUFFER_TIMEOUT),
-        msg_timeout: millis(options.lease),
-        tls_v1: options.tls.is_some(),
-        bis: Some(crate::Extension::ask()),
-        ..crate::Identify::default()
-    };
-    Command::Identify(identify.to_json().into())
 }

@@ -24,6 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     outage::trials().into_iter().chain(crash::trials()).chain(blocking::trials()).collect()
 }
 
+pub(crate) use crash::publish;
 pub(crate) use process::process;
 
 /// A case of a whole app.

@@ -10,6 +10,7 @@ mod closing;
 mod cluster;
 mod contract;
 mod discovery;
+mod limits;
 mod nsqd;
 mod peer;
 mod router;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
     trials.extend(agreement::trials());
     trials.extend(closing::trials());
     trials.extend(discovery::trials());
+    trials.extend(limits::trials());
     trials.extend(secured::trials());
     let everything = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);

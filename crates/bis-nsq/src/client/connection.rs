@@ -9,8 +9,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::stream::{Stream, Transferred};
+use super::terms::Terms;
 use super::tls::{Tls, TlsError};
-use super::{MAX_FRAME_BYTES, OUTPUT_BYTES, Options, Order, hello};
+use super::{MAX_FRAME_BYTES, OUTPUT_BYTES, Options, Order};
 use crate::{
     Command, FEATURE_ORDERED, Frame, FrameError, HEARTBEAT, IdentifyReply, MAGIC_V2, Name, OK, ProtocolError,
     decode_frame,
@@ -86,15 +87,26 @@ pub struct Connection {
 impl Connection {
     /// Connects, sends the magic and `IDENTIFY`, and waits for the reply.
     pub async fn open(options: &Options) -> Result<Self, ConnectError> {
-        timeout(options.connect_timeout, Self::negotiate(options))
-            .await
-            .map_err(|_| ConnectError::Timeout(options.connect_timeout))?
+        let opening = async {
+            let mut terms = Terms::new(options);
+            loop {
+                match Self::negotiate(options, terms).await {
+                    Err(ConnectError::Refused(refusal)) => match terms.after(&refusal) {
+                        Some(less) => terms = less,
+                        None => return Err(ConnectError::Refused(refusal)),
+                    },
+                    done => return done,
+                }
+            }
+        };
+        let opened = timeout(options.connect_timeout, opening).await;
+        opened.map_err(|_| ConnectError::Timeout(options.connect_timeout))?
     }
 
-    async fn negotiate(options: &Options) -> Result<Self, ConnectError> {
+    async fn negotiate(options: &Options, terms: Terms) -> Result<Self, ConnectError> {
         let stream = TcpStream::connect(&options.address).await?;
         stream.set_nodelay(true)?;
-        let patience = options.heartbeat * 2;
+        let patience = terms.patience();
         let mut connection = Self {
             stream: Stream::new(stream),
             input: BytesMut::with_capacity(READ_BYTES),
@@ -103,7 +115,7 @@ impl Connection {
             patience,
             silence: Box::pin(sleep_until(Instant::now() + patience)),
         };
-        let reply = connection.ask(&hello(options)).await?;
+        let reply = connection.ask(&terms.hello(options)).await?;
         connection.server = serde_json::from_slice(&reply).map_err(|_| ConnectError::unexpected(&reply))?;
         if let Some(tls) = &options.tls {
             connection = connection.secured(tls, &options.address).await?;

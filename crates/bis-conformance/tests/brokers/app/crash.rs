@@ -22,7 +22,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![trial("router", name, || bounded(name, an_event_that_kills_its_process_buries_nobody_else()))]
 }
 
-pub(super) async fn publish(
+/// Publishes jobs of these kinds, as another client of the broker.
+pub(crate) async fn publish(
     broker: &Arc<dyn Broker>,
     topic: &'static str,
     kinds: impl Iterator<Item = String>,

@@ -308,6 +308,8 @@ async fn follow(cluster: Weak<Cluster>, lookup: Lookup, interval: Duration) {
 pub(super) fn with_remedy(refusal: &str) -> String {
     let remedy = if refusal.contains("TLS required") {
         "; set `broker.nsq.tls` in the configuration"
+    } else if refusal.contains("IDENTIFY heartbeat interval") {
+        "; raise the server's `--max-heartbeat-interval` to 1s at least"
     } else if refusal.starts_with("E_AUTH") || refusal.starts_with("E_UNAUTHORIZED") {
         "; is the secret of `broker.nsq.auth` right, and may it use this topic and channel?"
     } else {
