@@ -155,7 +155,6 @@ fn parse(text: &str) -> Option<Target> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use std::os::unix::fs::PermissionsExt;
 

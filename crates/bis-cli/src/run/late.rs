@@ -9,12 +9,14 @@ use std::time::Duration;
 use crate::run::build::Origin;
 use crate::run::event::BuildId;
 
-/// In so many builds in a row a file may change until it is built again only after a pause, ..
-const AT_ONCE: u32 = 3;
+/// So many builds in a row are given up for a file that changes, ..
+const CANCELLED: u32 = 5;
+/// .. in so many it may change until it is built again only after a pause, ..
+const AT_ONCE: u32 = 7;
 /// .. which is this at first and then doubles, ..
 const PAUSE: Duration = Duration::from_secs(1);
 /// .. and after so many the build itself writes it.
-const IN_ALL: u32 = 8;
+const IN_ALL: u32 = 12;
 
 /// What is known of files that changed during builds.
 #[derive(Debug, Default)]
@@ -43,10 +45,7 @@ impl Late {
     pub(crate) fn changed(&mut self, file: &Path, origin: Origin, build: BuildId) -> Verdict {
         match origin {
             Origin::NoBuild => Verdict::Now,
-            Origin::DuringBuild => match self.count(file, build) {
-                1 => Verdict::Now,
-                count => again(count),
-            },
+            Origin::DuringBuild => again(self.count(file, build)),
             Origin::Build => {
                 let is_read_later = file.extension() == Some(OsStr::new("rs")) && !file.ends_with("build.rs");
                 let is_known = !self.of_scripts.insert(file.to_owned());
@@ -84,10 +83,13 @@ impl Late {
 }
 
 fn again(count: u32) -> Verdict {
-    match count {
-        ..=AT_ONCE => Verdict::After(Duration::ZERO),
-        count if count < IN_ALL => Verdict::After(PAUSE * 2_u32.pow(count - AT_ONCE - 1)),
-        _ => Verdict::GiveUp,
+    if count <= CANCELLED {
+        return Verdict::Now;
+    }
+    match count.checked_sub(AT_ONCE) {
+        None | Some(0) => Verdict::After(Duration::ZERO),
+        Some(more) if count < IN_ALL => Verdict::After(PAUSE * 2_u32.pow(more - 1)),
+        Some(_) => Verdict::GiveUp,
     }
 }
 
@@ -99,24 +101,15 @@ mod tests {
     fn a_file_that_every_build_changes_is_built_again_ever_more_seldom() {
         let mut late = Late::default();
         let verdicts: Vec<_> =
-            (1..=9).map(|build| late.changed(Path::new("/a/x.rs"), Origin::DuringBuild, build)).collect();
+            (1..=13).map(|build| late.changed(Path::new("/a/x.rs"), Origin::DuringBuild, build)).collect();
         let after = |seconds| Verdict::After(Duration::from_secs(seconds));
-        let expected = [
-            Verdict::Now,
-            after(0),
-            after(0),
-            after(1),
-            after(2),
-            after(4),
-            after(8),
-            Verdict::GiveUp,
-            Verdict::GiveUp,
-        ];
-        assert_eq!(verdicts, expected);
+        assert_eq!(verdicts[..5], [Verdict::Now; 5]);
+        assert_eq!(verdicts[5..11], [0, 0, 1, 2, 4, 8].map(after));
+        assert_eq!(verdicts[11..], [Verdict::GiveUp; 2]);
         // A build in which it did not change, and one that it changed twice in.
-        assert_eq!(late.changed(Path::new("/a/x.rs"), Origin::DuringBuild, 11), Verdict::Now);
-        assert_eq!(late.changed(Path::new("/a/x.rs"), Origin::DuringBuild, 11), Verdict::Now);
-        assert_eq!(late.changed(Path::new("/a/x.rs"), Origin::NoBuild, 12), Verdict::Now);
+        assert_eq!(late.changed(Path::new("/a/x.rs"), Origin::DuringBuild, 15), Verdict::Now);
+        assert_eq!(late.changed(Path::new("/a/x.rs"), Origin::DuringBuild, 15), Verdict::Now);
+        assert_eq!(late.changed(Path::new("/a/x.rs"), Origin::NoBuild, 16), Verdict::Now);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod support;
 
 mod comparison;
+mod edits;
 mod end_to_end;
 mod letters;
 mod output;

@@ -79,6 +79,28 @@ fn a_folder_of_an_earlier_time_is_noticed_by_cargo_too() {
 }
 
 #[test]
+fn a_link_to_an_earlier_file_is_noticed_by_cargo_too() {
+    let app = app(|folder| {
+        fs::write(folder.join("src/main.rs"), answering("text::VERSION") + "mod text;").unwrap();
+        fs::create_dir(folder.join("texts")).unwrap();
+        for version in ["one", "two"] {
+            let text = format!("pub const VERSION: &str = \"{version}\";");
+            fs::write(folder.join("texts").join(version), text).unwrap();
+        }
+        symlink("../texts/one", folder.join("src/text.rs")).unwrap();
+    });
+    let run = Run::start(&app, &[]);
+    let address = address(&run.wait_for("ready"), "app");
+    answers(&run, address, "one");
+    for version in ["two", "one"] {
+        let link = app.folder.path().join("src/text.rs");
+        fs::remove_file(&link).unwrap();
+        symlink(format!("../texts/{version}"), link).unwrap();
+        answers(&run, address, version);
+    }
+}
+
+#[test]
 fn whatever_the_build_reads_is_watched() {
     let beside = tempfile::tempdir().unwrap();
     let at = |path: &str| beside.path().join(path);

@@ -36,6 +36,7 @@ impl Dispatcher {
             }
             self.renew(file, *moment);
         }
+        changes.left.iter().for_each(|file| set_time(file));
         for (file, moment) in &changes.touched {
             let origin = self.origin(file, *moment);
             if let Verdict::After(pause) = self.late.touched(file, origin, self.last_build) {
@@ -78,8 +79,7 @@ impl Dispatcher {
         let Some(Moment { modified, arrived, .. }) = moment else { return };
         let is_moved = modified + MOVED < arrived;
         if is_moved && self.traces.iter().any(|traces| traces.ran_after(modified)) {
-            // Somebody else's file keeps its time, and cargo its opinion.
-            let _ = File::open(file).and_then(|file| file.set_modified(SystemTime::now()));
+            set_time(file);
         }
     }
 
@@ -204,6 +204,11 @@ impl Dispatcher {
         file.strip_prefix(self.parts.project.folder())
             .map_or_else(|_| print::path(file), |short| short.display().to_string())
     }
+}
+
+/// Gives a file the time of now. Somebody else's file keeps its own, and cargo its opinion.
+fn set_time(file: &Path) {
+    let _ = File::open(file).and_then(|file| file.set_modified(SystemTime::now()));
 }
 
 /// What the analysis has read: its files, and the folders of their packages. The manifest of a workspace has no sources of its

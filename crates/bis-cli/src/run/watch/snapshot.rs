@@ -18,6 +18,8 @@ const RACY: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     files: BTreeMap<PathBuf, State>,
+    /// Where files that are gone were, links followed.
+    gone: BTreeMap<PathBuf, PathBuf>,
     others: BTreeSet<PathBuf>,
     targets: HashSet<OsString>,
 }
@@ -29,6 +31,8 @@ struct State {
     is_settled: bool,
     hash: u64,
     folder: Option<Identity>,
+    /// The path with all links followed.
+    real: PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub(crate) struct Changes {
     pub(crate) files: BTreeMap<PathBuf, Option<Moment>>,
     /// Files that were written but have the content of the last look.
     pub(crate) touched: BTreeMap<PathBuf, Option<Moment>>,
+    /// What changed paths led to before, links followed, where that is another place: cargo goes by these files.
+    pub(crate) left: BTreeSet<PathBuf>,
 }
 
 /// When a file came to be what it is.
@@ -67,6 +73,7 @@ impl Changes {
     pub(crate) fn add(&mut self, other: Self) {
         self.files.extend(other.files);
         self.touched.extend(other.touched);
+        self.left.extend(other.left);
     }
 }
 
@@ -104,9 +111,15 @@ impl Snapshot {
             hasher.write(&bytes);
             let hash = hasher.finish();
             let moment = moment(found, known);
+            let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+            let before = known.map(|known| known.real.clone()).or_else(|| self.gone.remove(path));
+            let is_elsewhere = before.as_ref().is_some_and(|before| *before != real);
+            changes.left.extend(before.filter(|_| is_elsewhere));
             let is_settled = moment.written + RACY < began;
             match known {
-                Some(known) if known.hash != hash => _ = changes.files.insert(path.clone(), Some(moment)),
+                Some(known) if known.hash != hash || is_elsewhere => {
+                    _ = changes.files.insert(path.clone(), Some(moment))
+                }
                 Some(known) if known.stamp != stamp => {
                     changes.touched.insert(path.clone(), Some(moment));
                 }
@@ -114,12 +127,15 @@ impl Snapshot {
                 None if since.is_some_and(|since| moment.written < since) => {}
                 None => _ = changes.files.insert(path.clone(), Some(moment)),
             }
-            self.files.insert(path.clone(), State { stamp, is_settled, hash, folder: found.folder });
+            let folder = found.folder;
+            self.files.insert(path.clone(), State { stamp, is_settled, hash, folder, real });
         }
-        self.files.retain(|path, _| {
+        self.files.retain(|path, state| {
             let stays = listing.files.contains_key(path);
             if !stays {
                 changes.files.insert(path.clone(), None);
+                changes.left.extend((state.real != *path).then(|| state.real.clone()));
+                self.gone.insert(path.clone(), state.real.clone());
             }
             stays
         });
