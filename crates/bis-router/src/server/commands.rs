@@ -130,7 +130,7 @@ impl Connection {
         self.check_permission("MPUB", &topic, None)?;
         let failed = |reason: Arc<str>| ProtocolError::publish_failed("MPUB", &reason);
         let bytes = intake::stored_bytes(bodies.len(), bodies.total_bytes());
-        if bytes <= intake::MAX_PIECE_BYTES {
+        if bytes <= intake::MAX_WHOLE_BYTES {
             let published = state.publish(&topic, bodies.iter(), &MessageFacts::default(), self.date);
             let (number, ticket) = published.map_err(failed)?;
             self.presence.published(number, bodies.len() as u64);

@@ -9,9 +9,11 @@ use super::Server;
 use crate::journal::record::RECORD_HEADER;
 use crate::state::{MessageFacts, Ticket};
 
-/// How many bytes of records one publish adds to a commit at most, unless a single message has more. What has no more is
-/// stored whole or not at all.
-pub(super) const MAX_PIECE_BYTES: usize = 16 * 1024 * 1024;
+/// What has no more bytes of records than this is stored whole or not at all.
+pub(super) const MAX_WHOLE_BYTES: usize = 16 * 1024 * 1024;
+/// How many bytes of records a larger publish adds to a commit at most, unless a single message has more. Small, since several
+/// commits are in memory at once.
+const PIECE_BYTES: usize = 4 * 1024 * 1024;
 
 /// How many bytes so many messages take in a commit, if their bodies have so many bytes together.
 pub(super) fn stored_bytes(messages: usize, bytes: usize) -> usize {
@@ -22,12 +24,14 @@ pub(super) fn stored_bytes(messages: usize, bytes: usize) -> usize {
 pub(super) async fn store<'a>(
     server: &Server,
     topic: &Name,
-    messages: impl Iterator<Item = &'a [u8]>,
+    messages: impl Iterator<Item = &'a [u8]> + Clone,
     facts: &MessageFacts,
 ) -> Result<(), Arc<str>> {
+    let bytes: usize = messages.clone().map(|message| stored_bytes(1, message.len())).sum();
+    let most = if bytes <= MAX_WHOLE_BYTES { MAX_WHOLE_BYTES } else { PIECE_BYTES };
     let mut messages = messages.peekable();
     loop {
-        let ticket = match take_piece(server, topic, &mut messages, facts)? {
+        let ticket = match take_piece(server, topic, &mut messages, most, facts)? {
             Taken::Piece(ticket) => ticket,
             Taken::Crowded(ticket) => {
                 // Whether that commit holds is for its own publishers.
@@ -54,18 +58,19 @@ fn take_piece<'a>(
     server: &Server,
     topic: &Name,
     messages: &mut std::iter::Peekable<impl Iterator<Item = &'a [u8]>>,
+    most: usize,
     facts: &MessageFacts,
 ) -> Result<Taken, Arc<str>> {
     let date = server.shared.clock.date();
     let mut state = server.shared.lock();
-    // Earlier than others wait: the piece may be large.
-    if state.uncommitted() >= MAX_PIECE_BYTES {
+    // Earlier than others wait: what comes may be large.
+    if state.uncommitted() >= most {
         return Ok(Taken::Crowded(state.ticket()));
     }
     let mut taken = 0;
     let piece = std::iter::from_fn(|| {
         let bytes = stored_bytes(1, messages.peek()?.len());
-        if taken > 0 && taken + bytes > MAX_PIECE_BYTES {
+        if taken > 0 && taken + bytes > most {
             return None;
         }
         taken += bytes;

@@ -72,7 +72,7 @@ pub(super) async fn many(
 async fn store(
     server: &Server,
     topic: &Name,
-    messages: impl Iterator<Item = &[u8]>,
+    messages: impl Iterator<Item = &[u8]> + Clone,
     facts: &MessageFacts,
 ) -> Reply {
     let stored = intake::store(server, topic, messages, facts).await;
@@ -86,7 +86,7 @@ fn topic_name(arguments: &Arguments) -> Result<Name, ApiError> {
 }
 
 /// The lines that are not empty, one after the other, or nsqd's word for what is wrong with one.
-fn split_lines(body: &[u8], limit: usize) -> Result<impl Iterator<Item = &[u8]>, ApiError> {
+fn split_lines(body: &[u8], limit: usize) -> Result<impl Iterator<Item = &[u8]> + Clone, ApiError> {
     let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     if lines.clone().any(|line| line.len() > limit) { Err(too_large("MSG_TOO_BIG")) } else { Ok(lines) }
 }
