@@ -5,12 +5,16 @@ use std::{
     fmt::{self, Write},
 };
 
-/// The text, cut to at most `max` bytes and a mark that says how much was cut.
+/// The most that the mark at the end of a cut text takes, in bytes.
+const MAX_MARK_BYTES: usize = 48;
+
+/// The text, cut to at most `max` bytes, of which the last ones say how much was cut. A bound that is smaller than these is
+/// passed.
 pub fn shortened(text: &str, max: usize) -> Cow<'_, str> {
     if text.len() <= max {
         return Cow::Borrowed(text);
     }
-    let end = text.floor_char_boundary(max);
+    let end = text.floor_char_boundary(max.saturating_sub(MAX_MARK_BYTES));
     Cow::Owned(format!("{} [{} more bytes were cut]", &text[..end], text.len() - end))
 }
 
@@ -63,8 +67,12 @@ mod tests {
     #[test]
     fn what_is_cut_says_how_much() {
         assert_eq!(shortened("abc", 3), "abc");
-        assert_eq!(shortened("abcdef", 3), "abc [3 more bytes were cut]");
-        assert_eq!(shortened("aéz", 2), "a [3 more bytes were cut]");
+        let long = format!("aé{}", "z".repeat(97));
+        assert_eq!(shortened(&long, 50), "a [99 more bytes were cut]");
+        assert_eq!(shortened(&long, 51), "aé [97 more bytes were cut]");
+        assert_eq!(shortened(&long, 0), " [100 more bytes were cut]");
+        let once = shortened(&long, 60).into_owned();
+        assert_eq!(shortened(&once, 60), once, "what was cut is not cut again");
     }
 
     #[test]
