@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::committer::{Policy, Shared};
+use crate::repeated::Repeated;
 
 /// How much is copied at once, in bytes; at least one message.
 const STEP_BYTES: usize = 256 * 1024;
@@ -21,9 +22,10 @@ const ROUND_PAUSE: Duration = Duration::from_secs(1);
 /// Copies until the router stops.
 pub(crate) async fn run(shared: Arc<Shared>, policy: Policy) {
     let rounds = async {
+        let mut failures = Repeated::default();
         loop {
             shared.expired.notified().await;
-            round(&shared, &policy).await;
+            round(&shared, &policy, &mut failures).await;
             tokio::time::sleep(ROUND_PAUSE).await;
         }
     };
@@ -34,7 +36,7 @@ pub(crate) async fn run(shared: Arc<Shared>, policy: Policy) {
 }
 
 /// Looks once at every segment, the oldest first.
-async fn round(shared: &Shared, policy: &Policy) {
+async fn round(shared: &Shared, policy: &Policy, failures: &mut Repeated) {
     let segments = {
         let mut state = shared.lock();
         state.forget_handled_copies();
@@ -48,7 +50,8 @@ async fn round(shared: &Shared, policy: &Policy) {
             Ok(Some(records)) => {
                 let messages = records.len();
                 if let Err(reason) = copy(shared, &records).await {
-                    tracing::warn!(segment, %reason, "messages that keep an old segment could not be copied; it stays for now");
+                    let Some(before) = failures.is_due() else { return };
+                    tracing::warn!(segment, %reason, before, "messages that keep an old segment could not be copied; it stays for now");
                     return;
                 }
                 tracing::info!(

@@ -40,6 +40,7 @@ use self::clients::Clients;
 use self::tls::TlsError;
 use crate::committer::Shared;
 use crate::options::Options;
+use crate::repeated::Repeated;
 
 /// What clients see as version: the nsqd that the protocol is compatible with, and ours.
 pub(crate) const VERSION: &str = concat!("1.3.0-bis.", env!("CARGO_PKG_VERSION"));
@@ -130,6 +131,7 @@ impl Server {
 /// Serves NSQ clients until the router stops, and waits for their connections to end.
 pub(crate) async fn listen_tcp(server: Arc<Server>, listener: TcpListener) {
     let mut connections = JoinSet::new();
+    let mut failures = Repeated::default();
     let stopped = server.shared.stopped();
     tokio::pin!(stopped);
     loop {
@@ -142,7 +144,9 @@ pub(crate) async fn listen_tcp(server: Arc<Server>, listener: TcpListener) {
                     connections.spawn(connection::serve(Arc::clone(&server), stream, remote));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    if let Some(before) = failures.is_due() {
+                        tracing::warn!(%error, before, "a connection could not be accepted");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
