@@ -6,6 +6,7 @@
 mod attempt;
 mod batch;
 mod dead_letter;
+mod forgiven;
 mod leases;
 mod settle;
 mod threads;

@@ -47,7 +47,7 @@ pub(super) async fn run(shared: Arc<Shared>, received: Received, slot: Option<Ow
             let call = || call(&subscription.handler, incoming);
             limited(&shared, call).await
         };
-        settle::settle(instance, subscription, delivery, &outcome).await;
+        settle::settle(&shared, delivery, &outcome).await;
     };
     Activity::follow(activity.as_ref(), scope.run(handled).instrument(span)).await;
     drop((activity, slot));

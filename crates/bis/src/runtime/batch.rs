@@ -31,9 +31,9 @@ pub(super) struct Size {
 pub(super) async fn collect(
     consumer: &mut dyn Consumer,
     size: Size,
-    Shared { instance, leases, .. }: &Shared,
+    shared: &Shared,
 ) -> Result<Vec<Received>, ConsumeError> {
-    let hold = |delivery| leases.hold(delivery);
+    let hold = |delivery| shared.hold(delivery);
     let mut batch: Vec<Received> = consumer.receive(size.max).await?.into_iter().map(hold).collect();
     let full = async {
         while let Some(room) = NonZeroUsize::new(size.max.get().saturating_sub(batch.len())) {
@@ -44,7 +44,7 @@ pub(super) async fn collect(
     tokio::select! {
         biased;
         result = full => result?,
-        () = instance.clock.sleep(size.wait, Purpose::Event) => {}
+        () = shared.instance.clock.sleep(size.wait, Purpose::Event) => {}
     }
     Ok(batch)
 }
@@ -73,7 +73,7 @@ async fn handle(shared: &Shared, deliveries: Vec<Delivery>) {
             mine.push(delivery);
             continue;
         };
-        settle::settle(instance, subscription, delivery, &outcome).await;
+        settle::settle(shared, delivery, &outcome).await;
     }
     if mine.is_empty() {
         return;
@@ -94,6 +94,6 @@ async fn handle(shared: &Shared, deliveries: Vec<Delivery>) {
     for (index, delivery) in mine.into_iter().enumerate() {
         let own = undecodable.iter().position(|(at, _)| *at == index);
         let own = own.map(|at| Outcome::Undecodable(undecodable.swap_remove(at).1));
-        settle::settle(instance, subscription, delivery, own.as_ref().unwrap_or(&outcome)).await;
+        settle::settle(shared, delivery, own.as_ref().unwrap_or(&outcome)).await;
     }
 }

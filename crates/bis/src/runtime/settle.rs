@@ -8,7 +8,7 @@ use bis_core::{
     text::shortened,
 };
 
-use super::{Subscription, attempt::timeout_text, dead_letter};
+use super::{Subscription, attempt::timeout_text, dead_letter, worker::Shared};
 use crate::{Error, instance::Instance};
 
 /// Where a broker counts deliveries that never started, so many attempts beyond the policy's are still made, so that no
@@ -80,15 +80,14 @@ fn decide(outcome: &Outcome, policy: &RetryPolicy, attempt: u32) -> Decision {
 }
 
 /// Tells the broker what becomes of the event.
-pub(super) async fn settle(
-    instance: &Arc<Instance>,
-    subscription: &Subscription,
-    delivery: Delivery,
-    outcome: &Outcome,
-) {
+pub(super) async fn settle(shared: &Shared, delivery: Delivery, outcome: &Outcome) {
+    let subscription = &*shared.subscription;
     let attempt = delivery.attempt;
     let result = match decide(outcome, &subscription.retry, attempt) {
-        Decision::Ack => delivery.settle.ack().await,
+        Decision::Ack => {
+            shared.forgiven.forget(&delivery.envelope.id);
+            delivery.settle.ack().await
+        }
         Decision::Retry(error) => {
             let error = fit_to_tell(error, subscription, &delivery);
             let wait = subscription.retry.backoff(attempt, fastrand::f64());
@@ -99,12 +98,12 @@ pub(super) async fn settle(
             let error = fit_to_tell(error, subscription, &delivery);
             let wait = pause(&subscription.retry, attempt);
             tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler could not publish; it runs again, and the attempt does not count");
-            delivery.settle.postpone(wait).await
+            postpone(shared, delivery, wait).await
         }
         // Boxed, since it is rare and would make every run's task larger.
         Decision::Dead(reason, error) => {
             let error = fit_to_tell(error, subscription, &delivery);
-            Box::pin(bury(instance, subscription, delivery, reason, error)).await
+            Box::pin(bury(shared, delivery, reason, error)).await
         }
     };
     if let Err(SettleError::Lost | SettleError::Closed) = result {
@@ -115,6 +114,14 @@ pub(super) async fn settle(
 /// How long to wait when the broker was away or had no room.
 fn pause(policy: &RetryPolicy, attempt: u32) -> Duration {
     policy.backoff(attempt, fastrand::f64()).max(OUTAGE_PAUSE)
+}
+
+/// The event comes again, and this was no attempt: a broker that counts it all the same is corrected.
+async fn postpone(shared: &Shared, delivery: Delivery, wait: Duration) -> Result<(), SettleError> {
+    if !shared.instance.broker.capabilities().uncounted_release {
+        shared.forgiven.forgive(&delivery.envelope.id);
+    }
+    delivery.settle.postpone(wait).await
 }
 
 /// The error as the log and a dead letter tell it: without what is sensitive, and of bounded length.
@@ -130,22 +137,23 @@ fn fit_to_tell(error: String, subscription: &Subscription, delivery: &Delivery) 
 
 /// Keeps the dead letter, and acks only then. Where it cannot be kept, the event comes again, and its handler runs again.
 async fn bury(
-    instance: &Arc<Instance>,
-    subscription: &Subscription,
+    shared: &Shared,
     delivery: Delivery,
     reason: DeadReason,
     error: String,
 ) -> Result<(), SettleError> {
+    let Shared { instance, subscription, .. } = shared;
     let attempts = delivery.attempt;
     match dead_letter::keep(instance, subscription, &delivery.envelope, attempts, reason, &error).await {
         Ok(()) => {
             tracing::error!(%subscription, attempts, ?reason, error, "the event is a dead letter now");
+            shared.forgiven.forget(&delivery.envelope.id);
             delivery.settle.ack().await
         }
         Err(unkept) => {
             let wait = pause(&subscription.retry, attempts);
             tracing::error!(%subscription, attempts, ?reason, error, %unkept, "the dead letter could not be kept; the event comes again");
-            delivery.settle.postpone(wait).await
+            postpone(shared, delivery, wait).await
         }
     }
 }

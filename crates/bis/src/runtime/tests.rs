@@ -20,6 +20,8 @@ use crate::{Context, Error, config::Config, time::Clock};
 struct Log {
     calls: Mutex<Vec<String>>,
     refuse: bool,
+    /// It takes nothing back uncounted, and what is postponed comes again at once.
+    counts_everything: bool,
     deliveries: Mutex<Vec<Delivery>>,
 }
 
@@ -36,7 +38,8 @@ struct ScriptedSettle(Arc<Log>);
 impl Broker for Scripted {
     fn capabilities(&self) -> &Capabilities {
         static ROUTER: Capabilities = Capabilities::of(BrokerKind::Router);
-        &ROUTER
+        static NSQD: Capabilities = Capabilities::of(BrokerKind::Nsqd);
+        if self.0.counts_everything { &NSQD } else { &ROUTER }
     }
 
     fn ensure<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<(), EnsureError>> {
@@ -141,16 +144,26 @@ async fn run(
     timeout: Duration,
     handler: ErasedHandler,
 ) -> Vec<String> {
-    let is_batch = matches!(handler, ErasedHandler::Batch { .. });
     let log = Arc::new(Log { refuse, ..Log::default() });
+    let only = delivery(&log, attempt, target);
+    log.deliveries.lock().unwrap().push(only);
+    run_on(log, timeout, handler).await
+}
+
+fn delivery(log: &Arc<Log>, attempt: u32, target: Option<&'static str>) -> Delivery {
     let mut envelope = Envelope::new(EventId::from("e1"), "/shop", "T", SystemTime::now(), Bytes::new());
     envelope.target = target.map(SubscriptionName::from_static);
-    log.deliveries.lock().unwrap().push(Delivery {
+    Delivery {
         envelope: Arc::new(envelope),
         attempt,
         lease: Some(Duration::from_millis(200)),
         settle: Box::new(ScriptedSettle(log.clone())),
-    });
+    }
+}
+
+/// The same with what a log has to deliver.
+async fn run_on(log: Arc<Log>, timeout: Duration, handler: ErasedHandler) -> Vec<String> {
+    let is_batch = matches!(handler, ErasedHandler::Batch { .. });
     let broker = Arc::new(Scripted(log.clone()));
     let instance = Arc::new(Instance::new("shop", Config::default(), Clock::System, broker));
     let subscription = Arc::new(Subscription {
@@ -174,6 +187,9 @@ async fn run(
     });
     let all = [subscription];
     let workers = start(&instance, &all, &all, &Handle::current()).await.unwrap();
+    while !log.deliveries.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     tokio::time::sleep(if is_batch { Duration::from_millis(600) } else { Duration::from_millis(50) }).await;
     assert_eq!(workers.stop(Duration::from_secs(5)).await, Stopped::Drained);
     let mut calls = log.calls().clone();
@@ -296,4 +312,21 @@ async fn a_batch_waits_as_long_as_it_says_and_its_leases_are_extended_meanwhile(
     let calls = run(false, 1, None, Duration::from_secs(10), handler).await;
     assert_eq!(calls, ["extend", "extend", "extend", "ack"]);
     assert!(begun.lock().unwrap().expect("it ran") - started >= wait);
+}
+
+#[tokio::test]
+async fn a_broker_that_counts_everything_is_corrected() {
+    let fails = |_: crate::registry::Incoming| -> crate::Result<crate::registry::HandlerFuture> {
+        let source = PublishError::Unavailable("no room".into());
+        let error = crate::PublishError::Broker { topic: TopicName::DEAD, source };
+        Ok(Box::pin(async { Err(error.into()) }))
+    };
+    let log = Arc::new(Log { counts_everything: true, ..Log::default() });
+    // Far beyond the two attempts that are allowed, and what is allowed for on such a broker.
+    for attempt in 1..=9 {
+        let next = delivery(&log, attempt, None);
+        log.deliveries.lock().unwrap().push(next);
+    }
+    let calls = run_on(log, Duration::from_secs(10), ErasedHandler::One(Arc::new(fails))).await;
+    assert_eq!(calls, ["postpone"; 9]);
 }

@@ -3,10 +3,14 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use bis_broker::{ConsumeError, Consumer};
+use bis_broker::{ConsumeError, Consumer, Delivery};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::{Subscription, attempt, batch, leases::Leases};
+use super::{
+    Subscription, attempt, batch,
+    forgiven::Forgiven,
+    leases::{Leases, Received},
+};
 use crate::{instance::Instance, registry::ErasedHandler};
 
 /// What a handler's run needs, shared by all runs of a subscription.
@@ -14,6 +18,15 @@ pub(super) struct Shared {
     pub(super) instance: Arc<Instance>,
     pub(super) subscription: Arc<Subscription>,
     pub(super) leases: Arc<Leases>,
+    pub(super) forgiven: Forgiven,
+}
+
+impl Shared {
+    /// Takes a delivery on.
+    pub(super) fn hold(&self, mut delivery: Delivery) -> Received {
+        self.forgiven.correct(&mut delivery);
+        self.leases.hold(delivery)
+    }
 }
 
 pub(super) struct Worker {
@@ -27,7 +40,11 @@ impl Worker {
         // A handler that takes batches fills a slot with each batch.
         let concurrency = u32::try_from(subscription.concurrency.clamp(1, 1 << 20)).unwrap_or(1);
         let slots = Arc::new(Semaphore::new(concurrency as usize));
-        Self { shared: Arc::new(Shared { instance, subscription, leases }), slots, concurrency }
+        Self {
+            shared: Arc::new(Shared { instance, subscription, leases, forgiven: Forgiven::default() }),
+            slots,
+            concurrency,
+        }
     }
 
     /// Delivers until it is told to stop or the consumer ends; then waits for the handlers that run.
@@ -71,7 +88,7 @@ impl Worker {
             let free = NonZeroUsize::new(permit.num_permits()).unwrap_or(NonZeroUsize::MIN);
             for delivery in consumer.receive(free).await? {
                 let slot = permit.split(1);
-                let received = self.shared.leases.hold(delivery);
+                let received = self.shared.hold(delivery);
                 tokio::spawn(attempt::run(self.shared.clone(), received, slot));
             }
         }
