@@ -109,6 +109,9 @@ impl Painter {
     }
 }
 
+/// The longest line that is shown. What is longer was written by a program, and fills the screen.
+const MAX_LINE: usize = 1_000;
+
 fn excerpt(
     out: &mut String,
     place: &Place<'_>,
@@ -135,7 +138,8 @@ fn excerpt(
     }
     let line = sources
         .text(&position.file)
-        .and_then(|text| text.lines().nth(usize::try_from(position.line).ok()?.checked_sub(1)?));
+        .and_then(|text| text.lines().nth(usize::try_from(position.line).ok()?.checked_sub(1)?))
+        .filter(|line| line.len() <= MAX_LINE);
     let Some(line) = line else {
         if !place.message.is_empty() {
             let _ = writeln!(out, "{gutter} {} {}", painter.paint(BLUE, "="), place.message);

@@ -101,3 +101,13 @@ fn carets_stand_under_their_text_with_tabs_wide_letters_and_colours() {
     let without_source = render(&diagnostic, &Sources::default(), Colour::Never);
     assert!(without_source.contains("src/a.rs:2:6"), "{without_source}");
 }
+
+#[test]
+fn an_endless_line_is_not_shown() {
+    let mut sources = Sources::default();
+    sources.insert("src/a.rs", "x".repeat(100_000));
+    let diagnostic =
+        Diagnostic::warning(codes::TOO_DEEP, Position::point("src/a.rs", 1, 70_000), "an example");
+    let text = render(&diagnostic, &sources, Colour::Never);
+    assert!(text.len() < 200 && text.contains("src/a.rs:1:70000"), "{text}");
+}
