@@ -1,6 +1,6 @@
 //! What an outcome means for an event: handled, again later, or dead. The one place that acks.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use bis_broker::{Delivery, SettleError};
 use bis_core::{
