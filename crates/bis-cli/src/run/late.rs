@@ -46,6 +46,8 @@ impl Late {
         match origin {
             Origin::NoBuild => Verdict::Now,
             Origin::DuringBuild => again(self.count(file, build)),
+            // Not given up: the script would do the same in the next build.
+            Origin::OtherScript => again(self.count(file, build) + CANCELLED),
             Origin::Build => {
                 let is_read_later = file.extension() == Some(OsStr::new("rs")) && !file.ends_with("build.rs");
                 let is_known = !self.of_scripts.insert(file.to_owned());
@@ -61,7 +63,7 @@ impl Late {
     /// Judges a file that was written and has the same content: a build may have read what was in between.
     pub(crate) fn touched(&mut self, file: &Path, origin: Origin, build: BuildId) -> Verdict {
         match origin {
-            Origin::DuringBuild => match self.count(file, build) {
+            Origin::DuringBuild | Origin::OtherScript => match self.count(file, build) {
                 1 => Verdict::After(Duration::ZERO),
                 _ => Verdict::Nothing,
             },
@@ -119,5 +121,9 @@ mod tests {
         assert_eq!(late.changed(Path::new("/a/made.txt"), Origin::Build, 1), Verdict::After(Duration::ZERO));
         assert_eq!(late.changed(Path::new("/a/made.txt"), Origin::Build, 2), Verdict::Nothing);
         assert_eq!(late.changed(Path::new("/a/src/made.rs"), Origin::NoBuild, 2), Verdict::Now);
+        // In another package it may have been compiled already, but the build goes on.
+        let other = Path::new("/b/src/made.rs");
+        assert_eq!(late.changed(other, Origin::OtherScript, 1), Verdict::After(Duration::ZERO));
+        assert_eq!(late.changed(other, Origin::OtherScript, 7), Verdict::After(Duration::ZERO));
     }
 }

@@ -37,6 +37,8 @@ pub(crate) enum Origin {
     NoBuild,
     /// A build ran, but no part of it that is known to write here.
     DuringBuild,
+    /// A build script of another package ran, which may write here.
+    OtherScript,
     /// A build script of the package ran, or cargo wrote its lock file; the compiler reads it afterwards.
     Build,
 }
@@ -86,9 +88,11 @@ impl Traces {
         }
         let package = path.ancestors().skip(1).find(|folder| folder.join("Cargo.toml").is_file());
         let of_package = times.scripts.iter().filter(|script| package == Some(&script.folder));
-        match of_package.into_iter().any(|script| is_within(script.from, script.until)) {
-            true => Origin::Build,
-            false => Origin::DuringBuild,
+        let ran = |script: &Script| is_within(script.from, script.until);
+        match () {
+            () if of_package.into_iter().any(ran) => Origin::Build,
+            () if times.scripts.iter().any(ran) => Origin::OtherScript,
+            () => Origin::DuringBuild,
         }
     }
 
@@ -119,7 +123,7 @@ mod tests {
         traces.message();
         traces.script_starts("a", folder.path());
         check(&file, Origin::Build);
-        check(Path::new("/elsewhere/src/made.rs"), Origin::DuringBuild);
+        check(Path::new("/elsewhere/src/made.rs"), Origin::OtherScript);
         let during_script = SystemTime::now();
         traces.script_ended("a");
         let ended = SystemTime::now();

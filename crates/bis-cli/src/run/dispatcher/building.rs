@@ -68,6 +68,7 @@ impl Dispatcher {
         let is_any = |origin| origins.contains(&origin);
         match () {
             () if is_any(Origin::Build) => Origin::Build,
+            () if is_any(Origin::OtherScript) => Origin::OtherScript,
             () if is_any(Origin::DuringBuild) => Origin::DuringBuild,
             () => Origin::NoBuild,
         }
