@@ -266,6 +266,9 @@ fn every_edit_ends_in_the_right_program() {
             let what = format!("seed {seed}, edit {edit}: {unwaited:#?}");
             wait_for(address, &run, &project.expected(), &what);
             unwaited.clear();
+            if edit % 100 == 0 {
+                eprintln!("seed {seed}: {edit} edits");
+            }
         } else {
             project.random.pause();
         }
