@@ -130,7 +130,14 @@ impl RouterClient {
 
     /// As [`RouterClient::publish`]; that the message is too large is no error.
     pub(crate) fn try_publish(&self, topic: &str, key: Option<&str>, body: &[u8]) -> Result<Published> {
-        let response = self.sent(self.publish_request(topic, key).send(body))?;
+        let result = self.publish_request(topic, key).send(body);
+        // A router that has seen that a message is too large may close before all of it was sent.
+        if let Err(ureq::Error::Io(error)) = &result
+            && matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+        {
+            return Ok(Published::TooLarge);
+        }
+        let response = self.sent(result)?;
         if response.status() == 413 {
             return Ok(Published::TooLarge);
         }
