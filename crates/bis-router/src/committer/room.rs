@@ -111,11 +111,25 @@ impl Committer {
         }
     }
 
+    /// Seals the active segment. Settlements may have used up what was kept for its footers; then it takes the part of checkpoints,
+    /// of which it leaves what they need unless messages are tiny: the segment goes at once, and nothing else would free the disk.
+    fn seal_without_room(&mut self) -> Result<(), Refusal> {
+        match self.seal() {
+            Err(Refusal::Full(_)) => {
+                let _ = self.reserve.release_last();
+                let sealed = self.seal();
+                let _ = self.reserve.keep_last();
+                sealed
+            }
+            sealed => sealed,
+        }
+    }
+
     /// Removes segments that every channel has handled, the active one too.
     fn reclaim(&mut self) {
         let written = self.writer.position().offset;
         let may_seal = written >= WORTH_SEALING.min(self.writer.segment_bytes() / 4);
-        if may_seal && self.shared.lock().active_may_go() && self.seal().is_err() {
+        if may_seal && self.shared.lock().active_may_go() && self.seal_without_room().is_err() {
             // Without room for its footers it stays. The commit that needed the room says that there is none.
             return;
         }

@@ -269,6 +269,35 @@ fn a_full_disk_gives_room_back_once_everything_is_handled() {
 }
 
 #[test]
+fn a_full_disk_frees_itself_where_settlements_have_used_up_the_reserve() {
+    let disk = SimulatedDisk::default();
+    disk.set(Faults { capacity: Some(128 * 1024), ..Faults::default() });
+    // Everything is in the segment that is written to, as on a small disk.
+    let mut router = Router::start_with(&disk, 1 << 18).unwrap();
+    assert!(router.subscribe());
+    for round in 0..3 {
+        let stored = (0..5000).take_while(|_| router.publish("small", Duration::ZERO)).count();
+        assert!((300..5000).contains(&stored), "round {round}: room for {stored}");
+        let mut handled = 0;
+        loop {
+            let received = router.receive();
+            if received.is_empty() {
+                break;
+            }
+            for (sequence, _) in received {
+                assert!(router.finish(sequence));
+                handled += 1;
+            }
+            router.flush();
+            router.look_for_room();
+        }
+        assert_eq!(handled, stored, "round {round}");
+    }
+    let router = Router::start_with(&disk.after_crash(&mut Random(5)), 1 << 18).unwrap();
+    assert_eq!((router.damage.len(), router.unfinished().len()), (0, 0));
+}
+
+#[test]
 fn on_a_full_disk_handlers_may_publish_a_little_and_lose_nothing_of_it() {
     let disk = SimulatedDisk::default();
     disk.set(Faults { capacity: Some(64 * 1024), ..Faults::default() });

@@ -19,6 +19,9 @@ const LAST_PART: u64 = 4;
 /// To keep it takes this part of it in free room on top, so that it is not given up again at once.
 const FREE_PART: u64 = 4;
 
+/// Of the last part, what is kept is found to this part of it.
+const STEPS: u64 = 256;
+
 pub(crate) struct Reserve {
     disk: Arc<dyn Disk>,
     /// Its bytes without those for known checkpoints.
@@ -66,12 +69,25 @@ impl Reserve {
         }
     }
 
-    /// Keeps the last part again, for the next checkpoint.
+    /// Keeps the last part again, for the next checkpoint, or as much of it as there is: one that has grown by a few bytes leaves
+    /// less, and without any of it no checkpoint would be written any more.
     ///
     /// # Errors
-    /// The disk's.
+    /// The disk's, when it is not the whole part.
     pub(crate) fn keep_last(&mut self) -> io::Result<()> {
-        if self.kept >= self.last() { Ok(()) } else { self.take(self.last(), 0) }
+        if self.kept >= self.last() {
+            return Ok(());
+        }
+        let taken = self.take(self.last(), 0);
+        let (mut least, mut most) = (self.kept, self.last());
+        while taken.is_err() && most - least > self.last() / STEPS {
+            let middle = least.midpoint(most);
+            match self.take(middle, 0) {
+                Ok(()) => least = middle,
+                Err(_) => most = middle,
+            }
+        }
+        taken
     }
 
     /// Gives all up but the last part.
