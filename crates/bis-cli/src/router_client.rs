@@ -195,6 +195,11 @@ impl RouterClient {
         Ok(channels.into_iter().any(|one| one.channel_name == channel && one.client_count > 0))
     }
 
+    /// Whether a topic is paused: its channels are not shown what is published.
+    pub(crate) fn is_paused(&self, topic: &str) -> Result<bool> {
+        Ok(self.stats()?.topics.iter().any(|one| one.topic_name == topic && one.paused))
+    }
+
     /// Looks at a channel page by page, until `look` has found what it wants.
     fn pages<T>(
         &self,

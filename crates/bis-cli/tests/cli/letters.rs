@@ -196,6 +196,29 @@ fn an_event_without_room_for_a_mark_is_replayed_as_it_came_to_its_only_subscript
     assert_eq!((site.letters().len(), site.depth("orders", "ship")), (0, 1));
 }
 
+#[test]
+fn a_letter_stays_whose_subscription_is_not_there() {
+    let site = Site::start();
+    let kept = letter("orders", foreign("1"));
+    site.keep(&kept);
+    let replay = |more: &[&str]| site.ask(&[&["dead", "replay", "--all"], more].concat());
+    let stays = |done: &Value| {
+        assert_eq!((&done["replayed"], &done["kept"][0]["id"]), (&json!([]), &json!(kept.id)), "{done}");
+        assert!(done["kept"][0]["reason"].as_str().unwrap().contains("no subscription `ship`"), "{done}");
+        assert_eq!(site.letters(), ["orders"]);
+    };
+    // There is no such topic, and then none but another subscription of it.
+    stays(&replay(&[]));
+    site.channel("orders", "bill");
+    stays(&replay(&["--dry-run"]));
+    stays(&replay(&[]));
+    stays(&site.ask(&["dead", "replay", &kept.id, "--edit", &site.file("2"), "--force"]));
+    assert_eq!(site.depth("orders", "bill"), 0);
+    site.channel("orders", "ship");
+    assert_eq!(replay(&[])["replayed"], json!([kept.id]));
+    assert_eq!((site.letters().len(), site.depth("orders", "ship")), (0, 1));
+}
+
 const RIGHT: &str = r#"{"order_id":"0191d6f8-0000-7000-8000-000000000001","item":"tea","quantity":3}"#;
 
 /// A letter of an order that the application's own code published.
@@ -233,6 +256,13 @@ fn an_edited_event_is_checked_and_its_letter_stays_until_it_is_handled() {
     assert_eq!((&done["replayed"], &done["kept"][0]["id"]), (&json!([kept.id]), &json!(kept.id)));
     assert_eq!((site.letters().len(), site.depth("order-placed", "ship")), (1, 1));
     site.post("/channel/empty?topic=order-placed&channel=ship", b"");
+    // Its subscription, which is there, does not get it yet.
+    site.post("/topic/pause?topic=order-placed", b"");
+    let consumer = site.handle_one(|_| {});
+    let done = replay(RIGHT, &[]);
+    assert_eq!((&done["replayed"], &done["kept"][0]["id"]), (&json!([kept.id]), &json!(kept.id)), "{done}");
+    site.post("/topic/unpause?topic=order-placed", b"");
+    consumer.join().unwrap();
 
     // It dies once more.
     let http = site.router.http.clone();

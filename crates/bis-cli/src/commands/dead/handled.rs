@@ -27,7 +27,7 @@ pub(crate) enum Outcome {
 }
 
 /// Waits until the subscription of `letter` has finished `event`, which replaces the letter's own. Where nobody consumes,
-/// nothing is waited for.
+/// or the topic is paused, nothing is waited for.
 ///
 /// The same edit may have died before: `letters` are those from before the event was published.
 pub(crate) fn wait(
@@ -50,6 +50,10 @@ pub(crate) fn wait(
         let died = copies(&store::read(router)?.letters) > copies(letters);
         Ok(if died { Outcome::Died(id.clone()) } else { Outcome::Handled })
     };
+    // The subscription does not have yet what a paused topic holds back.
+    if router.is_paused(topic)? {
+        return Ok(Outcome::Open);
+    }
     // Found once, it is looked for in its place alone: many others may wait.
     let Some(sequence) = router.find(topic, channel, is_it)? else { return ended() };
     loop {

@@ -1,7 +1,8 @@
 //! `bis dead replay`: publishes the events of dead letters again, each for its subscription alone, then removes the letters.
 //!
 //! Published first and removed after: a command that dies in between leaves a letter too many, never an event too few. An
-//! edited event is not the one that was kept, so its letter stays until the edited one is handled.
+//! edited event is not the one that was kept, so its letter stays until the edited one is handled. So does the letter of a
+//! subscription that the router does not have: every other one passes over what is published for that one alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::format::Format;
 use crate::print::{self, BOLD_GREEN, BOLD_YELLOW, plural};
-use crate::router_client::{Published, RouterClient};
+use crate::router_client::{Published, RouterClient, TopicStats};
 use crate::target;
 
 /// Which letters.
@@ -64,9 +65,12 @@ pub(crate) fn run(replay: &Replay, place: &Where, format: Format) -> Result<Exit
         Some(file) => Some(edited(file, &selected, replay.force, place)?),
         None => None,
     };
+    let topics = router.stats()?.topics;
     let mut done = Done::default();
     for stored in &selected {
-        if !replay.dry_run {
+        if !is_subscribed(&topics, &stored.letter) {
+            done.kept.push((&stored.letter, unsubscribed(&stored.letter)));
+        } else if !replay.dry_run {
             again(&router, &letters, stored, data.as_deref(), &mut done)?;
         } else {
             done.replayed.push(&stored.letter);
@@ -92,6 +96,20 @@ fn edited(file: &Path, selected: &[&Stored], force: bool, place: &Where) -> Resu
         declared::refuse_mismatch(graph.as_ref(), stored.letter.topic.as_str(), &data)?;
     }
     Ok(data)
+}
+
+/// Whether the router has the subscription that gave the letter's event up.
+fn is_subscribed(topics: &[TopicStats], letter: &DeadLetter) -> bool {
+    let topics = topics.iter().filter(|topic| topic.topic_name == letter.topic.as_str());
+    let mut channels = topics.flat_map(|topic| &topic.channels);
+    channels.any(|channel| channel.channel_name == letter.subscription.as_str())
+}
+
+fn unsubscribed(letter: &DeadLetter) -> String {
+    format!(
+        "`{}` has no subscription `{}`, so that nobody would get the event; if the application declares it, start that first",
+        letter.topic, letter.subscription
+    )
 }
 
 /// Publishes the event of one letter, and removes the letter once it is not needed any more.
