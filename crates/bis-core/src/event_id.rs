@@ -1,10 +1,13 @@
 //! The id that a producer gives to an event and that stays with it on every broker.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, fmt, sync::Arc, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::short_hash;
+use crate::{name::short_hash, text::shortened};
+
+/// The most of an id that a line of the log holds, in bytes.
+const MAX_SHOWN_BYTES: usize = 256;
 
 /// Identifies one event. Ours are UUIDs of version 7, so they sort by time; another producer's may be any text that is
 /// not empty.
@@ -34,6 +37,11 @@ impl EventId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id as the log shows it: another producer's may be as long as an event, and is cut with a mark.
+    pub fn shown(&self) -> Cow<'_, str> {
+        shortened(&self.0, MAX_SHOWN_BYTES)
     }
 }
 

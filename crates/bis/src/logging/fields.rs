@@ -136,6 +136,14 @@ mod tests {
     }
 
     #[test]
+    fn a_long_id_does_not_fill_every_line() {
+        let mut scope = Scope::continuing(None);
+        scope.cause = Some("i".repeat(200_000).as_str().into());
+        let line = logged(scope, async { tracing::warn!("the handler failed") });
+        assert!(line.len() < 1000 && line.contains("iii [199"), "{} bytes", line.len());
+    }
+
+    #[test]
     fn a_line_is_short_and_says_what_people_look_for() {
         let mut scope = Scope::continuing(None);
         scope.service = Some("shipping");

@@ -76,7 +76,7 @@ fn place(writer: &mut Writer<'_>, scope: &Scope) -> fmt::Result {
         write!(writer, " route={route}")?;
     }
     if let Some(event) = &scope.cause {
-        write!(writer, " event={event}")?;
+        write!(writer, " event={}", event.shown())?;
     }
     write!(writer, " trace_id={:032x}", scope.span.trace)
 }

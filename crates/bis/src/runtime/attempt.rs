@@ -103,7 +103,7 @@ pub(super) fn span(subscription: &Subscription, scope: &Scope, batch: Option<usi
     if !span.is_disabled() {
         span.record("trace_id", format_args!("{:032x}", scope.span.trace));
         if let Some(event) = scope.cause.as_ref().filter(|_| batch.is_none()) {
-            span.record("messaging.message.id", event.as_str());
+            span.record("messaging.message.id", &*event.shown());
         }
     }
     span

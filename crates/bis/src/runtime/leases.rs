@@ -104,7 +104,7 @@ impl Leases {
             held.due = match at_once(&mut held.settle.extend()) {
                 Some(Ok(())) => Some(now + held.lease / 2),
                 Some(Err(error @ (SettleError::Lost | SettleError::Closed))) => {
-                    tracing::warn!(event = %held.event, %error, "the lease could not be extended");
+                    tracing::warn!(event = %held.event.shown(), %error, "the lease could not be extended");
                     None
                 }
                 None => Some(now + AGAIN),
