@@ -24,15 +24,15 @@ use tokio::{runtime::Handle, time::Sleep};
 const MAX_UNWANTED_BYTES: u64 = 256 * 1024 * 1024;
 
 /// How long an unwanted body is read.
-const UNWANTED_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const UNWANTED_LIMIT: Duration = Duration::from_secs(30);
 
 /// A body that comes in over a connection.
 ///
 /// A connection that is closed while its client still sends loses the answer with it: the client's system drops what it has
 /// received once its own bytes are refused. So what is left of a body when it is dropped is read in the background.
-pub(super) struct RequestBody {
-    /// `None` once it has been dropped.
-    incoming: Option<Incoming>,
+pub(super) struct RequestBody<G: Send + 'static> {
+    /// `None` once it has been dropped. With it is what lives until it has been read, or is given up.
+    incoming: Option<(Incoming, G)>,
     /// How long the client may pause.
     pause_limit: Duration,
     pause: Option<Pin<Box<Sleep>>>,
@@ -40,16 +40,16 @@ pub(super) struct RequestBody {
     awaits_continue: bool,
 }
 
-impl RequestBody {
-    pub(super) fn new(incoming: Incoming, headers: &HeaderMap, pause_limit: Duration) -> Self {
+impl<G: Send + 'static> RequestBody<G> {
+    pub(super) fn new(incoming: Incoming, headers: &HeaderMap, pause_limit: Duration, guard: G) -> Self {
         let expects = headers.get(axum::http::header::EXPECT);
         let awaits_continue =
             expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        Self { incoming: Some(incoming), pause_limit, pause: None, awaits_continue }
+        Self { incoming: Some((incoming, guard)), pause_limit, pause: None, awaits_continue }
     }
 }
 
-impl HttpBody for RequestBody {
+impl<G: Send + Unpin + 'static> HttpBody for RequestBody<G> {
     type Data = Bytes;
     type Error = axum::BoxError;
 
@@ -58,7 +58,7 @@ impl HttpBody for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         self.awaits_continue = false;
-        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        let Some((incoming, _)) = &mut self.incoming else { return Poll::Ready(None) };
         if let Poll::Ready(frame) = Pin::new(incoming).poll_frame(context) {
             self.pause = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
@@ -77,25 +77,28 @@ impl HttpBody for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
+        self.incoming.as_ref().is_none_or(|(incoming, _)| incoming.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), |(incoming, _)| incoming.size_hint())
     }
 }
 
-impl Drop for RequestBody {
+impl<G: Send + 'static> Drop for RequestBody<G> {
     fn drop(&mut self) {
-        let Some(incoming) = self.incoming.take().filter(|incoming| !incoming.is_end_stream()) else {
-            return;
-        };
+        let unread = self.incoming.take().filter(|(incoming, _)| !incoming.is_end_stream());
+        let Some((incoming, guard)) = unread else { return };
         // To read would ask for the very body that nobody wants.
         if self.awaits_continue {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(tokio::time::timeout(UNWANTED_LIMIT, discard(incoming)));
+            runtime.spawn(async move {
+                // What is left then is not read, which closes the connection.
+                tokio::time::timeout(UNWANTED_LIMIT, discard(incoming)).await.ok();
+                drop(guard);
+            });
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -30,7 +30,12 @@ use tokio::{
     time::Instant,
 };
 
-use super::{body::RequestBody, error, server::answer, wire};
+use super::{
+    body::{RequestBody, UNWANTED_LIMIT},
+    error,
+    server::answer,
+    wire,
+};
 
 /// How long a client may take for what.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +103,8 @@ enum Phase {
     Request,
     /// It takes nothing of its answer.
     Stalled(Instant),
+    /// It has its answer, and still sends a body that nobody wants.
+    Rest(Instant),
     /// It may send another request.
     Idle(Instant),
 }
@@ -107,6 +114,8 @@ fn deadline(phase: Phase, stage: Stage, limits: Limits) -> Option<Instant> {
     let (since, limit) = match phase {
         Phase::Request => return None,
         Phase::Stalled(since) => return Some(since + limits.write),
+        // The body ends it earlier, if it can.
+        Phase::Rest(since) => return Some(since + UNWANTED_LIMIT),
         Phase::New(since) | Phase::Header(since) => (since, limits.header),
         Phase::Idle(since) => (since, limits.idle),
     };
@@ -130,13 +139,14 @@ pub(super) async fn serve(stream: TcpStream, client: SocketAddr, shared: Shared)
     // Only the time of small answers depends on it.
     stream.set_nodelay(true).ok();
     let (phase, mut phases) = watch::channel(Phase::New(Instant::now()));
-    let progress = Arc::new(Progress { phase, is_answered: AtomicBool::new(false) });
+    let progress =
+        Arc::new(Progress { phase, is_answered: AtomicBool::new(false), bodies: AtomicUsize::new(0) });
     let io = TokioIo::new(Watched { stream, progress: progress.clone() });
     let limits = shared.limits;
     let mut stages = shared.stage.clone();
     let service = service_fn(move |request| {
         let answering = Progress::begin(&progress);
-        let answer = request_task(request, client, shared.clone());
+        let answer = request_task(request, client, shared.clone(), Receiving::begin(&progress));
         async move {
             let response = answer.await;
             Ok::<_, std::convert::Infallible>(response.map(|body| Answer { body, _answering: answering }))
@@ -173,10 +183,11 @@ fn request_task(
     request: hyper::Request<Incoming>,
     client: SocketAddr,
     shared: Shared,
+    receiving: Receiving,
 ) -> impl Future<Output = Response> + Send {
     let (parts, incoming) = request.into_parts();
-    let limit = shared.limit(&parts.headers);
-    let body = RequestBody::new(incoming, &parts.headers, shared.limits.body);
+    let (limit, late) = shared.limit(&parts.headers);
+    let body = RequestBody::new(incoming, &parts.headers, shared.limits.body, receiving);
     let mut request = Request::from_parts(parts, Body::new(body));
     request.extensions_mut().insert(ConnectInfo(client));
     let path = request.uri().path().to_owned();
@@ -187,7 +198,7 @@ fn request_task(
             response = answer(&router, request) => response,
             () = tokio::time::sleep(limit) => {
                 tracing::error!(url.path = path, limit_s = limit.as_secs(), "the request took too long and was cut off");
-                error::answer(StatusCode::SERVICE_UNAVAILABLE, "the request took too long", false)
+                error::answer(late, "the request took too long", false)
             }
             _ = stage.wait_for(|stage| stage.is_over) => {
                 error::answer(StatusCode::SERVICE_UNAVAILABLE, "the service is stopping; try again", false)
@@ -198,7 +209,8 @@ fn request_task(
         let mut response = task
             .await
             .unwrap_or_else(|_| error::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error", false));
-        if stage.borrow_and_update().stopping_at.is_some() {
+        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if !is_upgrade && stage.borrow_and_update().stopping_at.is_some() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -206,9 +218,13 @@ fn request_task(
 }
 
 impl Shared {
-    fn limit(&self, headers: &HeaderMap) -> Duration {
-        let own = if self.takes_deadlines { wire::deadline(headers) } else { None };
-        own.unwrap_or(self.request_timeout)
+    /// How long a request may take, and with what it is answered then. A caller that has set the time is told the same by
+    /// whoever notices first that it is over.
+    fn limit(&self, headers: &HeaderMap) -> (Duration, StatusCode) {
+        match wire::deadline(headers).filter(|_| self.takes_deadlines) {
+            Some(own) => (own, StatusCode::GATEWAY_TIMEOUT),
+            None => (self.request_timeout, StatusCode::SERVICE_UNAVAILABLE),
+        }
     }
 }
 
@@ -217,6 +233,8 @@ struct Progress {
     phase: watch::Sender<Phase>,
     /// Whether the whole answer was made, and only has to be written.
     is_answered: AtomicBool,
+    /// How many bodies of requests have not been read to their end.
+    bodies: AtomicUsize,
 }
 
 impl Progress {
@@ -255,8 +273,40 @@ impl Progress {
     /// Everything is written that there is to write.
     fn flushed(&self) {
         if self.is_answered.swap(false, Ordering::Relaxed) {
-            self.phase.send_replace(Phase::Idle(Instant::now()));
+            let now = Instant::now();
+            self.phase.send_modify(|phase| {
+                let is_left = self.bodies.load(Ordering::Relaxed) > 0;
+                *phase = if is_left { Phase::Rest(now) } else { Phase::Idle(now) };
+            });
         }
+    }
+
+    /// A body has been read to its end.
+    fn received(&self) {
+        self.bodies.fetch_sub(1, Ordering::Relaxed);
+        self.phase.send_if_modified(|phase| {
+            let ends = matches!(phase, Phase::Rest(_)) && self.bodies.load(Ordering::Relaxed) == 0;
+            if ends {
+                *phase = Phase::Idle(Instant::now());
+            }
+            ends
+        });
+    }
+}
+
+/// While it lives, the body of a request is not at its end.
+struct Receiving(Arc<Progress>);
+
+impl Receiving {
+    fn begin(progress: &Arc<Progress>) -> Self {
+        progress.bodies.fetch_add(1, Ordering::Relaxed);
+        Self(progress.clone())
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        self.0.received();
     }
 }
 
@@ -375,6 +425,7 @@ mod tests {
         check(Phase::Header, serving, Some(LIMITS.header));
         check(Phase::Idle, serving, Some(LIMITS.idle));
         check(Phase::Stalled, serving, Some(LIMITS.write));
+        check(Phase::Rest, serving, Some(UNWANTED_LIMIT));
         check(|_| Phase::Request, serving, None);
     }
 

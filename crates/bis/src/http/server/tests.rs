@@ -230,6 +230,25 @@ async fn a_request_that_takes_too_long_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_caller_that_set_the_time_is_told_that_it_is_over() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let never = Router::new().route("/", get(async || std::future::pending::<()>().await));
+    let serving = Serving {
+        request_timeout: PATIENCE,
+        takes_deadlines: true,
+        when_closed: None,
+        stop_within: PATIENCE,
+        limits: PATIENT,
+    };
+    tokio::spawn(serve(listener, never, std::future::pending(), serving));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nbis-deadline-ms: 50\r\n\r\n").await.unwrap();
+    let answer = read_until(&mut stream, "}}").await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 504"), "{answer}");
+}
+
+#[tokio::test]
 async fn an_answer_that_comes_before_the_body_reaches_its_client() {
     const BYTES: usize = 32 * 1024 * 1024;
     let refuse = Router::new().route("/", post(async || (StatusCode::PAYLOAD_TOO_LARGE, ANSWER)));
@@ -252,6 +271,26 @@ async fn an_answer_that_comes_before_the_body_reaches_its_client() {
         stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         read_until(&mut stream, ANSWER).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_wants_may_come_slowly() {
+    const PIECES: usize = 10;
+    let refuse = Router::new().route("/", post(async || (StatusCode::PAYLOAD_TOO_LARGE, ANSWER)));
+    let limits = Limits { header: IMPATIENT.header, short: IMPATIENT.short, ..PATIENT };
+    let server = Server::start(refuse, limits, PATIENCE).await;
+    let mut stream = server.connect().await;
+    let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {PIECES}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..PIECES {
+        tokio::time::sleep(IMPATIENT.header / 2).await;
+        stream.write_all(b"x").await.unwrap();
+    }
+    assert!(read_until(&mut stream, ANSWER).await.unwrap().starts_with("HTTP/1.1 413"));
+    // From then on it is a kept connection.
+    tokio::time::sleep(IMPATIENT.header * 4).await;
+    stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    read_until(&mut stream, ANSWER).await.unwrap();
 }
 
 #[tokio::test]
