@@ -96,10 +96,16 @@ impl<'t, 'a> Resolver<'t, 'a> {
                 }
                 Target::Module(parent)
             }
-            name => self
+            name => match self
                 .in_scope(module, name, in_first, scope)
                 .or_else(|| self.name(module, name, in_first))
-                .or_else(|| self.extern_target(krate, name))?,
+            {
+                // What cannot be read seldom has the name of a crate.
+                hidden @ (None | Some(Target::Unknown | Target::Generated(_))) => {
+                    self.extern_target(krate, name).or(hidden)?
+                }
+                Some(found) => found,
+            },
         };
         for (index, segment) in rest.iter().enumerate() {
             let namespace = if index + 1 == rest.len() { namespace } else { Namespace::Type };

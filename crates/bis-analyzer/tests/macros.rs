@@ -221,8 +221,54 @@ fn what_cannot_be_expanded_and_may_declare_something_is_told_at_each_use() {
     assert_eq!(found(broken), ["BIS0053"; 2]);
     let in_body = "macro_rules! t { ($s:literal) => { static T: Topic<Placed> = Topic::new($s); }; }\nasync fn f() { t!(\"t\"); }";
     assert_eq!(found(in_body), ["BIS0053"]);
+    let made = "macro_rules! maker { () => { macro_rules! made { () => { pub static MADE: Topic<Placed> = Topic::new(\"made\"); } } } }\nmaker!();\nmade!();";
+    assert_eq!(found(made), ["BIS0053"]);
     // What has nothing to do with Bis is nobody's matter.
     assert_eq!(found("thread_local! { static X: u8 = 1; }\nmoney::table! { users { id } }"), [""; 0]);
+}
+
+#[test]
+fn of_two_macros_with_one_name_it_is_told_that_one_is_meant() {
+    let fixture = r#"
+//- src/lib.rs
+#[macro_use]
+mod tools;
+mod other;
+pub mod orders;
+bis::app!(services: [orders]);
+//- src/tools.rs
+macro_rules! standard { () => { pub static STANDARD: bis::Topic<crate::orders::Placed> = bis::Topic::new("standard"); }; }
+//- src/other.rs
+macro_rules! standard { () => { 1 }; }
+//- src/orders.rs
+use bis::prelude::*;
+bis::service!("orders");
+#[derive(Event, Serialize, Deserialize)]
+pub struct Placed { pub id: u64 }
+standard!();
+#[subscription(STANDARD)]
+async fn ship(event: Placed) -> Result<()> { STANDARD.publish(&event).await }
+"#;
+    assert_eq!(codes(&analyze(fixture)), ["BIS0053"]);
+}
+
+#[test]
+fn what_cannot_be_read_hides_no_crate() {
+    let rest = r#"
+//- src/orders.rs
+bis::service!("orders");
+#[derive(bis::Event, serde::Serialize, serde::Deserialize)]
+pub struct Placed { pub id: u64 }
+pub static PLACED: bis::Topic<Placed> = bis::Topic::new("placed");
+#[bis::subscription(PLACED)]
+async fn ship(event: Placed) -> bis::Result<()> { PLACED.publish(&event).await }
+"#;
+    let all = edges(rest);
+    assert!(all.contains("subscription placed/ship"), "{all}");
+    let foreign = "thread_local! { static X: Option<bis::EventId> = const { None }; }";
+    assert_eq!(edges(&format!("{rest}{foreign}")), all);
+    let unread = "macro_rules! odd { ($a:ident) => { pub static ${concat($a, X)}: bis::Topic<Placed> = bis::Topic::new(\"odd\"); }; }\nodd!(A);";
+    assert_eq!(edges(&format!("{rest}{unread}")), all);
 }
 
 #[test]

@@ -41,7 +41,14 @@ impl Extractor<'_> {
         if expanded.is_some_and(|tokens| self.items_of(tokens, module)) {
             return;
         }
-        let is_declaring = definition.is_some_and(|definition| definition.declares);
+        let is_declaring = match definition {
+            Some(definition) => definition.declares,
+            // Which of several it is cannot be seen.
+            None => {
+                let all = self.context.hints.macros.get(path.last());
+                all.is_some_and(|all| all.iter().any(|definition| definition.declares))
+            }
+        };
         module.is_open |= is_declaring;
         if is_declaring && !declares(self, call.tokens.clone()) {
             module.unread.push(Unread { name: path.text(), range });

@@ -19,7 +19,7 @@ use crate::{
     summary::{
         AliasItem, Allow, AppCall, Condition, ConstItem, FileSummary, HandlerItem, HandlerKind, Hints,
         MacroDefinition, MacroItem, Module, ModuleItem, Name, PathRef, Range, ServiceCall, StaticItem,
-        SubscriptionSummary, TopicSummary, TypeItem, Use, UseKind,
+        SubscriptionSummary, TopicSummary, TypeItem, Unread, Use, UseKind,
     },
 };
 
@@ -397,6 +397,11 @@ impl<'a> Extractor<'a> {
         if let Some(name) = &item.ident {
             let mentions = body::scan(self, item.mac.tokens.clone());
             let declares = declares::declares(self, item.mac.tokens.clone());
+            if declares && self.expansions.get() > 0 {
+                // Only what stands in a file is known when its calls are read.
+                module.is_open = true;
+                module.unread.push(Unread { name: name.to_string(), range });
+            }
             module.macros.push(MacroItem { name: word(name), mentions, declares });
             return;
         }
