@@ -53,6 +53,9 @@ impl Reach<'_, '_, '_> {
         }
         // A type that holds itself finds what is known of it so far.
         self.asked.insert(path.clone(), whole);
+        if let Some(proxy) = &serde.container.proxy {
+            whole |= self.ty(module, proxy);
+        }
         let rule = serde.container.rename_all.as_deref();
         match &serde.shape {
             TypeShape::Struct(fields) => whole |= self.fields(module, fields, rule),

@@ -157,4 +157,11 @@ fn what_is_sensitive_is_found_at_every_depth() {
     );
     check("pub enum E { One(#[event(sensitive)] Contact) }", &["0", "homeEmail"]);
     check("pub enum E { One { by: Email } }", &["by"]);
+    check("pub struct E { #[cfg_attr(all(), event(sensitive))] name: String }", &["name"]);
+    check("pub struct E { #[cfg(any())] #[event(sensitive)] name: String }", &[]);
+    check("#[serde(into = \"Plain\", from = \"Plain\")] pub struct E { id: u64 }", &["homeEmail"]);
+    check(
+        "#[serde(into = \"String\", from = \"String\")] pub struct E { #[event(sensitive)] name: String }",
+        &["0", "name"],
+    );
 }

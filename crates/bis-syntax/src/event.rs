@@ -93,6 +93,7 @@ impl EventInput {
                 "use a struct or an enum",
             ),
         }
+        event.note_proxies(&input.attrs);
         if let Some(lifetime) = input.generics.lifetimes().next() {
             errors.push_help(
                 ErrorKind::Event,
@@ -102,6 +103,20 @@ impl EventInput {
             );
         }
         event
+    }
+
+    /// Notes the types that are written and read instead of this one (`#[serde(into = "..")]`). What is sensitive here has
+    /// other names in them, which are not known: then the whole is.
+    fn note_proxies(&mut self, attrs: &[syn::Attribute]) {
+        let texts = ["into", "from", "try_from"].iter().flat_map(|option| serde_texts(attrs, option));
+        let proxies: Vec<EventPart> = texts
+            .filter_map(|text| syn::parse_str(&text).ok())
+            .map(|ty| EventPart { json_name: None, ty })
+            .collect();
+        if !proxies.is_empty() && !self.sensitive.is_empty() {
+            self.sensitive.push("0".to_owned());
+        }
+        self.parts.extend(proxies);
     }
 
     fn field(&mut self, index: usize, field: &Field, rename_all: Option<&str>, errors: &mut Errors) {

@@ -125,6 +125,31 @@ struct Page<T> {
     items: Vec<T>,
 }
 
+/// Written as another type, which has another name for what is sensitive.
+#[derive(Clone, Event, Serialize, Deserialize)]
+#[serde(into = "Wire", from = "Wire")]
+struct Proxied {
+    #[event(sensitive)]
+    home_email: String,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Wire {
+    mail: String,
+}
+
+impl From<Wire> for Proxied {
+    fn from(wire: Wire) -> Self {
+        Self { home_email: wire.mail }
+    }
+}
+
+impl From<Proxied> for Wire {
+    fn from(proxied: Proxied) -> Self {
+        Self { mail: proxied.home_email }
+    }
+}
+
 /// Nothing in it is sensitive.
 #[derive(Clone, Event, Serialize, Deserialize)]
 struct Open {
@@ -144,6 +169,7 @@ events! {
     TREE "tree" tree Tree;
     THROUGH_PLAIN "through-plain" through_plain ThroughPlain;
     PAGE "page" page Page<Contact>;
+    PROXIED "proxied" proxied Proxied;
     OPEN "open" open Open;
 }
 
@@ -188,6 +214,7 @@ async fn what_is_sensitive_is_in_no_error_at_any_depth(app: TestApp) -> Result<(
     check(&app, &TREE, &[Tree { children: vec![leaf], owner: contact() }]).await;
     check(&app, &THROUGH_PLAIN, &[ThroughPlain { plain: Plain { contact: contact() } }]).await;
     check(&app, &PAGE, &[Page { items: vec![contact()] }]).await;
+    check(&app, &PROXIED, &[Proxied { home_email: secret() }]).await;
     Ok(())
 }
 

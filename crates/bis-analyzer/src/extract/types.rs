@@ -30,11 +30,48 @@ pub(crate) fn type_item(
         generics: generics.type_params().map(|param| word(&param.ident)).collect(),
         serde: (derived || is_event).then(|| {
             let mut errors = Errors::new();
-            let event = is_event.then(|| EventInput::parse(&input(), &mut errors));
+            let event = is_event.then(|| EventInput::parse(&built(extractor, input()), &mut errors));
             let mistakes = mistakes(errors, Range::of(name.span()));
             Box::new(serde_type(extractor, &attrs, body, derived, event, mistakes))
         }),
     }
+}
+
+/// The type as its derives see it: `cfg_attr` is gone, and so are the fields and variants that are not in the build.
+fn built(extractor: &Extractor<'_>, mut input: DeriveInput) -> DeriveInput {
+    let cfg = extractor.cfg();
+    let flatten = |attrs: &mut Vec<Attribute>| {
+        if attrs.iter().any(|attr| attr.path().is_ident("cfg_attr")) {
+            *attrs = cfg.flatten(attrs).into_owned();
+        }
+    };
+    let fields = |fields: &mut Fields| {
+        let all = match fields {
+            Fields::Named(named) => &mut named.named,
+            Fields::Unnamed(unnamed) => &mut unnamed.unnamed,
+            Fields::Unit => return,
+        };
+        all.iter_mut().for_each(|field| flatten(&mut field.attrs));
+        if all.iter().any(|field| !cfg.may_be_on(&field.attrs)) {
+            *all = std::mem::take(all).into_iter().filter(|field| cfg.may_be_on(&field.attrs)).collect();
+        }
+    };
+    flatten(&mut input.attrs);
+    match &mut input.data {
+        syn::Data::Struct(data) => fields(&mut data.fields),
+        syn::Data::Enum(data) => {
+            for variant in &mut data.variants {
+                flatten(&mut variant.attrs);
+                fields(&mut variant.fields);
+            }
+            data.variants = std::mem::take(&mut data.variants)
+                .into_iter()
+                .filter(|variant| cfg.may_be_on(&variant.attrs))
+                .collect();
+        }
+        syn::Data::Union(_) => {}
+    }
+    input
 }
 
 /// What a type is made of.
