@@ -22,7 +22,7 @@ use bis_analyzer::Options;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use bis_graph::codes;
+use bis_graph::{Diagnostic, codes};
 
 use crate::arguments;
 use crate::check::{self, Checked};
@@ -125,20 +125,31 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     Ok(code.into())
 }
 
-/// Whether the source has one application to run; other errors can be mended while the command waits.
+/// Whether the source has one application to run; other errors can be mended while the command waits. An application that may
+/// be in what could not be read is one.
 fn is_application(checked: &Checked) -> bool {
     let analysis = checked.analysis();
-    let is_none = |code: &str| [codes::NO_APP, codes::MANY_APPS].contains(&code);
-    analysis.package.is_some() && !analysis.diagnostics.iter().any(|found| is_none(found.code))
+    let is_none =
+        |found: &Diagnostic| found.is_error() && [codes::NO_APP, codes::MANY_APPS].contains(&found.code);
+    analysis.package.is_some() && !analysis.diagnostics.iter().any(is_none)
 }
 
-/// Refuses services that the application does not have. With errors in the source some may be missing from the graph; then the
-/// application itself judges.
+/// Refuses services that the application does not have. With errors in the source, or where a file or macro could not be read,
+/// some may be missing from the graph; then the application itself judges.
 fn check_services(checked: &Checked, wanted: &[String]) -> Result<(), Failure> {
     let known: Vec<&str> = checked.analysis().graph.services.iter().map(|service| &*service.name).collect();
     let unknown = wanted.iter().find(|name| !known.contains(&name.as_str()));
+    let gaps = [
+        codes::NO_APP,
+        codes::SYNTAX_ERROR,
+        codes::MISSING_MODULE,
+        codes::UNREAD_INCLUDE,
+        codes::UNREAD_MACRO,
+    ];
+    let has_gap =
+        checked.analysis().diagnostics.iter().any(|found| found.is_error() || gaps.contains(&found.code));
     match unknown {
-        Some(name) if checked.errors() == 0 => {
+        Some(name) if !has_gap => {
             Err(Failure::new(exit::USAGE, format!("the application has no service `{name}`")).help(format!(
                 "its services are {}",
                 known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")

@@ -86,6 +86,17 @@ fn a_failing_build_keeps_the_old_process() {
 }
 
 #[test]
+fn a_first_source_that_cannot_be_read_is_waited_for() {
+    let app = StandIn::new();
+    app.save(&include_str!("support/stand_in.rs").replace("fn main() {", "fn main() { ("));
+    let run = Run::start(&app, &["--services", "stand-in"]);
+    run.wait_for("build-failed");
+    app.save_version("two");
+    let ready = run.wait_for("ready");
+    assert!(get(address(&ready, "app"), "/").unwrap().starts_with("two "));
+}
+
+#[test]
 fn a_save_without_effect_starts_nothing() {
     let app = StandIn::new();
     let run = Run::start(&app, &[]);
