@@ -145,7 +145,7 @@ pub fn allow(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// `bis::chaos`.
 ///
 /// With `patience = "1m"`, handlers may wait so long, of real time, for something other than the app's time, before its
-/// time moves on and they run into their timeouts; 10 s otherwise. Settling may take six times as long.
+/// time moves on and they run into their timeouts; 10 s otherwise. Settling may take six times as long, and a minute at least.
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     test::expand(arguments.into(), item.into()).into()

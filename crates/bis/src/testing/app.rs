@@ -30,7 +30,10 @@ use crate::{
 /// The most events that may be published while a test settles: what goes on after so many goes on for ever.
 const MAX_EVENTS: u64 = 100_000;
 
-/// Settling may take so many times the test's patience, of real time.
+/// How long settling may take, of real time: a minute, and longer where the test's patience is.
+const MAX_REAL_TIME: Duration = Duration::from_secs(60);
+
+/// Settling may take at least so many times the test's patience, of real time.
 const MAX_PATIENCES: u32 = 6;
 
 /// The largest answer that a test reads, in bytes.
@@ -184,11 +187,11 @@ impl TestApp {
     /// As [`TestApp::settle`], with an error in place of a panic.
     ///
     /// # Errors
-    /// When 100,000 events were published meanwhile and more keep coming, or when it takes longer, of real time, than six
-    /// times the test's patience: a minute, unless the test says otherwise.
+    /// When 100,000 events were published meanwhile and more keep coming, or when it takes longer than a
+    /// minute of real time, or than six times the test's patience if that is longer.
     pub async fn try_settle(&self) -> Result<(), NotSettled> {
         self.recorder.allow(MAX_EVENTS);
-        let limit = self.time.patience() * MAX_PATIENCES;
+        let limit = MAX_REAL_TIME.max(self.time.patience() * MAX_PATIENCES);
         let settling = VirtualClock::settle(&self.time);
         let result = tokio::select! {
             biased;
