@@ -57,10 +57,12 @@ pub(crate) fn wait(
     // Found once, it is looked for in its place alone: many others may wait.
     let Some(sequence) = router.find(topic, channel, is_it)? else { return ended() };
     loop {
+        // Asked first: a consumer may finish the event and go.
+        let goes_on = Instant::now() < end && router.is_consumed(topic, channel)?;
         if !router.is_waiting(topic, channel, sequence)? {
             return ended();
         }
-        if Instant::now() >= end || !router.is_consumed(topic, channel)? {
+        if !goes_on {
             return Ok(Outcome::Open);
         }
         thread::sleep(PAUSE);
