@@ -49,7 +49,7 @@ async fn what_nobody_received_is_no_attempt() {
         events.insert(publish(&second, number.to_string()).await);
     }
     let arrived = async {
-        while in_flight(&router.server).await == 0 {
+        while in_flight(&router.server, "order-placed").await == 0 {
             sleep(Duration::from_millis(20)).await;
         }
     };
@@ -64,11 +64,13 @@ async fn what_nobody_received_is_no_attempt() {
     second.close().await;
 }
 
-/// How many messages the channel's consumer has been sent.
-async fn in_flight(server: &Spawned) -> u64 {
+/// How many messages of the topic its one channel's consumer has been sent.
+pub(crate) async fn in_flight(server: &Spawned, topic: &str) -> u64 {
     let stats = http(server).request("GET", "/stats?format=json", PATIENCE).await.expect("stats");
     let stats: serde_json::Value = serde_json::from_slice(&stats).expect("JSON");
-    stats["topics"][0]["channels"][0]["in_flight_count"].as_u64().expect("a count")
+    let topics = stats["topics"].as_array().expect("topics");
+    let topic = topics.iter().find(|found| found["topic_name"] == topic).expect("the topic is there");
+    topic["channels"][0]["in_flight_count"].as_u64().expect("a count")
 }
 
 async fn what_a_stopping_server_refuses_is_taken_by_the_next() {

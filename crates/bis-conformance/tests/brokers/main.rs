@@ -54,11 +54,15 @@ brokers! {
     "nsqlookupd" => cluster::start();
 }
 
+/// How many cases run at once, unless the command line says so: they wait most of their time.
+const TEST_THREADS: usize = 6;
+
 fn main() -> ExitCode {
     if let Some(code) = router::process().or_else(app::process) {
         return code;
     }
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(TEST_THREADS);
     let mut trials = Vec::new();
     for broker in BROKERS {
         for case in CASES {

@@ -1,13 +1,16 @@
 //! Handlers that block every thread of the app: its events stay its own, it stops in time, and its log says who it was.
 
+use std::time::Duration;
+
 use bis_conformance::{Peer, bounded, skip_missing};
 use libtest_mimic::Trial;
+use tokio::time::{sleep, timeout};
 
 use super::{
     crash::publish,
-    process::{App, CONCURRENCY, Settings},
+    process::{App, CONCURRENCY, PATIENCE, Settings},
 };
-use crate::{router, trial};
+use crate::{closing::in_flight, router, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let name = "blocked_threads_hold_up_no_lease_and_no_stop";
@@ -26,6 +29,12 @@ async fn blocked_threads_hold_up_no_lease_and_no_stop() {
     // As many as it holds at once, and twice as many as it has threads: some wait for a thread.
     let client = Peer::client(&site).await;
     publish(&client, "jobs", (0..CONCURRENCY).map(|number| format!("block-{number}"))).await;
+    let held = async {
+        while in_flight(&site.server, "jobs").await < CONCURRENCY as u64 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, held).await.expect("it takes all that it may hold");
     blocked.until("started block").await;
     blocked.until("started block").await;
 
