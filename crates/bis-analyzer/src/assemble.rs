@@ -31,6 +31,8 @@ pub(crate) struct Assembly<'r, 't, 'a> {
     /// The service of each module, by nearest module above; an index into `services`.
     owner: Vec<Option<usize>>,
     services: Vec<services::ServiceRef>,
+    /// Modules that the app lists although they are not services: reported as such.
+    not_services: Vec<ModuleId>,
     topics: Vec<topics::TopicRef>,
     events: BTreeMap<String, (ModuleId, &'a TypeItem)>,
     graph: Graph,
@@ -54,6 +56,7 @@ pub(crate) fn graph(resolver: &Resolver<'_, '_>, app: AppRef) -> (Graph, Vec<Dia
         linked,
         owner: vec![None; tree.modules.len()],
         services: Vec::new(),
+        not_services: Vec::new(),
         topics: Vec::new(),
         events: BTreeMap::new(),
         graph: Graph::empty(name),
@@ -207,7 +210,7 @@ impl<'a> Assembly<'_, '_, 'a> {
             Gap::Invalid { module, range, reason } => Diagnostic::error(
                 codes::INVALID_SCHEMA,
                 position(file(*module), *range),
-                format!("the schema is no JSON Schema: {reason}"),
+                format!("the schema is not JSON Schema: {reason}"),
             )
             .help("write a JSON object, as in `r#\"{\"type\":\"string\"}\"#`"),
         });
@@ -217,7 +220,7 @@ impl<'a> Assembly<'_, '_, 'a> {
 /// Where something stands that is not read, after its path: in a macro's call, or in an item that does not parse.
 fn comes_from(call: &str) -> String {
     match call {
-        "" => "stands in an item that does not parse".to_owned(),
+        "" => "is in an item that does not parse".to_owned(),
         call => format!("comes out of `{call}!`, which cannot be read"),
     }
 }

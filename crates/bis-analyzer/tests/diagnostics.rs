@@ -295,3 +295,22 @@ fn what_the_router_cannot_do() {
 fn without_a_broker_nothing_is_said_about_brokers() {
     assert_eq!(common::diagnostics(DEMANDING), "");
 }
+
+#[test]
+fn a_listed_module_without_a_service_is_one_mistake() {
+    let fixture = r#"
+//- src/lib.rs
+pub mod orders;
+bis::app!(services: [orders]);
+//- src/orders.rs
+use bis::prelude::*;
+mod below;
+#[api(GET, "/orders", public)]
+async fn list() -> Result<()> { Ok(()) }
+//- src/orders/below.rs
+use bis::prelude::*;
+#[api(GET, "/below", public)]
+async fn list() -> Result<()> { Ok(()) }
+"#;
+    assert_eq!(common::codes(&common::analyze(fixture)), ["BIS0007"]);
+}

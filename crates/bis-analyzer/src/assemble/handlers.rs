@@ -22,12 +22,22 @@ impl Assembly<'_, '_, '_> {
         }
     }
 
+    /// Whether the module, or one above it, is listed as a service and is not one: its handlers are the same mistake.
+    fn is_reported_as_no_service(&self, module: ModuleId) -> bool {
+        let tree = self.resolver.tree;
+        let above = |module: &ModuleId| tree.modules[*module].whole.or(tree.modules[*module].parent);
+        std::iter::successors(Some(module), above).any(|module| self.not_services.contains(&module))
+    }
+
     fn handler(&mut self, module: ModuleId, item: &HandlerItem) {
         let node = &self.resolver.tree.modules[module];
         let here = position(&node.file, item.range);
         self.found.extend(findings::mistakes(&node.file, &item.mistakes));
         if self.owner[module].is_none() {
-            let message = format!("the handler `{}` stands outside every service", item.name);
+            if self.is_reported_as_no_service(module) {
+                return;
+            }
+            let message = format!("the handler `{}` is outside every service", item.name);
             let diagnostic = Diagnostic::error(codes::HANDLER_OUTSIDE_SERVICE, here, message)
                 .help("move it below a module that calls `bis::service!`");
             self.found.push(self.without_service(module, diagnostic));
@@ -128,7 +138,7 @@ impl Assembly<'_, '_, '_> {
                 None => {
                     is_certain = true;
                     (
-                        format!("`{text}` is no topic"),
+                        format!("`{text}` is not a topic"),
                         "name a static of the type `Topic<..>`, declared with `Topic::new(..)`".to_owned(),
                     )
                 }

@@ -118,13 +118,14 @@ impl Assembly<'_, '_, '_> {
                     None => {
                         let name = bis_syntax::kebab_case(path.last());
                         let diagnostic = report(
-                            format!("`{text}` is no service"),
+                            format!("`{text}` is not a service"),
                             &format!("call `bis::service!(\"{name}\")` in it, or take it off the list"),
                         );
                         let file = &tree.modules[listed].file;
                         let there = Position::point(file.clone(), 1, 1);
                         let diagnostic = diagnostic.and(there, "this module does not call `bis::service!`");
                         self.found.push(self.without_service(listed, diagnostic));
+                        self.not_services.push(listed);
                     }
                 }
             }
@@ -144,7 +145,7 @@ impl Assembly<'_, '_, '_> {
                 "write its `mod` or its import out",
             )),
             _ => self.found.push(report(
-                format!("`{text}` is no module or crate"),
+                format!("`{text}` is not a module or a crate"),
                 "check the path, and that its `mod` or dependency is there",
             )),
         }
