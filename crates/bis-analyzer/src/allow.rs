@@ -50,7 +50,7 @@ impl Allowed {
                 let list = table.get("check").and_then(|check| check.get("allow"));
                 match list.map(Value::as_array) {
                     None => {}
-                    Some(None) => report(found, whole, "`check.allow` is no list of codes".to_owned()),
+                    Some(None) => report(found, whole, "`check.allow` is not a list of codes".to_owned()),
                     Some(Some(list)) => {
                         let names = list.iter().map(|code| code.as_str().unwrap_or("?").to_owned());
                         self.all.extend(names);

@@ -72,7 +72,7 @@ pub(crate) fn is_capital_ident(ident: &proc_macro2::Ident) -> bool {
 
     impl Write for Letters {
         fn write_str(&mut self, text: &str) -> std::fmt::Result {
-            // The mark of a raw identifier is no letter of its name.
+            // The mark of a raw identifier is not a letter of its name.
             let text = text.strip_prefix("r#").unwrap_or(text);
             self.upper |= text.bytes().any(|byte| byte.is_ascii_uppercase());
             self.lower |= text.bytes().any(|byte| byte.is_ascii_lowercase());

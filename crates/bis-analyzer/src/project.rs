@@ -260,7 +260,8 @@ impl Reader {
             Ok(manifest) => Some(manifest),
             Err(error) => {
                 let position = source::position_of_bytes(&file, &text, error.bytes.unwrap_or(0..0));
-                let message = format!("`{file}` is no manifest: {}", error.message.replace('\n', " "));
+                let message =
+                    format!("`{file}` is not a valid manifest: {}", error.message.replace('\n', " "));
                 self.project.diagnostics.push(
                     Diagnostic::error(codes::MANIFEST, Some(position), message)
                         .help("`cargo metadata` says what cargo thinks of it"),

@@ -57,7 +57,7 @@ fn of_config(path: &OsStr) -> Result<BrokerKind> {
     let text =
         std::fs::read_to_string(path).map_err(|error| unusable(format!("which cannot be read: {error}")))?;
     let config: Value =
-        serde_json::from_str(&text).map_err(|error| unusable(format!("which is no JSON: {error}")))?;
+        serde_json::from_str(&text).map_err(|error| unusable(format!("which is not JSON: {error}")))?;
     let broker = config.get("broker");
     match broker.and_then(|broker| broker.get("nsq")) {
         Some(nsq) => {

@@ -27,7 +27,7 @@ pub(crate) fn refuse_mismatch(graph: Option<&Graph>, topic: &str, data: &[u8]) -
             .help("correct it, or send it as it is with `--force`")
     };
     let value: Value =
-        serde_json::from_slice(data).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
+        serde_json::from_slice(data).map_err(|error| wrong(format!("it is not JSON: {error}")))?;
     match graph.and_then(|graph| event_of(graph, topic)) {
         Some(event) => match schema::check(&event.schema, &value) {
             Ok(()) => Ok(()),

@@ -58,9 +58,12 @@ impl StateFolder {
     pub(crate) fn of(folder: &Path, namespace: Option<&str>) -> Result<Self> {
         let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
         if let Some(reason) = name_error(namespace) {
-            return Err(Failure::new(exit::USAGE, format!("`{namespace}` is no namespace: {reason}"))
-                .help("write it like `my-branch`")
-                .into());
+            return Err(Failure::new(
+                exit::USAGE,
+                format!("`{namespace}` is not a valid namespace: {reason}"),
+            )
+            .help("write it like `my-branch`")
+            .into());
         }
         Ok(Self { path: folder.join(".bis").join(namespace), namespace: namespace.to_owned() })
     }

@@ -44,7 +44,7 @@ impl Sensitive {
     }
 
     /// The data without what is sensitive, as JSON. What is not sensitive stays byte for byte, but for white space; data that
-    /// is no JSON object is hidden as a whole.
+    /// is not a JSON object is hidden as a whole.
     pub fn hide(&self, data: &[u8]) -> Vec<u8> {
         match self.read(data) {
             _ if self.is_empty() => data.to_vec(),

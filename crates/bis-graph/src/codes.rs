@@ -107,7 +107,7 @@ codes! {
     OTHER_PROGRAM = "BIS0054";
     /// An ordered topic whose events have no key.
     ORDER_WITHOUT_KEY = "BIS0055";
-    /// A key that is no text, number or boolean.
+    /// A key that is not text, number or boolean.
     KEY_NOT_SCALAR = "BIS0056";
     /// A code that does not exist is allowed, or `bis.toml` cannot be read.
     ALLOWANCE = "BIS0057";

@@ -149,7 +149,7 @@ pub enum SyncMode {
 
 /// A sync mode that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no sync mode; use `always`, `interval=100ms` or `none`")]
+#[error("`{0}` is not a sync mode; use `always`, `interval=100ms` or `none`")]
 pub struct SyncModeError(String);
 
 impl FromStr for SyncMode {

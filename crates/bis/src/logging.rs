@@ -55,7 +55,7 @@ fn filter(default: LevelFilter) -> (Targets, Option<String>) {
         Ok(filter) => (filter, None),
         Err(error) => {
             let text = format!(
-                "`{name}` is `{text}`, which is no filter ({error}); write as in `warn,shop::orders=debug`"
+                "`{name}` is `{text}`, which is not a valid filter ({error}); write as in `warn,shop::orders=debug`"
             );
             (default, Some(text))
         }

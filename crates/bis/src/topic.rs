@@ -118,9 +118,8 @@ impl<T> Topic<T> {
         }
         match (self.codec.decode)(&incoming.envelope.data) {
             Ok(event) => Ok(Delivery::new(event, incoming)),
-            Err(error) => {
-                Err(Error::permanent(error).context(format_args!("the data is no `{}`", self.codec.name)))
-            }
+            Err(error) => Err(Error::permanent(error)
+                .context(format_args!("the data is not a valid `{}`", self.codec.name))),
         }
     }
 

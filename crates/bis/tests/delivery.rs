@@ -250,7 +250,7 @@ async fn data_that_does_not_decode_is_dead_at_once_bytes_and_all(app: TestApp) -
     app.settle().await;
     let [letter] = &app.dead(&FLAKY)[..] else { panic!("one letter is due") };
     assert_eq!((letter.reason, letter.attempts), (DeadReason::Undecodable, 1));
-    assert!(letter.error.starts_with("the data is no `Order`: "), "{}", letter.error);
+    assert!(letter.error.starts_with("the data is not a valid `Order`: "), "{}", letter.error);
     assert_eq!(&letter.event.data[..], b"\xff\x00 no json");
     Ok(())
 }

@@ -198,7 +198,7 @@ impl<'a> Assembly<'_, '_, 'a> {
             let scope = misplaced.scope.map_or(&[][..], |scope| &node.module.scopes[scope as usize]);
             match &misplaced.kind {
                 MisplacedKind::Static(name, ty) if self.topic_event(module, ty, scope).is_some() => {
-                    self.report_misplaced(module, misplaced.range, name, "it stands inside a function");
+                    self.report_misplaced(module, misplaced.range, name, "it is inside a function");
                     // It works, but belongs to nothing that the graph could show.
                     self.found.last_mut().expect("it was reported just now").severity = Severity::Warning;
                 }
@@ -225,7 +225,7 @@ impl<'a> Assembly<'_, '_, 'a> {
             Diagnostic::error(
                 codes::NOT_A_MODULE_STATIC,
                 here,
-                format!("the topic `{name}` is no static of a module"),
+                format!("the topic `{name}` is not a static of a module"),
             )
             .labelled(why)
             .help(format!("declare `static {name}: Topic<..>` in the module, outside of functions")),

@@ -256,7 +256,7 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
         return Ok((Ipv4Addr::UNSPECIFIED, port).into());
     }
     let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    found.ok_or_else(|| format!("`{text}` is no address; write it like `127.0.0.1:4150`"))
+    found.ok_or_else(|| format!("`{text}` is not an address; write it like `127.0.0.1:4150`"))
 }
 
 fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, T::Err> {

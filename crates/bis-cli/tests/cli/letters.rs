@@ -236,7 +236,7 @@ fn an_edited_event_is_checked_and_its_letter_stays_until_it_is_handled() {
     site.keep(&kept);
     let app = site.app();
     for (wrong, reason) in [
-        ("no json", "it is no JSON"),
+        ("no json", "it is not JSON"),
         (r#"{"order_id":"x","item":"tea","quantity":3}"#, "`/order_id` is no \"uuid\""),
         (r#"{"item":"tea","quantity":3}"#, "lacks `order_id`"),
         (&RIGHT.replace('3', "\"3\""), "`/quantity` is string and not integer"),
@@ -294,7 +294,7 @@ fn an_event_that_is_published_by_hand_is_checked() {
     let app = site.app();
     let publish = |text: &'static str| ["topic", "publish", "order-placed", text, "--app", app.as_str()];
     for (wrong, reason) in
-        [("{}", "lacks `order_id`"), ("[1]", "is array and not object"), ("no json", "is no JSON")]
+        [("{}", "lacks `order_id`"), ("[1]", "is array and not object"), ("no json", "is not JSON")]
     {
         let refused = site.refused(&publish(wrong));
         assert!(refused.contains(reason), "{refused}");

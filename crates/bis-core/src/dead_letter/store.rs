@@ -25,14 +25,14 @@ pub struct Kept<M> {
 pub struct Store<M> {
     /// Each letter once, oldest first.
     pub letters: Vec<Kept<M>>,
-    /// Messages that are no letters, and letters whose events are not all there.
+    /// Messages that are not letters, and letters whose events are not all there.
     pub unreadable: Vec<M>,
     /// Parts of events whose letters are not there.
     pub loose: Vec<M>,
 }
 
 impl<M> Store<M> {
-    /// Reads messages in the order in which they were published; `None` stands for a body that is no event.
+    /// Reads messages in the order in which they were published; `None` stands for a body that is not an event.
     pub fn read(messages: impl IntoIterator<Item = (M, Option<Envelope>)>) -> Self {
         let mut store = Self { letters: Vec::new(), unreadable: Vec::new(), loose: Vec::new() };
         let mut heads = Vec::new();

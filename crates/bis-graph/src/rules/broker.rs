@@ -122,7 +122,7 @@ fn timeouts(graph: &Graph, can: &Capabilities, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// One finding for the whole app: it is no topic's fault.
+/// One finding for the whole app: it is not a topic's fault.
 fn durability(graph: &Graph, can: &Capabilities, found: &mut Vec<Diagnostic>) {
     let mut heard = graph.topics.iter().filter(|topic| graph.subscriptions_of(&topic.name).next().is_some());
     let Some(first) = heard.next().filter(|_| !can.durable) else { return };

@@ -104,7 +104,7 @@ mod built_in {
             .map_err(|error| TlsError::Settings(error.to_string()))??;
         let name = tls.server_name.as_deref().unwrap_or_else(|| host(address));
         let name = ServerName::try_from(name.to_owned())
-            .map_err(|_| TlsError::Settings(format!("`{name}` is no host name; set `server_name`")))?;
+            .map_err(|_| TlsError::Settings(format!("`{name}` is not a host name; set `server_name`")))?;
         let connected = TlsConnector::from(Arc::new(config)).connect(name, stream.into_transport()).await;
         connected.map(Stream::new).map_err(TlsError::Handshake)
     }

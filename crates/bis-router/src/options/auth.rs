@@ -76,7 +76,7 @@ pub enum AuthMethod {
 
 /// A method that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no method for authorization requests; use `get` or `post`")]
+#[error("`{0}` is not a method for authorization requests; use `get` or `post`")]
 pub struct AuthMethodError(String);
 
 impl FromStr for AuthMethod {

@@ -24,7 +24,7 @@ pub enum BacklogPolicy {
 
 /// A policy that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no backlog policy; use `refuse` or `drop-oldest`")]
+#[error("`{0}` is not a backlog policy; use `refuse` or `drop-oldest`")]
 pub struct BacklogPolicyError(String);
 
 impl FromStr for BacklogPolicy {

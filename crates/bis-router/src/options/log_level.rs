@@ -22,7 +22,7 @@ pub enum LogLevel {
 
 /// A level that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no log level; use `debug`, `info`, `warn`, `error` or `fatal`")]
+#[error("`{0}` is not a log level; use `debug`, `info`, `warn`, `error` or `fatal`")]
 pub struct LogLevelError(String);
 
 impl FromStr for LogLevel {

@@ -54,7 +54,7 @@ pub(super) enum AuthError {
     Http(Box<dyn std::error::Error + Send + Sync>),
     #[error("the answer's status is {0}")]
     Status(StatusCode),
-    #[error("the answer is no authorization: {0}")]
+    #[error("the answer is not an authorization: {0}")]
     Answer(String),
     /// All of them, each with its address.
     #[error("{0}")]

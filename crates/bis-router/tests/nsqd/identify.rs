@@ -158,7 +158,7 @@ fn its_body_must_be_json_of_the_right_types(peer: Peer) {
     }
     let mut client = server.connect();
     client.send_sized("IDENTIFY", b"{\"hostname\": \"gr\xfc\xdfe\"}");
-    assert_eq!(client.response(), "OK", "what is no text within a text is replaced");
+    assert_eq!(client.response(), "OK", "what is not text within a text is replaced");
     for body in ["null", " {} ", r#"{"client_id": null}"#, r#"{"msg_timeout": 1000, "msg_timeout": 2000}"#] {
         let mut client = server.connect();
         client.send_sized("IDENTIFY", body.as_bytes());

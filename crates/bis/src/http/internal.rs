@@ -92,7 +92,7 @@ impl IncomingArgument {
 
 pub(super) fn argument_cannot_travel(endpoint: &str, name: &str) -> Error {
     Error::permanent(format!(
-        "endpoint `{endpoint}` cannot be called from another process: argument `{name}` is no `Json`, `Path` or `Query` of a type with both serde traits"
+        "endpoint `{endpoint}` cannot be called from another process: argument `{name}` is not a `Json`, `Path` or `Query` of a type with both serde traits"
     ))
 }
 

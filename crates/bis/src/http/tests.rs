@@ -286,7 +286,7 @@ fn what_cannot_travel_says_so_at_the_call() {
     here.run(async {
         let error = there::takes_headers(axum::http::HeaderMap::new()).await.unwrap_err();
         let text =
-            "cannot be called from another process: argument `headers` is no `Json`, `Path` or `Query`";
+            "cannot be called from another process: argument `headers` is not a `Json`, `Path` or `Query`";
         assert!(error.is_permanent() && error.to_string().contains(text), "{error}");
         let Err(error) = there::unnamed().await else { panic!("it cannot travel") };
         assert!(format!("{error:#}").contains("cannot be called from another process"), "{error:#}");

@@ -178,7 +178,7 @@ impl Drop for Caught<'_> {
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a value that is no text").to_owned()
+    text.unwrap_or("a value that is not text").to_owned()
 }
 
 /// What a run that timed out is reported with. `patience` is that of a test, if time only moved because it was over.

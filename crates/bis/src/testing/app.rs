@@ -95,7 +95,7 @@ impl TestApp {
         Self { routers, recorder, time, broker, settled, chaos }
     }
 
-    /// Sends a GET request to the public router, without a socket, and reads the answer as JSON; an answer that is no JSON
+    /// Sends a GET request to the public router, without a socket, and reads the answer as JSON; an answer that is not JSON
     /// reads as text, an empty one as `()`.
     ///
     /// # Errors
@@ -266,7 +266,7 @@ fn read<R: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<R> {
         return serde_json::from_value(serde_json::Value::Null);
     }
     serde_json::from_slice(bytes).or_else(|error| match std::str::from_utf8(bytes) {
-        // Text that is no JSON at all; JSON of another type keeps its own error.
+        // Text that is not JSON at all; JSON of another type keeps its own error.
         Ok(text) if serde_json::from_slice::<serde_json::Value>(bytes).is_err() => {
             serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| error)
         }
@@ -280,6 +280,6 @@ trait WithContextOf<R> {
 
 impl<R> WithContextOf<R> for serde_json::Result<R> {
     fn with_context_of(self, method: &Method, path: &str) -> Result<R> {
-        self.context(format_args!("the answer to {method} {path} is no `{}`", std::any::type_name::<R>()))
+        self.context(format_args!("the answer to {method} {path} is not a `{}`", std::any::type_name::<R>()))
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct Event {
 /// Publishes one event, and returns when the router has it.
 pub(crate) fn run(event: &Event, place: &Where, format: Format) -> Result<()> {
     let topic = TopicName::parse(event.topic.clone()).map_err(|invalid| {
-        Failure::new(exit::USAGE, format!("`{}` is no topic: {}", event.topic, invalid.reason))
+        Failure::new(exit::USAGE, format!("`{}` is not a valid topic name: {}", event.topic, invalid.reason))
     })?;
     let data = data(&event.text)?;
     let router = target::http(place)?;
@@ -71,7 +71,7 @@ fn envelope(event: &Event, data: Vec<u8>, place: &Where) -> Result<Envelope> {
         Ok(value) => value,
         Err(_) if event.force => Value::Null,
         Err(error) => {
-            let failure = Failure::new(exit::USAGE, format!("the event is no JSON: {error}"));
+            let failure = Failure::new(exit::USAGE, format!("the event is not JSON: {error}"));
             let help =
                 "quote it as one argument, such as '{\"order_id\":1}', or send other bytes with `--raw`";
             return Err(failure.help(help).into());

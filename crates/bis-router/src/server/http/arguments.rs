@@ -64,7 +64,7 @@ fn decode(text: &str) -> Option<String> {
             byte => byte,
         });
     }
-    // What is no text is no name either: it is refused where it is looked at.
+    // What is not text is not a name either: it is refused where it is looked up.
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
