@@ -14,6 +14,7 @@ fn what_only_the_program_has_is_told() {
         "the endpoint `GET /hidden` of the service `stand-in` is in the program, but not in the graph",
     );
     run.wait_for("ready");
+    run.wait_for_stderr("BIS0054");
     assert_eq!(run.stderr().matches("BIS0054").count(), 1, "{}", run.stderr());
     app.save(&SOURCE.replace("[{\"name\":\"stand-in\"}]", "[]"));
     run.wait_for_stderr("the service `stand-in` is in the graph, but not in the program");

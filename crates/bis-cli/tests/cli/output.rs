@@ -211,7 +211,8 @@ fn run_builds_nothing_while_the_source_has_errors() {
     let run = Run::start_in(&shop, &shop.join("target"), &[]);
     let failed = run.wait_for("check-failed");
     assert_eq!((&failed["errors"], &failed["still_running"]), (&json!(2), &json!(false)));
-    assert!(run.stderr().contains("error[BIS0022]") && !shop.join("target").exists(), "{}", run.stderr());
+    run.wait_for_stderr("error[BIS0022]");
+    assert!(!shop.join("target").exists(), "{}", run.stderr());
 }
 
 #[test]

@@ -363,6 +363,6 @@ fn a_package_without_an_application_starts_nothing() {
     let mut run = Run::start(&app, &[]);
     run.wait_for("check-failed");
     assert_eq!(run.wait().code(), Some(1));
-    assert!(run.stderr().contains("BIS0005"), "{}", run.stderr());
+    run.wait_for_stderr("BIS0005");
     assert!(!app.folder.path().join(".bis").exists());
 }
