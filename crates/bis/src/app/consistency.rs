@@ -37,7 +37,7 @@ fn calls(app: &App, config: &Config, subscriptions: &[Declared]) -> Result<(), S
     let endpoints = app.endpoints();
     let paths: Vec<_> = endpoints
         .iter()
-        .map(|(entry, service)| (function_path(entry.module, entry.function), service.name))
+        .map(|(entry, service)| (function_path(entry.module, entry.function), *service))
         .collect();
     let handlers = subscriptions.iter().map(|declared| {
         let entry = declared.entry;
@@ -47,22 +47,23 @@ fn calls(app: &App, config: &Config, subscriptions: &[Declared]) -> Result<(), S
         endpoints.iter().map(|(entry, service)| (entry.module, entry.function, service.name, entry.calls));
     for (module, function, _, calls) in handlers.chain(functions).filter(|caller| is_hosted(caller.2)) {
         for call in calls {
-            let called: Vec<_> = paths.iter().filter(|(path, _)| leads_to(call, module, path)).collect();
+            let called: Vec<_> =
+                paths.iter().filter(|(path, callee)| leads_to(call, module, path, callee.module)).collect();
             // Where the path may be of several, it may be of one that is there.
             let is_there = |service: &str| is_hosted(service) || has_address(service);
             if let Some((callee, service)) = called.first()
-                && called.iter().all(|(_, service)| !is_there(service))
+                && called.iter().all(|(_, service)| !is_there(service.name))
             {
                 let (caller, callee) = (function_path(module, function), callee.clone());
-                return Err(StartError::UnknownAddress { caller, callee, service });
+                return Err(StartError::UnknownAddress { caller, callee, service: service.name });
             }
         }
     }
     Ok(())
 }
 
-/// Whether `call`, written in `module`, can be the function at `path`.
-fn leads_to(call: &str, module: &str, path: &str) -> bool {
+/// Whether `call`, written in `module`, can be the function at `path`, which belongs to the service of the module `service`.
+fn leads_to(call: &str, module: &str, path: &str, service: &str) -> bool {
     let module = module.replace("r#", "");
     let mut base: Vec<&str> = module.split("::").collect();
     let mut words = call.split("::").peekable();
@@ -81,8 +82,9 @@ fn leads_to(call: &str, module: &str, path: &str) -> bool {
     let path: Vec<&str> = path.split("::").collect();
     match is_relative {
         true => path == [base, rest].concat(),
-        // The beginning is a name that the module imports.
-        false => path.ends_with(&rest),
+        // The beginning is a name that the module imports, or a module of its own. Only one that names the service, too, is
+        // taken for the service's.
+        false => path.ends_with(&rest) && path.len() - rest.len() < service.split("::").count(),
     }
 }
 
@@ -154,7 +156,16 @@ mod tests {
             ("cart::totals", "shop::checkout", false),
             ("other::total", "shop::checkout", false),
         ] {
-            assert_eq!(leads_to(call, module, "shop::cart::total"), is_right, "{call} in {module}");
+            let right = leads_to(call, module, "shop::cart::total", "shop::cart");
+            assert_eq!(right, is_right, "{call} in {module}");
+        }
+        // A module of its own that happens to have the name of one within a service.
+        for (call, is_right) in [("prices::total", false), ("cart::prices::total", true)] {
+            assert_eq!(
+                leads_to(call, "shop::checkout", "shop::cart::prices::total", "shop::cart"),
+                is_right,
+                "{call}"
+            );
         }
     }
 }
