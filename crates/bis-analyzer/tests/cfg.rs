@@ -3,21 +3,11 @@
 mod common;
 
 use bis_analyzer::{Options, Target};
-
-const SERVICE: &str = r#"
-//- src/orders.rs
-use bis::prelude::*;
-bis::service!("orders");
-#[derive(Event, Serialize, Deserialize)]
-pub struct Placed { pub id: u64 }
-pub static PLACED: Topic<Placed> = Topic::new("placed");
-#[subscription(PLACED)]
-async fn ship(event: Placed) -> Result<()> { PLACED.publish(&event).await }
-"#;
+use common::ORDERS;
 
 /// The subscriptions under these predicates, each with its condition, and the codes of what was found.
 fn under(predicates: &[&str], files: &str, target: Option<Target>) -> (Vec<String>, Vec<&'static str>) {
-    let mut fixture = SERVICE.to_owned();
+    let mut fixture = ORDERS.to_owned();
     for (index, predicate) in predicates.iter().enumerate() {
         fixture.push_str(&format!(
             "#[cfg({predicate})]\n#[subscription(PLACED, name = \"s{index}\")]\nasync fn s{index}(_: Placed) -> Result<()> {{ Ok(()) }}\n"
@@ -120,7 +110,7 @@ async fn a() -> Result<()> { Ok(()) }
 //- build.rs
 fn main() {}
 "#;
-    let analysis = common::analyze(&format!("{SERVICE}{source}"));
+    let analysis = common::analyze(&format!("{ORDERS}{source}"));
     assert!(!analysis.has_errors(), "{}", common::text(&analysis));
 }
 
@@ -138,7 +128,7 @@ pub mod extra {
 //- build.rs
 fn main() {}
 "#;
-    let analysis = common::analyze(&format!("{SERVICE}{source}"));
+    let analysis = common::analyze(&format!("{ORDERS}{source}"));
     assert_eq!(common::codes(&analysis), ["BIS0051"]);
     let conditional =
         analysis.graph.subscriptions.iter().filter(|one| one.condition.as_deref() == Some("extra"));
@@ -153,7 +143,7 @@ async fn extra(_: Placed) -> Result<()> { Ok(()) }
 //- build.rs
 fn main() {}
 ";
-    let analysis = common::analyze(&format!("{SERVICE}{source}"));
+    let analysis = common::analyze(&format!("{ORDERS}{source}"));
     assert_eq!(common::codes(&analysis), ["BIS0051"]);
     let condition = analysis.graph.subscriptions.iter().find_map(|one| one.condition.as_deref());
     assert_eq!(condition, Some("extra"));

@@ -2,26 +2,7 @@
 
 mod common;
 
-use common::{analyze, codes, edges};
-
-const ORDERS: &str = r#"
-//- src/orders.rs
-use bis::prelude::*;
-bis::service!("orders");
-#[derive(Event, Serialize, Deserialize)]
-pub struct Placed { pub id: u64 }
-pub static PLACED: Topic<Placed> = Topic::new("placed");
-#[subscription(PLACED)]
-async fn ship(event: Placed) -> Result<()> { PLACED.publish(&event).await }
-"#;
-
-/// The edges that this source adds to the service.
-#[track_caller]
-fn more(source: &str) -> Vec<String> {
-    let own = edges(ORDERS);
-    let all = edges(&format!("{ORDERS}{source}"));
-    all.lines().filter(|line| !own.lines().any(|known| known == *line)).map(str::to_owned).collect()
-}
+use common::{ORDERS, analyze, codes, edges, more};
 
 fn found(source: &str) -> Vec<&'static str> {
     let analysis = analyze(&format!("{ORDERS}{source}"));

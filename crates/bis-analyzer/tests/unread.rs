@@ -3,27 +3,7 @@
 mod common;
 
 use bis_analyzer::{Options, Target};
-use common::{analyze, check, codes, edges};
-
-/// A topic and its event, as most fixtures need them.
-const ORDERS: &str = r#"
-//- src/orders.rs
-use bis::prelude::*;
-bis::service!("orders");
-#[derive(Event, Serialize, Deserialize)]
-pub struct Placed { pub id: u64 }
-pub static PLACED: Topic<Placed> = Topic::new("placed");
-#[subscription(PLACED)]
-async fn ship(event: Placed) -> Result<()> { PLACED.publish(&event).await }
-"#;
-
-/// The edges of a service module that begins like [`ORDERS`]; what [`ORDERS`] has by itself is left out.
-#[track_caller]
-fn more(source: &str) -> Vec<String> {
-    let own = edges(ORDERS);
-    let all = edges(&format!("{ORDERS}{source}"));
-    all.lines().filter(|line| !own.lines().any(|known| known == *line)).map(str::to_owned).collect()
-}
+use common::{ORDERS, analyze, check, codes, edges, more};
 
 /// The codes of a service module that begins like [`ORDERS`].
 fn found(source: &str) -> Vec<&'static str> {

@@ -10,6 +10,18 @@ use bis_core::BrokerKind;
 use bis_graph::{Colour, Severity, render};
 use tempfile::TempDir;
 
+/// A service with an event, a topic and a subscription, as most fixtures need them.
+pub const ORDERS: &str = r#"
+//- src/orders.rs
+use bis::prelude::*;
+bis::service!("orders");
+#[derive(Event, Serialize, Deserialize)]
+pub struct Placed { pub id: u64 }
+pub static PLACED: Topic<Placed> = Topic::new("placed");
+#[subscription(PLACED)]
+async fn ship(event: Placed) -> Result<()> { PLACED.publish(&event).await }
+"#;
+
 /// The folder of a fixture.
 pub fn folder(fixture: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -125,4 +137,12 @@ pub fn edges(fixture: &str) -> String {
 pub fn check(fixture: &str, expected: &str) {
     let expected: Vec<&str> = expected.trim().lines().map(str::trim).collect();
     assert_eq!(edges(fixture), expected.join("\n"));
+}
+
+/// The edges that more source adds to the service of [`ORDERS`].
+#[track_caller]
+pub fn more(source: &str) -> Vec<String> {
+    let own = edges(ORDERS);
+    let all = edges(&format!("{ORDERS}{source}"));
+    all.lines().filter(|line| !own.lines().any(|known| known == *line)).map(str::to_owned).collect()
 }
