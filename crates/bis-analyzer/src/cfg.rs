@@ -255,7 +255,7 @@ fn predicate(attr: &Attribute) -> Option<Meta> {
     parse(attr.meta.require_list().ok()?.tokens.clone())?.pop()
 }
 
-/// Predicates with commas between them. `true` and `false` become raw identifiers: as plain ones they are no paths.
+/// Predicates with commas between them. `true` and `false` become raw identifiers: as plain ones they are not paths.
 pub(crate) fn parse(tokens: TokenStream) -> Option<Vec<Meta>> {
     let tokens: TokenStream = tokens
         .into_iter()

@@ -71,7 +71,7 @@ pub(crate) struct ModuleFile {
 pub(crate) struct Place {
     /// The folder that a `#[path]` begins in.
     dir: PathBuf,
-    /// The folder below it for modules without a `#[path]`: the name of a file that is no `mod.rs`.
+    /// The folder below it for modules without a `#[path]`: the name of a file that is not a `mod.rs`.
     below: Option<String>,
 }
 
@@ -347,7 +347,7 @@ impl Queue {
 impl State {
     fn add(&mut self, jobs: Vec<Job>) {
         for job in jobs {
-            // A file that includes itself by `#[path]` would go on for ever. As two modules, a file has modules of its own
+            // A file that includes itself by `#[path]` would go on forever. As two modules, a file has modules of its own
             // in two places.
             if self.seen.insert((job.candidates[0].clone(), job.package)) {
                 self.jobs.push_back(job);

@@ -178,7 +178,7 @@ impl<'t, 'a> Resolver<'t, 'a> {
         self.tree.modules[module].broken || self.tree.modules[module].module.is_open
     }
 
-    /// An item that stands in a module, or in a file that is a part of one.
+    /// An item in a module, or in a file that is a part of one.
     fn own(&self, module: ModuleId, name: &str, namespace: Namespace) -> Option<Target<'a>> {
         let node = &self.tree.modules[module];
         match namespace {

@@ -128,7 +128,7 @@ impl RouterClient {
         self.answered(self.publish_request(topic, key).send(body)).map(drop)
     }
 
-    /// As [`RouterClient::publish`]; that the message is too large is no error.
+    /// As [`RouterClient::publish`]; that the message is too large is not an error.
     pub(crate) fn try_publish(&self, topic: &str, key: Option<&str>, body: &[u8]) -> Result<Published> {
         let result = self.publish_request(topic, key).send(body);
         // A router that has seen that a message is too large may close before all of it was sent.

@@ -176,7 +176,7 @@ fn kind(schema: &Map<String, Value>, value: &Value, place: &str) -> Result<(), M
 
 fn is_of(value: &Value, kind: &str) -> bool {
     match kind {
-        // What has a point is no integer to serde. Larger ones than 64 bits are read as numbers with a point.
+        // What has a point is not an integer to serde. Larger ones than 64 bits are read as numbers with a point.
         "integer" => value.as_number().is_some_and(|number| {
             number.as_f64().is_some_and(|float| !number.is_f64() || float.abs() >= 9.2e18)
         }),

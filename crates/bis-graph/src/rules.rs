@@ -323,7 +323,7 @@ fn keys(graph: &Graph, found: &mut Vec<Diagnostic>) {
 /// How deep references in a schema are followed.
 const MAX_REFERENCES: usize = 16;
 
-/// What a schema asks for when that is no scalar for sure.
+/// What a schema asks for when that is not a scalar for sure.
 fn compound(root: &Value, schema: &Value, depth: usize) -> Option<&'static str> {
     if depth > MAX_REFERENCES {
         return None;

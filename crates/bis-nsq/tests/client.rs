@@ -418,7 +418,7 @@ async fn the_secret_is_told_to_who_asks_for_it_and_to_nobody_else() {
     peer.flush().await;
     drop(peer);
 
-    // Refused is not for ever: the server that knows may have been away.
+    // Refused is not forever: the server that knows may have been away.
     let mut peer = accept_asking_for_auth(&server).await;
     assert!(matches!(peer.command().await, Command::Auth(_)));
     encode_response(&mut peer.output, br#"{"identity":"app","permission_count":1}"#);

@@ -163,7 +163,7 @@ pub(crate) struct Committer {
     pub(crate) checkpoint_due: bool,
 }
 
-/// Tells everybody when the committer's thread ends by a panic: without it, they would wait for ever.
+/// Tells everybody when the committer's thread ends by a panic: without it, they would wait forever.
 struct Watch(Arc<Shared>);
 
 impl Drop for Watch {

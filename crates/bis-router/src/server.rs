@@ -171,7 +171,7 @@ pub(crate) async fn listen_https(server: Arc<Server>, listener: TcpListener) {
     http_serve::serve(server, https::TlsListener::new(listener, acceptor), routes).await;
 }
 
-/// Without it a client that vanished, and was to send nothing, would be there for ever.
+/// Without it a client that vanished, and was to send nothing, would be there forever.
 fn keep_alive(stream: &TcpStream) {
     let kept = sockopt::set_socket_keepalive(stream, true)
         .and_then(|()| sockopt::set_tcp_keepidle(stream, KEEP_ALIVE))

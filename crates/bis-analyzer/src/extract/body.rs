@@ -116,7 +116,7 @@ impl<'a, 'm> Body<'a, 'm> {
         }
     }
 
-    /// A path that is no constant may be an endpoint's. Each is kept once per module.
+    /// A path that is not a constant may be an endpoint's. Each is kept once per module.
     fn call(&mut self, path: &syn::Path) {
         let Some(last) = path.segments.last() else { return };
         if self.module.seen_calls.insert(path_hash(path, self.scope)) && !starts_upper(&last.ident) {
@@ -454,7 +454,7 @@ fn path_range_if(body: &Body<'_, '_>, path: &syn::Path) -> Option<Range> {
     (!body.escaping.is_empty() && body.ident_may_be_resource(&last.ident)).then(|| path_range(path))
 }
 
-/// A path's words as one number. That two have the same is so unlikely that a missing edge is no worry.
+/// A path's words as one number. That two have the same is so unlikely that a missing edge does not matter.
 fn path_hash(path: &syn::Path, scope: Option<u32>) -> u64 {
     let mut hasher = DefaultHasher::new();
     scope.hash(&mut hasher);

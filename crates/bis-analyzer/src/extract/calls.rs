@@ -69,7 +69,7 @@ impl Extractor<'_> {
         let mut words = BTreeSet::new();
         collect_words(tokens.clone(), &mut words);
         let mut mentions = body::scan(self, tokens.clone());
-        // Names that the call declares itself are no mentions of something else.
+        // Names that the call declares itself are not mentions of anything else.
         mentions.retain(|mention| mention.path.segments.len() > 1 || mention.how != How::Use);
         module.mentions.extend(mentions);
         module.opaque.push(OpaqueCall { path, words });

@@ -398,7 +398,7 @@ impl<'a> Extractor<'a> {
             let mentions = body::scan(self, item.mac.tokens.clone());
             let declares = declares::declares(self, item.mac.tokens.clone());
             if declares && self.expansions.get() > 0 {
-                // Only what stands in a file is known when its calls are read.
+                // Only what is in a file is known when its calls are read.
                 module.is_open = true;
                 module.unread.push(Unread { name: name.to_string(), range });
             }

@@ -32,7 +32,7 @@ impl Channel {
     }
 
     /// The consumer gives the message back, to be delivered again at `due` (at once when that is not after `now`). It
-    /// answered, so that the message is no suspect (any more).
+    /// answered, so that the message is not (or no longer) a suspect.
     ///
     /// # Errors
     /// [`NotInFlight`] when this consumer does not hold it (any more).

@@ -1,5 +1,5 @@
 //! Files that change while a build runs: saved by the user, or written by the build itself. It cannot always be told, so
-//! whatever changes is built again, but not for ever at once.
+//! whatever changes is built again, but not forever at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;

@@ -106,7 +106,7 @@ pub async fn a_lease_that_is_extended_holds(context: &Context) {
     inbox.expect_nothing(lease + context.slack()).await;
 }
 
-/// Without an extension, a handler that hangs does not keep the event for ever.
+/// Without an extension, a handler that hangs does not keep the event forever.
 pub async fn a_lease_that_ends_gives_the_event_back(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
     let mut inbox = Inbox::open(&*broker, "ship").await;

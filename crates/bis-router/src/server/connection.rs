@@ -580,7 +580,7 @@ impl Connection {
     }
 }
 
-/// Waits for what is under way; for ever when nothing is.
+/// Waits for what is under way; forever when nothing is.
 async fn pending<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
     match work {
         Some(work) => work.await,

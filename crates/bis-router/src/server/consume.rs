@@ -74,7 +74,7 @@ impl Lookout {
         }
     }
 
-    /// Waits for what is being read; for ever when nothing is.
+    /// Waits for what is being read; forever when nothing is.
     pub(super) async fn fetched(&mut self) -> io::Result<Fetched> {
         match &mut self.fetching {
             Some(fetching) => fetching.await,

@@ -1,5 +1,5 @@
 //! Clients that must make themselves known, by TLS or `AUTH`, and have not yet: how much they may send, and for how long.
-//! Whom to ask, and what is granted, stands in [`super::permission`].
+//! Whom to ask, and what is granted, is in [`super::permission`].
 
 use bis_nsq::{ErrorCode, ProtocolError};
 use tokio::time::Instant;

@@ -1,4 +1,4 @@
-//! Numbers from a seed: SplitMix64, because a seed must give the same steps for ever.
+//! Numbers from a seed: SplitMix64, because a seed must give the same steps forever.
 
 pub struct Random(u64);
 

@@ -43,7 +43,7 @@ impl Dice {
 }
 
 /// FNV-1a over the seed, the fault and the place (<http://www.isthe.com/chongo/tech/comp/fnv/>): the same everywhere and
-/// for ever, unlike the standard library's hashes.
+/// forever, unlike the standard library's hashes.
 fn mix(seed: u64, fault: Fault, place: &str) -> u64 {
     let bytes = seed.to_le_bytes().into_iter().chain([fault as u8]).chain(place.bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))

@@ -27,7 +27,7 @@ use crate::{
     time::VirtualClock,
 };
 
-/// The most events that may be published while a test settles: what goes on after so many goes on for ever.
+/// The most events that may be published while a test settles: what goes on after so many goes on forever.
 const MAX_EVENTS: u64 = 100_000;
 
 /// How long settling may take, of real time: a minute, and longer where the test's patience is.

@@ -26,7 +26,7 @@ pub(super) struct Repeat {
     pub(super) operator: char,
 }
 
-/// Reads what stands in the braces of a `macro_rules!`.
+/// Reads what is in the braces of a `macro_rules!`.
 pub(super) fn parse(tokens: TokenStream) -> Option<Vec<Rule>> {
     let mut tokens = tokens.into_iter().peekable();
     let mut rules = Vec::new();

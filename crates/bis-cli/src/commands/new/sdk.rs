@@ -16,7 +16,7 @@ const WITHIN_CHECKOUT: &str = "crates/bis";
 /// Where the crate comes from.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sdk {
-    /// A folder, as it stands in the manifest: relative to the application where both can be moved together.
+    /// A folder, as the manifest has it: relative to the application where both can be moved together.
     Folder(PathBuf),
     /// The repository.
     Repository,

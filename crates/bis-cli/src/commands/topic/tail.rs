@@ -42,7 +42,7 @@ pub(crate) fn run(tail: Tail, place: &Where) -> Result<()> {
     runtime.block_on(follow(tail, address))
 }
 
-/// Subscribing to a topic that is not there would make it, and the user wait for ever. One that nobody subscribes to keeps
+/// Subscribing to a topic that is not there would make it, and the user wait forever. One that nobody subscribes to keeps
 /// its events for the first who does, which must not be this command.
 fn refuse_to_take(topic: &str, known: &[TopicStats]) -> Result<(), Failure> {
     let Some(found) = known.iter().find(|known| known.topic_name == topic) else {

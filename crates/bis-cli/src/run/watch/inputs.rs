@@ -141,7 +141,7 @@ impl Listing {
             self.folders.entry(identity).and_modify(|known| known.is_walked = true).or_insert(folder);
             for entry in path.read_dir().into_iter().flatten().flatten() {
                 let path = entry.path();
-                // A link that leads nowhere is no file yet.
+                // A link that leads nowhere is not a file yet.
                 let Ok(metadata) = fs::metadata(&path) else { continue };
                 if metadata.is_dir() {
                     if !ignored(&path) {
@@ -209,7 +209,7 @@ fn ignored(folder: &Path) -> bool {
         || (name == "target" && folder.with_file_name("Cargo.toml").exists())
 }
 
-/// Rust sources, manifests, and what stands in a folder of migrations.
+/// Rust sources, manifests, and what is in a folder of migrations.
 fn matters(path: &Path) -> bool {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     !is_hidden(path)

@@ -32,7 +32,7 @@ pub(super) async fn change(
     }
     match option.as_str() {
         "nsqlookupd_tcp_addresses" => {
-            // As Go reads it: `null` is no list, and an empty text in one.
+            // As Go reads it: `null` is not a list, and an empty text in one.
             let addresses: Option<Vec<Option<String>>> =
                 serde_json::from_slice(&body).map_err(|_| bad("INVALID_VALUE"))?;
             let addresses = addresses.map(|list| list.into_iter().map(Option::unwrap_or_default).collect());

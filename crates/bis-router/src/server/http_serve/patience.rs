@@ -1,4 +1,4 @@
-//! A stream that does not wait for its client for ever. What is waited for follows from whether a request is being answered;
+//! A stream that does not wait for its client forever. What is waited for follows from whether a request is being answered;
 //! a body has a bound of its own, where it is read.
 
 use std::io;

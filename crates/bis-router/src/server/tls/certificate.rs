@@ -47,7 +47,7 @@ pub(super) fn common_name(certificate: &[u8]) -> Option<String> {
     last_common_name(fields(certificate)?.subject)
 }
 
-/// Why a server or a client cannot show the certificate; `None` also for what is no certificate at all.
+/// Why a server or a client cannot show the certificate; `None` also for what is not a certificate at all.
 pub(super) fn fault(certificate: &[u8]) -> Option<CertificateFault> {
     let fields = fields(certificate)?;
     if !fields.has_version { Some(CertificateFault::Version1) } else { short_key(fields.key) }
