@@ -1,5 +1,3 @@
-//! The brokers that an app can link. A driver moves events and settles deliveries; it knows nothing of handlers, retry
-//! policies, timeouts and dead letters.
+//! The broker that lives in the app's own process. Those that processes share are in `bis-drivers`.
 
 pub mod in_process;
-pub mod nsq;

@@ -28,7 +28,7 @@ pub use call::{Call, call_elsewhere};
 pub use endpoint::{EndpointContext, from_parts, from_request, respond, route, split};
 pub use internal::{Arguments, RemoteFuture, RemoteHandler, unnamed_result};
 
-pub(crate) use client::{Client, host_and_port};
+pub(crate) use client::Client;
 pub(crate) use connection::Limits;
 pub(crate) use request::MAX_BODY_BYTES;
 pub(crate) use router::{RouteError, Routers};

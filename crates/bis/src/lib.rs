@@ -21,7 +21,7 @@
 //! ```
 //!
 //! An app is a library whose `app!` lists its services, and a `main` that calls [`App::main`]. It needs no daemon: without
-//! configuration events go through memory; with [`config`] through a real broker. Delivery is at least once; an error has
+//! configuration events go through memory; with the file that `BIS_CONFIG` names through a real broker. Delivery is at least once; an error has
 //! the event retried with back-off, and what cannot be handled is kept as a dead letter.
 
 // So that tests inside the crate can use the macros, which name `::bis`.
@@ -38,8 +38,9 @@ mod readme {}
 #[doc = include_str!("../../../docs/guide.md")]
 mod guide {}
 
+use bis_config as config;
+
 pub mod chaos;
-pub mod config;
 pub mod prelude;
 pub mod time;
 

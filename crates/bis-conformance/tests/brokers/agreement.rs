@@ -6,16 +6,14 @@
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use bis::drivers::{
-    in_process::InProcess,
-    nsq::{Nsq, NsqOptions},
-};
+use bis::drivers::in_process::InProcess;
 use bis_broker::{Broker, Delivery, Outgoing};
 use bis_conformance::{
     Inbox, bounded,
     case_words::{TOPIC, at_once, event, spec, topology},
     skip_missing,
 };
+use bis_drivers::nsq::{Nsq, NsqOptions};
 use libtest_mimic::Trial;
 
 use crate::{router, trial};

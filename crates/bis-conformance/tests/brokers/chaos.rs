@@ -8,17 +8,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bis::{
-    Chaos,
-    chaos::ChaosBroker,
-    drivers::{
-        in_process::InProcess,
-        nsq::{Nsq, NsqOptions},
-    },
-};
+use bis::{Chaos, chaos::ChaosBroker, drivers::in_process::InProcess};
 use bis_broker::{BoxFuture, Broker, Outgoing, PublishError, SubscriptionSpec, TopicSpec, Topology};
 use bis_conformance::{Kind, Peer, Process, bounded};
 use bis_core::{Envelope, EventId, Retention, SubscriptionName, TopicName};
+use bis_drivers::nsq::{Nsq, NsqOptions};
 use libtest_mimic::Trial;
 use tokio::sync::watch;
 

@@ -3,13 +3,13 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use bis::drivers::nsq::{Nsq, NsqOptions};
 use bis_broker::{Broker, PublishError};
 use bis_conformance::{
     Inbox, bounded,
     case_words::{at_once, event, publish, topology, try_publish},
     skip_missing,
 };
+use bis_drivers::nsq::{Nsq, NsqOptions};
 use bis_nsq::{Command, IdentifyReply, Limits, OK, decode_command, encode_error, encode_response};
 use bytes::BytesMut;
 use libtest_mimic::Trial;

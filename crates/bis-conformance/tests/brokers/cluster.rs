@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, slice::SliceIndex, sync::Arc, time::Duration};
 
-use bis::drivers::nsq::{Nsq, NsqOptions};
 use bis_broker::{BoxFuture, Broker};
 use bis_conformance::{Missing, Peer, Process};
+use bis_drivers::nsq::{Nsq, NsqOptions};
 use bis_nsq::client::{HttpAddress, nodes};
 use tokio::time::{sleep, timeout};
 

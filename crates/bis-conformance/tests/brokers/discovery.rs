@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeSet, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use bis::drivers::nsq::{Nsq, NsqOptions};
 use bis_broker::{Broker, PublishError};
 use bis_conformance::{
     Inbox, Missing, bounded,
@@ -13,6 +12,7 @@ use bis_conformance::{
     skip_missing,
 };
 use bis_core::EventId;
+use bis_drivers::nsq::{Nsq, NsqOptions};
 use libtest_mimic::Trial;
 use tokio::{
     net::TcpListener,

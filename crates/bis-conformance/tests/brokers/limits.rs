@@ -2,10 +2,10 @@
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use bis::drivers::nsq::{Nsq, NsqOptions};
 use bis_broker::{Broker, SubscriptionSpec, Topology};
 use bis_conformance::{bounded, skip_missing};
 use bis_core::{SubscriptionName, TopicName};
+use bis_drivers::nsq::{Nsq, NsqOptions};
 use libtest_mimic::Trial;
 
 use crate::{app::publish, nsqd, spawned::Spawned, trial};

@@ -2,12 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bis::drivers::{
-    in_process::InProcess,
-    nsq::{Nsq, NsqOptions},
-};
+use bis::drivers::in_process::InProcess;
 use bis_broker::{BoxFuture, Broker};
 use bis_conformance::{Peer, Process};
+use bis_drivers::nsq::{Nsq, NsqOptions};
 
 use crate::spawned::Spawned;
 

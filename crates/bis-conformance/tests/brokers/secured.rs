@@ -6,13 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bis::drivers::nsq::{Nsq, NsqOptions};
 use bis_broker::{Broker, EnsureError};
 use bis_conformance::{
     Inbox, Missing, bounded,
     case_words::{publish, topology},
     skip_missing,
 };
+use bis_drivers::nsq::{Nsq, NsqOptions};
 use bis_nsq::client::{Certificate, Tls};
 use bis_router::{Handle, Options, Router};
 use libtest_mimic::Trial;

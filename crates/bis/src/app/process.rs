@@ -16,7 +16,7 @@ use crate::{
     Context, Error, Result,
     chaos::{self, ChaosBroker},
     config::{BrokerConfig, Config},
-    drivers::{in_process::InProcess, nsq::Nsq},
+    drivers::in_process::InProcess,
     http::{self, Limits, Serving, Stop},
     instance::{self, Instance, Reach},
     logging,
@@ -86,11 +86,7 @@ fn inherited_listener() -> Result<Option<std::net::TcpListener>> {
 fn broker(config: &Config) -> Result<Arc<dyn Broker>> {
     match &config.broker {
         BrokerConfig::InProcess(_) => Ok(Arc::new(InProcess::new())),
-        BrokerConfig::Nsq(nsq) => {
-            let mut options = nsq.options()?;
-            options.namespace = config.app.namespace.clone();
-            Ok(Arc::new(Nsq::start(options)))
-        }
+        BrokerConfig::Nsq(_) => Ok(bis_drivers::open(config)?),
     }
 }
 

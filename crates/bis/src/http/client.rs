@@ -12,6 +12,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
+use bis_config::{NotAnAddress, host_and_port};
 use bytes::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -26,8 +27,8 @@ const MAX_IDLE: usize = 32;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// The address is not one that this client can reach.
-    #[error("`{0}` is not an address of the form `http://host:port`")]
-    Address(String),
+    #[error(transparent)]
+    Address(#[from] NotAnAddress),
     /// There is nobody.
     #[error("cannot connect")]
     Connect(#[source] std::io::Error),
@@ -37,18 +38,6 @@ pub(crate) enum ClientError {
     /// The answer could not be read.
     #[error("the answer broke off, or is larger than {MAX_CALL_BYTES} bytes")]
     Answer(#[source] axum::Error),
-}
-
-/// `host:port` of `http://host:port`.
-pub(crate) fn host_and_port(base: &str) -> Result<&str, ClientError> {
-    let address = base.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-    let is_right = |address: &&str| {
-        let parts = address.rsplit_once(':');
-        parts.is_some_and(|(host, port)| {
-            !host.is_empty() && !host.contains(['/', '@', '?', '#']) && port.parse::<u16>().is_ok()
-        })
-    };
-    address.filter(is_right).ok_or_else(|| ClientError::Address(base.to_owned()))
 }
 
 /// The connections of one app.

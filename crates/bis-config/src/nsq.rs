@@ -3,11 +3,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use bis_nsq::client::{self, HttpAddress};
 use serde::{Deserialize, Deserializer};
 
-use super::{ConfigError, Secret};
-use crate::drivers::nsq::NsqOptions;
+use crate::{Secret, address::is_host_and_port};
 
 /// NSQ servers: Bis's router, an nsqd, or a cluster of nsqds. Needs `address`, `addresses` or `lookupd`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -75,13 +73,17 @@ impl NsqConfig {
             );
         }
         for address in self.servers() {
-            let port = address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
-            if !matches!(port, Some((host, Ok(_))) if !host.is_empty() && !host.contains('/')) {
+            if !is_host_and_port(address) {
                 return Err(format!("`{address}` in `broker.nsq` is not of the form `host:port`"));
             }
         }
         for address in &self.lookupd {
-            HttpAddress::parse(address).map_err(|error| format!("in `broker.nsq`: {error}"))?;
+            let host = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+            if !is_host_and_port(host) {
+                return Err(format!(
+                    "in `broker.nsq`: `{address}` is not an address of the form `http://host:port`"
+                ));
+            }
         }
         if self.lookupd_interval.is_some_and(|interval| interval < Duration::from_millis(100)) {
             return Err("`broker.nsq.lookupd_interval` is below `100ms`".into());
@@ -104,56 +106,19 @@ impl NsqConfig {
     }
 
     /// The servers that are named.
-    fn servers(&self) -> impl Iterator<Item = &String> {
+    pub fn servers(&self) -> impl Iterator<Item = &String> {
         self.address.iter().chain(&self.addresses)
-    }
-
-    /// As the driver takes it. Reads the secret, and the files of TLS, so that mistakes show at the start.
-    pub(crate) fn options(&self) -> Result<NsqOptions, ConfigError> {
-        let lookupd = self.lookupd.iter().map(|address| HttpAddress::parse(address));
-        let lookupd = lookupd.collect::<Result<Vec<_>, _>>();
-        let mut options = NsqOptions::found_through(lookupd.map_err(|error| inconsistent(&error))?);
-        options.servers = self.servers().cloned().collect();
-        if let Some(interval) = self.lookupd_interval {
-            options.lookupd_interval = interval;
-        }
-        if let Some(lease) = self.lease {
-            options.client.lease = lease;
-        }
-        if let Some(tls) = &self.tls {
-            let tls = tls.to_tls();
-            tls.check().map_err(|error| inconsistent(&error))?;
-            options.client.tls = Some(tls);
-        }
-        if let Some(auth) = &self.auth {
-            options.client.auth_secret = Some(auth.reveal().map_err(ConfigError::Inconsistent)?);
-        }
-        Ok(options)
-    }
-}
-
-fn inconsistent(error: &impl std::fmt::Display) -> ConfigError {
-    ConfigError::Inconsistent(format!("`broker.nsq`: {error}"))
-}
-
-impl NsqTlsConfig {
-    /// As the client takes it.
-    fn to_tls(&self) -> client::Tls {
-        let certificate = self.certificate_file.clone().zip(self.key_file.clone());
-        client::Tls {
-            ca_file: self.ca_file.clone(),
-            certificate: certificate
-                .map(|(certificate_file, key_file)| client::Certificate { certificate_file, key_file }),
-            server_name: self.server_name.clone(),
-        }
     }
 }
 
 impl NsqAuthConfig {
     /// The secret, from the file or from the environment.
-    fn reveal(&self) -> Result<client::Secret, String> {
+    ///
+    /// # Errors
+    /// When the environment variable is not set.
+    pub fn reveal(&self) -> Result<Secret, String> {
         if let Some(secret) = &self.secret {
-            return Ok(secret.reveal().to_owned().into());
+            return Ok(secret.clone());
         }
         let name = self.secret_env.as_deref().unwrap_or_default();
         match std::env::var(name) {
@@ -188,10 +153,7 @@ mod tests {
         }"#;
         let config = read(text).unwrap();
         assert_eq!(config.lookupd_interval, Some(Duration::from_secs(30)));
-        assert_eq!(
-            config.tls.as_ref().unwrap().to_tls().certificate.unwrap().key_file,
-            PathBuf::from("/app.key")
-        );
+        assert_eq!(config.tls.as_ref().unwrap().key_file, Some(PathBuf::from("/app.key")));
         assert_eq!(config.auth.as_ref().unwrap().reveal().unwrap().reveal(), "s3cret");
         assert!(!format!("{config:?}").contains("s3cret"), "no log shows it");
         assert_eq!(read(r#"{"addresses": ["a:1", "b:1"]}"#).unwrap().servers().count(), 2);

@@ -9,7 +9,7 @@ use serde::{
 
 use super::*;
 
-const PAGE: &str = include_str!("../../../../docs/configuration.md");
+const PAGE: &str = include_str!("../../../docs/configuration.md");
 
 /// Asks a type for the names of its fields or variants, and fails with them.
 struct Names;
@@ -127,7 +127,7 @@ fn variables(folder: &Path, found: &mut Vec<String>) {
 #[test]
 fn every_variable_is_on_the_page() {
     let mut found = Vec::new();
-    for folder in ["src", "../bis-cli/src"] {
+    for folder in ["src", "../bis/src", "../bis-cli/src"] {
         variables(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut found);
     }
     found.retain(|name| !name.starts_with("BIS_TEST_") && name != "BIS_");

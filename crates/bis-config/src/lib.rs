@@ -1,6 +1,9 @@
 //! The configuration of a running app: one JSON file, named by `BIS_CONFIG`, which maps what the code declares to real
 //! infrastructure. Every part is optional; without a file everything runs in the process. Unknown keys are refused.
 //!
+//! This is the whole shape of the file. The app reads it, `bis run` writes it, and drivers read their part of it; nothing
+//! here connects to anything.
+//!
 //! ```json
 //! {
 //!   "app": { "namespace": "dev", "services": ["orders"], "stop_within": "30s" },
@@ -31,14 +34,14 @@ use std::{
     time::Duration,
 };
 
+mod address;
 mod nsq;
 
+pub use address::{NotAnAddress, host_and_port};
 pub use nsq::{NsqAuthConfig, NsqConfig, NsqTlsConfig};
 
 use bis_core::{Namespace, ServiceName};
 use serde::{Deserialize, Deserializer};
-
-use crate::http;
 
 /// The environment variable that names the file.
 pub const VARIABLE: &str = "BIS_CONFIG";
@@ -212,7 +215,7 @@ impl Config {
             return Err(ConfigError::Inconsistent(text.into()));
         }
         for (service, base) in &self.internal.services {
-            http::host_and_port(base).map_err(|error| {
+            host_and_port(base).map_err(|error| {
                 ConfigError::Inconsistent(format!(
                     "`internal.services.{service}`: {error}; calls between services are plain HTTP"
                 ))

@@ -20,6 +20,7 @@ mod cluster;
 mod consumer;
 mod delivery;
 mod inquiry;
+mod options;
 mod publishing;
 mod shares;
 mod wait;
@@ -34,11 +35,10 @@ use bis_broker::{
     BoxFuture, Broker, ConsumeError, Consumer, EnsureError, InquiryError, Outgoing, Page, PublishError,
     ReplayFrom, Replayed, SubscriptionSpec, Topology,
 };
-use bis_core::{BrokerKind, Capabilities, Namespace, SubscriptionName, TopicName, physical_name};
-use bis_nsq::{
-    Command, Headers, IdentifyReply, MAX_NAME_BYTES, Name,
-    client::{self, HttpAddress},
-};
+use bis_core::{BrokerKind, Capabilities, SubscriptionName, TopicName, physical_name};
+use bis_nsq::{Command, Headers, IdentifyReply, MAX_NAME_BYTES, Name};
+
+pub use options::NsqOptions;
 
 use capabilities::capabilities;
 use cluster::Cluster;
@@ -46,43 +46,6 @@ use consumer::{Handles, NsqConsumer, Source};
 
 /// How long closing waits for the broker to answer what is under way.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
-
-/// How to reach the broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NsqOptions {
-    /// The servers' TCP addresses, `host:port`. None when all are to be found through `lookupd`.
-    pub servers: Vec<String>,
-    /// The HTTP addresses of nsqlookupd. None unless set.
-    pub lookupd: Vec<HttpAddress>,
-    /// The time between two questions to each nsqlookupd, about; 15 s unless set.
-    pub lookupd_interval: Duration,
-    /// The settings of every connection; each server's own address takes the place of the one in there.
-    pub client: client::Options,
-    /// What goes in front of topic names on the broker.
-    pub namespace: Option<Namespace>,
-}
-
-impl NsqOptions {
-    /// The defaults for the broker at `address` (`host:port` of its TCP listener).
-    pub fn new(address: impl Into<String>) -> Self {
-        Self { servers: vec![address.into()], ..Self::found_through(Vec::new()) }
-    }
-
-    /// The defaults for the servers that these nsqlookupds know.
-    pub fn found_through(lookupd: Vec<HttpAddress>) -> Self {
-        Self {
-            servers: Vec::new(),
-            lookupd,
-            lookupd_interval: client::DEFAULT_INTERVAL,
-            client: client::Options::new(""),
-            namespace: None,
-        }
-    }
-
-    fn client_for(&self, address: &str) -> client::Options {
-        client::Options { address: address.to_owned(), ..self.client.clone() }
-    }
-}
 
 /// A broker that speaks NSQ.
 #[derive(Debug)]
