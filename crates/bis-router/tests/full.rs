@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use bis_nsq::{Command, Frame};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use support::process::Kind;
 use support::{Client, name, process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -33,7 +34,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Not a test by itself: the process that the test below starts and kills.
 #[test]
 fn router_process() {
-    process::run_with(|options| options.segment_bytes = 2 * 1024 * 1024);
+    process::run();
 }
 
 /// A file system that ends with the test.
@@ -140,7 +141,7 @@ fn what_was_answered_on_a_full_disk_is_there_and_what_was_handled_is_gone() {
     raise_descriptor_limit();
     let (publishers, time) = if std::env::var_os("BIS_LONG").is_some() { LONG } else { SHORT };
     let data = folder.path().join("data");
-    let (mut child, tcp, http) = process::start_both(&data);
+    let (mut child, tcp, http) = process::start_both(Kind::Large, &data);
     drop(Client::subscribe(tcp, "t", "c", 0));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut answered = HashSet::new();
@@ -166,13 +167,13 @@ fn what_was_answered_on_a_full_disk_is_there_and_what_was_handled_is_gone() {
     child.kill().unwrap();
     child.wait().unwrap();
 
-    let (mut child, tcp, _) = process::start_both(&data);
+    let (mut child, tcp, _) = process::start_both(Kind::Large, &data);
     let received = handle_all(tcp, &answered);
     publish_again(tcp);
     child.kill().unwrap();
     child.wait().unwrap();
 
-    let (mut child, tcp, _) = process::start_both(&data);
+    let (mut child, tcp, _) = process::start_both(Kind::Large, &data);
     let mut consumer = Client::subscribe(tcp, "t", "c", 500);
     assert!(consumer.is_quiet(Duration::from_millis(500)), "what was finished came back");
     child.kill().unwrap();

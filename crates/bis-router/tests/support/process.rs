@@ -1,4 +1,4 @@
-//! A router as a process of its own, to be killed. The test file that uses it has a test `router_process`, which calls
+//! A router as a process of its own, to be killed. The test program that uses it has a test `router_process`, which calls
 //! [`run`].
 
 use std::io::{BufRead, BufReader};
@@ -8,22 +8,45 @@ use std::process::{Child, Command as Process, Stdio};
 use std::time::Duration;
 
 const FOLDER: &str = "BIS_ROUTER_TEST_FOLDER";
+const KIND: &str = "BIS_ROUTER_TEST_KIND";
 
-/// Is the router with small segments, when [`start`] started this process, and else nothing.
-pub fn run() {
-    run_with(|options| {
-        options.segment_bytes = 256 * 1024;
-        options.retention_bytes = 1024 * 1024;
-    });
+/// How the router is set up.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// Small segments, and few of them kept.
+    Small,
+    /// A segment for every few messages.
+    Tiny,
+    /// Segments that a small disk holds a few of.
+    Large,
+    /// Nothing is synced.
+    Unsynced,
 }
 
-/// The same with other options.
-pub fn run_with(change: fn(&mut bis_router::Options)) {
-    let Ok(folder) = std::env::var(FOLDER) else { return };
+impl Kind {
+    const ALL: [Kind; 4] = [Kind::Small, Kind::Tiny, Kind::Large, Kind::Unsynced];
+
+    fn apply(self, options: &mut bis_router::Options) {
+        match self {
+            Self::Small => {
+                options.segment_bytes = 256 * 1024;
+                options.retention_bytes = 1024 * 1024;
+            }
+            Self::Tiny => options.segment_bytes = 4096,
+            Self::Large => options.segment_bytes = 2 * 1024 * 1024,
+            Self::Unsynced => options.sync = bis_router::SyncMode::None,
+        }
+    }
+}
+
+/// Is the router when [`start`] started this process, and else nothing.
+pub fn run() {
+    let (Ok(folder), Ok(kind)) = (std::env::var(FOLDER), std::env::var(KIND)) else { return };
+    let kind = Kind::ALL.into_iter().find(|one| format!("{one:?}") == kind).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut options = super::options(Path::new(&folder));
-        change(&mut options);
+        kind.apply(&mut options);
         let router = bis_router::Router::start(options).await.unwrap();
         println!("\nanswers HTTP on {}", router.http_address());
         println!("listens on {} with {} damaged", router.tcp_address(), router.damage().len());
@@ -33,28 +56,29 @@ pub fn run_with(change: fn(&mut bis_router::Options)) {
 }
 
 /// Starts this very program again, as a router on that folder.
-pub fn start(folder: &Path) -> (Child, SocketAddr) {
-    let (child, tcp, _) = start_both(folder);
+pub fn start(kind: Kind, folder: &Path) -> (Child, SocketAddr) {
+    let (child, tcp, _) = start_both(kind, folder);
     (child, tcp)
 }
 
 /// The same, for a router that may have so many descriptors and no more.
-pub fn start_limited(folder: &Path, descriptors: u32) -> (Child, SocketAddr) {
+pub fn start_limited(kind: Kind, folder: &Path, descriptors: u32) -> (Child, SocketAddr) {
     let mut shell = Process::new("sh");
     shell.arg("-c").arg(format!("ulimit -n {descriptors} && exec \"$0\" \"$@\""));
-    let (child, tcp, _) = spawn(shell.arg(std::env::current_exe().unwrap()), folder);
+    let (child, tcp, _) = spawn(shell.arg(std::env::current_exe().unwrap()), kind, folder);
     (child, tcp)
 }
 
 /// The same, with the address of the HTTP API.
-pub fn start_both(folder: &Path) -> (Child, SocketAddr, SocketAddr) {
-    spawn(&mut Process::new(std::env::current_exe().unwrap()), folder)
+pub fn start_both(kind: Kind, folder: &Path) -> (Child, SocketAddr, SocketAddr) {
+    spawn(&mut Process::new(std::env::current_exe().unwrap()), kind, folder)
 }
 
-fn spawn(process: &mut Process, folder: &Path) -> (Child, SocketAddr, SocketAddr) {
+fn spawn(process: &mut Process, kind: Kind, folder: &Path) -> (Child, SocketAddr, SocketAddr) {
     let mut child = process
         .args(["router_process", "--exact", "--nocapture"])
         .env(FOLDER, folder)
+        .env(KIND, format!("{kind:?}"))
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()

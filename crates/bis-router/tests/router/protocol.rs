@@ -1,13 +1,11 @@
 //! What clients see of the router and not of nsqd. What both do is in `tests/nsqd`.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Client, http, name, options, start};
 use bis_nsq::{Command, Extension, Identify, IdentifyReply, MessageId};
 use bis_router::{Options, Router, StartError};
 use serde_json::Value;
-use support::{Client, http, name, options, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_lost_connection_held_comes_again_at_once() {

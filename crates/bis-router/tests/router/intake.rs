@@ -1,27 +1,19 @@
 //! What clients may take of a router, and when they are answered.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Child;
 use std::time::Duration;
 
+use crate::support::authority::Authority;
+use crate::support::layers::Certificates;
+use crate::support::process::Kind;
+use crate::support::{Client, Poll, http, name, options, process};
 use bis_nsq::{Bodies, Command, Frame};
 use bis_router::{Handle, Options, Router, TlsRequired};
-use support::authority::Authority;
-use support::layers::Certificates;
-use support::{Client, Poll, http, name, options, process};
 
 /// What a router may take at most, in KiB, while it is sent commands of 5 MiB that hold the smallest messages.
 const MOST_KIB: u64 = 200 * 1024;
-
-#[test]
-fn router_process() {
-    process::run_with(|options| options.sync = bis_router::SyncMode::None);
-}
 
 /// The most memory that a process has had, in KiB.
 fn peak(child: &Child) -> u64 {
@@ -34,7 +26,7 @@ fn peak(child: &Child) -> u64 {
 #[test]
 fn many_small_messages_take_a_bounded_memory() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut router, tcp, web) = process::start_both(folder.path());
+    let (mut router, tcp, web) = process::start_both(Kind::Unsynced, folder.path());
     let lines = "x\n".repeat(5 * 1024 * 1024 / 2);
     assert_eq!(http(web, "POST", "/mpub?topic=lines", lines.as_bytes()), (200, "OK".to_owned()));
     assert!(peak(&router) < MOST_KIB / 2, "after a request: {} KiB", peak(&router));

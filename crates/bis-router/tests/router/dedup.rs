@@ -1,12 +1,10 @@
 //! An event that is published again under its id is answered and not stored a second time, also after a restart.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Client, name, options, start};
 use bis_nsq::{Command, Headers};
 use bis_router::Router;
-use support::{Client, name, options, start};
 
 fn publish(client: &mut Client, topic: &str, event: u8, body: &str) {
     let headers = Headers { event: Some([event; 16]), ..Headers::default() };

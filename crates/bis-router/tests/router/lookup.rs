@@ -1,16 +1,12 @@
 //! Registration with real nsqlookupd: what is there is known there, through its restarts and ours.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::support::http::{post, request};
+use crate::support::lookupd::Lookupd;
+use crate::support::{Client, options};
 use bis_router::{Handle, Router};
-use support::http::{post, request};
-use support::lookupd::Lookupd;
-use support::{Client, options};
 
 /// Longer than any pause between two attempts here.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -51,8 +47,9 @@ async fn topics_and_channels_are_registered_and_taken_back() {
     }
     assert_eq!(post(http, "/channel/delete?topic=zoo&channel=feed", "").status, 200);
     // nsqlookupd keeps a channel that nobody has, so that new topics get it; what goes is who has it.
-    let of_feed =
-        |lookupd: &Lookupd| support::http::get(lookupd.http, "/debug").json()["channel:zoo:feed"].clone();
+    let of_feed = |lookupd: &Lookupd| {
+        crate::support::http::get(lookupd.http, "/debug").json()["channel:zoo:feed"].clone()
+    };
     until("feed is taken back", || of_feed(&one).as_array().is_none_or(Vec::is_empty));
     assert_eq!(post(http, "/topic/delete?topic=ark", "").status, 200);
     until("ark is taken back", || other.lookup("ark").1.is_empty());
@@ -130,7 +127,7 @@ async fn a_new_topic_gets_the_channels_that_it_has_elsewhere() {
             client.finish(&message);
         }
     }
-    let stats = support::http::get(here.http_address(), "/stats?format=json").json();
+    let stats = crate::support::http::get(here.http_address(), "/stats?format=json").json();
     let channels = stats["topics"][0]["channels"].as_array().unwrap();
     let names: Vec<_> = channels.iter().map(|channel| channel["channel_name"].as_str().unwrap()).collect();
     assert_eq!(names, ["clean", "feed"], "an ephemeral channel is nothing without a client");
@@ -174,7 +171,8 @@ async fn a_topic_that_was_held_when_the_router_ended_gets_its_channels_after_the
         let router = start(folder.path(), &[lookupd.tcp]).await;
         let http = router.http_address();
         let channels = || {
-            support::http::get(http, "/stats?format=json&topic=zoo").json()["topics"][0]["channels"].clone()
+            crate::support::http::get(http, "/stats?format=json&topic=zoo").json()["topics"][0]["channels"]
+                .clone()
         };
         until("the channel is there", || channels().as_array().is_some_and(|channels| channels.len() == 2));
         for channel in ["bill", "ship"] {
@@ -188,7 +186,7 @@ async fn a_topic_that_was_held_when_the_router_ended_gets_its_channels_after_the
         let router = start(folder.path(), &[lookupd.tcp]).await;
         until("the router is registered", || lookupd.lookup("zoo").1 == [port(&router)]);
         let http = router.http_address();
-        let stats = support::http::get(http, "/stats?format=json&topic=zoo").json();
+        let stats = crate::support::http::get(http, "/stats?format=json&topic=zoo").json();
         assert_eq!(stats["topics"][0]["channels"].as_array().unwrap().len(), 1);
         router.shutdown().await.unwrap();
     }

@@ -1,10 +1,8 @@
 //! Authorization servers that are asked by POST, which nsqd 1.3.0 cannot do.
 
-mod support;
-
+use crate::support::authority::Authority;
+use crate::support::{Client, options};
 use bis_router::{AuthMethod, Router};
-use support::authority::Authority;
-use support::{Client, options};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_stays_out_of_the_address() {

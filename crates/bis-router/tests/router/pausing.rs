@@ -1,11 +1,9 @@
 //! What a paused topic holds survives a restart, and is still for the channels that are there when it goes on.
 
-mod support;
-
 use std::time::Duration;
 
-use support::http::post;
-use support::{Client, start};
+use crate::support::http::post;
+use crate::support::{Client, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_paused_topic_holds_survives_restarts() {

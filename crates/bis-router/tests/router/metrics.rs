@@ -1,11 +1,9 @@
 //! `/metrics` read as Prometheus reads it: every line of its form, every number where it belongs.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use support::http::get;
-use support::{Client, start};
+use crate::support::http::get;
+use crate::support::{Client, start};
 
 /// Reads the text format; panics at a line that is none.
 fn parse(text: &str) -> BTreeMap<String, f64> {

@@ -1,16 +1,12 @@
 //! Many consumers of one channel: no message lies there while one of them waits for it.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::support::{Client, name, start};
 use bis_nsq::Command;
-use support::{Client, name, start};
 
 const MESSAGES: usize = 500;
 /// The longest that anything may take; far more than it does.

@@ -1,9 +1,7 @@
 //! Commands that bring much: they fit into segments that a start reads, and limits that could not be kept are refused.
 
-mod support;
-
+use crate::support::{http, options};
 use bis_router::{MAX_BODY_BYTES, Router, StartError};
-use support::{http, options};
 
 const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 /// Their records take 65 MB.

@@ -1,15 +1,11 @@
 //! Bytes that look like a journal's, in a message: whatever breaks around them, they are never taken for the journal's own.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::{Client, http, start};
 use bis_router::inspect::inspect;
 use bis_router::journal::{disk::Disk, folder::Folder};
-use support::{Client, http, start};
 
 const SEGMENT: &str = "0000000000000001.segment";
 

@@ -1,13 +1,11 @@
 //! What a client has sent before a stop is carried out, though the router had not read it yet; and what was to go with
 //! its last client is gone after it.
 
-mod support;
-
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::support::{Client, http, name, start};
 use bis_nsq::Command;
-use support::{Client, http, name, start};
 
 /// The messages of one round.
 const MESSAGES: usize = 1500;

@@ -1,16 +1,13 @@
 //! The data folder: one router's alone, noticed when it goes away, and read with few descriptors however long the journal is.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::process::Kind;
+use crate::support::{Client, http, name, options, process};
 use bis_nsq::{Command, Frame};
 use bis_router::{Handle, Router, StartError};
-use support::{Client, http, name, options, process};
 
 /// Longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -18,12 +15,6 @@ const LIMIT: Duration = Duration::from_secs(20);
 const MESSAGES: usize = 400;
 /// As much as a router and few clients need.
 const DESCRIPTORS: u32 = 128;
-
-/// Not a test by itself: the process that a test below starts.
-#[test]
-fn router_process() {
-    process::run_with(|options| options.segment_bytes = 4096);
-}
 
 /// A running router in the folder `data`, from which something is taken away; a publish is not answered then, and the router
 /// fails with a reason that says `expected`.
@@ -140,7 +131,7 @@ async fn a_journal_of_many_segments_takes_few_descriptors() {
     drop(client);
     router.shutdown().await.unwrap();
 
-    let (mut child, address) = process::start_limited(folder.path(), DESCRIPTORS);
+    let (mut child, address) = process::start_limited(Kind::Tiny, folder.path(), DESCRIPTORS);
     let open = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().count();
     assert!(open < DESCRIPTORS as usize, "{open}");
     let mut consumer = Client::subscribe(address, "t", "c", 1);

@@ -2,19 +2,15 @@
 //! bodies as large as may be and larger, bodies that look like a part of the journal, messages of programs that know nothing of Bis,
 //! and consumers that vanish with what they hold.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::support::process::{Kind, start};
+use crate::support::{Client, name};
 use bis_nsq::{Command, Frame, Headers};
-use support::process::start;
-use support::{Client, name};
 
 const ROUNDS: u32 = 20;
 const ROUNDS_LONG: u32 = 300;
@@ -35,12 +31,6 @@ struct Book {
     finished: HashSet<String>,
     /// Delivered although it was finished for good.
     returned: Vec<String>,
-}
-
-/// Not a test by itself: the process that the test below starts and kills.
-#[test]
-fn router_process() {
-    support::process::run();
 }
 
 /// Publishes with event ids until the router is gone; notes what was answered.
@@ -157,7 +147,7 @@ fn what_was_answered_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let book = Arc::new(Mutex::new(Book::default()));
     for round in 0..rounds {
-        let (mut child, address) = start(folder.path());
+        let (mut child, address) = start(Kind::Small, folder.path());
         let mut threads: Vec<_> =
             (0..PRODUCERS).map(|producer| produce(address, round, producer, Arc::clone(&book))).collect();
         threads.push(produce_foreign(address, round, Arc::clone(&book)));
@@ -179,7 +169,7 @@ fn what_was_answered_survives_kill_9() {
     assert!(book.answered.len() > 100, "too little was published: {}", book.answered.len());
     assert!(foreign > 20, "too little was published without ids: {foreign}");
     assert!(book.finished.len() > 100, "too little was finished: {}", book.finished.len());
-    let (mut child, address) = start(folder.path());
+    let (mut child, address) = start(Kind::Small, folder.path());
     let mut client = Client::subscribe(address, "orders", "ship", 1000);
     let mut left = book.answered.difference(&book.delivered).count();
     while left > 0 {

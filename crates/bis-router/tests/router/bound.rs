@@ -1,12 +1,8 @@
 //! The bound on what is not handled: publishes are refused until consumers catch up, or the oldest messages dropped.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
+use crate::support::{Client, http, name, options};
 use bis_nsq::{Command, Frame, Headers};
 use bis_router::{Backlog, BacklogPolicy, Handle, Router};
-use support::{Client, http, name, options};
 
 const BODY_BYTES: usize = 1000;
 /// Far more than the bound allows.

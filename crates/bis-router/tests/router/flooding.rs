@@ -1,13 +1,9 @@
 //! Clients that send without end leave room for others.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::io::Write;
 use std::net::TcpStream;
 
-use support::{Client, start};
+use crate::support::{Client, start};
 
 /// How many send without end.
 const FLOODS: usize = 60;

@@ -1,18 +1,14 @@
 //! A data folder that a person, a backup or `fsck` has been at: files that vanished, that are cut, or that are none of the
 //! router's. A start runs and reports what is gone, or ends with an error that names the file; it never panics.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::error::Error;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::{Client, http, options};
 use bis_router::{Damage, Handle, Options, Router, StartError};
-use support::{Client, http, options};
 
 const MESSAGES: u64 = 40;
 const TOPICS: [&str; 2] = ["orders", "bills"];

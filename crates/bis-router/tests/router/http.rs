@@ -1,15 +1,11 @@
 //! Who the HTTP API answers, and how long it waits for them.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::support::{http, options};
 use bis_router::{HttpTimeouts, Options, Router};
-use support::{http, options};
 
 /// Sends these bytes and hears the server out.
 fn ask(address: SocketAddr, bytes: &[u8]) -> String {

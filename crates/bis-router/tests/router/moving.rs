@@ -1,15 +1,12 @@
 //! Space is given back though one message lives long: it moves on, and is delivered once, whatever happens in between.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::support::process::Kind;
+use crate::support::{Client, http, name, options};
 use bis_nsq::{Command, Message};
 use bis_router::{Handle, Options, Router};
-use support::{Client, http, name, options};
 
 const SEGMENT_BYTES: u64 = 256 * 1024;
 const KEPT_SEGMENTS: u64 = 3;
@@ -28,12 +25,6 @@ fn segments(folder: &Path) -> Vec<String> {
     let mut segments: Vec<String> = names.filter(|name| name.ends_with(".segment")).collect();
     segments.sort();
     segments
-}
-
-/// Not a test by itself: the process that a test below starts and kills.
-#[test]
-fn router_process() {
-    support::process::run();
 }
 
 /// Publishes and finishes a fraction of a segment's worth of messages.
@@ -196,7 +187,7 @@ fn what_moves_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let mut answered = Vec::new();
     for round in 0..ROUNDS {
-        let (mut child, address) = support::process::start(folder.path());
+        let (mut child, address) = crate::support::process::start(Kind::Small, folder.path());
         let mut consumer = Client::subscribe(address, "work", "all", 64);
         let mut producer = Client::connect(address);
         // What the last kill left unfinished comes first.
@@ -220,7 +211,7 @@ fn what_moves_survives_kill_9() {
     }
     let names = segments(folder.path());
     assert!(names.len() < 16, "messages of long life keep their segments: {names:?}");
-    let (mut child, address) = support::process::start(folder.path());
+    let (mut child, address) = crate::support::process::start(Kind::Small, folder.path());
     let mut late = Client::subscribe(address, "kept", "late", 1);
     let mut delivered: Vec<String> = (0..answered.len())
         .map(|_| String::from_utf8(late.message_finished().body.to_vec()).unwrap())

@@ -1,14 +1,10 @@
 //! A channel is moved to another place of its topic: back to a sequence or a time, or forward, also across a restart.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::support::{Client, http};
 use bis_nsq::Command;
-use support::{Client, http};
 
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -41,7 +37,7 @@ fn take(consumer: &mut Client, expected: std::ops::Range<usize>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_handled_comes_again_from_a_sequence_or_a_time() {
     let folder = tempfile::tempdir().unwrap();
-    let mut options = support::options(folder.path());
+    let mut options = crate::support::options(folder.path());
     // Many segments, so that a time is looked for in several.
     options.segment_bytes = 16 * 1024;
     let router = bis_router::Router::start(options.clone()).await.unwrap();
@@ -88,7 +84,7 @@ async fn what_was_handled_comes_again_from_a_sequence_or_a_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_flight_stays_where_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let router = support::start(folder.path()).await;
+    let router = crate::support::start(folder.path()).await;
     let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 2);
     let mut producer = Client::connect(router.tcp_address());
     for number in 0..4 {
@@ -109,7 +105,7 @@ async fn what_is_in_flight_stays_where_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_says_what_is_wrong_with_it() {
     let folder = tempfile::tempdir().unwrap();
-    let router = support::start(folder.path()).await;
+    let router = crate::support::start(folder.path()).await;
     drop(Client::subscribe(router.tcp_address(), "orders", "ship", 0));
     for (arguments, status, message) in [
         ("topic=orders&channel=ship", 400, "MISSING_ARG_FROM_OR_TIME"),
@@ -134,7 +130,7 @@ async fn a_replay_says_what_is_wrong_with_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_passed_over_hides_nothing_new_when_its_records_are_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let router = support::start(folder.path()).await;
+    let router = crate::support::start(folder.path()).await;
     let mut producer = Client::connect(router.tcp_address());
     let consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 0);
     for number in 0..5 {
@@ -155,7 +151,7 @@ async fn what_was_passed_over_hides_nothing_new_when_its_records_are_lost() {
     bodies.into_iter().for_each(|at| bytes[at] ^= 1);
     std::fs::write(&path, bytes).unwrap();
 
-    let router = support::start(folder.path()).await;
+    let router = crate::support::start(folder.path()).await;
     let mut producer = Client::connect(router.tcp_address());
     producer.publish("orders", "new");
     let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 1);

@@ -1,19 +1,18 @@
 //! Order by key over the wire: one message of a key at a time, for those who ask for it, and after a kill too.
 
-mod support;
-
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::support::process::Kind;
+use crate::support::{Client, name};
 use bis_nsq::{Command, Headers};
-use support::{Client, name};
 
 const QUIET: Duration = Duration::from_millis(100);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_of_one_key_come_one_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
-    let router = support::start(folder.path()).await;
+    let router = crate::support::start(folder.path()).await;
     let mut consumer = Client::subscribe_ordered(router.tcp_address(), "orders", "ship", 10);
     let mut producer = Client::connect_extended(router.tcp_address());
     for (key, body) in [("a", "a1"), ("a", "a2"), ("b", "b1"), ("a", "a3")] {
@@ -40,10 +39,10 @@ async fn messages_of_one_key_come_one_at_a_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_counts_over_http_too() {
     let folder = tempfile::tempdir().unwrap();
-    let router = support::start(folder.path()).await;
+    let router = crate::support::start(folder.path()).await;
     let mut consumer = Client::subscribe_ordered(router.tcp_address(), "orders", "ship", 10);
     Client::connect_extended(router.tcp_address()).publish_keyed("orders", "a b", "1");
-    let answer = support::http(router.http_address(), "POST", "/pub?topic=orders&key=a%20b", b"2");
+    let answer = crate::support::http(router.http_address(), "POST", "/pub?topic=orders&key=a%20b", b"2");
     assert_eq!(answer, (200, "OK".into()));
     let first = consumer.message();
     assert_eq!(first.body, "1");
@@ -56,7 +55,7 @@ async fn a_key_counts_over_http_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_hold_nobody_up_who_did_not_ask_for_order() {
     let folder = tempfile::tempdir().unwrap();
-    let router = support::start(folder.path()).await;
+    let router = crate::support::start(folder.path()).await;
     let mut ordered = Client::subscribe_ordered(router.tcp_address(), "orders", "ship", 10);
     let mut plain = Client::subscribe(router.tcp_address(), "orders", "count", 10);
     let mut producer = Client::connect_extended(router.tcp_address());
@@ -74,7 +73,7 @@ async fn keys_hold_nobody_up_who_did_not_ask_for_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_consumers_of_a_channel_share_its_order() {
     let folder = tempfile::tempdir().unwrap();
-    let router = support::start(folder.path()).await;
+    let router = crate::support::start(folder.path()).await;
     let mut plain = Client::subscribe(router.tcp_address(), "orders", "ship", 0);
     let mut ordered = Client::subscribe_ordered(router.tcp_address(), "orders", "ship", 1);
     let mut producer = Client::connect_extended(router.tcp_address());
@@ -91,7 +90,7 @@ async fn two_consumers_of_a_channel_share_its_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delayed_message_with_headers_comes_in_time() {
     let folder = tempfile::tempdir().unwrap();
-    let router = support::start(folder.path()).await;
+    let router = crate::support::start(folder.path()).await;
     let mut consumer = Client::subscribe_ordered(router.tcp_address(), "orders", "ship", 10);
     let mut producer = Client::connect_extended(router.tcp_address());
     let headers = Headers {
@@ -117,7 +116,7 @@ fn order_survives_kill_9() {
     const KEYS: usize = 5;
     const EACH: usize = 60;
     let folder = tempfile::tempdir().unwrap();
-    let (mut router, address) = support::process::start(folder.path());
+    let (mut router, address) = crate::support::process::start(Kind::Small, folder.path());
     let mut producer = Client::connect_extended(address);
     drop(Client::subscribe_ordered(address, "orders", "ship", 0));
     for number in 0..EACH {
@@ -130,7 +129,7 @@ fn order_survives_kill_9() {
     for round in 1..=3 {
         router.kill().unwrap();
         router.wait().unwrap();
-        let (next, address) = support::process::start(folder.path());
+        let (next, address) = crate::support::process::start(Kind::Small, folder.path());
         router = next;
         let mut consumer = Client::subscribe_ordered(address, "orders", "ship", 50);
         let mut next_of: HashMap<String, usize> = HashMap::new();
@@ -164,10 +163,4 @@ fn order_survives_kill_9() {
     assert_eq!(total, KEYS * EACH);
     router.kill().unwrap();
     router.wait().unwrap();
-}
-
-/// Not a test by itself: the process that the test above starts and kills.
-#[test]
-fn router_process() {
-    support::process::run();
 }

@@ -1,15 +1,13 @@
 //! The HTTP API over TLS, and plain HTTP where TLS is required.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::support::http::get;
+use crate::support::layers::Certificates;
+use crate::support::options;
 use bis_router::{CertificateFault, ClientCertificates, Router, StartError, TlsRequired};
-use support::http::get;
-use support::layers::Certificates;
-use support::options;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConnection, StreamOwned};
 

@@ -1,16 +1,12 @@
 //! A backlog over many segments: read back in order from the disk, after a restart too, and removed once handled.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::support::{Client, http, name, options};
 use bis_nsq::{Command, Frame};
 use bis_router::{Options, Router, SyncMode};
 use bytes::Bytes;
-use support::{Client, http, name, options};
 
 const MESSAGES: u32 = 8000;
 const BODY_BYTES: usize = 3000;
