@@ -18,6 +18,7 @@ pub use duration::{format_duration, parse_duration};
 pub use envelope::{Attributes, Envelope, NotAnEnvelope, TraceContext};
 pub use event_id::EventId;
 pub use name::{
-    AppName, InvalidName, Namespace, ServiceName, SubscriptionName, TopicName, name_error, physical_name,
+    AppName, InvalidName, NameRules, Namespace, PhysicalName, ReservedTopic, ServiceName, SubscriptionName,
+    TopicName, name_error,
 };
 pub use policy::{Retention, RetryPolicy};

@@ -35,8 +35,8 @@ use bis_broker::{
     BoxFuture, Broker, ConsumeError, Consumer, EnsureError, InquiryError, Outgoing, Page, PublishError,
     ReplayFrom, Replayed, SubscriptionSpec, Topology,
 };
-use bis_core::{BrokerKind, Capabilities, SubscriptionName, TopicName, physical_name};
-use bis_nsq::{Command, Headers, IdentifyReply, MAX_NAME_BYTES, Name};
+use bis_core::{BrokerKind, Capabilities, NameRules, PhysicalName, SubscriptionName, TopicName};
+use bis_nsq::{Command, Headers, IdentifyReply, Name};
 
 pub use options::NsqOptions;
 
@@ -65,8 +65,9 @@ impl Nsq {
 
     fn topic(&self, name: &TopicName) -> Name {
         let namespace = self.cluster.options.namespace.as_ref();
-        let physical = physical_name(namespace, name.as_str(), MAX_NAME_BYTES);
-        Name::new(physical).expect("a physical name has only characters that NSQ allows, and at most 64")
+        let physical = PhysicalName { owner: None, namespace, parts: &[name.as_str()] };
+        Name::new(physical.under(&NameRules::NSQ))
+            .expect("a physical name has only characters that NSQ allows, and at most 64")
     }
 
     fn channel(name: &SubscriptionName) -> Name {
