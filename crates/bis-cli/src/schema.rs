@@ -219,7 +219,7 @@ fn count(
 fn string(schema: &Map<String, Value>, text: &str, place: &str) -> Result<(), Mismatch> {
     count(schema, text.chars().count(), place, ["minLength", "maxLength"], "characters")?;
     let is_right = match schema.get("format").and_then(Value::as_str) {
-        Some("uuid") => EventId::from(text).uuid_bytes().is_some(),
+        Some("uuid") => EventId::from(text).is_uuid(),
         Some("date-time") => parse_time(text).is_ok(),
         Some("ipv4") => text.parse::<std::net::Ipv4Addr>().is_ok(),
         Some("ipv6") => text.parse::<std::net::Ipv6Addr>().is_ok(),

@@ -158,6 +158,13 @@ impl Envelope {
         Some(self.to_json().len()).filter(|bytes| *bytes > limit)
     }
 
+    /// By what brokers recognize it when it is published again; see [`EventId::identity`]. `None` for a replay, which is to be
+    /// delivered although its event is known, and for the UUID of zeros, which is that of no event.
+    pub fn identity(&self) -> Option<[u8; 16]> {
+        let identity = (self.replay == 0).then(|| self.id.identity(&self.source));
+        identity.filter(|bytes| *bytes != [0; 16])
+    }
+
     /// Whether this copy is for `subscription`: unless it is a replay for another one.
     pub fn is_for(&self, subscription: &SubscriptionName) -> bool {
         self.target.as_ref().is_none_or(|target| target == subscription)

@@ -16,7 +16,7 @@ pub use capabilities::{BrokerKind, Capabilities};
 pub use dead_letter::{DeadLetter, DeadReason};
 pub use duration::{format_duration, parse_duration};
 pub use envelope::{Attributes, Envelope, NotAnEnvelope, TraceContext};
-pub use event_id::EventId;
+pub use event_id::{EventId, MAX_EVENT_ID_BYTES};
 pub use name::{
     AppName, InvalidName, NameRules, Namespace, PhysicalName, ReservedTopic, ServiceName, SubscriptionName,
     TopicName, name_error,

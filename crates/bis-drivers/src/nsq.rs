@@ -97,8 +97,7 @@ impl Nsq {
             return Err(PublishError::DelayTooLong { delay: event.delay, limit });
         }
         let headers = Headers {
-            // A replay is to be delivered although its event is known.
-            event: event.envelope.id.uuid_bytes().filter(|_| event.envelope.replay == 0),
+            event: event.envelope.identity(),
             key: event.envelope.key.as_ref().map(|key| key.clone().into()),
             delay: event.delay,
             is_from_handler: event.envelope.cause.is_some(),

@@ -5,7 +5,7 @@
 //! | Bytes | Field |
 //! |---|---|
 //! | 1 | which fields follow: 1 = event id, 2 = ordering key, 4 = delay; 8 = a handler publishes it, with no field; all other bits are 0 |
-//! | 16 | the event's id, if it has one that is a UUID |
+//! | 16 | by what the event is recognized: its id, if that is a UUID, else 16 bytes made of it |
 //! | 4 + n | the length of the ordering key (i32) and its bytes, if it has one |
 //! | 8 | the delay in milliseconds (u64), if it is not nought |
 //! | the rest | the body, at least one byte |
@@ -24,7 +24,7 @@ const IS_FROM_HANDLER: u8 = 8;
 /// What a publisher says of a message beside its body. Nothing of it is required.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers {
-    /// The event's id, when it is a UUID.
+    /// By what the event is recognized when it is published again; zeros are nothing.
     pub event: Option<[u8; 16]>,
     /// The ordering key: an ordered subscription gets messages of one key one at a time and in order.
     pub key: Option<Bytes>,

@@ -233,8 +233,7 @@ impl Shared {
                 format!("the topic holds {MAX_BACKLOG} events that are not handled yet; publish later");
             return Err(PublishError::Unavailable(text));
         }
-        // A replay is to be delivered although its event is known.
-        if let Some(id) = event.envelope.id.uuid_bytes().filter(|_| event.envelope.replay == 0) {
+        if let Some(id) = event.envelope.identity() {
             if state.known.get(&(0, id)).is_some() {
                 return Ok(());
             }
