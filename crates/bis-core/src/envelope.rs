@@ -2,26 +2,27 @@
 //!
 //! On a broker without headers the envelope is one JSON object in CloudEvents' structured mode
 //! (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>). The data stays the very bytes
-//! that were published: JSON is embedded as it is, anything else goes into `data_base64`.
+//! that were published: JSON is embedded as it is, anything else goes into `data_base64`. On a broker with headers it may
+//! be in the binary mode, as [`BinaryEvent`]: all but the data in headers, and the data as it is.
 //!
 //! | Extension | Holds |
 //! |---|---|
 //! | `partitionkey` | the ordering key |
 //! | `traceparent`, `tracestate` | the W3C trace context of the publish |
-//! | `bisattributes` | the event's attributes, a JSON object as text, since their names may hold what CloudEvents forbids |
+//! | `bisattributes` | the event's attributes, a JSON object as text, since their names may hold what CloudEvents forbids. In the binary mode only those that cannot be headers of their own |
 //! | `biscause` | the id of the event whose handler published this one |
 //! | `bissubscription` | the one subscription that this copy is meant for, in a replay |
 //! | `bisreplay` | how often the event was replayed, when it was |
 //! | `bismalformed` | why the data, which is meant as a CloudEvent, cannot be read as one |
 
+mod binary;
 mod json;
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, time::SystemTime};
 
 use bytes::Bytes;
+
+pub use binary::BinaryEvent;
 
 use crate::{EventId, SubscriptionName};
 
@@ -75,11 +76,11 @@ pub struct Envelope {
     pub data: Bytes,
 }
 
-/// Why a body is not read as a CloudEvents 1.0 object in structured mode.
+/// Why a message is not read as a CloudEvent of version 1.0.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAnEnvelope {
-    /// It is another system's, to be taken as bare data: no object, or one without `specversion`.
-    #[error("not a CloudEvents object: {0}")]
+    /// It is another system's, to be taken as bare data: it is not an object with `specversion`, or has no such header.
+    #[error("not a CloudEvent: {0}")]
     Foreign(serde_json::Error),
     /// It has `specversion`, so it is meant as a CloudEvent, but breaks the specification.
     #[error("not a valid CloudEvent: {0}")]
@@ -135,6 +136,16 @@ impl Envelope {
         })
     }
 
+    /// The event in CloudEvents' binary mode.
+    pub fn to_binary(&self) -> BinaryEvent {
+        binary::encode(self)
+    }
+
+    /// Reads an event in CloudEvents' binary mode.
+    pub fn from_binary(event: BinaryEvent) -> Result<Self, NotAnEnvelope> {
+        binary::decode(event)
+    }
+
     /// The event in a message: a CloudEvent, else the whole body as the data of an event with an id of the broker's and the
     /// time at which the broker got it. What is meant as a CloudEvent and is none is marked as malformed.
     pub fn from_body(body: Bytes, id: impl FnOnce() -> EventId, received: SystemTime) -> Self {
@@ -179,6 +190,5 @@ pub fn format_time(time: SystemTime) -> String {
 /// Reads an RFC 3339 text. A time before 1970 is read as 1970.
 pub fn parse_time(text: &str) -> Result<SystemTime, jiff::Error> {
     let timestamp: jiff::Timestamp = text.parse()?;
-    let nanos = u64::try_from(timestamp.as_nanosecond()).unwrap_or(0);
-    Ok(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos))
+    Ok(SystemTime::from(timestamp).max(SystemTime::UNIX_EPOCH))
 }

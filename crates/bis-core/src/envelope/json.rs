@@ -1,4 +1,5 @@
-//! The envelope as CloudEvents' structured JSON. Written by hand because serde's `flatten` cannot keep raw data.
+//! The envelope as CloudEvents' structured JSON. Written by hand because serde's `flatten` cannot keep raw data. What each
+//! member means is decided here for the binary mode too.
 
 use std::{borrow::Cow, fmt};
 
@@ -6,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, IgnoredAny, MapAccess, Visitor},
+    de::{self, IgnoredAny, MapAccess, Visitor, value::MapDeserializer},
     ser::SerializeMap,
 };
 use serde_json::{Value, value::RawValue};
@@ -14,10 +15,10 @@ use serde_json::{Value, value::RawValue};
 use super::{Attributes, Envelope, TraceContext, format_time, parse_time};
 use crate::{EventId, SubscriptionName};
 
-const SPEC_VERSION: &str = "1.0";
-const JSON: &str = "application/json";
-/// Stands for the type of a foreign event, which has none: CloudEvents allows no empty one.
-const FOREIGN_TYPE: &str = "bis.foreign";
+pub(super) const SPEC_VERSION: &str = "1.0";
+pub(super) const JSON: &str = "application/json";
+/// The type of a foreign event, which has none of its own: CloudEvents allows no empty one.
+pub(super) const FOREIGN_TYPE: &str = "bis.foreign";
 
 impl Serialize for Envelope {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -81,13 +82,27 @@ impl<'de> Deserialize<'de> for Envelope {
 /// Reads an envelope whose JSON data stays a view into `body`.
 pub(super) fn decode(body: Bytes) -> Result<Envelope, serde_json::Error> {
     let Parsed { mut envelope, data } = serde_json::from_slice(&body)?;
-    if envelope.id.as_str().is_empty() || envelope.source.is_empty() {
-        return Err(de::Error::custom("`id` and `source` must not be empty"));
-    }
+    check_identified(&envelope)?;
     if let Some(raw) = data {
         envelope.data = body.slice_ref(raw.get().as_bytes());
     }
     Ok(envelope)
+}
+
+/// Reads an envelope without data from its members.
+pub(super) fn decode_members<'de>(
+    members: impl Iterator<Item = (&'de str, Value)>,
+) -> Result<Envelope, serde_json::Error> {
+    let Parsed { envelope, .. } = ParsedVisitor.visit_map(MapDeserializer::new(members))?;
+    check_identified(&envelope)?;
+    Ok(envelope)
+}
+
+fn check_identified(envelope: &Envelope) -> Result<(), serde_json::Error> {
+    match envelope.id.as_str().is_empty() || envelope.source.is_empty() {
+        true => Err(de::Error::custom("`id` and `source` must not be empty")),
+        false => Ok(()),
+    }
 }
 
 /// Whether a body is an object that has `specversion`: meant as a CloudEvent, whatever else is wrong with it.
