@@ -21,7 +21,7 @@
 //!     "nsq": {
 //!       "lookupd": ["http://10.0.0.1:4161", "http://10.0.0.2:4161"],
 //!       "tls": { "ca_file": "/etc/nsq/ca.pem", "certificate_file": "/etc/nsq/app.pem", "key_file": "/etc/nsq/app.key" },
-//!       "auth": { "secret_env": "NSQ_SECRET" }
+//!       "auth": { "env": "NSQ_SECRET" }
 //!     }
 //!   }
 //! }
@@ -36,18 +36,21 @@ use std::{
 
 mod address;
 mod nsq;
+mod secret;
 
 pub use address::{NotAnAddress, host_and_port};
-pub use nsq::{NsqAuthConfig, NsqConfig, NsqTlsConfig};
+pub use bis_core::Secret;
+pub use nsq::{NsqConfig, NsqTlsConfig};
+pub use secret::{MAX_SECRET_BYTES, SecretError, SecretSource};
 
 use bis_core::{Namespace, ServiceName};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The environment variable that names the file.
 pub const VARIABLE: &str = "BIS_CONFIG";
 
 /// The whole file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Which part of the app this process is.
@@ -61,15 +64,17 @@ pub struct Config {
 }
 
 /// Which part of the app a process is, and how it stops.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AppConfig {
     /// Keeps this instance of the app apart from others on the same infrastructure. None unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Namespace>,
     /// The services that this process hosts. All unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<ServiceName>>,
     /// How long handlers and requests may take to finish after SIGTERM. 30 s unless set; written as in `"30s"`.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub stop_within: Duration,
 }
 
@@ -80,15 +85,16 @@ impl Default for AppConfig {
 }
 
 /// The public HTTP listener.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
     /// Where it listens; port 0 is any free one. `127.0.0.1:4000` unless set. A listener that was handed over by systemd's
     /// socket activation (`LISTEN_FDS`) goes before this.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
     /// How long a request may take until its answer begins, its body and an endpoint that goes on without its client
     /// included. 60 s unless set; written as in `"60s"`.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub request_timeout: Duration,
 }
 
@@ -99,43 +105,29 @@ impl Default for HttpConfig {
 }
 
 /// Calls between services that live in different processes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InternalConfig {
     /// Where this process takes calls from the app's other processes. It takes none unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
     /// What both sides of a call must know. Needed with `address` and with `services`.
-    pub secret: Option<Secret>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretSource>,
     /// Where services that this process does not host are called, by name: `http://host:port`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub services: BTreeMap<ServiceName, String>,
 }
 
-/// A text that no log shows.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(..)")
+impl InternalConfig {
+    /// The secret, once it was read.
+    pub fn known_secret(&self) -> Option<&Secret> {
+        self.secret.as_ref().and_then(SecretSource::known)
     }
 }
 
 /// What carries the events.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BrokerConfig {
     /// Memory of this process: nothing survives it, and no other process takes part.
@@ -151,7 +143,7 @@ impl Default for BrokerConfig {
 }
 
 /// The in-process broker has nothing to set.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InProcessConfig {}
 
@@ -174,6 +166,9 @@ pub enum ConfigError {
         /// The key, its line and column, and what is valid there.
         source: serde_json::Error,
     },
+    /// A secret is not where the configuration says.
+    #[error("the configuration is not valid: {0}")]
+    Secret(#[from] SecretError),
     /// The parts do not fit together.
     #[error("the configuration is not valid: {0}")]
     Inconsistent(String),
@@ -191,11 +186,28 @@ impl Config {
         }
     }
 
-    /// The configuration in a file.
+    /// The configuration in a file, each secret read from where it is.
+    ///
+    /// # Errors
+    /// When the file or a secret cannot be read, or is not valid.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let mut config = Self::read_shape(path)?;
+        if let Some(secret) = &mut config.internal.secret {
+            *secret = SecretSource::Literal(secret.read("internal.secret")?);
+        }
+        if let BrokerConfig::Nsq(nsq) = &mut config.broker
+            && let Some(auth) = &mut nsq.auth
+        {
+            *auth = SecretSource::Literal(auth.read("broker.nsq.auth")?);
+        }
+        Ok(config)
+    }
+
+    /// The configuration in a file, for a tool that runs elsewhere than the app: secrets stay where they are.
     ///
     /// # Errors
     /// When the file cannot be read or is not valid.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+    pub fn read_shape(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         let config: Self = serde_json::from_str(&text)
@@ -206,7 +218,7 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let calls = self.internal.address.is_some() || !self.internal.services.is_empty();
-        if calls && self.internal.secret.as_ref().is_none_or(|secret| secret.reveal().is_empty()) {
+        if calls && self.internal.secret.is_none() {
             let text = "`internal.address` and `internal.services` need `internal.secret`, the same in every process";
             return Err(ConfigError::Inconsistent(text.into()));
         }
@@ -228,9 +240,18 @@ impl Config {
     }
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    bis_core::parse_duration(&text).map_err(serde::de::Error::custom)
+/// Serde of a duration as the configuration writes it: `"30s"`.
+mod duration {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&bis_core::format_duration(*duration))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        bis_core::parse_duration(&text).map_err(serde::de::Error::custom)
+    }
 }
 
 #[cfg(test)]
@@ -258,7 +279,7 @@ mod tests {
         assert!(
             matches!(config.broker, BrokerConfig::Nsq(ref nsq) if nsq.address.as_deref() == Some("127.0.0.1:4150"))
         );
-        assert_eq!(format!("{:?}", config.internal.secret), "Some(Secret(..))");
+        assert_eq!(format!("{:?}", config.internal.secret), "Some(Literal(Secret(..)))");
     }
 
     #[test]
@@ -267,6 +288,48 @@ mod tests {
         assert_eq!(config, Config::default());
         assert_eq!(config.app.stop_within, Duration::from_secs(30));
         assert_eq!(config.broker, BrokerConfig::InProcess(InProcessConfig {}));
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        let text = r#"{
+            "app": { "namespace": "dev", "services": ["orders"], "stop_within": "1m30s" },
+            "http": { "address": "127.0.0.1:0", "request_timeout": "500ms" },
+            "internal": { "secret": { "env": "S" }, "services": { "cart": "http://10.0.0.7:4101" } },
+            "broker": { "nsq": { "lookupd": ["http://a:1"], "lookupd_interval": "30s", "lease": "10s",
+                "tls": { "ca_file": "/ca.pem" }, "auth": { "file": "/s" } } }
+        }"#;
+        for config in [read(text).unwrap(), Config::default()] {
+            let written = serde_json::to_string(&config).unwrap();
+            assert_eq!(read(&written).unwrap(), config, "{written}");
+            assert!(!written.contains("null"), "{written}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_read_with_the_file_and_left_alone_with_its_shape() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bis.json");
+        let write = |text: &str| std::fs::write(&path, text).unwrap();
+        write(
+            r#"{"internal": {"secret": {"env": "CARGO_PKG_NAME"}},
+                "broker": {"nsq": {"address": "a:1", "auth": {"env": "CARGO_PKG_VERSION"}}}}"#,
+        );
+        let config = Config::read(&path).unwrap();
+        let BrokerConfig::Nsq(nsq) = &config.broker else { panic!("{config:?}") };
+        let known =
+            |source: &Option<SecretSource>| source.as_ref().unwrap().known().unwrap().reveal().to_owned();
+        assert_eq!(known(&config.internal.secret), "bis-config");
+        assert_eq!(known(&nsq.auth), env!("CARGO_PKG_VERSION"));
+        for (text, key) in [
+            (r#"{"internal": {"secret": {"env": "BIS_TEST_NONE"}}}"#, "`internal.secret`"),
+            (r#"{"broker": {"nsq": {"address": "a:1", "auth": {"file": "/no/such"}}}}"#, "`broker.nsq.auth`"),
+        ] {
+            write(text);
+            let error = Config::read(&path).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+            Config::read_shape(&path).unwrap();
+        }
     }
 
     #[track_caller]

@@ -3,62 +3,55 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Secret, address::is_host_and_port};
+use crate::{SecretSource, address::is_host_and_port};
 
 /// NSQ servers: Bis's router, an nsqd, or a cluster of nsqds. Needs `address`, `addresses` or `lookupd`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NsqConfig {
     /// The TCP address of the one server, `host:port`; the port is usually 4150.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// The TCP addresses of several servers. Publishes go to each in turn, and to another when one is away.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
     /// The HTTP addresses of nsqlookupd, `http://host:port`; the port is usually 4161. Events are consumed from every
     /// server that has their topic, and published to every server that is found unless addresses are set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lookupd: Vec<String>,
     /// The time between two questions to each nsqlookupd, about; 15 s unless set; written as in `"15s"`.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
     pub lookupd_interval: Option<Duration>,
     /// How long an event stays with this process without a word from it, 1 s to 15 min; 30 s unless set; written as in
     /// `"30s"`. It is extended while a handler runs, so this is what a killed process delays its events by.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
     pub lease: Option<Duration>,
     /// Talk TLS, and nothing else. Needs the feature `nsq-tls`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<NsqTlsConfig>,
     /// What to say to servers that ask for `AUTH`.
-    pub auth: Option<NsqAuthConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<SecretSource>,
 }
 
 /// How to talk TLS. Files are PEM, and read anew for each connection.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NsqTlsConfig {
     /// The certificates of the authorities to trust; no others are. Those of a Debian system are in
     /// `/etc/ssl/certs/ca-certificates.crt`.
     pub ca_file: PathBuf,
     /// This app's own certificate, for servers that ask for one. Needs `key_file`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_file: Option<PathBuf>,
     /// The private key of `certificate_file`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
     /// The name in the servers' certificates; the host of each one's address unless set.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
-}
-
-/// A secret, as it is or where it is: exactly one of the two.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NsqAuthConfig {
-    /// The secret itself.
-    #[serde(default)]
-    pub secret: Option<Secret>,
-    /// The environment variable that holds it.
-    #[serde(default)]
-    pub secret_env: Option<String>,
 }
 
 impl NsqConfig {
@@ -97,12 +90,7 @@ impl NsqConfig {
         {
             return Err("`broker.nsq.tls` needs `certificate_file` and `key_file`, or neither".into());
         }
-        match &self.auth {
-            Some(auth) if auth.secret.is_some() == auth.secret_env.is_some() => {
-                Err("`broker.nsq.auth` needs `secret` or `secret_env`, and not both".into())
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// The servers that are named.
@@ -111,27 +99,25 @@ impl NsqConfig {
     }
 }
 
-impl NsqAuthConfig {
-    /// The secret, from the file or from the environment.
-    ///
-    /// # Errors
-    /// When the environment variable is not set.
-    pub fn reveal(&self) -> Result<Secret, String> {
-        if let Some(secret) = &self.secret {
-            return Ok(secret.clone());
-        }
-        let name = self.secret_env.as_deref().unwrap_or_default();
-        match std::env::var(name) {
-            Ok(secret) if !secret.is_empty() => Ok(secret.into()),
-            _ => Err(format!(
-                "the environment variable `{name}`, named by `broker.nsq.auth.secret_env`, is not set"
-            )),
+/// Serde of a duration that may be left out.
+mod duration {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => crate::duration::serialize(duration, serializer),
+            None => serializer.serialize_none(),
         }
     }
-}
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    super::duration(deserializer).map(Some)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        crate::duration::deserialize(deserializer).map(Some)
+    }
 }
 
 #[cfg(test)]
@@ -149,12 +135,12 @@ mod tests {
         let text = r#"{
             "lookupd": ["http://10.0.0.1:4161"], "lookupd_interval": "30s",
             "tls": { "ca_file": "/ca.pem", "certificate_file": "/app.pem", "key_file": "/app.key" },
-            "auth": { "secret": "s3cret" }
+            "auth": "s3cret"
         }"#;
         let config = read(text).unwrap();
         assert_eq!(config.lookupd_interval, Some(Duration::from_secs(30)));
         assert_eq!(config.tls.as_ref().unwrap().key_file, Some(PathBuf::from("/app.key")));
-        assert_eq!(config.auth.as_ref().unwrap().reveal().unwrap().reveal(), "s3cret");
+        assert_eq!(config.auth, Some(SecretSource::Literal("s3cret".to_owned().into())));
         assert!(!format!("{config:?}").contains("s3cret"), "no log shows it");
         assert_eq!(read(r#"{"addresses": ["a:1", "b:1"]}"#).unwrap().servers().count(), 2);
     }
@@ -180,20 +166,9 @@ mod tests {
             &["`certificate_file`", "`key_file`"],
         );
         check_refused(r#"{"address": "a:1", "tls": {"ca": "c"}}"#, &["unknown field `ca`", "`ca_file`"]);
-        check_refused(r#"{"address": "a:1", "auth": {}}"#, &["`secret`", "`secret_env`"]);
-        check_refused(r#"{"address": "a:1", "auth": {"secret": "a", "secret_env": "b"}}"#, &["not both"]);
-        check_refused(
-            r#"{"address": "a:1", "auth": {"password": "a"}}"#,
-            &["unknown field `password`", "`secret`"],
-        );
+        check_refused(r#"{"address": "a:1", "auth": {"secret_env": "S"}}"#, &[r#"`{ "env": "S" }`"#]);
         check_refused(r#"{"lookupd": ["a:1"], "lookupd_interval": "15"}"#, &["15", "not a duration"]);
         check_refused(r#"{"lookupd": ["a:1"], "lookupd_interval": "1ms"}"#, &["`100ms`"]);
         check_refused(r#"{"address": "a:1", "lease": "1h"}"#, &["`broker.nsq.lease`", "`15m`"]);
-    }
-
-    #[test]
-    fn a_variable_that_is_not_set_is_named() {
-        let auth = NsqAuthConfig { secret: None, secret_env: Some("BIS_TEST_NO_SUCH_VARIABLE".into()) };
-        assert!(auth.reveal().unwrap_err().contains("`BIS_TEST_NO_SUCH_VARIABLE`"));
     }
 }

@@ -81,7 +81,6 @@ fn every_key_is_on_the_page() {
     check_keys::<BrokerConfig>("broker");
     check_keys::<NsqConfig>("broker.nsq");
     check_keys::<NsqTlsConfig>("broker.nsq.tls");
-    check_keys::<NsqAuthConfig>("broker.nsq.auth");
 }
 
 #[test]

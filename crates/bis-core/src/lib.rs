@@ -10,6 +10,7 @@ pub mod name;
 pub mod policy;
 pub mod redaction;
 pub mod route;
+pub mod secret;
 pub mod text;
 
 pub use capabilities::{BrokerKind, Capabilities};
@@ -22,3 +23,4 @@ pub use name::{
     TopicName, name_error,
 };
 pub use policy::{Retention, RetryPolicy};
+pub use secret::Secret;

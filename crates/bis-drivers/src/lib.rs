@@ -9,7 +9,7 @@ pub mod nsq;
 use std::sync::Arc;
 
 use bis_broker::Broker;
-use bis_config::{BrokerConfig, Config};
+use bis_config::{BrokerConfig, Config, SecretError};
 
 use nsq::{Nsq, NsqOptions};
 
@@ -21,6 +21,9 @@ pub enum OpenError {
         "the app's events are in the memory of its own process, where nothing else reaches them; name a broker under `broker` in the app's configuration"
     )]
     InProcess,
+    /// A secret is not where the configuration says.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The settings, or what they name, cannot be used.
     #[error("{0}")]
     Settings(String),

@@ -14,13 +14,14 @@ mod inquiry;
 mod lookup;
 mod outages;
 mod publisher;
-mod secret;
 mod session;
 mod stream;
 mod terms;
 mod tls;
 
 use std::time::Duration;
+
+use bis_core::Secret;
 
 pub use connection::{ConnectError, Connection, LostError};
 pub use consumer::{ConsumeError, Consumer, ConsumerHandle, Order};
@@ -30,7 +31,6 @@ pub use inquiry::{peek, replay};
 pub use lookup::{DEFAULT_INTERVAL, Found, Lookup, Node, nodes};
 pub use outages::Outages;
 pub use publisher::{PublishError, Publisher, Receipt};
-pub use secret::Secret;
 pub use tls::{Certificate, Tls, TlsError};
 
 use crate::{IdentifyReply, Limits, Name};

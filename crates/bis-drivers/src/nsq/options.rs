@@ -61,8 +61,7 @@ impl NsqOptions {
             options.client.tls = Some(tls);
         }
         if let Some(auth) = &config.auth {
-            let secret = auth.reveal().map_err(OpenError::Settings)?;
-            options.client.auth_secret = Some(secret.reveal().to_owned().into());
+            options.client.auth_secret = Some(auth.read("broker.nsq.auth")?);
         }
         Ok(options)
     }

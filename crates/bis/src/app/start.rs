@@ -127,7 +127,7 @@ impl Parts {
     ) -> Result<Self, StartError> {
         consistency::check(app, &instance.config)?;
         let hosted = app.hosted(&instance.config)?;
-        let routers = Routers::new(&hosted, instance.config.internal.secret.as_ref())?;
+        let routers = Routers::new(&hosted, instance.config.internal.known_secret())?;
         let mut all = Vec::new();
         for declared in app.subscriptions() {
             let topic = &declared.subscribed.topic;

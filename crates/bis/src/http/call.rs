@@ -160,7 +160,7 @@ impl Call {
         limit: std::time::Duration,
         arguments: Vec<u8>,
     ) -> Result<Request<Body>> {
-        let secret = self.instance.config.internal.secret.as_ref().map_or("", |secret| secret.reveal());
+        let secret = self.instance.config.internal.known_secret().map_or("", |secret| secret.reveal());
         let mut secret = HeaderValue::from_str(secret).map_err(|_| {
             Error::permanent(
                 "`internal.secret` holds what an HTTP header cannot carry; use letters and digits",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What `AUTH` says to the server. Its `Debug` hides it.
+/// A password, token or key. Its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
