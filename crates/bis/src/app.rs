@@ -2,9 +2,11 @@
 //! inside is started here and stopped here, in order; nothing here handles an event or a request.
 
 mod consistency;
+pub(crate) mod describe;
 mod process;
 mod ready;
 mod start;
+mod test_run;
 
 use std::{fmt, process::ExitCode, sync::Arc};
 
@@ -12,12 +14,13 @@ use bis_core::{InvalidName, ServiceName, SubscriptionName, TopicName};
 
 use crate::{
     config::Config,
-    describe,
-    registry::{EndpointEntry, MountEntry, ServiceEntry, Subscribed, SubscriptionEntry, service_of},
-    runtime::Subscription,
+    events::{Subscribed, SubscriptionEntry, runtime::Subscription},
+    http::{EndpointEntry, MountEntry},
+    instance::{ServiceEntry, service_of},
 };
 
 pub(crate) use start::{Parts, StartError};
+pub use test_run::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test};
 
 /// The services that one `app!` lists. Made by the function that `app!` makes.
 #[derive(Clone)]

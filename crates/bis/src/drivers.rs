@@ -1,3 +1,3 @@
 //! The broker that lives in the app's own process. Those that processes share are in `bis-drivers`.
 
-pub mod in_process;
+pub use crate::events::in_process;

@@ -13,6 +13,7 @@ mod call;
 mod client;
 mod connection;
 mod endpoint;
+mod entry;
 mod error;
 mod internal;
 pub mod probe;
@@ -26,6 +27,7 @@ mod wire;
 pub use bounds::mounted;
 pub use call::{Call, call_elsewhere};
 pub use endpoint::{EndpointContext, from_parts, from_request, respond, route, split};
+pub use entry::{Access, EndpointEntry, MountEntry, nested_mount};
 pub use internal::{Arguments, RemoteFuture, RemoteHandler, unnamed_result};
 
 pub(crate) use client::Client;

@@ -1,6 +1,12 @@
 //! The running app that statics belong to: one for each tokio runtime. It ties clock, broker and names together, and
 //! decides nothing about deliveries.
 
+mod clock;
+pub mod place;
+mod scope;
+mod service;
+mod task;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -11,7 +17,13 @@ use bis_broker::{Broker, Outgoing, PublishError};
 use bis_core::TopicName;
 use tokio::runtime::{Handle, Id};
 
-use crate::{config::Config, http, registry::TopicInfo, time::Clock};
+use crate::{config::Config, events::TopicInfo, http};
+
+pub(crate) use clock::{Activity, Clock, Outstanding, Patience, Purpose, Step, VirtualClock};
+pub(crate) use scope::{Scope, Span};
+pub use service::{Position, ServiceEntry};
+pub(crate) use service::{function_path, service_of};
+pub use task::spawn;
 
 /// The code runs outside a running app. `{:?}` shows the same text as `{}`, for those who meet it through `unwrap`.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]

@@ -40,27 +40,19 @@ mod guide {}
 
 use bis_config as config;
 
-pub mod chaos;
-pub mod prelude;
-pub mod time;
-
+// The rooms: ARCHITECTURE.md has their order, in which each uses only those below it.
 mod app;
-mod delivery;
-mod describe;
-pub mod drivers;
-mod error;
-mod event;
+mod events;
 pub mod http;
 mod instance;
-mod json;
-mod logging;
-mod publish;
-mod registry;
-mod runtime;
-mod scope;
-mod task;
+mod telemetry;
 mod testing;
-mod topic;
+
+pub mod drivers;
+mod error;
+mod json;
+pub mod prelude;
+pub mod time;
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -69,15 +61,13 @@ pub mod __private;
 pub use app::App;
 pub use bis_core::{Attributes, DeadLetter, DeadReason, EventId, Retention};
 pub use bis_macros::{Event, allow, api, app, mount, service, subscription, test};
-pub use chaos::Chaos;
-pub use delivery::Delivery;
 pub use error::{Context, Error, IntoError, Result};
-pub use event::{Event, NotScalar};
-pub use instance::NoApp;
-pub use publish::{Publish, PublishError};
-pub use task::spawn;
-pub use testing::{NotSettled, TestApp};
-pub use topic::Topic;
+pub use events::{Delivery, Event, NotScalar, Publish, PublishError, Topic};
+pub use instance::{NoApp, spawn};
+pub use testing::{
+    NotSettled, TestApp,
+    chaos::{self, Chaos},
+};
 
 /// The logging facade that apps use.
 pub use tracing;

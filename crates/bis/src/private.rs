@@ -5,17 +5,27 @@ pub use inventory;
 pub use serde::{Serialize, de::DeserializeOwned};
 
 pub use crate::{
-    event::{NotScalar, reach, scalar, shape},
+    app::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test},
+    events::{
+        NotScalar, SubscriptionEntry,
+        event::{reach, scalar, shape},
+        handler::{batch, one, takes, takes_batch, topic},
+    },
     http::{
-        EndpointContext, call_elsewhere, from_parts, from_request, mounted, probe, respond, route, split,
-        unnamed_result,
+        Access, EndpointContext, EndpointEntry, MountEntry, call_elsewhere, from_parts, from_request,
+        mounted, probe, respond, route, split, unnamed_result,
     },
-    registry::{
-        Access, EndpointEntry, MountEntry, Position, ServiceEntry, SubscriptionEntry, batch, one, place,
-        takes, takes_batch, topic,
-    },
-    testing::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test},
+    instance::{Position, ServiceEntry},
 };
+
+/// Where an item may be written, and what stands for one that is elsewhere.
+pub mod place {
+    pub use crate::{
+        events::handler::{nested_batch, nested_handler},
+        http::nested_mount,
+        instance::place::*,
+    };
+}
 
 /// The app that `app!` makes.
 pub fn app(name: &'static str, services: &[&'static ServiceEntry]) -> crate::App {

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use super::{App, Declared, StartError};
 use crate::{
     config::Config,
-    registry::{ServiceEntry, TopicInfo, function_path},
+    events::TopicInfo,
+    instance::{ServiceEntry, function_path},
 };
 
 pub(super) fn check(app: &App, config: &Config) -> Result<(), StartError> {

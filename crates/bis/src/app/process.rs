@@ -13,15 +13,13 @@ use tokio::{
 
 use super::{App, Parts, consistency, ready};
 use crate::{
-    Context, Error, Result,
-    chaos::{self, ChaosBroker},
     config::{BrokerConfig, Config},
-    drivers::in_process::InProcess,
+    error::{Context, Error, Result},
+    events::{in_process::InProcess, runtime::Stopped},
     http::{self, Limits, Serving, Stop},
-    instance::{self, Instance, Reach},
-    logging,
-    runtime::Stopped,
-    time::Clock,
+    instance::{self, Clock, Instance, Reach},
+    telemetry,
+    testing::chaos::{self, ChaosBroker},
 };
 
 /// Where the public listener is unless the configuration says otherwise.
@@ -42,7 +40,7 @@ const INTERRUPT: &str = "SIGINT";
 
 /// Runs the app until it is told to stop.
 pub(super) fn run(app: &App) -> ExitCode {
-    logging::init();
+    telemetry::init();
     match try_run(app) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -8,11 +8,12 @@ use tokio::runtime::Handle;
 
 use super::{App, consistency};
 use crate::{
-    NotScalar,
+    events::{
+        NotScalar,
+        runtime::{self, Workers},
+    },
     http::{RouteError, Routers},
-    instance::Instance,
-    registry::Position,
-    runtime::{self, Workers},
+    instance::{Instance, Position},
 };
 
 /// Why an app could not start.

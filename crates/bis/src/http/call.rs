@@ -16,12 +16,9 @@ use super::{
     wire::{CALL_PREFIX, CALLER, DEADLINE_MS, DEFAULT_DEADLINE, SECRET},
 };
 use crate::{
-    Error, Result,
-    instance::{self, Instance},
-    json,
-    registry::{function_path, service_of},
-    scope::Scope,
-    time,
+    error::{Error, Result},
+    instance::{self, Instance, Scope, function_path, service_of},
+    json, time,
 };
 
 /// Why a call got no answer of its function. The caller's log has the text; its client learns the status.

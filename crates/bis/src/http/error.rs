@@ -11,7 +11,7 @@ use bis_broker::PublishError;
 use serde::{Deserialize, Serialize};
 
 use super::call::CallError;
-use crate::Error;
+use crate::error::Error;
 
 /// An error that says what the client gets.
 #[derive(Debug, thiserror::Error)]

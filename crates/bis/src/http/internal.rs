@@ -22,14 +22,15 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{
+    entry::EndpointEntry,
     error, request,
     router::fallbacks,
     wire::{CALL_PREFIX, CALLER, MAX_CALL_BYTES, SECRET, deadline},
 };
 use crate::{
-    Error, Result,
     config::Secret,
-    registry::{EndpointEntry, function_path, service_of},
+    error::{Error, Result},
+    instance::{function_path, service_of},
     time,
 };
 

@@ -17,7 +17,10 @@ use super::{
     call::OutgoingArgument,
     internal::{self, IncomingArgument},
 };
-use crate::{Error, Result, json};
+use crate::{
+    error::{Error, Result},
+    json,
+};
 
 /// The traits without their names, so that an expansion's glob shadows nothing of the user's.
 pub mod methods {

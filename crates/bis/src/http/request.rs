@@ -16,7 +16,7 @@ use bis_core::TraceContext;
 use tracing::{Instrument, Span, field::Empty};
 
 use super::error;
-use crate::scope::Scope;
+use crate::instance::Scope;
 
 /// The largest body that an extractor reads: 1 MiB.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;

@@ -12,10 +12,14 @@ use axum::{
 
 use bis_core::route::{RouteConflict, Routes};
 
-use super::{EndpointContext, error, internal, request};
+use super::{
+    EndpointContext,
+    entry::{Access, EndpointEntry, MountEntry},
+    error, internal, request,
+};
 use crate::{
     config::Secret,
-    registry::{Access, EndpointEntry, MountEntry, Position, ServiceEntry, service_of},
+    instance::{Position, ServiceEntry, service_of},
 };
 
 /// The routers of both listeners.

@@ -11,13 +11,11 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle}
 
 use super::{Client, Limits, Routers, Serving, Stop};
 use crate::{
-    Result,
     app::{Parts, StartError},
     config::Config,
-    drivers::in_process::InProcess,
-    instance::{self, Instance, Reach, Registered},
-    scope::Scope,
-    time::Clock,
+    error::Result,
+    events::in_process::InProcess,
+    instance::{self, Clock, Instance, Reach, Registered, Scope},
 };
 
 /// The service that calls.
@@ -50,7 +48,7 @@ mod there {
 
     use axum::http::HeaderMap;
 
-    use crate::{Context, prelude::*, scope::Scope};
+    use crate::{error::Context, instance::Scope, prelude::*};
 
     bis::service!("there");
 
@@ -208,7 +206,7 @@ fn raw_identifiers_are_plain_words_in_calls() {
     let there = Process::start("type", SECRET, None, "127.0.0.1:0");
     let here = Process::start("here", SECRET, Some(there.address), "127.0.0.1:0");
     assert_eq!(here.run(r#type::r#try(axum::extract::Path(1))).unwrap().0, 2);
-    let description = serde_json::to_string(&crate::describe::Description::of(&app())).unwrap();
+    let description = serde_json::to_string(&crate::app::describe::Description::of(&app())).unwrap();
     assert!(description.contains(r#""name":"try""#) && !description.contains("r#"), "{description}");
 }
 
@@ -520,7 +518,7 @@ mod clashes {
 }
 
 #[track_caller]
-fn check_clash(service: &'static crate::registry::ServiceEntry, parts: &[&str]) {
+fn check_clash(service: &'static crate::instance::ServiceEntry, parts: &[&str]) {
     let error = Routers::new(&[service], None).unwrap_err().to_string();
     for part in parts {
         assert!(error.contains(part), "`{error}` lacks `{part}`");

@@ -16,15 +16,15 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Notify;
 
-use super::Recorder;
-use crate::{
-    Context, Delivery, Error, Event, PublishError, Result, Topic,
+use super::{
     chaos::{ChaosBroker, Faults},
-    drivers::in_process::InProcess,
+    recorder::Recorder,
+};
+use crate::{
+    error::{Context, Error, Result},
+    events::{Delivery, Event, PublishError, Topic, delivery::Incoming, in_process::InProcess, publish},
     http::{self, Routers},
-    publish,
-    registry::Incoming,
-    time::VirtualClock,
+    instance::VirtualClock,
 };
 
 /// The most events that may be published while a test settles: what goes on after so many goes on forever.
@@ -84,7 +84,7 @@ pub enum NotSettled {
 }
 
 impl TestApp {
-    pub(super) fn new(
+    pub(crate) fn new(
         routers: Routers,
         recorder: Arc<Recorder>,
         time: Arc<VirtualClock>,

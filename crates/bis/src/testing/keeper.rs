@@ -12,8 +12,8 @@ use std::{
 use tokio::sync::Notify;
 
 use crate::{
-    drivers::in_process::InProcess,
-    time::{Patience, Step, VirtualClock},
+    events::in_process::InProcess,
+    instance::{Patience, Step, VirtualClock},
 };
 
 /// How often something that hangs is looked at, of real time.
@@ -24,14 +24,14 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Tells when a runtime of one thread has nothing to run.
 #[derive(Debug, Default)]
-pub(super) struct Idle {
+pub(crate) struct Idle {
     armed: AtomicBool,
     reached: Notify,
 }
 
 impl Idle {
     /// To be called when the runtime's thread is about to park.
-    pub(super) fn parking(&self) {
+    pub(crate) fn parking(&self) {
         if self.armed.swap(false, Ordering::AcqRel) {
             self.reached.notify_one();
         }
@@ -44,17 +44,17 @@ impl Idle {
 }
 
 /// What keeps a test's time.
-pub(super) struct Keeper {
-    pub(super) clock: Arc<VirtualClock>,
-    pub(super) broker: Arc<InProcess>,
-    pub(super) idle: Arc<Idle>,
+pub(crate) struct Keeper {
+    pub(crate) clock: Arc<VirtualClock>,
+    pub(crate) broker: Arc<InProcess>,
+    pub(crate) idle: Arc<Idle>,
     /// Rung when nothing is left to do for a test that settles.
-    pub(super) settled: Arc<Notify>,
+    pub(crate) settled: Arc<Notify>,
 }
 
 impl Keeper {
     /// Keeps the time, forever.
-    pub(super) async fn keep(self) {
+    pub(crate) async fn keep(self) {
         let mut seen = self.clock.progress();
         // Added up from pauses, so that a blocked thread or a busy machine does not use it up.
         let mut waited = Duration::ZERO;

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 /// Every event that was published, in order.
 #[derive(Debug, Default)]
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     events: Mutex<Vec<(TopicName, Arc<Envelope>)>>,
     /// How many events may still come before [`Recorder::overflow`] rings; 0 is without a bound.
     allowed: AtomicU64,
@@ -65,13 +65,13 @@ impl Recorder {
 }
 
 /// A broker whose publishes are recorded.
-pub(super) struct Recorded {
+pub(crate) struct Recorded {
     inner: Arc<dyn Broker>,
     recorder: Arc<Recorder>,
 }
 
 impl Recorded {
-    pub(super) fn new(inner: Arc<dyn Broker>, recorder: Arc<Recorder>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Broker>, recorder: Arc<Recorder>) -> Self {
         Self { inner, recorder }
     }
 }

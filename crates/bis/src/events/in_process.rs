@@ -1,0 +1,556 @@
+//! The in-process broker: the channel state machine over memory. It keeps every promise of the contract but durability,
+//! and reads no clock other than the app's.
+
+mod peek;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    convert::Infallible,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    num::NonZeroUsize,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bis_broker::{
+    BoxFuture, Broker, ConsumeError, Consumer, Delivery, EnsureError, EventWindow, InquiryError, Outgoing,
+    Page, PublishError, Settle, SettleError, SubscriptionSpec, Topology,
+    channel::{Channel, ConsumerId, Facts, Limits, Source, Suspects, Taker, Time, Vanishing},
+};
+use bis_core::{BrokerKind, Capabilities, Envelope, SubscriptionName, TopicName};
+use tokio::sync::Notify;
+
+use crate::instance::{Clock, Outstanding, Purpose};
+
+/// The most events that a topic keeps for its subscriptions. A publish beyond is refused.
+pub const MAX_BACKLOG: usize = 1_000_000;
+
+const CAPABILITIES: Capabilities = Capabilities::of(BrokerKind::InProcess);
+const NEVER: Time = Time(u64::MAX);
+
+/// A broker in the memory of this process.
+pub struct InProcess {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    capabilities: Capabilities,
+    clock: Clock,
+    topics: RwLock<HashMap<TopicName, Arc<Topic>>>,
+    next_consumer: AtomicU64,
+    closed: AtomicBool,
+    hasher: RandomState,
+}
+
+/// One topic with its subscriptions.
+struct Topic {
+    state: Mutex<TopicState>,
+}
+
+struct TopicState {
+    log: Log,
+    channels: Vec<Subscribed>,
+    /// The latest events: one that is published again under its id is not stored a second time.
+    known: EventWindow<()>,
+}
+
+impl Default for TopicState {
+    fn default() -> Self {
+        let known = EventWindow::new(CAPABILITIES.deduplication.unwrap_or(0));
+        Self { log: Log::default(), channels: Vec::new(), known }
+    }
+}
+
+/// One subscription.
+struct Subscribed {
+    name: SubscriptionName,
+    ordered: bool,
+    channel: Channel,
+    /// Wakes a consumer that waits, see [`Subscribed::ring`].
+    arrived: Arc<Notify>,
+    /// There may be something to receive, and no consumer has looked since.
+    rung: bool,
+    consumers: usize,
+    /// How many of the consumers wait for something to receive.
+    waiting: usize,
+}
+
+impl Subscribed {
+    /// Says that there may be something to receive.
+    fn ring(&mut self) {
+        self.rung = true;
+        self.arrived.notify_one();
+    }
+}
+
+/// The events that some subscription has not finished, by sequence.
+#[derive(Default)]
+struct Log {
+    first: u64,
+    events: VecDeque<Stored>,
+}
+
+struct Stored {
+    envelope: Arc<Envelope>,
+    due: Time,
+    key: Option<u64>,
+}
+
+impl Log {
+    fn end(&self) -> u64 {
+        self.first + self.events.len() as u64
+    }
+
+    fn get(&self, sequence: u64) -> Option<&Stored> {
+        let index = sequence.checked_sub(self.first)?;
+        self.events.get(usize::try_from(index).ok()?)
+    }
+}
+
+/// The log as one subscription sees it: without keys when nobody asked for order.
+struct View<'a> {
+    log: &'a Log,
+    ordered: bool,
+}
+
+impl Source for View<'_> {
+    type Error = Infallible;
+
+    fn facts(&mut self, sequence: u64) -> Result<Option<Facts>, Infallible> {
+        let facts = |stored: &Stored| Facts { due: stored.due, key: stored.key.filter(|_| self.ordered) };
+        Ok(self.log.get(sequence).map(facts))
+    }
+}
+
+impl InProcess {
+    /// An empty broker on the system's time.
+    pub fn new() -> Self {
+        Self::with_clock(Clock::System)
+    }
+
+    pub(crate) fn with_clock(clock: Clock) -> Self {
+        let shared = Shared {
+            capabilities: CAPABILITIES,
+            clock,
+            topics: RwLock::default(),
+            next_consumer: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            hasher: RandomState::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// What the consumers of all subscriptions have yet to do. Subscriptions without a consumer do not count.
+    pub(crate) fn outstanding(&self) -> Outstanding {
+        let mut outstanding = Outstanding::default();
+        let topics = self.shared.topics.read().unwrap_or_else(PoisonError::into_inner);
+        for (name, topic) in &*topics {
+            let state = topic.lock();
+            for subscribed in state.channels.iter().filter(|subscribed| subscribed.consumers > 0) {
+                if subscribed.channel.unfinished() > 0 {
+                    outstanding.unfinished.push(format!("{name}/{}", subscribed.name));
+                }
+                outstanding.arriving |= subscribed.rung && subscribed.waiting > 0;
+            }
+        }
+        outstanding
+    }
+}
+
+impl Default for InProcess {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InProcess").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// What retries and delays keep to, whatever becomes of the date.
+    fn now(&self) -> Time {
+        Time::ZERO.plus(self.clock.elapsed())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    fn topic(&self, name: &TopicName) -> Option<Arc<Topic>> {
+        self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn topic_or_new(&self, name: &TopicName) -> Arc<Topic> {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        topics.entry(name.clone()).or_insert_with(|| Arc::new(Topic { state: Mutex::default() })).clone()
+    }
+
+    fn publish(&self, topic: &TopicName, events: Vec<Outgoing>) -> Vec<Result<(), PublishError>> {
+        if self.is_closed() {
+            return events.iter().map(|_| Err(PublishError::Closed)).collect();
+        }
+        let Some(topic) = self.topic(topic) else {
+            // Nobody subscribes, so nobody will miss it.
+            return events.iter().map(|event| self.check_size(event)).collect();
+        };
+        let now = self.now();
+        let mut state = topic.lock();
+        let results = events.into_iter().map(|event| self.store(&mut state, event, now)).collect();
+        state.hand_over();
+        results
+    }
+
+    fn check_size(&self, event: &Outgoing) -> Result<(), PublishError> {
+        let limit = self.capabilities.max_event_bytes;
+        match event.envelope.bytes_over(limit) {
+            Some(bytes) => Err(PublishError::TooLarge { bytes, limit }),
+            None => Ok(()),
+        }
+    }
+
+    fn store(&self, state: &mut TopicState, event: Outgoing, now: Time) -> Result<(), PublishError> {
+        self.check_size(&event)?;
+        if state.log.events.len() >= MAX_BACKLOG {
+            let text =
+                format!("the topic holds {MAX_BACKLOG} events that are not handled yet; publish later");
+            return Err(PublishError::Unavailable(text));
+        }
+        if let Some(id) = event.envelope.identity() {
+            if state.known.get(&(0, id)).is_some() {
+                return Ok(());
+            }
+            state.known.note((0, id), ());
+        }
+        let due = if event.delay.is_zero() { Time::ZERO } else { now.plus(event.delay) };
+        let key = event.envelope.key.as_ref().map(|key| self.hasher.hash_one(key));
+        state.log.events.push_back(Stored { envelope: event.envelope, due, key });
+        Ok(())
+    }
+}
+
+impl Topic {
+    fn lock(&self) -> MutexGuard<'_, TopicState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TopicState {
+    /// Shows every subscription what was stored.
+    fn hand_over(&mut self) {
+        let end = self.log.end();
+        for subscribed in &mut self.channels {
+            subscribed.channel.extend(end);
+            subscribed.ring();
+        }
+        if self.channels.is_empty() {
+            self.forget_finished();
+        }
+    }
+
+    /// Drops what every subscription has finished.
+    fn forget_finished(&mut self) {
+        let end = self.log.end();
+        let floor = self.channels.iter().map(|subscribed| subscribed.channel.floor()).min().unwrap_or(end);
+        while self.log.first < floor && self.log.events.pop_front().is_some() {
+            self.log.first += 1;
+        }
+    }
+}
+
+impl Broker for InProcess {
+    fn capabilities(&self) -> &Capabilities {
+        &self.shared.capabilities
+    }
+
+    fn ensure<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<(), EnsureError>> {
+        Box::pin(async move {
+            if self.shared.is_closed() {
+                return Err(EnsureError::Closed);
+            }
+            for spec in &topology.topics {
+                self.shared.topic_or_new(&spec.name);
+            }
+            for spec in &topology.subscriptions {
+                self.shared.topic_or_new(&spec.topic).lock().ensure(spec);
+            }
+            Ok(())
+        })
+    }
+
+    fn publish<'a>(
+        &'a self,
+        topic: &'a TopicName,
+        events: Vec<Outgoing>,
+    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+        Box::pin(std::future::ready(self.shared.publish(topic, events)))
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        spec: &'a SubscriptionSpec,
+    ) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>> {
+        Box::pin(async move {
+            if self.shared.is_closed() {
+                return Err(ConsumeError::Closed);
+            }
+            let topic = self.shared.topic_or_new(&spec.topic);
+            let mut state = topic.lock();
+            let index = state.ensure(spec);
+            state.channels[index].consumers += 1;
+            let arrived = state.channels[index].arrived.clone();
+            drop(state);
+            let id = ConsumerId(self.shared.next_consumer.fetch_add(1, Ordering::Relaxed));
+            let held = Held { shared: self.shared.clone(), topic, index, id };
+            Ok(Box::new(InProcessConsumer { held, arrived, stopped: false }) as Box<dyn Consumer>)
+        })
+    }
+
+    fn peek<'a>(
+        &'a self,
+        spec: &'a SubscriptionSpec,
+        after: Option<u64>,
+        limit: NonZeroUsize,
+    ) -> BoxFuture<'a, Result<Page, InquiryError>> {
+        Box::pin(std::future::ready(self.shared.peek(spec, after, limit)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.shared.closed.store(true, Ordering::Release);
+        let topics = self.shared.topics.read().unwrap_or_else(PoisonError::into_inner);
+        for (name, topic) in &*topics {
+            for subscribed in &topic.lock().channels {
+                subscribed.arrived.notify_waiters();
+                let forgotten = subscribed.channel.unfinished();
+                if forgotten > 0 {
+                    tracing::warn!(topic = %name, subscription = %subscribed.name, forgotten, "events are forgotten with the process; a router keeps them");
+                }
+            }
+        }
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl TopicState {
+    /// Makes the subscription if it is not there; events from now on are kept for it. Returns its index.
+    fn ensure(&mut self, spec: &SubscriptionSpec) -> usize {
+        if let Some(index) = self.channels.iter().position(|subscribed| subscribed.name == spec.name) {
+            return index;
+        }
+        self.channels.push(Subscribed {
+            name: spec.name.clone(),
+            ordered: spec.ordered,
+            channel: Channel::new(self.log.end(), Limits { held: MAX_BACKLOG, ..Limits::default() }),
+            arrived: Arc::new(Notify::new()),
+            rung: false,
+            consumers: 0,
+            waiting: 0,
+        });
+        self.channels.len() - 1
+    }
+}
+
+/// A place in a channel from which deliveries are taken and settled.
+#[derive(Clone)]
+struct Held {
+    shared: Arc<Shared>,
+    topic: Arc<Topic>,
+    index: usize,
+    id: ConsumerId,
+}
+
+struct InProcessConsumer {
+    held: Held,
+    arrived: Arc<Notify>,
+    stopped: bool,
+}
+
+impl InProcessConsumer {
+    /// What can be handed out now, and else when to look again.
+    fn take(&self, max: NonZeroUsize) -> Result<Vec<Delivery>, Option<Duration>> {
+        let now = self.held.shared.now();
+        let mut state = self.held.topic.lock();
+        let TopicState { log, channels, .. } = &mut *state;
+        let subscribed = &mut channels[self.held.index];
+        let mut deliveries = Vec::new();
+        while deliveries.len() < max.get() {
+            let mut view = View { log, ordered: subscribed.ordered };
+            // What vanishes with the process takes this broker with it.
+            let taker = Taker {
+                consumer: self.held.id,
+                until: NEVER,
+                vanishing: Vanishing::Counts,
+                suspects: Suspects::Allowed,
+            };
+            let Ok(handout) = subscribed.channel.next(&mut view, taker, now);
+            let Some(handout) = handout else {
+                if subscribed.channel.is_looking() {
+                    continue;
+                }
+                break;
+            };
+            let stored = log.get(handout.sequence).expect("a channel hands out what the log holds");
+            deliveries.push(Delivery {
+                envelope: stored.envelope.clone(),
+                attempt: handout.attempt,
+                lease: None,
+                settle: Box::new(InProcessSettle {
+                    held: self.held.clone(),
+                    sequence: handout.sequence,
+                    settled: false,
+                }),
+            });
+        }
+        if deliveries.is_empty() {
+            subscribed.rung = false;
+            let deadline = subscribed.channel.next_deadline().filter(|deadline| *deadline != NEVER);
+            return Err(deadline.map(|deadline| deadline.since(now)));
+        }
+        if subscribed.channel.depth() > 0 {
+            // Another consumer of the subscription may have room.
+            subscribed.ring();
+        }
+        Ok(deliveries)
+    }
+}
+
+impl Consumer for InProcessConsumer {
+    fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>> {
+        Box::pin(async move {
+            loop {
+                if self.stopped || self.held.shared.is_closed() {
+                    return Err(ConsumeError::Closed);
+                }
+                let again_in = match self.take(max) {
+                    Ok(deliveries) => return Ok(deliveries),
+                    Err(again_in) => again_in,
+                };
+                let _waiting = Waiting::begin(&self.held);
+                match again_in {
+                    None => self.arrived.notified().await,
+                    Some(wait) => tokio::select! {
+                        () = self.arrived.notified() => {}
+                        () = self.held.shared.clock.sleep(wait, Purpose::Event) => {}
+                    },
+                }
+            }
+        })
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        self.stopped = true;
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// A consumer that waits for something to receive, until this is dropped.
+struct Waiting<'h>(&'h Held);
+
+impl<'h> Waiting<'h> {
+    fn begin(held: &'h Held) -> Self {
+        held.topic.lock().channels[held.index].waiting += 1;
+        Self(held)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.topic.lock().channels[self.0.index].waiting -= 1;
+    }
+}
+
+impl Drop for InProcessConsumer {
+    fn drop(&mut self) {
+        let mut state = self.held.topic.lock();
+        let subscribed = &mut state.channels[self.held.index];
+        subscribed.consumers -= 1;
+        if !subscribed.channel.disconnect(self.held.id).is_empty() {
+            subscribed.ring();
+        }
+    }
+}
+
+/// Whether a delivery was an attempt.
+#[derive(Clone, Copy)]
+enum Counted {
+    Yes,
+    No,
+}
+
+struct InProcessSettle {
+    held: Held,
+    sequence: u64,
+    settled: bool,
+}
+
+impl InProcessSettle {
+    fn settle<E>(
+        &mut self,
+        decide: impl FnOnce(&mut Channel, u64, ConsumerId) -> Result<(), E>,
+    ) -> Result<(), SettleError> {
+        self.settled = true;
+        let mut state = self.held.topic.lock();
+        let subscribed = &mut state.channels[self.held.index];
+        let before = subscribed.channel.floor();
+        decide(&mut subscribed.channel, self.sequence, self.held.id).map_err(|_| SettleError::Lost)?;
+        if subscribed.channel.depth() > 0 {
+            subscribed.ring();
+        }
+        if subscribed.channel.floor() != before {
+            state.forget_finished();
+        }
+        Ok(())
+    }
+
+    fn again_in(&mut self, wait: Duration, counted: Counted) -> Result<(), SettleError> {
+        let now = self.held.shared.now();
+        let due = now.plus(wait);
+        self.settle(|channel, sequence, id| match counted {
+            Counted::Yes => channel.retry(sequence, id, due, now),
+            Counted::No => channel.postpone(sequence, id, due, now),
+        })?;
+        // The consumer may be waiting without knowing of this deadline.
+        self.held.topic.lock().channels[self.held.index].ring();
+        Ok(())
+    }
+}
+
+impl Settle for InProcessSettle {
+    fn ack(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
+        Box::pin(std::future::ready(self.settle(|channel, sequence, id| channel.finish(sequence, id))))
+    }
+
+    fn retry(mut self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
+        Box::pin(std::future::ready(self.again_in(wait, Counted::Yes)))
+    }
+
+    fn postpone(mut self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
+        Box::pin(std::future::ready(self.again_in(wait, Counted::No)))
+    }
+
+    fn release(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
+        let released = self.settle(|channel, sequence, id| channel.release(sequence, id));
+        Box::pin(std::future::ready(released))
+    }
+
+    fn extend(&mut self) -> BoxFuture<'_, Result<(), SettleError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+impl Drop for InProcessSettle {
+    fn drop(&mut self) {
+        if !self.settled {
+            // Nobody decided: it comes again. Where the consumer is gone, it did so already.
+            let _ = self.again_in(Duration::ZERO, Counted::Yes);
+        }
+    }
+}

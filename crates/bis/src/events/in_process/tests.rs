@@ -1,0 +1,70 @@
+//! Somebody sets the date while events wait: they come when they are due.
+
+use std::time::SystemTime;
+
+use bis_core::{EventId, Retention};
+use bytes::Bytes;
+
+use super::*;
+use crate::instance::{Patience, VirtualClock};
+use bis_broker::TopicSpec;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const WAIT: Duration = Duration::from_secs(2);
+
+/// A broker with one event that was published with a delay, and its consumer.
+async fn broker(clock: &Arc<VirtualClock>, delay: Duration) -> (InProcess, Box<dyn Consumer>) {
+    let broker = InProcess::with_clock(Clock::Virtual(clock.clone()));
+    let topic = TopicName::from_static("orders");
+    let spec = SubscriptionSpec {
+        topic: topic.clone(),
+        name: SubscriptionName::from_static("ship"),
+        ordered: false,
+    };
+    let topology = Topology {
+        topics: vec![TopicSpec { name: topic.clone(), ordered: false, retention: Retention::DEFAULT }],
+        subscriptions: vec![spec.clone()],
+    };
+    broker.ensure(&topology).await.unwrap();
+    let envelope = Envelope::new(EventId::from("e1"), "/shop", "T", clock.now(), Bytes::new());
+    let outgoing = Outgoing { envelope: Arc::new(envelope), delay };
+    broker.publish(&topic, vec![outgoing]).await.remove(0).unwrap();
+    let consumer = broker.subscribe(&spec).await.unwrap();
+    (broker, consumer)
+}
+
+/// The next event once time has moved to when something is due, and how long that was.
+async fn after_a_jump(
+    clock: &Arc<VirtualClock>,
+    (broker, consumer): &mut (InProcess, Box<dyn Consumer>),
+) -> (Delivery, Duration) {
+    let before = clock.elapsed();
+    let mut receiving = consumer.receive(NonZeroUsize::MIN);
+    let is_early = tokio::select! {
+        biased;
+        _ = &mut receiving => true,
+        () = tokio::task::yield_now() => false,
+    };
+    assert!(!is_early, "it is not due yet");
+    let settling = VirtualClock::settle(clock);
+    clock.step(&broker.outstanding(), Patience::Left);
+    drop(settling);
+    let delivery = receiving.await.unwrap().remove(0);
+    (delivery, clock.elapsed() - before)
+}
+
+#[tokio::test]
+async fn what_is_due_comes_after_its_wait_whatever_the_date() {
+    for date in [SystemTime::UNIX_EPOCH + HOUR, SystemTime::UNIX_EPOCH + 3 * HOUR] {
+        let clock = Arc::new(VirtualClock::new(SystemTime::UNIX_EPOCH + 2 * HOUR, HOUR));
+        let mut broker = broker(&clock, WAIT).await;
+        clock.set_start(date);
+        let (delivery, waited) = after_a_jump(&clock, &mut broker).await;
+        assert_eq!(waited, WAIT, "a delay");
+        clock.set_start(SystemTime::UNIX_EPOCH + 2 * HOUR);
+        delivery.settle.retry(WAIT).await.unwrap();
+        clock.set_start(date);
+        let (delivery, waited) = after_a_jump(&clock, &mut broker).await;
+        assert_eq!((waited, delivery.attempt), (WAIT, 2), "a retry");
+    }
+}

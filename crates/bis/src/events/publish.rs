@@ -1,0 +1,235 @@
+//! Publishing: a builder that is awaited, and what can go wrong. An event counts as published when the broker says so,
+//! never before.
+
+use std::{
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use bis_broker::Outgoing;
+use bis_core::{Envelope, EventId, TopicName};
+use bytes::Bytes;
+use tracing::Instrument;
+
+use super::event::{Codec, EncodeError};
+use crate::instance::{self, Clock, Instance, NoApp, Scope, Span};
+
+/// Why an event was not published.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PublishError {
+    /// The code does not run in an app.
+    #[error(transparent)]
+    NoApp(#[from] NoApp),
+    /// The event does not serialize to JSON that can be read back, or its key or an attribute not to a JSON scalar.
+    #[error("the `{event}` cannot be published: {reason}")]
+    Encode {
+        /// The event's type.
+        event: &'static str,
+        /// The field and what is wrong with it.
+        reason: String,
+    },
+    /// The broker does not have it, or may not.
+    #[error("not published on `{topic}`: {source}")]
+    Broker {
+        /// The topic.
+        topic: TopicName,
+        /// What the broker's driver says.
+        source: bis_broker::PublishError,
+    },
+}
+
+impl PublishError {
+    /// Whether nothing is wrong with the event: the broker was away or had no room. A handler that fails with this error,
+    /// wrapped or not, runs again later, and no attempt is used up.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Broker { source, .. } if source.is_outage())
+    }
+}
+
+/// An event on its way: set what you need, then await it.
+///
+/// Resolves with the event's id once the broker has the event.
+#[must_use = "an event is published when this is awaited"]
+#[derive(Debug)]
+pub struct Publish<'a> {
+    topic: &'a TopicName,
+    prepared: Result<Prepared, PublishError>,
+    delay: Duration,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    instance: Arc<Instance>,
+    envelope: Envelope,
+}
+
+impl Publish<'_> {
+    /// The broker keeps the event back for so long. Brokers bound it; a longer delay than the broker's longest is
+    /// refused.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// The ordering key, in place of the event's own.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        if let Ok(prepared) = &mut self.prepared {
+            prepared.envelope.key = Some(key.into());
+        }
+        self
+    }
+
+    /// One more attribute, or another value for one of the event's own.
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        if let Ok(prepared) = &mut self.prepared {
+            prepared.envelope.attributes.insert(name.into(), value.into());
+        }
+        self
+    }
+
+    async fn send(self) -> Result<EventId, PublishError> {
+        let Prepared { instance, envelope } = self.prepared?;
+        let id = envelope.id.clone();
+        let outgoing = Outgoing { envelope: Arc::new(envelope), delay: self.delay };
+        let results = send(&instance, self.topic, vec![outgoing]).await;
+        one(self.topic, results).map(|()| id)
+    }
+}
+
+impl<'a> IntoFuture for Publish<'a> {
+    type Output = Result<EventId, PublishError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+/// Encodes one event for the app that the code runs in.
+pub(crate) fn prepare<'a, T>(topic: &'a TopicName, codec: &Codec<T>, event: &T) -> Publish<'a> {
+    let prepared = instance::current().map_err(PublishError::from).and_then(|instance| {
+        check_type(&instance, topic, codec)?;
+        let envelope = envelope_of(&instance, codec, event)?;
+        Ok(Prepared { instance, envelope })
+    });
+    Publish { topic, prepared, delay: Duration::ZERO }
+}
+
+/// Refuses an event of another type than the subscriptions of the topic take: then there are two topics of this name. The start
+/// finds two that are subscribed to; one that is only published on shows here.
+fn check_type<T>(instance: &Instance, topic: &TopicName, codec: &Codec<T>) -> Result<(), PublishError> {
+    match instance.taken(topic) {
+        Some(taken) if taken != std::any::type_name::<T>() => {
+            let reason = format!(
+                "the subscriptions of the topic `{topic}` take `{taken}`; give the topic that you publish on another name"
+            );
+            Err(PublishError::Encode { event: codec.name, reason })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Publishes several events in their order.
+pub(crate) async fn all<T>(
+    topic: &TopicName,
+    codec: &Codec<T>,
+    events: &[T],
+) -> Vec<Result<EventId, PublishError>> {
+    let instance = match instance::current() {
+        Ok(instance) => instance,
+        Err(error) => return events.iter().map(|_| Err(error.clone().into())).collect(),
+    };
+    if let Err(error) = check_type(&instance, topic, codec) {
+        return events.iter().map(|_| Err(error.clone())).collect();
+    }
+    let envelopes: Vec<_> =
+        events.iter().map(|event| envelope_of(&instance, codec, event).map(Arc::new)).collect();
+    let outgoing: Vec<Outgoing> = envelopes
+        .iter()
+        .flatten()
+        .map(|envelope| Outgoing { envelope: envelope.clone(), delay: Duration::ZERO })
+        .collect();
+    let mut sent = match outgoing.is_empty() {
+        true => Vec::new(),
+        false => send(&instance, topic, outgoing).await,
+    }
+    .into_iter();
+    let finish = |envelope: Result<Arc<Envelope>, PublishError>| {
+        let envelope = envelope?;
+        one(topic, sent.next().into_iter().collect()).map(|()| envelope.id.clone())
+    };
+    envelopes.into_iter().map(finish).collect()
+}
+
+/// Hands events to the broker within a span of their own.
+pub(crate) async fn send(
+    instance: &Instance,
+    topic: &TopicName,
+    events: Vec<Outgoing>,
+) -> Vec<Result<(), bis_broker::PublishError>> {
+    let span = tracing::debug_span!(
+        "publish",
+        "otel.kind" = "producer",
+        "messaging.system" = "bis",
+        "messaging.operation.type" = "send",
+        "messaging.operation.name" = "publish",
+        "messaging.destination.name" = topic.as_str(),
+        "messaging.message.id" = events.first().map(|event| event.envelope.id.as_str()),
+        "messaging.batch.message_count" = (events.len() > 1).then_some(events.len()),
+        "bis.traceparent" =
+            events.first().and_then(|event| event.envelope.trace.as_ref()).map(|trace| &*trace.traceparent),
+    );
+    instance.send(topic, events).instrument(span).await
+}
+
+/// Publishes a body as it is, with nothing around it. A CloudEvent is read as one.
+pub(crate) async fn bytes(topic: &TopicName, data: Bytes) -> Result<EventId, PublishError> {
+    let instance = instance::current()?;
+    let envelope = Envelope::from_body(data, EventId::generate, instance.clock.now());
+    let id = envelope.id.clone();
+    let outgoing = Outgoing { envelope: Arc::new(envelope), delay: Duration::ZERO };
+    one(topic, send(&instance, topic, vec![outgoing]).await).map(|()| id)
+}
+
+fn one(topic: &TopicName, results: Vec<Result<(), bis_broker::PublishError>>) -> Result<(), PublishError> {
+    let unanswered = || Err(bis_broker::PublishError::Refused("the driver gave no answer".into()));
+    let result = results.into_iter().next().unwrap_or_else(unanswered);
+    result.map_err(|source| PublishError::Broker { topic: topic.clone(), source })
+}
+
+/// Whether an event is decoded right after it was encoded: where a mistake in its type can still be mended, and the time that
+/// it takes does not matter.
+fn reads_back(instance: &Instance) -> bool {
+    cfg!(debug_assertions) || matches!(instance.clock, Clock::Virtual(_))
+}
+
+fn envelope_of<T>(instance: &Instance, codec: &Codec<T>, event: &T) -> Result<Envelope, PublishError> {
+    let refused = |reason: String| PublishError::Encode { event: codec.name, reason };
+    let encoded = (codec.encode)(event).map_err(|error: EncodeError| refused(error.to_string()))?;
+    if reads_back(instance)
+        && let Err(error) = (codec.decode)(&encoded.data)
+    {
+        let error = (codec.sensitive)().hide_in_text(error.to_string(), &encoded.data);
+        return Err(refused(format!(
+            "what serde writes of it cannot be read back: {error}; make both sides of the type agree, as with `#[serde(default)]` on a field that is not always written"
+        )));
+    }
+    let (trace, cause, service) = Scope::with(|scope| match scope {
+        None => (Scope::continuing(None).trace_context(), None, None),
+        Some(scope) => {
+            let mut context = scope.trace_context();
+            context.traceparent = Span::child(scope.span).traceparent();
+            (context, scope.cause.clone(), scope.service)
+        }
+    });
+    let source = instance.source_of(service);
+    let now = instance.clock.now();
+    let mut envelope = Envelope::new(EventId::generate(), source, codec.name, now, encoded.data.into());
+    envelope.key = encoded.key;
+    envelope.attributes = encoded.attributes;
+    envelope.trace = Some(trace);
+    envelope.cause = cause;
+    Ok(envelope)
+}

@@ -1,0 +1,102 @@
+//! Batches: how deliveries are collected for a handler that takes several, and how its one result becomes that of each.
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+use bis_broker::{ConsumeError, Consumer, Delivery};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
+
+use super::{
+    attempt,
+    leases::Received,
+    settle::{self, Outcome},
+    worker::Shared,
+};
+use crate::{
+    error::Error,
+    events::{
+        delivery::Incoming,
+        entry::{BatchCall, ErasedHandler},
+    },
+    instance::{Activity, Purpose},
+};
+
+/// When a batch is complete.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    /// With so many deliveries.
+    pub(super) max: NonZeroUsize,
+    /// Or so long after the first one.
+    pub(super) wait: Duration,
+}
+
+/// Waits for a batch, while the leases of what was collected are extended. Dropping the future gives that back.
+pub(super) async fn collect(
+    consumer: &mut dyn Consumer,
+    size: Size,
+    shared: &Shared,
+) -> Result<Vec<Received>, ConsumeError> {
+    let hold = |delivery| shared.hold(delivery);
+    let mut batch: Vec<Received> = consumer.receive(size.max).await?.into_iter().map(hold).collect();
+    let full = async {
+        while let Some(room) = NonZeroUsize::new(size.max.get().saturating_sub(batch.len())) {
+            batch.extend(consumer.receive(room).await?.into_iter().map(hold));
+        }
+        Ok(())
+    };
+    tokio::select! {
+        biased;
+        result = full => result?,
+        () = shared.instance.clock.sleep(size.wait, Purpose::Event) => {}
+    }
+    Ok(batch)
+}
+
+/// Handles a batch and settles each of its deliveries.
+pub(super) async fn run(shared: Arc<Shared>, received: Vec<Received>, slot: OwnedSemaphorePermit) {
+    let deliveries: Vec<Delivery> = received.into_iter().filter_map(Received::start).collect();
+    let Shared { instance, subscription, .. } = &*shared;
+    let activity = instance.clock.begin(|| subscription.to_string());
+    let scope = attempt::scope(subscription, deliveries.first(), activity.as_ref());
+    let span = attempt::span(subscription, &scope, Some(deliveries.len()));
+    let handled = scope.run(handle(&shared, deliveries)).instrument(span);
+    Activity::follow(activity.as_ref(), handled).await;
+    drop((activity, slot));
+}
+
+async fn handle(shared: &Shared, deliveries: Vec<Delivery>) {
+    let Shared { instance, subscription, .. } = shared;
+    let mut mine = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        let outcome = if !delivery.envelope.is_for(&subscription.name) {
+            Outcome::Skipped
+        } else if settle::is_overdue(instance, subscription, delivery.attempt) {
+            Outcome::Overdue
+        } else {
+            mine.push(delivery);
+            continue;
+        };
+        settle::settle(shared, delivery, &outcome).await;
+    }
+    if mine.is_empty() {
+        return;
+    }
+    let mut undecodable = Vec::new();
+    let incoming =
+        |delivery: &Delivery| Incoming { envelope: delivery.envelope.clone(), attempt: delivery.attempt };
+    let batch = mine.iter().map(incoming).collect();
+    let call = || {
+        let ErasedHandler::Batch { call, .. } = &subscription.handler else {
+            return Err(Error::msg("the handler takes no batches"));
+        };
+        let BatchCall { future, undecodable: failed } = call(batch);
+        undecodable = failed;
+        Ok(future.unwrap_or_else(|| Box::pin(std::future::ready(Ok(())))))
+    };
+    let outcome = attempt::limited(shared, call).await;
+    for (index, delivery) in mine.into_iter().enumerate() {
+        let own = undecodable.iter().position(|(at, _)| *at == index);
+        let own = own.map(|at| Outcome::Undecodable(undecodable.swap_remove(at).1));
+        settle::settle(shared, delivery, own.as_ref().unwrap_or(&outcome)).await;
+    }
+}

@@ -1,0 +1,200 @@
+//! What an outcome means for an event: handled, again later, or dead. The one place that acks.
+
+use std::{fmt, time::Duration};
+
+use bis_broker::{Delivery, SettleError};
+use bis_core::{
+    DeadReason, RetryPolicy, dead_letter::MAX_ERROR_BYTES, format_duration, redaction::Sensitive,
+    text::shortened,
+};
+
+use super::{Subscription, attempt::timeout_text, dead_letter, worker::Shared};
+use crate::{error::Error, instance::Instance};
+
+/// Where a broker counts deliveries that never started, so many attempts beyond the policy's are still made, so that no
+/// event dies unseen.
+const UNCERTAIN_ATTEMPTS: u32 = 3;
+
+/// The shortest wait when the broker was away or had no room.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Handled,
+    /// The event was meant for another subscription.
+    Skipped,
+    Failed(Error),
+    TimedOut {
+        timeout: Duration,
+        /// The test's patience, if time only moved because it was over.
+        patience: Option<Duration>,
+    },
+    Panicked(String),
+    Undecodable(Error),
+    /// All attempts were made before, and the process ended during the last one.
+    Overdue,
+}
+
+/// What becomes of the event.
+#[derive(Debug, PartialEq)]
+enum Decision {
+    Ack,
+    Retry(String),
+    /// As a retry, but the attempt was none.
+    Postpone(String),
+    Dead(DeadReason, String),
+}
+
+/// Whether every attempt that the policy allows was made before this one.
+pub(super) fn is_overdue(instance: &Instance, subscription: &Subscription, attempt: u32) -> bool {
+    let certain = instance.broker.capabilities().uncounted_release;
+    let slack = if certain { 0 } else { UNCERTAIN_ATTEMPTS };
+    attempt > subscription.retry.max_attempts.saturating_add(slack)
+}
+
+fn decide(outcome: &Outcome, policy: &RetryPolicy, attempt: u32) -> Decision {
+    let error = match outcome {
+        Outcome::Handled | Outcome::Skipped => return Decision::Ack,
+        Outcome::Undecodable(error) => return Decision::Dead(DeadReason::Undecodable, format!("{error:#}")),
+        Outcome::Failed(error) if error.is_permanent() => {
+            return Decision::Dead(DeadReason::Permanent, format!("{error:#}"));
+        }
+        Outcome::Overdue => {
+            let text = format!(
+                "the process ended during the last of {} attempts: it crashed, was killed, or was stopped before the handler returned",
+                policy.max_attempts
+            );
+            return Decision::Dead(DeadReason::Exhausted, text);
+        }
+        Outcome::Failed(error) if error.is_outage() => return Decision::Postpone(format!("{error:#}")),
+        Outcome::Failed(error) => format!("{error:#}"),
+        Outcome::TimedOut { timeout, patience } => timeout_text(*timeout, *patience),
+        Outcome::Panicked(text) => format!("the handler panicked: {text}"),
+    };
+    if policy.is_exhausted(attempt) {
+        Decision::Dead(DeadReason::Exhausted, error)
+    } else {
+        Decision::Retry(error)
+    }
+}
+
+/// Tells the broker what becomes of the event.
+pub(super) async fn settle(shared: &Shared, delivery: Delivery, outcome: &Outcome) {
+    let subscription = &*shared.subscription;
+    let attempt = delivery.attempt;
+    let result = match decide(outcome, &subscription.retry, attempt) {
+        Decision::Ack => {
+            shared.forgiven.forget(&delivery.envelope.id);
+            delivery.settle.ack().await
+        }
+        Decision::Retry(error) => {
+            let error = fit_to_tell(error, subscription, &delivery);
+            let wait = subscription.retry.backoff(attempt, fastrand::f64());
+            tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler failed");
+            delivery.settle.retry(wait).await
+        }
+        Decision::Postpone(error) => {
+            let error = fit_to_tell(error, subscription, &delivery);
+            let wait = pause(&subscription.retry, attempt);
+            tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler could not publish; it runs again, and the attempt does not count");
+            postpone(shared, delivery, wait).await
+        }
+        // Boxed, since it is rare and would make every run's task larger.
+        Decision::Dead(reason, error) => {
+            let error = fit_to_tell(error, subscription, &delivery);
+            Box::pin(bury(shared, delivery, reason, error)).await
+        }
+    };
+    if let Err(SettleError::Lost | SettleError::Closed) = result {
+        tracing::debug!(%subscription, attempt, "the delivery was no longer held here and comes again");
+    }
+}
+
+/// How long to wait when the broker was away or had no room.
+fn pause(policy: &RetryPolicy, attempt: u32) -> Duration {
+    policy.backoff(attempt, fastrand::f64()).max(OUTAGE_PAUSE)
+}
+
+/// The event comes again, and this was no attempt: a broker that counts it all the same is corrected.
+async fn postpone(shared: &Shared, delivery: Delivery, wait: Duration) -> Result<(), SettleError> {
+    if !shared.instance.broker.capabilities().uncounted_release {
+        shared.forgiven.forgive(&delivery.envelope.id);
+    }
+    delivery.settle.postpone(wait).await
+}
+
+/// The error as the log and a dead letter tell it: without what is sensitive, and of bounded length.
+fn fit_to_tell(error: String, subscription: &Subscription, delivery: &Delivery) -> String {
+    let mut sensitive = (subscription.declared.sensitive)();
+    if delivery.envelope.malformed.is_some() && !sensitive.is_empty() {
+        // Where the event's own data is in the body is not known.
+        sensitive = Sensitive::whole();
+    }
+    let error = sensitive.hide_in_text(error, &delivery.envelope.data);
+    shortened(&error, MAX_ERROR_BYTES).into_owned()
+}
+
+/// Keeps the dead letter, and acks only then. Where it cannot be kept, the event comes again, and its handler runs again.
+async fn bury(
+    shared: &Shared,
+    delivery: Delivery,
+    reason: DeadReason,
+    error: String,
+) -> Result<(), SettleError> {
+    let Shared { instance, subscription, .. } = shared;
+    let attempts = delivery.attempt;
+    match dead_letter::keep(instance, subscription, &delivery.envelope, attempts, reason, &error).await {
+        Ok(()) => {
+            tracing::error!(%subscription, attempts, ?reason, error, "the event is a dead letter now");
+            shared.forgiven.forget(&delivery.envelope.id);
+            delivery.settle.ack().await
+        }
+        Err(unkept) => {
+            let wait = pause(&subscription.retry, attempts);
+            tracing::error!(%subscription, attempts, ?reason, error, %unkept, "the dead letter could not be kept; the event comes again");
+            postpone(shared, delivery, wait).await
+        }
+    }
+}
+
+impl fmt::Display for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(outcome: &Outcome, attempt: u32, reason: Option<DeadReason>) {
+        let policy = RetryPolicy { max_attempts: 3, ..RetryPolicy::DEFAULT };
+        match (decide(outcome, &policy, attempt), reason) {
+            (Decision::Dead(got, _), Some(want)) => assert_eq!(got, want),
+            (Decision::Retry(_), None) => {}
+            (decision, reason) => panic!("{decision:?} where {reason:?} was due"),
+        }
+    }
+
+    #[test]
+    fn errors_timeouts_and_panics_are_retried_until_the_last_attempt() {
+        let outcomes = [
+            Outcome::Failed(Error::msg("x")),
+            Outcome::TimedOut { timeout: Duration::from_secs(1), patience: None },
+            Outcome::Panicked("x".into()),
+        ];
+        for outcome in &outcomes {
+            check(outcome, 2, None);
+            check(outcome, 3, Some(DeadReason::Exhausted));
+            check(outcome, 9, Some(DeadReason::Exhausted));
+        }
+    }
+
+    #[test]
+    fn what_no_retry_cures_is_dead_at_once() {
+        check(&Outcome::Failed(Error::permanent("x")), 1, Some(DeadReason::Permanent));
+        check(&Outcome::Undecodable(Error::msg("x")), 1, Some(DeadReason::Undecodable));
+    }
+}

@@ -1,0 +1,340 @@
+//! What the runtime tells a broker, seen from a broker that answers as each test needs.
+
+use std::{
+    future::pending,
+    num::NonZeroUsize,
+    panic::Location,
+    sync::{Mutex, MutexGuard},
+    time::SystemTime,
+};
+
+use bis_broker::{BoxFuture, Broker, Consumer, Delivery, Outgoing, PublishError, Settle, SettleError};
+use bis_core::{BrokerKind, Capabilities, DeadLetter, Envelope, EventId};
+use bytes::Bytes;
+
+use super::*;
+use crate::{
+    config::Config,
+    error::{Context, Error, Result},
+    events::{
+        delivery::Incoming,
+        entry::{BatchCall, HandlerFuture},
+    },
+    instance::Clock,
+};
+
+/// Everything that the runtime did to the broker, in order.
+#[derive(Default)]
+struct Log {
+    calls: Mutex<Vec<String>>,
+    refuse: bool,
+    /// It takes nothing back uncounted, and what is postponed comes again at once.
+    counts_everything: bool,
+    deliveries: Mutex<Vec<Delivery>>,
+}
+
+impl Log {
+    fn calls(&self) -> MutexGuard<'_, Vec<String>> {
+        self.calls.lock().unwrap()
+    }
+}
+
+struct Scripted(Arc<Log>);
+struct ScriptedConsumer(Arc<Log>);
+struct ScriptedSettle(Arc<Log>);
+
+impl Broker for Scripted {
+    fn capabilities(&self) -> &Capabilities {
+        static ROUTER: Capabilities = Capabilities::of(BrokerKind::Router);
+        static NSQD: Capabilities = Capabilities::of(BrokerKind::Nsqd);
+        if self.0.counts_everything { &NSQD } else { &ROUTER }
+    }
+
+    fn ensure<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<(), EnsureError>> {
+        let names: Vec<_> =
+            topology.subscriptions.iter().map(|spec| format!("{}/{}", spec.topic, spec.name)).collect();
+        self.0.calls().push(format!("ensure {}", names.join(" ")));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn publish<'a>(
+        &'a self,
+        topic: &'a TopicName,
+        events: Vec<Outgoing>,
+    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+        let letter: DeadLetter = serde_json::from_slice(&events[0].envelope.data).unwrap();
+        let DeadLetter { subscription, event, .. } = &letter;
+        self.0.calls().push(format!("publish {topic} {}/{subscription} {:?}", event.id, letter.reason));
+        let result = if self.0.refuse { Err(PublishError::Unavailable("full".into())) } else { Ok(()) };
+        Box::pin(async { vec![result] })
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        _: &'a SubscriptionSpec,
+    ) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>> {
+        let consumer = ScriptedConsumer(self.0.clone());
+        Box::pin(async { Ok(Box::new(consumer) as Box<dyn Consumer>) })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+impl Consumer for ScriptedConsumer {
+    fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>> {
+        let mut deliveries = self.0.deliveries.lock().unwrap();
+        let count = deliveries.len().min(max.get());
+        let now: Vec<Delivery> = deliveries.drain(..count).collect();
+        if now.is_empty() { Box::pin(pending()) } else { Box::pin(async { Ok(now) }) }
+    }
+
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        self.0.calls().push("stop".into());
+        Box::pin(async {})
+    }
+}
+
+impl ScriptedSettle {
+    fn log(&self, call: &str) -> BoxFuture<'static, Result<(), SettleError>> {
+        self.0.calls().push(call.into());
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl Settle for ScriptedSettle {
+    fn ack(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
+        self.log("ack")
+    }
+
+    fn retry(self: Box<Self>, _: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
+        self.log("retry")
+    }
+
+    fn postpone(self: Box<Self>, _: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
+        self.log("postpone")
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
+        self.log("release")
+    }
+
+    fn extend(&mut self) -> BoxFuture<'_, Result<(), SettleError>> {
+        self.log("extend")
+    }
+}
+
+type Handler = fn(u32) -> Result<()>;
+
+/// Delivers one event, stops, and returns what the broker was told after it was subscribed to.
+async fn check(
+    refuse: bool,
+    attempt: u32,
+    target: Option<&'static str>,
+    run_for: Duration,
+    handler: Handler,
+) -> Vec<String> {
+    let call = move |incoming: Incoming| -> Result<HandlerFuture> {
+        Ok(Box::pin(async move {
+            tokio::time::sleep(run_for).await;
+            handler(incoming.attempt)
+        }))
+    };
+    run(refuse, attempt, target, Duration::from_secs(10), ErasedHandler::One(Arc::new(call))).await
+}
+
+/// The same with any handler, for at most `timeout`.
+async fn run(
+    refuse: bool,
+    attempt: u32,
+    target: Option<&'static str>,
+    timeout: Duration,
+    handler: ErasedHandler,
+) -> Vec<String> {
+    let log = Arc::new(Log { refuse, ..Log::default() });
+    let only = delivery(&log, attempt, target);
+    log.deliveries.lock().unwrap().push(only);
+    run_on(log, timeout, handler).await
+}
+
+fn delivery(log: &Arc<Log>, attempt: u32, target: Option<&'static str>) -> Delivery {
+    let mut envelope = Envelope::new(EventId::from("e1"), "/shop", "T", SystemTime::now(), Bytes::new());
+    envelope.target = target.map(SubscriptionName::from_static);
+    Delivery {
+        envelope: Arc::new(envelope),
+        attempt,
+        lease: Some(Duration::from_millis(200)),
+        settle: Box::new(ScriptedSettle(log.clone())),
+    }
+}
+
+/// The same with what a log has to deliver.
+async fn run_on(log: Arc<Log>, timeout: Duration, handler: ErasedHandler) -> Vec<String> {
+    let is_batch = matches!(handler, ErasedHandler::Batch { .. });
+    let broker = Arc::new(Scripted(log.clone()));
+    let instance = Arc::new(Instance::new("shop", Config::default(), Clock::System, broker));
+    let subscription = Arc::new(Subscription {
+        topic: TopicName::from_static("orders"),
+        name: SubscriptionName::from_static("ship"),
+        service: "shipping",
+        retry: RetryPolicy { max_attempts: 2, ..RetryPolicy::DEFAULT },
+        timeout,
+        concurrency: 1,
+        declared: TopicInfo {
+            name: "orders",
+            event: "T",
+            sensitive: bis_core::redaction::Sensitive::default,
+            ordered: false,
+            retention: Retention::DEFAULT,
+            type_name: "",
+            check_scalars: || Ok(()),
+            position: Location::caller(),
+        },
+        handler,
+    });
+    let all = [subscription];
+    let workers = start(&instance, &all, &all, &Handle::current()).await.unwrap();
+    while !log.deliveries.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(if is_batch { Duration::from_millis(600) } else { Duration::from_millis(50) }).await;
+    assert_eq!(workers.stop(Duration::from_secs(5)).await, Stopped::Drained);
+    let mut calls = log.calls().clone();
+    assert_eq!(calls.remove(0), "ensure bis.dead/store orders/ship");
+    calls.retain(|call| call != "stop");
+    calls
+}
+
+#[tokio::test]
+async fn what_is_handled_is_acked() {
+    assert_eq!(check(false, 1, None, Duration::ZERO, |_| Ok(())).await, ["ack"]);
+}
+
+#[tokio::test]
+async fn a_letter_is_kept_before_the_event_is_acked() {
+    let calls = check(false, 2, None, Duration::ZERO, |_| Err(Error::msg("no"))).await;
+    assert_eq!(calls, ["publish bis.dead e1/ship Exhausted", "ack"]);
+}
+
+#[tokio::test]
+async fn where_no_letter_can_be_kept_the_event_comes_again() {
+    let calls = check(true, 1, None, Duration::ZERO, |_| Err(Error::permanent("no"))).await;
+    assert_eq!(calls, ["publish bis.dead e1/ship Permanent", "postpone"]);
+}
+
+#[tokio::test]
+async fn an_outage_of_the_broker_uses_up_no_attempt() {
+    for attempt in [1, 2] {
+        let calls = check(false, attempt, None, Duration::ZERO, |_| {
+            let source = PublishError::Unavailable("no room".into());
+            Err(crate::PublishError::Broker { topic: TopicName::DEAD, source }).context("tell the shop")
+        });
+        assert_eq!(calls.await, ["postpone"]);
+    }
+    let calls = check(false, 2, None, Duration::ZERO, |_| {
+        let source = PublishError::Refused("a bad name".into());
+        Err(crate::PublishError::Broker { topic: TopicName::DEAD, source }.into())
+    });
+    assert_eq!(calls.await, ["publish bis.dead e1/ship Exhausted", "ack"]);
+}
+
+#[tokio::test]
+async fn an_event_whose_attempts_ended_without_an_outcome_is_not_run_again() {
+    let calls = check(false, 3, None, Duration::ZERO, |_| panic!("it must not run")).await;
+    assert_eq!(calls, ["publish bis.dead e1/ship Exhausted", "ack"]);
+}
+
+#[tokio::test]
+async fn a_copy_for_another_subscription_is_acked_unhandled() {
+    let calls = check(false, 1, Some("bill"), Duration::ZERO, |_| panic!("it must not run")).await;
+    assert_eq!(calls, ["ack"]);
+    let calls = check(false, 1, Some("ship"), Duration::ZERO, |_| Err(Error::msg("no"))).await;
+    assert_eq!(calls, ["retry"]);
+}
+
+#[tokio::test]
+async fn the_lease_is_extended_at_half_its_time_while_the_handler_runs_through_a_stop_too() {
+    let calls = check(false, 1, None, Duration::from_millis(350), |_| Ok(())).await;
+    assert_eq!(calls, ["extend", "extend", "extend", "ack"]);
+}
+
+/// Panics when it is dropped.
+struct Grumpy;
+
+impl Drop for Grumpy {
+    fn drop(&mut self) {
+        panic!("as asked");
+    }
+}
+
+/// A handler whose future holds something that panics when it is dropped, after it returned or when it is cancelled.
+struct Held {
+    inner: HandlerFuture,
+    _grumpy: Grumpy,
+}
+
+impl Future for Held {
+    type Output = Result<()>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        self.inner.as_mut().poll(context)
+    }
+}
+
+#[tokio::test]
+async fn a_destructor_that_panics_changes_no_outcome() {
+    let returns = |incoming: Incoming| -> Result<HandlerFuture> {
+        let result = if incoming.attempt == 1 { Ok(()) } else { Err(Error::permanent("no")) };
+        Ok(Box::pin(Held { inner: Box::pin(async { result }), _grumpy: Grumpy }))
+    };
+    let (returns, longest) = (Arc::new(returns), Duration::from_secs(10));
+    assert_eq!(run(false, 1, None, longest, ErasedHandler::One(returns.clone())).await, ["ack"]);
+    assert_eq!(
+        run(false, 2, None, longest, ErasedHandler::One(returns.clone())).await,
+        ["publish bis.dead e1/ship Permanent", "ack"]
+    );
+    let hangs = |_: Incoming| -> Result<HandlerFuture> {
+        Ok(Box::pin(Held { inner: Box::pin(pending()), _grumpy: Grumpy }))
+    };
+    assert_eq!(
+        run(false, 1, None, Duration::from_millis(10), ErasedHandler::One(Arc::new(hangs))).await,
+        ["retry"]
+    );
+}
+
+#[tokio::test]
+async fn a_batch_waits_as_long_as_it_says_and_its_leases_are_extended_meanwhile() {
+    let begun = Arc::new(Mutex::new(None));
+    let noted = begun.clone();
+    let call = move |_: Vec<Incoming>| {
+        *noted.lock().unwrap() = Some(std::time::Instant::now());
+        BatchCall { future: Some(Box::pin(async { Ok(()) })), undecodable: Vec::new() }
+    };
+    let wait = Duration::from_millis(350);
+    let started = std::time::Instant::now();
+    let handler = ErasedHandler::Batch { max: 2, wait, call: Arc::new(call) };
+    let calls = run(false, 1, None, Duration::from_secs(10), handler).await;
+    assert_eq!(calls, ["extend", "extend", "extend", "ack"]);
+    assert!(begun.lock().unwrap().expect("it ran") - started >= wait);
+}
+
+#[tokio::test]
+async fn a_broker_that_counts_everything_is_corrected() {
+    let fails = |_: Incoming| -> Result<HandlerFuture> {
+        let source = PublishError::Unavailable("no room".into());
+        let error = crate::PublishError::Broker { topic: TopicName::DEAD, source };
+        Ok(Box::pin(async { Err(error.into()) }))
+    };
+    let log = Arc::new(Log { counts_everything: true, ..Log::default() });
+    // Far beyond the two attempts that are allowed, and what is allowed for on such a broker.
+    for attempt in 1..=9 {
+        let next = delivery(&log, attempt, None);
+        log.deliveries.lock().unwrap().push(next);
+    }
+    let calls = run_on(log, Duration::from_secs(10), ErasedHandler::One(Arc::new(fails))).await;
+    assert_eq!(calls, ["postpone"; 9]);
+}

@@ -1,0 +1,113 @@
+//! The loop of one subscription: receives what there are free handlers for, and starts a handler for each. It decides
+//! nothing about outcomes.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use bis_broker::{ConsumeError, Consumer, Delivery};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::{
+    Subscription, attempt, batch,
+    forgiven::Forgiven,
+    leases::{Leases, Received},
+};
+use crate::{events::entry::ErasedHandler, instance::Instance};
+
+/// What a handler's run needs, shared by all runs of a subscription.
+pub(super) struct Shared {
+    pub(super) instance: Arc<Instance>,
+    pub(super) subscription: Arc<Subscription>,
+    pub(super) leases: Arc<Leases>,
+    pub(super) forgiven: Forgiven,
+}
+
+impl Shared {
+    /// Takes a delivery on.
+    pub(super) fn hold(&self, mut delivery: Delivery) -> Received {
+        self.forgiven.correct(&mut delivery);
+        self.leases.hold(delivery)
+    }
+}
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    slots: Arc<Semaphore>,
+    concurrency: u32,
+}
+
+impl Worker {
+    pub(super) fn new(instance: Arc<Instance>, subscription: Arc<Subscription>, leases: Arc<Leases>) -> Self {
+        // A handler that takes batches fills a slot with each batch.
+        let concurrency = u32::try_from(subscription.concurrency.clamp(1, 1 << 20)).unwrap_or(1);
+        let slots = Arc::new(Semaphore::new(concurrency as usize));
+        Self {
+            shared: Arc::new(Shared { instance, subscription, leases, forgiven: Forgiven::default() }),
+            slots,
+            concurrency,
+        }
+    }
+
+    /// Delivers until it is told to stop or the consumer ends; then waits for the handlers that run.
+    pub(super) async fn run(self, mut consumer: Box<dyn Consumer>, mut stopped: watch::Receiver<bool>) {
+        let ended = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => None,
+            error = self.deliver(&mut *consumer) => Some(error),
+        };
+        if let Some(error) = ended
+            && error != ConsumeError::Closed
+        {
+            let Subscription { topic, name, .. } = &*self.shared.subscription;
+            tracing::error!(%topic, subscription = %name, %error, "the subscription gets no more events");
+        }
+        consumer.stop().await;
+        // Every run holds a permit until it has settled.
+        let drained = self.slots.acquire_many(self.concurrency).await;
+        drop(drained);
+    }
+
+    async fn deliver(&self, consumer: &mut dyn Consumer) -> ConsumeError {
+        let error = match &self.shared.subscription.handler {
+            ErasedHandler::One(_) => self.deliver_each(consumer).await,
+            ErasedHandler::Batch { max, wait, .. } => {
+                let size =
+                    batch::Size { max: NonZeroUsize::new(*max).unwrap_or(NonZeroUsize::MIN), wait: *wait };
+                self.deliver_batches(consumer, size).await
+            }
+        };
+        error.err().unwrap_or(ConsumeError::Closed)
+    }
+
+    async fn deliver_each(&self, consumer: &mut dyn Consumer) -> Result<(), ConsumeError> {
+        loop {
+            let mut permit = self.free_slot().await?;
+            let more = self.slots.available_permits();
+            if let Ok(more) = self.slots.clone().try_acquire_many_owned(u32::try_from(more).unwrap_or(0)) {
+                permit.merge(more);
+            }
+            let free = NonZeroUsize::new(permit.num_permits()).unwrap_or(NonZeroUsize::MIN);
+            for delivery in consumer.receive(free).await? {
+                let slot = permit.split(1);
+                let received = self.shared.hold(delivery);
+                tokio::spawn(attempt::run(self.shared.clone(), received, slot));
+            }
+        }
+    }
+
+    async fn deliver_batches(
+        &self,
+        consumer: &mut dyn Consumer,
+        size: batch::Size,
+    ) -> Result<(), ConsumeError> {
+        loop {
+            let slot = self.free_slot().await?;
+            let received = batch::collect(consumer, size, &self.shared).await?;
+            tokio::spawn(batch::run(self.shared.clone(), received, slot));
+        }
+    }
+
+    async fn free_slot(&self) -> Result<OwnedSemaphorePermit, ConsumeError> {
+        // Nobody closes the semaphore.
+        self.slots.clone().acquire_owned().await.map_err(|_| ConsumeError::Closed)
+    }
+}

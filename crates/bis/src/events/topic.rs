@@ -1,0 +1,171 @@
+//! Topics: what a program declares about a stream of events of one type. A topic holds no state; publishing finds the
+//! running app.
+
+use std::{fmt, panic::Location};
+
+use bis_core::{EventId, Retention, TopicName, redaction::Sensitive};
+
+use super::{
+    delivery::{Delivery, Incoming},
+    event::{Codec, Event, NotScalar},
+    publish::{self, Publish, PublishError},
+};
+use crate::error::{Error, Result};
+
+/// A stream of events of one type, declared as a static:
+///
+/// ```
+/// use bis::prelude::*;
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// pub struct OrderPlaced {
+///     #[event(key)]
+///     pub order_id: u64,
+/// }
+///
+/// pub static PLACED: Topic<OrderPlaced> = Topic::new("order-placed").ordered();
+/// ```
+pub struct Topic<T> {
+    name: TopicName,
+    ordered: bool,
+    retention: Retention,
+    position: &'static Location<'static>,
+    codec: Codec<T>,
+}
+
+/// A topic's declaration without its type. `Topic::<T>::info` makes it.
+#[derive(Debug, Clone, Copy)]
+pub struct TopicInfo {
+    /// Its name in the app, kebab-case.
+    pub name: &'static str,
+    /// The name of the event's type.
+    pub event: &'static str,
+    /// What of the event no error text may show.
+    pub sensitive: fn() -> Sensitive,
+    /// Whether events of one key are handled one at a time and in order.
+    pub ordered: bool,
+    /// How long what was handled is kept.
+    pub retention: Retention,
+    /// Where the topic is declared.
+    pub position: &'static Location<'static>,
+    /// The whole path of the event's type, as `std::any::type_name` gives it.
+    pub type_name: &'static str,
+    /// Whether the types of the event's key and attributes can be scalars.
+    pub check_scalars: fn() -> Result<(), NotScalar>,
+}
+
+impl<T: Event> Topic<T> {
+    /// Declares a topic. Events are unordered and kept for 7 days or 10 GB once everyone has handled them.
+    ///
+    /// # Panics
+    /// When `name` is not kebab-case of at most 63 bytes; in a static that is a compile error.
+    #[track_caller]
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name: TopicName::from_static(name),
+            ordered: false,
+            retention: Retention::DEFAULT,
+            position: Location::caller(),
+            codec: Codec::new(),
+        }
+    }
+}
+
+impl<T> Topic<T> {
+    /// Events of one key are handled one at a time, in the order in which they were published. A broker that cannot
+    /// do that refuses the topic at start.
+    ///
+    /// # Panics
+    /// When the event type has no field under `#[event(key)]`; in a static that is a compile error.
+    #[track_caller]
+    #[must_use]
+    pub const fn ordered(mut self) -> Self {
+        assert!(
+            self.codec.has_key,
+            "an ordered topic needs events with a key: put `#[event(key)]` on a field of the event's type"
+        );
+        self.ordered = true;
+        self
+    }
+
+    /// How long events are kept after every subscription has handled them. 7 days or 10 GB unless set.
+    #[must_use]
+    pub const fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// The topic's name.
+    pub const fn name(&self) -> &TopicName {
+        &self.name
+    }
+
+    /// Publishes one event: await what this returns.
+    ///
+    /// Resolves with the event's id once the broker has the event, as durably as the broker keeps events. Dropping the
+    /// future leaves open whether it has.
+    ///
+    /// An event that could not be read back is refused, with the field: a float that is NaN or infinite, a map whose keys are
+    /// not text. Tests and debug builds also decode what was encoded, and refuse the event when that fails.
+    ///
+    /// ```no_run
+    /// # use bis::prelude::*;
+    /// # #[derive(Event, Serialize, Deserialize)] pub struct OrderPlaced { pub order_id: u64 }
+    /// # pub static PLACED: Topic<OrderPlaced> = Topic::new("order-placed");
+    /// # async fn f() -> Result<()> {
+    /// let id = PLACED.publish(&OrderPlaced { order_id: 7 }).delay(Duration::from_secs(60)).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn publish(&self, event: &T) -> Publish<'_> {
+        publish::prepare(&self.name, &self.codec, event)
+    }
+
+    /// Publishes several events in their order and resolves with one result each: a broker may take some and not
+    /// others.
+    pub async fn publish_all(&self, events: &[T]) -> Vec<Result<EventId, PublishError>> {
+        publish::all(&self.name, &self.codec, events).await
+    }
+
+    /// Decodes what a broker delivered.
+    ///
+    /// # Errors
+    /// When the data is not the event's JSON; no retry can help.
+    #[doc(hidden)]
+    pub fn decode(&self, incoming: Incoming) -> Result<Delivery<T>> {
+        if let Some(reason) = &incoming.envelope.malformed {
+            let reason = format!("the message is meant as a CloudEvent and is none: {reason}");
+            return Err(Error::permanent(reason));
+        }
+        match (self.codec.decode)(&incoming.envelope.data) {
+            Ok(event) => Ok(Delivery::new(event, incoming)),
+            Err(error) => Err(Error::permanent(error)
+                .context(format_args!("the data is not a valid `{}`", self.codec.name))),
+        }
+    }
+
+    /// The declaration without its type.
+    #[doc(hidden)]
+    pub fn info(&'static self) -> TopicInfo {
+        TopicInfo {
+            name: self.name.as_str(),
+            event: self.codec.name,
+            sensitive: self.codec.sensitive,
+            ordered: self.ordered,
+            retention: self.retention,
+            position: self.position,
+            type_name: std::any::type_name::<T>(),
+            check_scalars: self.codec.check_scalars,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Topic<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topic")
+            .field("name", &self.name)
+            .field("ordered", &self.ordered)
+            .field("retention", &self.retention)
+            .finish_non_exhaustive()
+    }
+}
