@@ -7,7 +7,7 @@ use std::{
 
 use toml::{Table, Value};
 
-use crate::targets::{self, Target};
+use crate::targets::{self, Target, underscored};
 
 /// A manifest that was read.
 #[derive(Debug, Clone, Default)]
@@ -196,9 +196,4 @@ impl Dependency {
 fn strings(value: Option<&Value>) -> Vec<String> {
     let array = value.and_then(Value::as_array);
     array.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// A package's name as the source writes it.
-pub(crate) fn underscored(name: &str) -> String {
-    name.replace('-', "_")
 }

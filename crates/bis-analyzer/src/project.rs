@@ -10,9 +10,9 @@ use std::{
 use bis_graph::{Diagnostic, Position, Sources, codes};
 
 use crate::{
-    Options,
     cfg::{Cfg, Target, Truth},
     manifest::{Dependency, Edition, Manifest, Package, WorkspaceTable},
+    options::Options,
     rustflags::{self, Rustflags},
     source, targets,
 };

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use crate::manifest::underscored;
-
 /// A crate's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -93,4 +91,9 @@ fn found(dir: &Path, package: &str) -> Vec<Target> {
 fn setting(table: &Table, key: &str) -> bool {
     let package = table.get("package").and_then(|package| package.get(key));
     package.and_then(Value::as_bool).unwrap_or(true)
+}
+
+/// A package's name as the source writes it.
+pub(crate) fn underscored(name: &str) -> String {
+    name.replace('-', "_")
 }

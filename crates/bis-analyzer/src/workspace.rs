@@ -6,11 +6,12 @@ use bis_core::Capabilities;
 use bis_graph::{Diagnostic, Graph, Label, Severity, Sources, codes, diagnostic, rules};
 
 use crate::{
-    Analysis, Options,
     allow::Allowed,
+    analysis::Analysis,
     assemble,
     cfg::Cfg,
     load::Files,
+    options::Options,
     project::{Project, manifest_position},
     resolve::Resolver,
     source, tree,
