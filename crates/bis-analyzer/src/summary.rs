@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bis_syntax::{Access, ErrorKind, Shape};
+use bis_syntax::{Access, ErrorKind, Shape, SubscriptionPolicy};
 use proc_macro2::Span;
 
 /// A region of a file. Lines and columns count from 1; the end is exclusive.
@@ -418,10 +418,7 @@ pub(crate) struct SubscriptionSummary {
     pub(crate) topic: PathRef,
     pub(crate) topic_range: Range,
     pub(crate) name: String,
-    pub(crate) retry: bis_core::RetryPolicy,
-    pub(crate) timeout: Duration,
-    pub(crate) concurrency: u64,
-    pub(crate) batch: Option<(u64, Duration)>,
+    pub(crate) policy: SubscriptionPolicy,
     /// The type of the handler's event, when its signature can be read.
     pub(crate) event: Option<(Ty, Range, Shape)>,
 }

@@ -22,5 +22,5 @@ pub use name::{
     AppName, InvalidName, NameRules, Namespace, PhysicalName, ReservedTopic, ServiceName, SubscriptionName,
     TopicName, name_error,
 };
-pub use policy::{Retention, RetryPolicy};
+pub use policy::{BatchPolicy, Retention, RetryPolicy, SubscriptionPolicy};
 pub use secret::Secret;

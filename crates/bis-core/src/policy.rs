@@ -4,11 +4,60 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How long a handler may run on one delivery.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most deliveries of one subscription that a process may be told to handle at once.
+pub const MAX_CONCURRENCY: usize = 65_535;
 
-/// How many deliveries of one subscription a process handles at once.
-pub const DEFAULT_CONCURRENCY: usize = 100;
+/// The most events that a batch may be told to hold.
+pub const MAX_BATCH: usize = 10_000;
+
+/// How the deliveries of a subscription are handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionPolicy {
+    /// How deliveries are retried.
+    pub retry: RetryPolicy,
+    /// How long a handler may run on one delivery.
+    pub timeout: Duration,
+    /// How many deliveries a process handles at once.
+    pub concurrency: usize,
+    /// How batches are made, for a handler that takes them.
+    pub batch: BatchPolicy,
+}
+
+impl SubscriptionPolicy {
+    /// The default of each part; 30 s, 100 deliveries at once.
+    pub const DEFAULT: SubscriptionPolicy = SubscriptionPolicy {
+        retry: RetryPolicy::DEFAULT,
+        timeout: Duration::from_secs(30),
+        concurrency: 100,
+        batch: BatchPolicy::DEFAULT,
+    };
+}
+
+impl Default for SubscriptionPolicy {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// How a subscription makes batches of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchPolicy {
+    /// The most events in one.
+    pub max: usize,
+    /// How long to wait for more.
+    pub wait: Duration,
+}
+
+impl BatchPolicy {
+    /// 100 events, 100 ms.
+    pub const DEFAULT: BatchPolicy = BatchPolicy { max: 100, wait: Duration::from_millis(100) };
+}
+
+impl Default for BatchPolicy {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
 
 /// How the deliveries of a subscription are retried after an ordinary error.
 ///

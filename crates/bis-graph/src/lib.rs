@@ -19,7 +19,7 @@ pub use compare::compare;
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use model::{
     Access, Batch, Call, Endpoint, EventType, Graph, Mount, PublishDelay, Retention, Retry, Service,
-    Subscription, Topic, VERSION,
+    Subscription, Topic, VERSION, millis,
 };
 pub use position::Position;
 pub use render::{Colour, Sources, render};

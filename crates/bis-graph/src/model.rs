@@ -2,6 +2,9 @@
 //!
 //! What is in the graph is what the app hosts: a service that `app!` does not list is not here.
 
+use std::time::Duration;
+
+use bis_core::{BatchPolicy, RetryPolicy};
 use serde::{Deserialize, Serialize};
 
 use crate::Position;
@@ -152,6 +155,33 @@ pub struct Batch {
     pub max: u64,
     /// How long to wait for more, in milliseconds.
     pub wait_ms: u64,
+}
+
+impl From<RetryPolicy> for Retry {
+    fn from(policy: RetryPolicy) -> Self {
+        Self {
+            max_attempts: policy.max_attempts,
+            min_backoff_ms: millis(policy.min_backoff),
+            max_backoff_ms: millis(policy.max_backoff),
+        }
+    }
+}
+
+impl From<BatchPolicy> for Batch {
+    fn from(policy: BatchPolicy) -> Self {
+        Self { max: policy.max as u64, wait_ms: millis(policy.wait) }
+    }
+}
+
+impl From<bis_core::Retention> for Retention {
+    fn from(retention: bis_core::Retention) -> Self {
+        Self { max_age_ms: millis(retention.max_age), max_bytes: retention.max_bytes }
+    }
+}
+
+/// A duration as the graph has it.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An endpoint.

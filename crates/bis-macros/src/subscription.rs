@@ -1,18 +1,11 @@
 //! `#[subscription]`: the handler as it is, and in it an entry that joins it to its topic.
 
-use std::time::Duration;
-
-use bis_syntax::{Errors, Handler, RetryArgs, SubscriptionArgs, kebab_case};
+use bis_syntax::{Errors, Handler, RetryPolicy, SubscriptionArgs, SubscriptionPolicy};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{ItemFn, ReturnType, spanned::Spanned};
 
 use crate::{calls, support};
-
-const DEFAULT_CONCURRENCY: u64 = 100;
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-const DEFAULT_BATCH: u64 = 100;
-const DEFAULT_BATCH_WAIT: Duration = Duration::from_millis(100);
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::new();
@@ -34,11 +27,12 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 fn entry(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> TokenStream {
     let function_name = handler.name.to_string();
-    let name = args.name.as_ref().map_or_else(|| kebab_case(&function_name), |name| name.text.clone());
+    let name = args.name(&handler.name);
     let position = support::position();
-    let retry = retry(args.retry.as_ref());
-    let timeout = support::duration(args.timeout.as_ref().map_or(DEFAULT_TIMEOUT, |timeout| timeout.value));
-    let concurrency = size(args.concurrency.as_ref().map_or(DEFAULT_CONCURRENCY, |option| option.value));
+    let policy = args.policy();
+    let SubscriptionPolicy { concurrency, .. } = policy;
+    let retry = retry(policy.retry);
+    let timeout = support::duration(policy.timeout);
     let stand_in = if handler.shape.is_batch() { quote!(nested_batch) } else { quote!(nested_handler) };
     let subscribed = support::of_module(&stand_in, &handler.name, subscribed(args, handler, function));
     let must_be_free = support::must_be_free(function);
@@ -76,10 +70,8 @@ fn subscribed(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> 
     };
     let at_output = Span::call_site().located_at(output);
     if handler.shape.is_batch() {
-        let batch = args.batch.as_ref();
-        let max = size(batch.and_then(|batch| batch.max.as_ref()).map_or(DEFAULT_BATCH, |max| max.value));
-        let wait = batch.and_then(|batch| batch.wait.as_ref()).map_or(DEFAULT_BATCH_WAIT, |wait| wait.value);
-        let wait = support::duration(wait);
+        let batch = args.policy().batch;
+        let (max, wait) = (batch.max, support::duration(batch.wait));
         let takes = quote_spanned!(at_output=> ::bis::__private::takes_batch(#topic, #at_parameter));
         quote!(::bis::__private::batch(#takes, #max, #wait))
     } else {
@@ -88,12 +80,11 @@ fn subscribed(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> 
     }
 }
 
-fn retry(retry: Option<&RetryArgs>) -> TokenStream {
-    let Some(retry) = retry else {
+fn retry(policy: RetryPolicy) -> TokenStream {
+    if policy == RetryPolicy::DEFAULT {
         return quote!(::bis::__private::RetryPolicy::DEFAULT);
-    };
-    let policy = retry.policy();
-    let max_attempts = policy.max_attempts;
+    }
+    let RetryPolicy { max_attempts, .. } = policy;
     let min_backoff = support::duration(policy.min_backoff);
     let max_backoff = support::duration(policy.max_backoff);
     quote! {
@@ -105,7 +96,26 @@ fn retry(retry: Option<&RetryArgs>) -> TokenStream {
     }
 }
 
-fn size(value: u64) -> TokenStream {
-    let value = usize::try_from(value).unwrap_or(usize::MAX);
-    quote!(#value)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_docs_state_the_defaults() {
+        let SubscriptionPolicy { retry, timeout, concurrency, batch } = SubscriptionPolicy::DEFAULT;
+        let text = bis_syntax::format_duration;
+        let (min, max) = (text(retry.min_backoff), text(retry.max_backoff));
+        let rows = [
+            format!(
+                "| `retry(max = N, min_backoff = \"..\", max_backoff = \"..\")` | {}, `{min}`, `{max}` |",
+                retry.max_attempts
+            ),
+            format!("| `timeout = \"..\"` | `{}` |", text(timeout)),
+            format!("| `concurrency = N` | {concurrency} |"),
+            format!("| `batch(max = N, wait = \"..\")` | {}, `{}` |", batch.max, text(batch.wait)),
+        ];
+        for row in rows {
+            assert!(include_str!("lib.rs").contains(&row), "{row}");
+        }
+    }
 }

@@ -56,6 +56,8 @@ pub mod rename;
 mod subscription;
 mod test;
 
+pub use bis_core::{BatchPolicy, RetryPolicy, SubscriptionPolicy, format_duration};
+
 pub use app::{AppArgs, ServiceArgs, app_name};
 pub use chain::{ChainCall, TOPIC_METHODS, TopicChain};
 pub use endpoint::{Access, ApiArgs, Endpoint, METHODS, MountArgs, check_mount_function};

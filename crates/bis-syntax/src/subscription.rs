@@ -1,10 +1,14 @@
 //! `#[subscription(PATH, name = "..", retry(..), timeout = "..", concurrency = N, batch(..))]`.
 
-use proc_macro2::{Span, TokenStream};
+use bis_core::{
+    BatchPolicy, RetryPolicy, SubscriptionPolicy,
+    policy::{MAX_BATCH, MAX_CONCURRENCY},
+};
+use proc_macro2::{Ident, Span, TokenStream};
 use syn::Path;
 
 use crate::{
-    ErrorKind, Errors, Name,
+    ErrorKind, Errors, Name, kebab_case,
     options::{self, Argument, DurationOption, IntegerOption, Known},
 };
 
@@ -17,9 +21,9 @@ pub struct SubscriptionArgs {
     pub name: Option<Name>,
     /// What differs from the default retry policy.
     pub retry: Option<RetryArgs>,
-    /// How long the handler may run. Default: 30 s.
+    /// How long the handler may run.
     pub timeout: Option<DurationOption>,
-    /// How many deliveries a process handles at once. Default: 100.
+    /// How many deliveries a process handles at once.
     pub concurrency: Option<IntegerOption>,
     /// How batches are made. Only for handlers that take a `Vec`.
     pub batch: Option<BatchArgs>,
@@ -39,9 +43,9 @@ pub struct RetryArgs {
 /// `batch(max = 100, wait = "100ms")`; what is absent keeps its default.
 #[derive(Debug, Clone)]
 pub struct BatchArgs {
-    /// The most events in a batch. Default: 100.
+    /// The most events in a batch.
     pub max: Option<IntegerOption>,
-    /// How long to wait for more. Default: 100 ms.
+    /// How long to wait for more.
     pub wait: Option<DurationOption>,
     /// Where `batch` is.
     pub span: Span,
@@ -68,7 +72,8 @@ impl SubscriptionArgs {
                         }
                         "timeout" => timeout = options::duration(&option, &value, errors),
                         "concurrency" => {
-                            concurrency = options::integer(&option, &value, (1, 65_535), errors);
+                            concurrency =
+                                options::integer(&option, &value, (1, MAX_CONCURRENCY as u64), errors);
                         }
                         "retry" => known.wrong_form(&option, "retry(max = 5)", errors),
                         _ => known.wrong_form(&option, "batch(max = 100)", errors),
@@ -96,6 +101,30 @@ impl SubscriptionArgs {
         }
         Some(Self { topic: topic??, name, retry, timeout, concurrency, batch })
     }
+
+    /// The name of the subscription whose handler is `function`.
+    pub fn name(&self, function: &Ident) -> String {
+        match &self.name {
+            Some(name) => name.text.clone(),
+            None => kebab_case(&function.to_string()),
+        }
+    }
+
+    /// The policy, with the defaults where nothing is said.
+    pub fn policy(&self) -> SubscriptionPolicy {
+        let default = SubscriptionPolicy::DEFAULT;
+        SubscriptionPolicy {
+            retry: self.retry.as_ref().map_or(default.retry, RetryArgs::policy),
+            timeout: self.timeout.as_ref().map_or(default.timeout, |option| option.value),
+            concurrency: self.concurrency.as_ref().map_or(default.concurrency, size),
+            batch: self.batch.as_ref().map_or(default.batch, BatchArgs::policy),
+        }
+    }
+}
+
+/// A number that was found to be within a bound that fits.
+fn size(option: &IntegerOption) -> usize {
+    usize::try_from(option.value).unwrap_or(usize::MAX)
 }
 
 fn topic_path(tokens: TokenStream, errors: &mut Errors) -> Option<Path> {
@@ -140,7 +169,7 @@ impl RetryArgs {
     }
 
     fn check_order(&self, errors: &mut Errors) {
-        let default = bis_core::RetryPolicy::DEFAULT;
+        let default = RetryPolicy::DEFAULT;
         let min = self.min_backoff.as_ref().map_or(default.min_backoff, |option| option.value);
         let max = self.max_backoff.as_ref().map_or(default.max_backoff, |option| option.value);
         let Some(span) = self.max_backoff.as_ref().or(self.min_backoff.as_ref()).map(|option| option.span)
@@ -162,9 +191,9 @@ impl RetryArgs {
     }
 
     /// The policy, with the defaults where nothing is said.
-    pub fn policy(&self) -> bis_core::RetryPolicy {
-        let default = bis_core::RetryPolicy::DEFAULT;
-        bis_core::RetryPolicy {
+    pub fn policy(&self) -> RetryPolicy {
+        let default = RetryPolicy::DEFAULT;
+        RetryPolicy {
             max_attempts: self
                 .max
                 .as_ref()
@@ -184,7 +213,7 @@ impl BatchArgs {
                 Argument::Plain(tokens) => known.unexpected(&tokens, errors),
                 Argument::Assign(option, value) if known.accept(&option, errors) => {
                     if option == "max" {
-                        batch.max = options::integer(&option, &value, (1, 10_000), errors);
+                        batch.max = options::integer(&option, &value, (1, MAX_BATCH as u64), errors);
                     } else {
                         batch.wait = options::duration(&option, &value, errors);
                     }
@@ -196,5 +225,13 @@ impl BatchArgs {
             }
         }
         batch
+    }
+    /// The policy, with the defaults where nothing is said.
+    pub fn policy(&self) -> BatchPolicy {
+        let default = BatchPolicy::DEFAULT;
+        BatchPolicy {
+            max: self.max.as_ref().map_or(default.max, size),
+            wait: self.wait.as_ref().map_or(default.wait, |option| option.value),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Subscriptions, endpoints and mounts, each with its service.
 
-use bis_graph::{Access, Batch, Diagnostic, Endpoint, Mount, Position, Retry, Subscription, codes};
+use bis_graph::{Access, Diagnostic, Endpoint, Mount, Position, Subscription, codes};
+use bis_syntax::SubscriptionPolicy;
 
 use super::{Assembly, comes_from};
 use crate::{
@@ -99,7 +100,8 @@ impl Assembly<'_, '_, '_> {
             None => ((String::new(), String::new()), here.clone()),
         };
         self.topics[topic].subscribed = true;
-        let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let SubscriptionPolicy { retry, timeout, concurrency, batch } = summary.policy;
+        let takes_batches = summary.event.as_ref().is_some_and(|(_, _, shape)| shape.is_batch());
         self.graph.subscriptions.push(Subscription {
             topic: self.topics[topic].topic.name.clone(),
             name: summary.name.clone(),
@@ -107,14 +109,10 @@ impl Assembly<'_, '_, '_> {
             handler,
             event,
             event_path,
-            retry: Retry {
-                max_attempts: summary.retry.max_attempts,
-                min_backoff_ms: millis(summary.retry.min_backoff),
-                max_backoff_ms: millis(summary.retry.max_backoff),
-            },
-            timeout_ms: millis(summary.timeout),
-            concurrency: summary.concurrency,
-            batch: summary.batch.map(|(max, wait)| Batch { max, wait_ms: millis(wait) }),
+            retry: retry.into(),
+            timeout_ms: bis_graph::millis(timeout),
+            concurrency: concurrency as u64,
+            batch: takes_batches.then(|| batch.into()),
             condition,
             position: here,
             event_position,

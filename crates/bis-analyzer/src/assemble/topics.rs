@@ -142,10 +142,7 @@ impl<'a> Assembly<'_, '_, 'a> {
     fn retention(&mut self, module: ModuleId, summary: &TopicSummary) -> Option<Retention> {
         let (value, range) = summary.retention.as_ref()?;
         match constant::value(self.resolver, module, value) {
-            Some(Value::Retention(retention)) => Some(Retention {
-                max_age_ms: u64::try_from(retention.max_age.as_millis()).unwrap_or(u64::MAX),
-                max_bytes: retention.max_bytes,
-            }),
+            Some(Value::Retention(retention)) => Some(retention.into()),
             _ => {
                 let here = position(&self.resolver.tree.modules[module].file, *range);
                 self.found.push(

@@ -244,7 +244,7 @@ impl<'a> Assembly<'_, '_, 'a> {
         };
         Some(PublishDelay {
             service: service.to_owned(),
-            delay_ms: u64::try_from(value.as_millis()).unwrap_or(u64::MAX),
+            delay_ms: bis_graph::millis(value),
             position: position(&self.resolver.tree.modules[module].file, delay.range),
         })
     }

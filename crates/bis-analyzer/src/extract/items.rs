@@ -467,30 +467,11 @@ fn subscription(tokens: TokenStream, function: &ItemFn, errors: &mut Errors) -> 
     let args = SubscriptionArgs::parse(tokens, errors);
     let handler = Handler::parse(function, args.as_ref().and_then(|args| args.batch.as_ref()), errors);
     let Some(args) = args else { return HandlerKind::Subscription(None) };
-    let is_batch = handler.as_ref().is_some_and(|handler| handler.shape.is_batch());
-    let batch = args.batch.as_ref();
-    let batch = is_batch.then(|| {
-        (
-            batch.and_then(|batch| batch.max.as_ref()).map_or(100, |max| max.value),
-            batch
-                .and_then(|batch| batch.wait.as_ref())
-                .map_or(std::time::Duration::from_millis(100), |wait| wait.value),
-        )
-    });
     HandlerKind::Subscription(Some(Box::new(SubscriptionSummary {
         topic: path_ref(&args.topic),
         topic_range: path_range(&args.topic),
-        name: match &args.name {
-            Some(name) => name.text.clone(),
-            None => bis_syntax::kebab_case(&function.sig.ident.to_string()),
-        },
-        retry: args.retry.as_ref().map_or(bis_core::RetryPolicy::DEFAULT, |retry| retry.policy()),
-        timeout: args.timeout.as_ref().map_or(bis_core::policy::DEFAULT_TIMEOUT, |timeout| timeout.value),
-        concurrency: args
-            .concurrency
-            .as_ref()
-            .map_or(bis_core::policy::DEFAULT_CONCURRENCY as u64, |concurrency| concurrency.value),
-        batch,
+        name: args.name(&function.sig.ident),
+        policy: args.policy(),
         event: handler.map(|handler| (ty(&handler.event), range_of(&handler.event), handler.shape)),
     })))
 }
