@@ -4,6 +4,7 @@ mod allows;
 mod exceptions;
 mod headers;
 mod layers;
+mod links;
 mod modules;
 mod sizes;
 mod snippets;
@@ -59,6 +60,7 @@ fn tidy() -> Result<Vec<String>> {
         ("sizes", sizes::check(&sources)),
         ("allows", allows::check(&sources)),
         ("snippets", snippets::check(&root)?),
+        ("links", links::check(&root)?),
     ];
     let findings =
         checks.into_iter().flat_map(|(check, found)| found.into_iter().map(move |one| (check, one)));

@@ -1,4 +1,4 @@
-//! What a page shows and does not compile by itself stands in an example, word for word.
+//! Rust that a page shows and that no doctest compiles stands in an example or in what `bis new` makes, word for word.
 
 use std::{fs, path::Path};
 
@@ -6,26 +6,37 @@ use anyhow::{Context, Result};
 
 use crate::{Finding, output};
 
-/// The fence of a snippet that no doctest compiles.
-const FENCE: &str = "```rust,ignore\n";
+/// The sources that pages quote. Each is compiled and tested elsewhere.
+const QUOTED: [&str; 3] =
+    ["examples/*.rs", "crates/bis-cli/template/src/*.rs", "crates/bis-cli/template/tests/*.rs"];
 
-/// Snippets of README.md that no example has.
+/// The pages, and the fence of a snippet that no doctest compiles.
+const PAGES: [(&str, &str); 2] = [("README.md", "```rust,ignore\n"), ("docs/*.md", "```rust\n")];
+
+/// Snippets of the pages that none of the sources has.
 pub fn check(root: &Path) -> Result<Vec<Finding>> {
-    let page = fs::read_to_string(root.join("README.md")).context("read README.md")?;
-    let tracked = output(root, "git", &["ls-files", "examples/*.rs"])?;
-    let examples = tracked
-        .lines()
-        .map(|file| fs::read_to_string(root.join(file)).with_context(|| format!("read {file}")));
-    let examples: Vec<String> = examples.collect::<Result<_>>()?;
-    Ok(uncovered(&page, &examples))
+    let read = |file: &str| fs::read_to_string(root.join(file)).with_context(|| format!("read {file}"));
+    let mut sources = Vec::new();
+    for pattern in QUOTED {
+        for file in output(root, "git", &["ls-files", pattern])?.lines() {
+            sources.push(read(file)?);
+        }
+    }
+    let mut findings = Vec::new();
+    for (pattern, fence) in PAGES {
+        for page in
+            output(root, "git", &["ls-files", pattern])?.lines().filter(|page| root.join(page).exists())
+        {
+            findings.extend(uncovered(page, &read(page)?, fence, &sources));
+        }
+    }
+    Ok(findings)
 }
 
-fn uncovered(page: &str, examples: &[String]) -> Vec<Finding> {
-    let snippets = page.split(FENCE).skip(1).filter_map(|rest| rest.split("```").next());
-    let missing = snippets.filter(|snippet| !examples.iter().any(|example| example.contains(snippet)));
-    missing
-        .map(|snippet| Finding::new("README.md", format!("shows what no example has:\n{snippet}")))
-        .collect()
+fn uncovered(page: &str, text: &str, fence: &str, sources: &[String]) -> Vec<Finding> {
+    let snippets = text.split(fence).skip(1).filter_map(|rest| rest.split("```").next());
+    let missing = snippets.filter(|snippet| !sources.iter().any(|source| source.contains(snippet)));
+    missing.map(|snippet| Finding::new(page, format!("shows what no example has:\n{snippet}"))).collect()
 }
 
 #[cfg(test)]
@@ -36,7 +47,8 @@ mod tests {
     fn a_snippet_that_no_example_has_is_found() {
         let page = "```rust,ignore\nfn a() {}\n```\ntext\n```rust,ignore\nfn b() {}\n```\n";
         let examples = ["fn a() {}\n".to_owned()];
-        let found: Vec<String> = uncovered(page, &examples).into_iter().map(|finding| finding.what).collect();
+        let found = uncovered("page", page, "```rust,ignore\n", &examples);
+        let found: Vec<String> = found.into_iter().map(|finding| finding.what).collect();
         assert_eq!(found, ["shows what no example has:\nfn b() {}\n"]);
     }
 }

@@ -1,4 +1,4 @@
-//! `docs/configuration.md` has every key and every variable, and its examples are read.
+//! `docs/configuration.md` has every key and every variable, and its examples and those of the guide are read.
 
 use std::path::Path;
 
@@ -10,6 +10,10 @@ use serde::{
 use super::*;
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
+
+/// The pages of the guide whose JSON is configuration.
+const GUIDE: [&str; 2] =
+    [include_str!("../../../docs/guide/configuration.md"), include_str!("../../../docs/guide/production.md")];
 
 /// Asks a type for the names of its fields or variants, and fails with them.
 struct Names;
@@ -84,10 +88,11 @@ fn every_key_is_on_the_page() {
 }
 
 #[test]
-fn the_examples_of_the_page_are_read() {
-    let examples: Vec<&str> =
-        PAGE.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(examples.len() >= 4);
+fn the_examples_of_the_pages_are_read() {
+    let pages = [PAGE].into_iter().chain(GUIDE);
+    let examples = pages.flat_map(|page| page.split("```json\n").skip(1));
+    let examples: Vec<&str> = examples.filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 6);
     for example in examples {
         let config: Config =
             serde_json::from_str(example).unwrap_or_else(|error| panic!("{error}: {example}"));

@@ -33,11 +33,6 @@ extern crate self as bis;
 #[doc = include_str!("../../../README.md")]
 mod readme {}
 
-/// The guide, so that its code is compiled.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide.md")]
-mod guide {}
-
 use bis_config as config;
 
 // The rooms: ARCHITECTURE.md has their order, in which each uses only those below it.

@@ -1,0 +1,5 @@
+//! Starts the box office.
+
+fn main() -> std::process::ExitCode {
+    tickets::app().main()
+}

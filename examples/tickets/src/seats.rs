@@ -1,0 +1,54 @@
+//! Knows how many seats of each show are left. Sales and returns both change it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bis::prelude::*;
+
+bis::service!("seats");
+
+/// How many seats each hall has.
+pub const CAPACITY: u32 = 100;
+
+/// The number of free seats has changed.
+#[derive(Debug, Clone, PartialEq, Event, Serialize, Deserialize)]
+pub struct SeatsChanged {
+    /// The show.
+    #[event(key)]
+    pub show: String,
+    /// How many seats are left.
+    pub left: u32,
+}
+
+/// What is left of each show, in the order in which it changed.
+pub static CHANGED: Topic<SeatsChanged> = Topic::new("seats-changed").ordered();
+
+static TAKEN: Mutex<BTreeMap<String, u32>> = Mutex::new(BTreeMap::new());
+
+/// Takes the next seat of a show and returns its number.
+#[api(POST, "/shows/{show}/seats", private)]
+pub async fn reserve(Path(show): Path<String>) -> Result<Json<u32>> {
+    let seat = {
+        let mut taken = taken();
+        let seats = taken.entry(show.clone()).or_default();
+        if *seats == CAPACITY {
+            return Err(Error::conflict(format!("`{show}` is sold out")));
+        }
+        *seats += 1;
+        *seats
+    };
+    CHANGED.publish(&SeatsChanged { show, left: CAPACITY - seat }).await?;
+    Ok(Json(seat))
+}
+
+/// How many seats of a show are left.
+#[api(GET, "/shows/{show}/seats", public)]
+pub async fn left(Path(show): Path<String>) -> Result<Json<u32>> {
+    Ok(Json(CAPACITY - taken().get(&show).copied().unwrap_or(0)))
+}
+
+fn taken() -> MutexGuard<'static, BTreeMap<String, u32>> {
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
