@@ -55,7 +55,7 @@ brokers! {
 }
 
 /// How many cases run at once, unless the command line says so: they wait most of their time.
-const TEST_THREADS: usize = 6;
+const TEST_THREADS: usize = 16;
 
 fn main() -> ExitCode {
     if let Some(code) = router::process().or_else(app::process) {
@@ -63,7 +63,10 @@ fn main() -> ExitCode {
     }
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(TEST_THREADS);
-    let mut trials = Vec::new();
+    // The longest are begun first.
+    let mut trials = agreement::trials();
+    trials.extend(discovery::trials());
+    trials.extend(chaos::trials());
     for broker in BROKERS {
         for case in CASES {
             trials.push(trial(broker.kind.name, case.name, || bis_conformance::run(broker.kind, case)));
@@ -76,11 +79,8 @@ fn main() -> ExitCode {
         trials.push(trial(chaos::KIND.name, case.name, || bis_conformance::run(chaos::KIND, case)));
     }
     trials.extend(app::trials());
-    trials.extend(chaos::trials());
     trials.extend(contract::trials());
-    trials.extend(agreement::trials());
     trials.extend(closing::trials());
-    trials.extend(discovery::trials());
     trials.extend(limits::trials());
     trials.extend(secured::trials());
     let everything = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
