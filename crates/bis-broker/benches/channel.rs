@@ -45,7 +45,7 @@ fn next(channel: &mut Channel, store: &mut Store, now: u64) -> Option<u64> {
     let taker = Taker {
         consumer: CONSUMER,
         until: Time(now + 60_000_000_000),
-        vanishing: Vanishing::Suspects,
+        vanishing: Vanishing::Suspects(None),
         suspects: Suspects::Allowed,
     };
     let Ok(handout) = channel.next(store, taker, Time(now));

@@ -24,18 +24,30 @@
 //! # Attempts and suspects
 //! An attempt is a delivery that ended in an answer that counts. When a consumer vanishes, any message that it held may be
 //! the one that ended its process. With [`Vanishing::Suspects`] they come back uncounted, as *suspects*, and wait in a line
-//! of their own: a consumer is given one of them at a time, beside everything else. When it vanishes again, only the suspect
-//! that it held has used up an attempt. So a message that kills its process collects attempts, one for each crash after
-//! the first, its neighbours do not, and new messages go on meanwhile. An answer clears the suspicion.
+//! of their own: a consumer is given one of them at a time, beside everything else. When it vanishes again, the suspect that it
+//! held is *blamed*: it has used up an attempt, and has a crash more. So a message that kills its process collects crashes, one
+//! for each after the first, its neighbours do not, and new messages go on meanwhile. An answer clears the suspicion.
+//!
+//! A new message that kills the process may do so while a harmless suspect is out, which is blamed for it. So while a suspect
+//! with a crash is out, its owner gives nothing else to that process, for a short time ([`Channel::is_blamed`]): what happens
+//! then says something about that suspect.
+//!
+//! A connection that breaks says nothing about messages when its process lives on. The process shows that by coming back:
+//! [`Channel::acquit`].
+//!
+//! # Generations
+//! A replay makes messages come again that were handled, so that a message's life begins anew: the next *generation* of it. It
+//! counts how often the message was replayed, and goes out with each delivery.
 //!
 //! # What is durable
 //! Five facts, which an owner with a journal writes down and gives back after a restart: a message was finished
-//! ([`Channel::recall_finished`]), came back with so many attempts, due at a time, under suspicion or not
+//! ([`Channel::recall_finished`]), came back with so many attempts and crashes, due at a time, under suspicion or not
 //! ([`Channel::recall`]), a range was skipped ([`Channel::skip`]), everything from a sequence on is to come again
 //! ([`Channel::reopen`]), the channel was paused or not. What was in flight when the owner itself ended is as it was before
 //! it was handed out, no more attempts and no more suspicion: an owner that ends says nothing about its consumers.
 
 mod far;
+mod generations;
 mod handing_out;
 mod held;
 mod keys;
@@ -54,14 +66,15 @@ pub use sequence_set::{SequenceSet, SequenceSetError};
 pub use snapshot::{Recalled, Snapshot};
 pub use time::Time;
 pub use words::{
-    ConsumerId, Counters, Facts, FinishIdleError, Handout, Lease, Limits, NotInFlight, Peeked, Source,
-    Standing, Suspects, Taker, Vanishing,
+    ConsumerId, Counters, Facts, FinishIdleError, Handout, Lease, Limits, NotInFlight, Parting, Peeked,
+    ProcessId, Source, Standing, Suspects, Taker, Vanishing,
 };
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::NumberMap;
 use far::Far;
+use generations::Generations;
 use held::{Held, State};
 use keys::Keys;
 use leases::Leases;
@@ -103,6 +116,7 @@ pub struct Channel {
     suspects_out: BTreeMap<u64, ConsumerId>,
     keys: Keys,
     far: Far,
+    generations: Generations,
     in_flight_by: NumberMap<ConsumerId, usize>,
     last_from: Origin,
     /// The last time that was told.
@@ -140,6 +154,7 @@ impl Channel {
             suspects_out: BTreeMap::new(),
             keys: Keys::default(),
             far: Far::from_snapshot(&snapshot.far).unwrap_or_default(),
+            generations: Generations::from_steps(&snapshot.generations),
             in_flight_by: NumberMap::default(),
             last_from: Origin::New,
             now: Time::ZERO,
@@ -160,7 +175,14 @@ impl Channel {
         recalled.sort_unstable_by_key(|recalled| recalled.sequence);
         let mut finished = self.finished.clone();
         finished.remove_below(self.floor);
-        Snapshot { floor: self.floor, finished, recalled, far: self.far.to_snapshot(), paused: self.paused }
+        Snapshot {
+            floor: self.floor,
+            finished,
+            recalled,
+            far: self.far.to_snapshot(),
+            generations: self.generations.steps().to_vec(),
+            paused: self.paused,
+        }
     }
 
     /// Gives back a fact from before a restart: the message has so many attempts, is due at that time, and is a suspect or
@@ -170,7 +192,7 @@ impl Channel {
         if sequence < self.cursor || self.is_finished(sequence) {
             return;
         }
-        if recalled.attempts == 0 && recalled.due == Time::ZERO && !recalled.suspect {
+        if recalled == (Recalled { sequence, ..Recalled::default() }) {
             self.recalled.remove(&sequence);
         } else {
             self.recalled.insert(sequence, recalled);
@@ -261,6 +283,19 @@ impl Channel {
     /// The consumers that hold a suspect.
     pub fn holders_of_suspects(&self) -> impl Iterator<Item = ConsumerId> + '_ {
         self.suspects_out.values().copied()
+    }
+
+    /// Whether a message is with a consumer, as a suspect that was blamed before.
+    #[must_use]
+    pub fn is_blamed(&self, sequence: u64, consumer: ConsumerId) -> bool {
+        self.suspects_out.get(&sequence) == Some(&consumer)
+            && self.held.get(&sequence).is_some_and(|held| held.crashes > 0)
+    }
+
+    /// How often the message was replayed.
+    #[must_use]
+    pub fn generation(&self, sequence: u64) -> u32 {
+        self.generations.of(sequence)
     }
 
     /// What would be remembered after a restart of a message that is held now.

@@ -13,6 +13,8 @@ pub struct Delivery {
     /// Which attempt at this event it is for this subscription, from 1, as the broker counts: deliveries that ended, and were
     /// not taken back uncounted, and this one.
     pub attempt: u32,
+    /// What the broker knows of the event's past at this subscription.
+    pub history: History,
     /// How long the broker leaves it here unless the lease is extended; `None` is until the consumer is gone.
     pub lease: Option<Duration>,
     /// How to settle it. Dropped unsettled, the event comes again, at the latest when the lease ends.
@@ -24,9 +26,24 @@ impl fmt::Debug for Delivery {
         f.debug_struct("Delivery")
             .field("envelope", &self.envelope)
             .field("attempt", &self.attempt)
+            .field("history", &self.history)
             .field("lease", &self.lease)
             .finish_non_exhaustive()
     }
+}
+
+/// What a broker knows of an event's past at a subscription, beside its attempts. A broker that knows nothing of it leaves it
+/// empty.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct History {
+    /// How often the subscription was moved back over the event: [`Broker::replay`](crate::Broker::replay). The same event under
+    /// another generation is to be handled anew; under the same one it is a duplicate.
+    pub generation: u32,
+    /// How often the process that had the event died, or let its lease end, with this event as the one to blame.
+    pub crashes: u32,
+    /// Whether the process that had the event last died, so that this event may be the reason. It is best handled alone and
+    /// soon: of such events a process is given one at a time.
+    pub is_suspect: bool,
 }
 
 /// Settles one delivery. Each of `ack`, `retry`, `postpone` and `release` consumes it, so nothing is settled twice.

@@ -15,7 +15,7 @@ mod topology;
 mod waiting;
 
 pub use broker::{BoxFuture, Broker, Consumer, Outgoing};
-pub use delivery::{Delivery, Settle};
+pub use delivery::{Delivery, History, Settle};
 pub use error::{ConsumeError, EnsureError, InquiryError, PublishError, SettleError};
 pub use event_window::{EventKey, EventWindow};
 pub use number_map::{NumberHasher, NumberMap};

@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bis_broker::channel::{
-    Channel, ConsumerId, Facts, FinishIdleError, Handout, Limits, Recalled, Rewound, Source, Standing,
-    Suspects, Taker, Time, Vanishing,
+    Channel, ConsumerId, Facts, FinishIdleError, Handout, Limits, Parting, Recalled, Rewound, Source,
+    Standing, Suspects, Taker, Time, Vanishing,
 };
 
 const A: ConsumerId = ConsumerId(1);
@@ -117,8 +117,8 @@ fn a_disconnect_gives_everything_back_at_once() {
     next(&mut channel, &mut store, A, 1);
     next(&mut channel, &mut store, B, 1);
     next(&mut channel, &mut store, A, 1);
-    assert_eq!(channel.disconnect(A).len(), 2);
-    assert_eq!(channel.disconnect(A), []);
+    assert_eq!(channel.disconnect(A, Parting::Vanished).len(), 2);
+    assert_eq!(channel.disconnect(A, Parting::Vanished), []);
     assert_eq!(next(&mut channel, &mut store, B, 1), Some((0, 2)));
     assert_eq!(next(&mut channel, &mut store, B, 1), Some((2, 2)));
     assert_eq!(channel.in_flight_with(B), 3);
@@ -276,14 +276,14 @@ fn going_back_brings_everything_again_but_what_is_in_flight() {
     channel.finish(2, A).unwrap();
     channel.retry(3, A, at(100), at(1)).unwrap();
     channel.retry(4, A, Time::ZERO, at(1)).unwrap();
-    assert_eq!(channel.rewind(2), Rewound::Back { to: 2 });
+    assert_eq!(channel.rewind(2), Rewound::Back { to: 2, end: 6 });
     // Message 1 is in flight below, and stays so.
     assert_eq!((channel.floor(), channel.in_flight(), channel.depth(), channel.deferred()), (1, 1, 4, 0));
     for sequence in 2..6 {
         assert_eq!(next(&mut channel, &mut store, B, 1), Some((sequence, 1)), "as if for the first time");
     }
     channel.finish(2, B).unwrap();
-    assert_eq!(channel.rewind(0), Rewound::Back { to: 0 });
+    assert_eq!(channel.rewind(0), Rewound::Back { to: 0, end: 6 });
     assert_eq!((channel.floor(), channel.in_flight(), channel.depth()), (0, 4, 2));
     assert_eq!(next(&mut channel, &mut store, A, 1), Some((0, 1)));
     channel.finish(3, B).unwrap();
@@ -296,6 +296,35 @@ fn going_back_brings_everything_again_but_what_is_in_flight() {
     }
     channel.finish(5, B).unwrap();
     assert_eq!((channel.unfinished(), channel.floor()), (0, 6));
+}
+
+#[test]
+fn a_replay_begins_a_generation_for_what_there_is_and_not_for_what_follows() {
+    let mut store = Store::plain(6);
+    let mut channel = Channel::new(0, Limits::default());
+    channel.extend(4);
+    let mut handed_out = |channel: &mut Channel| {
+        let taker =
+            Taker { consumer: A, until: at(60), vanishing: Vanishing::Counts, suspects: Suspects::Allowed };
+        let handouts = std::iter::from_fn(|| channel.next(&mut store, taker, at(1)).unwrap());
+        let seen: Vec<_> = handouts.map(|handout| (handout.sequence, handout.generation)).collect();
+        seen.iter().for_each(|(sequence, _)| channel.finish(*sequence, A).unwrap());
+        seen
+    };
+    assert_eq!(handed_out(&mut channel), [(0, 0), (1, 0), (2, 0), (3, 0)]);
+    assert_eq!(channel.rewind(2), Rewound::Back { to: 2, end: 4 });
+    channel.extend(6);
+    let mut again = Channel::restore(&channel.snapshot(), Limits::default());
+    again.extend(6);
+    let mut told = Channel::new(0, Limits::default());
+    told.extend(6);
+    (0..4).for_each(|sequence| told.recall_finished(sequence));
+    told.reopen(2, 4);
+    for channel in [&mut channel, &mut again, &mut told] {
+        assert_eq!(handed_out(channel), [(2, 1), (3, 1), (4, 0), (5, 0)]);
+        channel.rewind(0);
+        assert_eq!(handed_out(channel), [(0, 1), (1, 1), (2, 2), (3, 2), (4, 1), (5, 1)]);
+    }
 }
 
 #[test]
@@ -328,7 +357,7 @@ fn a_replay_keeps_the_order_of_keys() {
         }
     }
     // 1 and 3 are in flight, 2 is parked.
-    assert_eq!(channel.rewind(0), Rewound::Back { to: 0 });
+    assert_eq!(channel.rewind(0), Rewound::Back { to: 0, end: 4 });
     assert_eq!(next(&mut channel, &mut store, A, 1), None, "1 of the same key is in flight");
     channel.finish(1, A).unwrap();
     assert_eq!(next(&mut channel, &mut store, A, 1), Some((0, 1)));
@@ -409,8 +438,8 @@ fn a_restored_channel_goes_on_where_it_stood() {
     let mut second = Channel::restore(&snapshot, Limits::default());
     second.extend(store.end());
     assert_eq!(second.snapshot(), snapshot);
-    second.recall(Recalled { sequence: 5, attempts: 4, due: Time::ZERO, suspect: false });
-    second.recall(Recalled { sequence: 2, attempts: 4, due: Time::ZERO, suspect: false });
+    second.recall(Recalled { sequence: 5, attempts: 4, ..Recalled::default() });
+    second.recall(Recalled { sequence: 2, attempts: 4, ..Recalled::default() });
     second.recall_finished(3);
     let mut handed_out = Vec::new();
     while let Some(handout) = next(&mut second, &mut store, B, 2) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use bis_broker::channel::{
-    Channel, ConsumerId, Facts, Limits, Rewound, Source, Standing, Suspects, Taker, Time, Vanishing,
+    Channel, ConsumerId, Facts, Limits, Parting, Rewound, Source, Standing, Suspects, Taker, Time, Vanishing,
 };
 
 const KEYS: u64 = 4;
@@ -65,7 +65,7 @@ impl Model {
         for (sequence, (place, attempts)) in &mut self.0 {
             if matches!(*place, Place::InFlight(by, until) if is_meant(by, until)) {
                 *place = Place::Waiting;
-                if vanishing == Vanishing::Suspects && self.1.insert(*sequence) {
+                if vanishing != Vanishing::Counts && self.1.insert(*sequence) {
                     *attempts -= 1;
                 }
             }
@@ -204,7 +204,7 @@ impl Run {
     }
 
     fn disconnect(&mut self, consumer: u64) {
-        self.channel.disconnect(ConsumerId(consumer));
+        self.channel.disconnect(ConsumerId(consumer), Parting::Vanished);
         self.model.vanish(self.vanishing, |by, _| by == consumer);
     }
 
@@ -230,7 +230,7 @@ impl Run {
         self.model.settle(self.now, self.vanishing);
         let to = self.random.below(self.store.0.len() as u64 + 1);
         match self.channel.rewind(to) {
-            Rewound::Back { to } => {
+            Rewound::Back { to, .. } => {
                 for (sequence, facts) in (0_u64..).zip(&self.store.0).skip(usize::try_from(to).unwrap()) {
                     let in_flight = matches!(self.model.0.get(&sequence), Some((Place::InFlight(..), _)));
                     if let (Some(facts), false) = (facts, in_flight) {
@@ -314,7 +314,7 @@ fn check(seed: u64) {
         model: Model::default(),
         now: 1,
         keyed: seed % 2 == 1,
-        vanishing: if seed % 4 < 2 { Vanishing::Counts } else { Vanishing::Suspects },
+        vanishing: if seed % 4 < 2 { Vanishing::Counts } else { Vanishing::Suspects(None) },
         reopened: 0,
     };
     for _ in 0..400 {

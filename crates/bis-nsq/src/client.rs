@@ -13,6 +13,7 @@ mod http;
 mod inquiry;
 mod lookup;
 mod outages;
+mod process;
 mod publisher;
 mod session;
 mod stream;
@@ -30,6 +31,7 @@ pub use http::{HttpAddress, HttpError};
 pub use inquiry::{peek, replay};
 pub use lookup::{DEFAULT_INTERVAL, Found, Lookup, Node, nodes};
 pub use outages::Outages;
+pub use process::Process;
 pub use publisher::{PublishError, Publisher, Receipt};
 pub use tls::{Certificate, Tls, TlsError};
 
@@ -52,9 +54,11 @@ pub struct Options {
     /// The time that a delivery stays here unless it is touched, 1 s to 15 min, or less where the server allows less; 30 s. What a killed process
     /// held comes again on nsqd after this time.
     pub lease: Duration,
-    /// What the client calls itself in the server's statistics; `bis-` and the number of its process. The router takes
-    /// connections of one host that call themselves the same for those of one process.
+    /// What the client calls itself in the server's statistics; `bis-` and the number of its process.
     pub client_id: String,
+    /// Which process the connections are of: the router gives a process one message at a time that may end it, and learns when
+    /// one lives whose connection broke. One of its own unless set.
+    pub process: Process,
     /// Talks TLS after `IDENTIFY`, or not at all: a server that offers none is not talked to. None unless set.
     pub tls: Option<Tls>,
     /// What `AUTH` says to a server that asks for it. None unless set.
@@ -74,6 +78,7 @@ impl Options {
             heartbeat: Duration::from_secs(10),
             lease: Duration::from_secs(30),
             client_id: format!("bis-{}", std::process::id()),
+            process: Process::new(),
             tls: None,
             auth_secret: None,
             outages: Outages::default(),

@@ -2,15 +2,20 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::{Message, MessageId};
+use crate::{History, Message, MessageId};
 
 const TYPE_RESPONSE: i32 = 0;
 const TYPE_ERROR: i32 = 1;
 const TYPE_MESSAGE: i32 = 2;
+/// Bis's extension: `flags u8 | crashes u16 | generation u32`, then a message.
+const TYPE_MESSAGE_WITH_HISTORY: i32 = 3;
 
 const SIZE_BYTES: usize = 4;
 const TYPE_BYTES: usize = 4;
 const MESSAGE_FIELDS: usize = 8 + 2 + MessageId::BYTES;
+const HISTORY_FIELDS: usize = 1 + 2 + 4;
+
+const IS_SUSPECT: u8 = 1;
 
 /// The bytes of a message frame before its body.
 const MESSAGE_HEADER: usize = SIZE_BYTES + TYPE_BYTES + MESSAGE_FIELDS;
@@ -35,7 +40,7 @@ pub enum FrameError {
         /// The size that the frame claims.
         size: i64,
     },
-    /// The type is none of the three.
+    /// The type is not known.
     #[error("a frame of unknown type {frame_type}; is this the TCP address of an NSQ server?")]
     Type {
         /// The type that the frame claims.
@@ -63,15 +68,25 @@ pub fn decode_frame(buffer: &mut BytesMut, max_bytes: usize) -> Result<Option<Fr
         TYPE_RESPONSE => Ok(Some(Frame::Response(data))),
         TYPE_ERROR => Ok(Some(Frame::Error(data))),
         TYPE_MESSAGE if data.len() >= MESSAGE_FIELDS => {
-            let timestamp_ns = data.get_i64();
-            let attempts = data.get_u16();
-            let mut id = [0; MessageId::BYTES];
-            data.copy_to_slice(&mut id);
-            Ok(Some(Frame::Message(Message { timestamp_ns, attempts, id: MessageId::new(id), body: data })))
+            Ok(Some(Frame::Message(message(History::default(), data))))
         }
-        TYPE_MESSAGE => Err(FrameError::Size { size: i64::from(claimed) }),
+        TYPE_MESSAGE_WITH_HISTORY if data.len() >= HISTORY_FIELDS + MESSAGE_FIELDS => {
+            let is_suspect = data.get_u8() & IS_SUSPECT != 0;
+            let crashes = data.get_u16();
+            let history = History { is_suspect, crashes, generation: data.get_u32() };
+            Ok(Some(Frame::Message(message(history, data))))
+        }
+        TYPE_MESSAGE | TYPE_MESSAGE_WITH_HISTORY => Err(FrameError::Size { size: i64::from(claimed) }),
         frame_type => Err(FrameError::Type { frame_type }),
     }
+}
+
+fn message(history: History, mut data: Bytes) -> Message {
+    let timestamp_ns = data.get_i64();
+    let attempts = data.get_u16();
+    let mut id = [0; MessageId::BYTES];
+    data.copy_to_slice(&mut id);
+    Message { timestamp_ns, attempts, id: MessageId::new(id), history, body: data }
 }
 
 /// Appends a response frame.
@@ -88,6 +103,27 @@ pub fn encode_error(buffer: &mut BytesMut, text: &str) {
 pub fn encode_message(buffer: &mut BytesMut, timestamp_ns: i64, attempts: u16, id: MessageId, body: &[u8]) {
     buffer.reserve(MESSAGE_HEADER + body.len());
     buffer.put_slice(&message_header(timestamp_ns, attempts, id, body.len()));
+    buffer.put_slice(body);
+}
+
+/// The same with what became of the message before, for a client that asked for it.
+pub fn encode_message_with_history(
+    buffer: &mut BytesMut,
+    history: History,
+    timestamp_ns: i64,
+    attempts: u16,
+    id: MessageId,
+    body: &[u8],
+) {
+    buffer.reserve(HISTORY_FIELDS + MESSAGE_HEADER + body.len());
+    buffer.put_i32(frame_size(HISTORY_FIELDS + MESSAGE_FIELDS + body.len()));
+    buffer.put_i32(TYPE_MESSAGE_WITH_HISTORY);
+    buffer.put_u8(if history.is_suspect { IS_SUSPECT } else { 0 });
+    buffer.put_u16(history.crashes);
+    buffer.put_u32(history.generation);
+    buffer.put_i64(timestamp_ns);
+    buffer.put_u16(attempts);
+    buffer.put_slice(id.as_bytes());
     buffer.put_slice(body);
 }
 
@@ -143,6 +179,9 @@ mod tests {
         let mut sent = BytesMut::new();
         encode_response(&mut sent, b"_heartbeat_");
         encode_message(&mut sent, -5, 65535, MessageId::from_number(7), &[0, 255, b'\n']);
+        let history = History { generation: 70_000, crashes: 65535, is_suspect: true };
+        let (id, body) = (MessageId::from_number(7), &[0, 255, b'\n']);
+        encode_message_with_history(&mut sent, history, -5, 65535, id, body);
         encode_error(&mut sent, "E_FIN_FAILED");
         let mut received = BytesMut::new();
         let mut frames = Vec::new();
@@ -153,12 +192,16 @@ mod tests {
             }
         }
         let body = Bytes::from_static(&[0, 255, b'\n']);
-        let message = Message { timestamp_ns: -5, attempts: 65535, id: MessageId::from_number(7), body };
+        let id = MessageId::from_number(7);
+        let message = Message { timestamp_ns: -5, attempts: 65535, id, history: History::default(), body };
+        let history = History { generation: 70_000, crashes: 65535, is_suspect: true };
+        let again = Message { history, ..message.clone() };
         assert_eq!(
             frames,
             [
                 Frame::Response(Bytes::from_static(b"_heartbeat_")),
                 Frame::Message(message),
+                Frame::Message(again),
                 Frame::Error(Bytes::from_static(b"E_FIN_FAILED")),
             ]
         );
@@ -173,5 +216,6 @@ mod tests {
         assert_eq!(check(&[0, 0, 0, 3, 0, 0, 0]), FrameError::Size { size: 3 });
         assert_eq!(check(&[0, 0, 0, 4, 0, 0, 0, 9]), FrameError::Type { frame_type: 9 });
         assert_eq!(check(&[0, 0, 0, 5, 0, 0, 0, 2, 1]), FrameError::Size { size: 5 });
+        assert_eq!(check(&[0, 0, 0, 5, 0, 0, 0, 3, 1]), FrameError::Size { size: 5 });
     }
 }

@@ -38,6 +38,10 @@ pub const FEATURE_PEEK: &str = "peek";
 /// [`Headers::is_from_handler`](crate::Headers::is_from_handler).
 pub const FEATURE_RESERVE: &str = "reserve";
 
+/// The feature whose server says what became of a message before, to clients that name it in their question: see
+/// [`History`](crate::History).
+pub const FEATURE_HISTORY: &str = "history";
+
 /// The body of `IDENTIFY`. Numbers that are nought or absent mean the server's default; all times are in
 /// milliseconds. Fields that are not known here are ignored, as nsqd does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,9 +262,7 @@ impl IdentifyReply {
     /// Whether the server offered `feature`, in a version of the extension that this crate speaks.
     #[must_use]
     pub fn offers(&self, feature: &str) -> bool {
-        self.bis.as_ref().is_some_and(|extension| {
-            extension.version == EXTENSION_VERSION && extension.features.iter().any(|known| known == feature)
-        })
+        self.bis.as_ref().is_some_and(|extension| extension.names(feature))
     }
 }
 
@@ -271,8 +273,13 @@ impl IdentifyReply {
 pub struct Extension {
     /// [`EXTENSION_VERSION`].
     pub version: u32,
-    /// What is offered, such as [`FEATURE_RELEASE`]; empty in a client's question.
+    /// What is offered, such as [`FEATURE_RELEASE`]; in a client's question what it wants of what changes how the server
+    /// speaks: [`FEATURE_HISTORY`].
     pub features: Vec<String>,
+    /// In a client's question: a text that its process made up at random, the same on all of its connections. What a process
+    /// held when a connection broke is not suspected of having ended it, once it connects again.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub process: String,
     /// The longest delay of a publish and wait of a `REQ`, in milliseconds; nought is not said.
     #[serde(skip_serializing_if = "is_nought")]
     pub max_delay: i64,
@@ -293,6 +300,18 @@ impl Extension {
     #[must_use]
     pub fn ask() -> Self {
         Self { version: EXTENSION_VERSION, ..Self::default() }
+    }
+
+    /// The question of a client that knows all of the extension.
+    #[must_use]
+    pub fn ask_of(process: impl Into<String>) -> Self {
+        Self { process: process.into(), ..Self::offer(&[FEATURE_HISTORY]) }
+    }
+
+    /// Whether this feature is named, in a version of the extension that this crate speaks.
+    #[must_use]
+    pub fn names(&self, feature: &str) -> bool {
+        self.version == EXTENSION_VERSION && self.features.iter().any(|known| known == feature)
     }
 
     /// A server's offer.

@@ -42,15 +42,17 @@ pub use command::Command;
 pub use decode::{Decoder, cut_off, decode_command};
 pub use error::{ErrorCode, ProtocolError};
 pub use frame::{
-    Frame, FrameError, decode_frame, encode_error, encode_message, encode_response, message_header,
+    Frame, FrameError, decode_frame, encode_error, encode_message, encode_message_with_history,
+    encode_response, message_header,
 };
 pub use headers::Headers;
 pub use identify::{
-    EXTENSION_VERSION, Extension, FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_PEEK,
-    FEATURE_POSTPONE, FEATURE_RELEASE, FEATURE_REPLAY, FEATURE_RESERVE, Identify, IdentifyReply, Ranges,
+    EXTENSION_VERSION, Extension, FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_HISTORY, FEATURE_ORDERED,
+    FEATURE_PEEK, FEATURE_POSTPONE, FEATURE_RELEASE, FEATURE_REPLAY, FEATURE_RESERVE, Identify,
+    IdentifyReply, Ranges,
 };
 pub use limits::Limits;
-pub use message::{Message, MessageId};
+pub use message::{History, Message, MessageId};
 pub use name::{MAX_NAME_BYTES, Name, NameError};
 pub use waiting::{PeekPage, ReplayFrom, Replayed, WaitingMessage, WaitingState};
 

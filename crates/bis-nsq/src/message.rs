@@ -78,8 +78,21 @@ pub struct Message {
     pub attempts: u16,
     /// What to settle it by.
     pub id: MessageId,
+    /// What a server that offers [`FEATURE_HISTORY`](crate::FEATURE_HISTORY) says of its past.
+    pub history: History,
     /// What was published.
     pub body: Bytes,
+}
+
+/// What became of a message before a delivery of it, beside its attempts (Bis's extension).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct History {
+    /// How often its channel was moved back over it; see [`Command::Replay`](crate::Command::Replay).
+    pub generation: u32,
+    /// How often its consumer vanished with this message as the one to blame. Stays at 65535.
+    pub crashes: u16,
+    /// Whether its last consumer vanished, so that it may be the reason.
+    pub is_suspect: bool,
 }
 
 #[cfg(test)]

@@ -58,7 +58,13 @@ impl Channel {
         }
         self.counters.handed_out += 1;
         self.looking = false;
-        Ok(Some(Handout { sequence, attempt: held.attempts, suspect: held.suspect }))
+        Ok(Some(Handout {
+            sequence,
+            attempt: held.attempts,
+            suspect: held.suspect,
+            crashes: held.crashes,
+            generation: self.generations.of(sequence),
+        }))
     }
 
     /// Where to look, in turn.
@@ -112,7 +118,7 @@ impl Channel {
                     self.line(suspect).pop_front();
                     return Ok(Some((sequence, held)));
                 }
-                self.remove(sequence);
+                self.pass_over(sequence);
             }
             self.line(suspect).pop_front();
         }
@@ -195,15 +201,13 @@ impl Channel {
         now: Time,
     ) -> Result<Option<Held>, S::Error> {
         let Some(facts) = source.facts(sequence)? else {
-            self.remove(sequence);
+            self.pass_over(sequence);
             return Ok(None);
         };
         let recalled = if self.recalled.is_empty() { None } else { self.recalled.get(&sequence) };
-        let attempts = recalled.map_or(0, |recalled| recalled.attempts);
         let due = recalled.map_or(facts.due, |recalled| recalled.due.max(facts.due));
-        let suspect = recalled.is_some_and(|recalled| recalled.suspect);
-        let mut held = Held { attempts, key: facts.key, leads: false, suspect, state: State::Ready };
-        if attempts == 0 && facts.due > now {
+        let mut held = Held::ready(facts.key, false, recalled);
+        if held.attempts == 0 && facts.due > now {
             // A delayed publish holds up nobody of its key before its time.
             if Far::is_far(due, now) && recalled.is_none() {
                 self.far.add(sequence, due);
@@ -227,6 +231,13 @@ impl Channel {
             self.recalled.remove(&sequence);
         }
         Ok(Some(held))
+    }
+
+    /// The message is not stored any more.
+    fn pass_over(&mut self, sequence: u64) {
+        self.remove(sequence);
+        self.counters.finished -= 1;
+        self.counters.gone += 1;
     }
 
     fn hold_until(&mut self, sequence: u64, held: Held, due: Time, wait: Wait) {

@@ -10,6 +10,8 @@ pub enum Rewound {
     Back {
         /// Where the cursor is now.
         to: u64,
+        /// Where what was never replayed begins.
+        end: u64,
     },
     /// What lay between was never handed out and is dropped: [`Channel::skip`].
     Forward {
@@ -31,20 +33,22 @@ impl Channel {
     pub fn rewind(&mut self, to: u64) -> Rewound {
         let to = to.min(self.end);
         if to <= self.cursor {
-            self.reopen(to);
-            return Rewound::Back { to };
+            self.reopen(to, self.end);
+            return Rewound::Back { to, end: self.end };
         }
         let from = self.cursor;
         Rewound::Forward { from, to, dropped: self.skip(from, to) }
     }
 
-    /// Everything from a sequence on is unfinished and comes (again), in order.
+    /// Everything from a sequence on is unfinished and comes (again), in order, that below `end` under the next generation: `end`
+    /// is the channel's own, or what that was when an owner with a journal wrote the replay down.
     ///
     /// What is in flight stays with its consumer, keeps its count of attempts and its key, and is not handed out a second
     /// time. Everything else from there on is as if it had never been handed out: its attempts count from 1, a retry's
     /// wait is forgotten, a publish's own delay still holds.
-    pub fn reopen(&mut self, from: u64) {
+    pub fn reopen(&mut self, from: u64, end: u64) {
         let from = from.min(self.end);
+        self.generations.raise(from, end);
         let (floor, finished) = (self.floor, &self.finished);
         self.keys
             .retain(|sequence| sequence < floor || finished.contains(sequence), |sequence| sequence < from);

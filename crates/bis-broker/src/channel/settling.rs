@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::held::{Held, State, Wait};
-use super::{Channel, ConsumerId, FinishIdleError, Lease, NotInFlight, Recalled, Time, Vanishing};
+use super::{
+    Channel, ConsumerId, FinishIdleError, Lease, NotInFlight, Parting, ProcessId, Recalled, Time, Vanishing,
+};
 
 impl Channel {
     /// The consumer is done with the message; it never comes again.
@@ -45,7 +47,7 @@ impl Channel {
     ) -> Result<(), NotInFlight> {
         self.held_by(sequence, consumer)?;
         self.counters.requeued += 1;
-        self.land(sequence).suspect = false;
+        self.land(sequence).clear();
         self.come_again(sequence, due, now);
         Ok(())
     }
@@ -77,7 +79,7 @@ impl Channel {
         self.held_by(sequence, consumer)?;
         let held = self.land(sequence);
         held.attempts -= 1;
-        held.suspect = false;
+        held.clear();
         self.come_again(sequence, due, now);
         Ok(())
     }
@@ -110,9 +112,9 @@ impl Channel {
         }
     }
 
-    /// The consumer is gone: everything that it held is ready again at once. Returns what came back, as it is to be
-    /// remembered.
-    pub fn disconnect(&mut self, consumer: ConsumerId) -> Vec<Recalled> {
+    /// The consumer is gone: everything that it held is ready again at once, uncounted when it was dismissed. Returns what came
+    /// back, as it is to be remembered.
+    pub fn disconnect(&mut self, consumer: ConsumerId, parting: Parting) -> Vec<Recalled> {
         if !self.in_flight_by.contains_key(&consumer) {
             return Vec::new();
         }
@@ -120,7 +122,33 @@ impl Channel {
         let mut back: Vec<u64> = self.leases.sequences().filter(is_its).collect();
         back.sort_unstable();
         self.counters.requeued += back.len() as u64;
-        back.into_iter().map(|sequence| self.vanished(sequence)).collect()
+        back.into_iter().map(|sequence| self.vanished(sequence, parting)).collect()
+    }
+
+    /// This process lives, although consumers of it vanished: what it had is not suspected any more, and what was counted for
+    /// it is taken back. Returns what that was, as it is to be remembered.
+    pub fn acquit(&mut self, process: ProcessId) -> Vec<Recalled> {
+        let waiting = self.suspects.iter().copied();
+        let accused = waiting.chain(self.suspects_out.keys().copied());
+        let accused: Vec<u64> = accused
+            .filter(|sequence| {
+                let held = self.held.get(sequence);
+                held.is_some_and(|held| held.suspect && held.accuser == Some(process))
+            })
+            .collect();
+        for sequence in &accused {
+            let held = self.held.get_mut(sequence).expect("only held messages are accused");
+            held.acquit();
+            match held.state {
+                State::InFlight { .. } => {
+                    self.suspects_out.remove(sequence);
+                }
+                State::Ready => self.ready.push_back(*sequence),
+                State::Deferred { .. } => {}
+            }
+        }
+        self.suspects.retain(|sequence| self.held.get(sequence).is_some_and(|held| held.suspect));
+        accused.into_iter().map(|sequence| self.held[&sequence].recalled(sequence)).collect()
     }
 
     /// Takes back what has run out of its lease and makes ready what is due. Returns what ran out, as it is to be remembered.
@@ -131,7 +159,10 @@ impl Channel {
             if until > now {
                 break;
             }
-            expired.push(self.vanished(sequence));
+            let back = self.vanished(sequence, Parting::Vanished);
+            // That its process lives does not excuse it.
+            self.held.get_mut(&sequence).expect("what came back is held").accuser = None;
+            expired.push(back);
         }
         self.counters.expired += expired.len() as u64;
         while let Some(&(due, sequence)) = self.deferred.first() {
@@ -157,13 +188,14 @@ impl Channel {
     }
 
     /// Its consumer vanished: it is ready again, as a suspect perhaps.
-    fn vanished(&mut self, sequence: u64) -> Recalled {
+    fn vanished(&mut self, sequence: u64, parting: Parting) -> Recalled {
         let held = self.land(sequence);
-        if let State::InFlight { vanishing: Vanishing::Suspects, .. } = held.state
-            && !held.suspect
-        {
-            held.suspect = true;
-            held.attempts -= 1;
+        if let State::InFlight { vanishing, .. } = held.state {
+            match (parting, vanishing) {
+                (Parting::Dismissed, _) => held.attempts -= 1,
+                (Parting::Vanished, Vanishing::Suspects(process)) => held.suspect(process),
+                (Parting::Vanished, Vanishing::Counts) => {}
+            }
         }
         self.make_ready(sequence);
         self.held[&sequence].recalled(sequence)
@@ -241,9 +273,7 @@ impl Channel {
         let is_finished = |sequence| sequence < floor || finished.contains(sequence);
         let Some(next) = self.keys.leave(key, is_finished) else { return };
         let recalled = self.recalled.remove(&next);
-        let attempts = recalled.map_or(0, |recalled| recalled.attempts);
-        let suspect = recalled.is_some_and(|recalled| recalled.suspect);
-        self.held.insert(next, Held { attempts, key: Some(key), leads: true, suspect, state: State::Ready });
+        self.held.insert(next, Held::ready(Some(key), true, recalled.as_ref()));
         match recalled.map(|recalled| recalled.due).filter(|due| *due > Time::ZERO) {
             // The next tick lets it go, when its time has come.
             Some(due) => self.defer(next, due, Wait::Again),

@@ -16,12 +16,14 @@ pub struct Snapshot {
     /// Messages that wait for a far time, never handed out, by the time at which to look at them again: the bytes of a
     /// [`SequenceSet`] each. It may be left out: then the channel finds them again by walking over them.
     pub far: Vec<(Time, Vec<u8>)>,
+    /// How often messages were replayed: from each of these sequences on, up to the next one.
+    pub generations: Vec<(u64, u32)>,
     /// Whether the channel is paused.
     pub paused: bool,
 }
 
 /// What is remembered of one unfinished message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recalled {
     /// The message.
     pub sequence: u64,
@@ -31,4 +33,6 @@ pub struct Recalled {
     pub due: Time,
     /// Whether its last consumer vanished, and it is to be handed out alone.
     pub suspect: bool,
+    /// How often a consumer vanished with it as the suspect that it had.
+    pub crashes: u32,
 }

@@ -1,12 +1,18 @@
 //! What goes in and out of a channel: plain data, the errors, and the view of the topic's store.
 //!
-//! No rule of delivery stands here.
+//! It holds no rule of delivery.
+
+use std::num::NonZeroU64;
 
 use super::Time;
 
 /// Who holds a message in flight: a connection, or a subscription's worker. Unique within the channel's owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConsumerId(pub u64);
+
+/// One process, through whichever consumers: a number that a process makes up when it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId(pub NonZeroU64);
 
 /// Who takes a message, and on which terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +33,20 @@ pub enum Vanishing {
     /// It was an attempt like any other.
     Counts,
     /// Any message in flight may have ended the consumer: each comes back as a *suspect*, uncounted. Suspects are handed out
-    /// one at a time, so that the next time the one that was out is the culprit: for a suspect it is an attempt.
-    Suspects,
+    /// one at a time, so that the next time the one that was out is blamed: for a suspect it is an attempt, and a crash. When
+    /// this process, where it is known, shows that it lives, it takes all of that back: [`Channel::acquit`].
+    ///
+    /// [`Channel::acquit`]: super::Channel::acquit
+    Suspects(Option<ProcessId>),
+}
+
+/// Why a consumer is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// It left, or nothing is known: its [`Vanishing`] says what that means.
+    Vanished,
+    /// The owner ended it, for reasons of its own, which says nothing about what the consumer held.
+    Dismissed,
 }
 
 /// Whether a consumer may be given a suspect. Of suspects, its owner lets it have one at a time.
@@ -89,6 +107,10 @@ pub struct Handout {
     pub attempt: u32,
     /// Whether it is a suspect.
     pub suspect: bool,
+    /// How often a consumer vanished with it as the suspect that it had.
+    pub crashes: u32,
+    /// How often the message was replayed.
+    pub generation: u32,
 }
 
 /// A message in flight.
@@ -143,6 +165,8 @@ pub struct Counters {
     pub requeued: u64,
     /// Deliveries whose lease ran out.
     pub expired: u64,
+    /// Messages that were passed over because they are not stored any more.
+    pub gone: u64,
 }
 
 /// The message is not in flight with this consumer: it was finished, given back, or its lease ran out.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bis_broker::{BoxFuture, ConsumeError, Consumer, Delivery, SubscriptionSpec};
+use bis_broker::{BoxFuture, ConsumeError, Consumer, Delivery, History, SubscriptionSpec};
 use bis_core::{Envelope, EventId};
 use bis_nsq::{
     MessageId, Name,
@@ -195,9 +195,15 @@ fn delivery(message: client::Delivery) -> Delivery {
     Delivery {
         envelope: Arc::new(envelope(message.body(), message.id(), published(&message))),
         attempt: u32::from(message.attempts()),
+        history: history(message.history()),
         lease: Some(message.lease()),
         settle: Box::new(NsqSettle::new(message)),
     }
+}
+
+fn history(history: bis_nsq::History) -> History {
+    let bis_nsq::History { generation, crashes, is_suspect } = history;
+    History { generation, crashes: u32::from(crashes), is_suspect }
 }
 
 /// The event in a message.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::session::Session;
-use crate::{Command, Message, MessageId};
+use crate::{Command, History, Message, MessageId};
 
 /// Why a delivery could not be settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +91,12 @@ impl Delivery {
     #[must_use]
     pub fn attempts(&self) -> u16 {
         self.message.attempts
+    }
+
+    /// What the server says of its past.
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.message.history
     }
 
     /// When it was published, in nanoseconds since 1970, on the server's clock.

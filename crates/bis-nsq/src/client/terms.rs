@@ -63,7 +63,7 @@ impl Terms {
             output_buffer_timeout,
             msg_timeout: self.lease.map_or(0, millis),
             tls_v1: options.tls.is_some(),
-            bis: Some(Extension::ask()),
+            bis: Some(Extension::ask_of(options.process.as_str())),
             ..Identify::default()
         };
         Command::Identify(identify.to_json().into())

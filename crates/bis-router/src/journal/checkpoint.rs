@@ -75,10 +75,13 @@ pub(crate) struct ChannelPoint {
     /// About a bit a message where they are scattered.
     #[serde(with = "set_in_base64")]
     pub(crate) finished: SequenceSet,
-    /// Sequence, attempts with the mark of a suspect, due time.
+    /// Sequence, attempts with crashes and the mark of a suspect, due time.
     pub(crate) recalled: Vec<(u64, u32, u64)>,
     /// Messages that wait for a far time: that time, and the bytes of their set in base64.
     pub(crate) far: Vec<(u64, String)>,
+    /// How often messages were replayed, from each of these sequences on.
+    #[serde(default)]
+    pub(crate) generations: Vec<(u64, u32)>,
 }
 
 impl ChannelPoint {
@@ -96,6 +99,7 @@ impl ChannelPoint {
                 .map(|at| (at.sequence, marked_attempts(at), at.due.0))
                 .collect(),
             far: snapshot.far.iter().map(|(due, bytes)| (due.0, STANDARD.encode(bytes))).collect(),
+            generations: snapshot.generations.clone(),
         }
     }
 
@@ -109,6 +113,7 @@ impl ChannelPoint {
             recalled: all.map(|&(sequence, attempts, due)| recalled(sequence, attempts, Time(due))).collect(),
             // A list that cannot be read is made anew by walking over its messages.
             far: far.filter_map(|(due, text)| Some((Time(*due), STANDARD.decode(text).ok()?))).collect(),
+            generations: self.generations.clone(),
             paused: self.paused,
         }
     }

@@ -168,7 +168,11 @@ impl Connection {
             wake: Arc::clone(&self.wake),
             timeout: self.terms.message_timeout,
             sample_rate: self.terms.sample_rate,
-            vanishing: if self.limits.extensions { Vanishing::Suspects } else { Vanishing::Counts },
+            vanishing: if self.limits.extensions {
+                Vanishing::Suspects(self.client.process)
+            } else {
+                Vanishing::Counts
+            },
         };
         let subscription = state.subscribe(topic, channel, joining);
         self.subscription = Some(subscription);

@@ -1,11 +1,14 @@
 //! `IDENTIFY`: what a client asks for, what it is granted, and the layers that begin after the answer.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
+use bis_broker::channel::ProcessId;
 use bis_nsq::{
-    ErrorCode, Extension, FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_PEEK, FEATURE_POSTPONE,
-    FEATURE_RELEASE, FEATURE_REPLAY, FEATURE_RESERVE, Identify, IdentifyReply, Limits, OK, ProtocolError,
-    Ranges,
+    ErrorCode, Extension, FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_HISTORY, FEATURE_ORDERED, FEATURE_PEEK,
+    FEATURE_POSTPONE, FEATURE_RELEASE, FEATURE_REPLAY, FEATURE_RESERVE, Identify, IdentifyReply, Limits, OK,
+    ProtocolError, Ranges,
 };
 use bytes::Bytes;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConnection};
@@ -26,6 +29,7 @@ const FEATURES: &[&str] = &[
     FEATURE_PEEK,
     FEATURE_REPLAY,
     FEATURE_RESERVE,
+    FEATURE_HISTORY,
 ];
 /// The level of deflate for clients that name none.
 const DEFLATE_LEVEL: u32 = 6;
@@ -97,6 +101,8 @@ impl Connection {
             hostname: asked.hostname.clone(),
             user_agent: asked.user_agent.clone(),
             sample_rate: self.terms.sample_rate,
+            process: asked.bis.as_ref().and_then(process_of),
+            wants_history: asked.bis.as_ref().is_some_and(|asked| asked.names(FEATURE_HISTORY)),
             ..(*self.client).clone()
         });
         if !asked.feature_negotiation {
@@ -137,6 +143,13 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// The process that a client says to be of.
+fn process_of(asked: &Extension) -> Option<ProcessId> {
+    let mut hasher = DefaultHasher::new();
+    asked.process.hash(&mut hasher);
+    NonZeroU64::new(hasher.finish()).filter(|_| !asked.process.is_empty()).map(ProcessId)
 }
 
 /// What is granted to everybody.

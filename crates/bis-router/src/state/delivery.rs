@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use bis_broker::channel::{ConsumerId, Facts, FinishIdleError, Lease, Peeked, Source, Suspects, Taker, Time};
-use bis_nsq::{MessageId, Name, encode_message};
+use bis_broker::channel::{
+    ConsumerId, Facts, FinishIdleError, Handout, Lease, Parting, Peeked, Source, Suspects, Taker, Time,
+};
+use bis_nsq::{History, MessageId, Name, encode_message, encode_message_with_history};
 use bytes::BytesMut;
 
 use super::State;
@@ -160,7 +162,7 @@ impl State {
     /// The consumer is gone; what it held is ready again at once.
     pub(crate) fn unsubscribe(&mut self, subscription: &Subscription) {
         let Some(channel) = self.subscribed(subscription) else { return };
-        let back = channel.machine.disconnect(subscription.consumer);
+        let back = channel.machine.disconnect(subscription.consumer, Parting::Vanished);
         back.iter().for_each(|recalled| channel.operations.recalled(recalled));
         channel.consumers.remove(&subscription.consumer);
         // One more, who now looks after what it was woken for, and after the time that something is due.
@@ -257,10 +259,9 @@ impl State {
                 continue;
             };
             consumer.delivered += 1;
-            let attempts = u16::try_from(handout.attempt).unwrap_or(u16::MAX);
-            let message = MessageId::from_number(handout.sequence);
-            let published = i64::try_from(header.published).unwrap_or(i64::MAX);
-            encode_message(out, published, attempts, message, &record[RECORD_HEADER..]);
+            let tells = consumer.client.wants_history;
+            let history = if tells { history(&handout) } else { History::default() };
+            encode(out, &handout, history, header.published, &record[RECORD_HEADER..]);
         };
         let round = match round {
             Round::Done { deadline } if channel.machine.has_suspects() => {
@@ -470,6 +471,22 @@ impl State {
     fn subscribed(&mut self, subscription: &Subscription) -> Option<&mut ChannelState> {
         let channel = self.channel(subscription.topic, &subscription.channel)?;
         (channel.id == subscription.channel_id).then_some(channel)
+    }
+}
+
+fn history(handout: &Handout) -> History {
+    let crashes = u16::try_from(handout.crashes).unwrap_or(u16::MAX);
+    History { generation: handout.generation, crashes, is_suspect: handout.suspect }
+}
+
+fn encode(out: &mut BytesMut, handout: &Handout, history: History, published: u64, body: &[u8]) {
+    let attempts = u16::try_from(handout.attempt).unwrap_or(u16::MAX);
+    let id = MessageId::from_number(handout.sequence);
+    let published = i64::try_from(published).unwrap_or(i64::MAX);
+    // Most have no past.
+    match history == History::default() {
+        true => encode_message(out, published, attempts, id, body),
+        false => encode_message_with_history(out, history, published, attempts, id, body),
     }
 }
 

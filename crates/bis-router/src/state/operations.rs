@@ -11,6 +11,7 @@ const PAUSED: u8 = 4;
 const UNPAUSED: u8 = 5;
 const REOPENED: u8 = 6;
 const SKIPPED: u8 = 7;
+const REPLAYED: u8 = 8;
 
 /// Operations of one channel that are not yet in the journal.
 #[derive(Debug, Default)]
@@ -23,7 +24,7 @@ impl Operations {
         self.0.extend_from_slice(&sequence.to_le_bytes());
     }
 
-    /// A message came back: its attempts, when it is due, and whether it is a suspect.
+    /// A message came back: its attempts and crashes, when it is due, and whether it is a suspect.
     pub(crate) fn recalled(&mut self, recalled: &Recalled) {
         let Recalled { sequence, due, .. } = recalled;
         self.0.push(ATTEMPTS);
@@ -38,10 +39,11 @@ impl Operations {
         self.0.extend_from_slice(&below.to_le_bytes());
     }
 
-    /// Everything from a sequence on comes again.
-    pub(crate) fn reopened(&mut self, from: u64) {
-        self.0.push(REOPENED);
+    /// Everything from a sequence on comes again; what is below `end` was replayed.
+    pub(crate) fn reopened(&mut self, from: u64, end: u64) {
+        self.0.push(REPLAYED);
         self.0.extend_from_slice(&from.to_le_bytes());
+        self.0.extend_from_slice(&end.to_le_bytes());
     }
 
     /// What was unfinished of a range was dropped.
@@ -77,16 +79,24 @@ impl Operations {
 
 /// The bit of a suspect beside its attempts, in the journal and in checkpoints.
 const SUSPECT: u32 = 1 << 31;
+/// Where its crashes are, above the attempts.
+const CRASHES_AT: u32 = 24;
+/// The most crashes that are written down.
+const MAX_CRASHES: u32 = 127;
+/// The most attempts that are written down.
+const MAX_ATTEMPTS: u32 = (1 << CRASHES_AT) - 1;
 
-/// The attempts of a message with the mark of a suspect.
+/// The attempts of a message with its crashes and the mark of a suspect.
 pub(crate) fn marked_attempts(recalled: &Recalled) -> u32 {
-    recalled.attempts.min(SUSPECT - 1) | if recalled.suspect { SUSPECT } else { 0 }
+    let suspect = if recalled.suspect { SUSPECT } else { 0 };
+    recalled.attempts.min(MAX_ATTEMPTS) | recalled.crashes.min(MAX_CRASHES) << CRASHES_AT | suspect
 }
 
 /// Reads [`marked_attempts`].
 pub(crate) fn recalled(sequence: u64, marked_attempts: u32, due: Time) -> Recalled {
     let suspect = marked_attempts & SUSPECT != 0;
-    Recalled { sequence, attempts: marked_attempts & !SUSPECT, due, suspect }
+    let crashes = marked_attempts >> CRASHES_AT & MAX_CRASHES;
+    Recalled { sequence, attempts: marked_attempts & MAX_ATTEMPTS, due, suspect, crashes }
 }
 
 /// Does to a restored channel what the record's body lists, as far as it can be read.
@@ -94,7 +104,7 @@ pub(crate) fn apply(channel: &mut Channel, mut body: &[u8]) {
     while let Some((kind, rest)) = body.split_first() {
         let length = match *kind {
             FINISHED | FORGOT | REOPENED => 8,
-            SKIPPED => 16,
+            SKIPPED | REPLAYED => 16,
             ATTEMPTS => 20,
             PAUSED | UNPAUSED => 0,
             _ => return,
@@ -107,7 +117,9 @@ pub(crate) fn apply(channel: &mut Channel, mut body: &[u8]) {
             FORGOT => {
                 channel.forget_below(read_u64(rest, 0));
             }
-            REOPENED => channel.reopen(read_u64(rest, 0)),
+            // As earlier versions wrote a replay.
+            REOPENED => channel.reopen(read_u64(rest, 0), channel.end()),
+            REPLAYED => channel.reopen(read_u64(rest, 0), read_u64(rest, 8)),
             SKIPPED => {
                 // A paused topic may have shown the channel less.
                 channel.extend(read_u64(rest, 8));
@@ -131,12 +143,13 @@ mod tests {
 
     #[test]
     fn attempts_and_suspicion_are_read_as_they_were_written() {
-        let all = [(0, 0, true), (1, 3, false), (2, SUSPECT - 1, true)];
-        let all = all.map(|(sequence, attempts, suspect)| Recalled {
+        let all = [(0, 0, 1, true), (1, 3, 0, false), (2, MAX_ATTEMPTS, MAX_CRASHES, true)];
+        let all = all.map(|(sequence, attempts, crashes, suspect)| Recalled {
             sequence,
             attempts,
             due: Time(u64::from(attempts)),
             suspect,
+            crashes,
         });
         let mut operations = Operations::default();
         all.iter().for_each(|recalled| operations.recalled(recalled));

@@ -20,8 +20,8 @@ impl State {
                 state.operations.skipped(from, to);
                 state.dropped += dropped;
             }
-            Rewound::Back { to } => {
-                state.operations.reopened(to);
+            Rewound::Back { to, end } => {
+                state.operations.reopened(to, end);
                 let mut end = first;
                 for (start, next_end) in kept {
                     let (gap, gap_end) = (end.max(to), start.min(state.reached));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bis_broker::channel::{Channel, ConsumerId, Limits, Snapshot, Vanishing};
+use bis_broker::channel::{Channel, ConsumerId, Limits, ProcessId, Snapshot, Vanishing};
 use bis_nsq::Name;
 use tokio::sync::Notify;
 
@@ -279,6 +279,10 @@ pub(crate) struct ClientInfo {
     /// Seconds since 1970.
     pub(crate) connected: u64,
     pub(crate) sample_rate: u32,
+    /// The process that it is of, when it says so.
+    pub(crate) process: Option<ProcessId>,
+    /// Whether it is told what became of messages before.
+    pub(crate) wants_history: bool,
     pub(crate) snappy: bool,
     pub(crate) deflate: bool,
     pub(crate) tls: Option<TlsFacts>,
@@ -287,9 +291,12 @@ pub(crate) struct ClientInfo {
 }
 
 impl ClientInfo {
-    /// Whether both connections are of one process, as far as can be told: the same host, and the same name for itself. Bis's
-    /// own client has its process's number in it.
+    /// Whether both connections are of one process, as far as can be told: as they say themselves, else by the same host and the
+    /// same name for itself.
     pub(crate) fn is_of_process(&self, other: &Self) -> bool {
+        if let (Some(own), Some(other)) = (self.process, other.process) {
+            return own == other;
+        }
         let host = |client: &Self| client.remote_address.rsplit_once(':').map(|(host, _)| host.to_owned());
         self.client_id == other.client_id && self.hostname == other.hostname && host(self) == host(other)
     }

@@ -19,9 +19,9 @@ use std::{
 };
 
 use bis_broker::{
-    BoxFuture, Broker, ConsumeError, Consumer, Delivery, EnsureError, EventWindow, InquiryError, Outgoing,
-    Page, PublishError, Settle, SettleError, SubscriptionSpec, Topology,
-    channel::{Channel, ConsumerId, Facts, Limits, Source, Suspects, Taker, Time, Vanishing},
+    BoxFuture, Broker, ConsumeError, Consumer, Delivery, EnsureError, EventWindow, History, InquiryError,
+    Outgoing, Page, PublishError, Settle, SettleError, SubscriptionSpec, Topology,
+    channel::{Channel, ConsumerId, Facts, Limits, Parting, Source, Suspects, Taker, Time, Vanishing},
 };
 use bis_core::{BrokerKind, Capabilities, Envelope, SubscriptionName, TopicName};
 use tokio::sync::Notify;
@@ -401,6 +401,7 @@ impl InProcessConsumer {
             deliveries.push(Delivery {
                 envelope: stored.envelope.clone(),
                 attempt: handout.attempt,
+                history: History { generation: handout.generation, ..History::default() },
                 lease: None,
                 settle: Box::new(InProcessSettle {
                     held: self.held.clone(),
@@ -472,7 +473,7 @@ impl Drop for InProcessConsumer {
         let mut state = self.held.topic.lock();
         let subscribed = &mut state.channels[self.held.index];
         subscribed.consumers -= 1;
-        if !subscribed.channel.disconnect(self.held.id).is_empty() {
+        if !subscribed.channel.disconnect(self.held.id, Parting::Vanished).is_empty() {
             subscribed.ring();
         }
     }

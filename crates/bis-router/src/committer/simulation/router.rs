@@ -157,7 +157,7 @@ impl Router {
             wake,
             timeout: minute,
             sample_rate: 0,
-            vanishing: Vanishing::Suspects,
+            vanishing: Vanishing::Suspects(None),
         };
         let subscription = self.state().subscribe(&name("orders"), &name("ship"), joining);
         self.state().set_ready(&subscription, 3);
