@@ -57,6 +57,9 @@ pub struct DeadLetter {
     pub error: String,
     /// How many attempts were made.
     pub attempts: u32,
+    /// How often the subscription had been moved back over the event.
+    #[serde(default, skip_serializing_if = "is_original")]
+    pub generation: u32,
     /// When it was given up.
     #[serde(with = "time")]
     pub at: SystemTime,
@@ -64,8 +67,12 @@ pub struct DeadLetter {
     pub event: Envelope,
 }
 
+fn is_original(generation: &u32) -> bool {
+    *generation == 0
+}
+
 impl DeadLetter {
-    /// The letter of an event; a long error is cut.
+    /// The letter of an event that was never replayed; a long error is cut.
     pub fn new(
         topic: TopicName,
         subscription: SubscriptionName,
@@ -75,23 +82,41 @@ impl DeadLetter {
         attempts: u32,
         at: SystemTime,
     ) -> Self {
-        let id = Self::id_of(&topic, &subscription, &event);
+        let id = Self::id_of(&topic, &subscription, &event, 0);
         let error = shortened(error, MAX_ERROR_BYTES).into_owned();
-        Self { id, topic, subscription, reason, error, attempts, at, event }
+        Self { id, topic, subscription, reason, error, attempts, generation: 0, at, event }
     }
 
-    /// The id of the letter that a subscription makes of an event.
-    pub fn id_of(topic: &TopicName, subscription: &SubscriptionName, event: &Envelope) -> String {
+    /// The same for an event over which the subscription had been moved back so often.
+    #[must_use]
+    pub fn of_generation(mut self, generation: u32) -> Self {
+        self.generation = generation;
+        self.id = Self::id_of(&self.topic, &self.subscription, &self.event, generation);
+        self
+    }
+
+    /// The id of the letter that a subscription makes of an event of this generation.
+    pub fn id_of(
+        topic: &TopicName,
+        subscription: &SubscriptionName,
+        event: &Envelope,
+        generation: u32,
+    ) -> String {
         let mut bytes = event.to_json();
         bytes.extend_from_slice(format!(" {topic} {subscription}").as_bytes());
+        if generation > 0 {
+            bytes.extend_from_slice(format!(" {generation}").as_bytes());
+        }
         short_hash(&bytes)
     }
 
-    /// Whether both tell of one death: the same event, with its source, id, replay generation and all that it holds, of the
-    /// same topic and given up by the same subscription. A crash between keeping a letter and acking its event makes a
-    /// second letter of one death. Ids alone do not decide: other systems use the same ones for different events.
+    /// Whether both tell of one death: the same event, with its source, id and all that it holds, of the same generation and
+    /// topic, given up by the same subscription. A crash between keeping a letter and acking its event makes a second letter of
+    /// one death; an event that is replayed and dies again makes a letter of another. Ids alone do not decide: other systems use
+    /// the same ones for different events.
     pub fn is_same_death(&self, other: &Self) -> bool {
-        (&self.topic, &self.subscription) == (&other.topic, &other.subscription) && self.event == other.event
+        let place = |letter: &Self| (letter.topic.clone(), letter.subscription.clone(), letter.generation);
+        place(self) == place(other) && self.event == other.event
     }
 }
 

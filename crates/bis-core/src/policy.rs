@@ -59,6 +59,10 @@ impl Default for BatchPolicy {
     }
 }
 
+/// The fewest and the most crashes of a process that an event is blamed for before it becomes a dead letter. A first one may be
+/// a coincidence; and no process is to be killed as often as a handler may fail.
+const CRASHES: (u32, u32) = (2, 10);
+
 /// How the deliveries of a subscription are retried after an ordinary error.
 ///
 /// The wait starts at `min_backoff` and doubles with each attempt up to `max_backoff`; a random quarter is added, so that
@@ -84,6 +88,13 @@ impl RetryPolicy {
     /// Whether an event that failed on its `attempt`th attempt (counted from 1) is tried no more.
     pub fn is_exhausted(&self, attempt: u32) -> bool {
         attempt >= self.max_attempts
+    }
+
+    /// Whether an event that is blamed for so many crashes of its process is tried no more: as many as there may be attempts,
+    /// and 2 to 10 in any case.
+    pub fn is_deadly(&self, crashes: u32) -> bool {
+        let (least, most) = CRASHES;
+        crashes >= self.max_attempts.clamp(least, most)
     }
 
     /// How long to wait after the `attempt`th attempt (counted from 1) failed. `jitter` is a random number in `0.0..1.0`.
@@ -140,6 +151,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn crashes_have_bounds_of_their_own() {
+        let deadly = |max_attempts| {
+            let policy = RetryPolicy { max_attempts, ..RetryPolicy::DEFAULT };
+            (1..100).find(|crashes| policy.is_deadly(*crashes)).unwrap()
+        };
+        assert_eq!([1, 2, 5, 100].map(deadly), [2, 2, 5, 10]);
     }
 
     #[test]

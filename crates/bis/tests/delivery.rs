@@ -393,9 +393,14 @@ static BATCHES: Mutex<Vec<Vec<u32>>> = Mutex::new(Vec::new());
 #[subscription(MANY, batch(max = 3, wait = "10s"), retry(max = 2))]
 async fn take_many(orders: Vec<Delivery<Order>>) -> Result<()> {
     let ids: Vec<u32> = orders.iter().map(|order| order.event().id).collect();
-    let fails = ids.iter().any(|id| id % 1000 == 666);
+    let bad = ids.iter().map(|id| id % 1000).find(|id| *id >= 666);
     BATCHES.lock().unwrap().push(ids);
-    if fails { Err(Error::msg("one is bad")) } else { Ok(()) }
+    match bad {
+        Some(667) => Err(Error::permanent("one is hopeless")),
+        Some(668) => panic!("one is terrible"),
+        Some(_) => Err(Error::msg("one is bad")),
+        None => Ok(()),
+    }
 }
 
 fn batches(range: std::ops::Range<u32>) -> Vec<Vec<u32>> {
@@ -416,18 +421,30 @@ async fn a_batch_is_full_or_has_waited(app: TestApp) -> Result<()> {
 }
 
 #[bis::test(app = this::app)]
-async fn a_batch_shares_its_result_and_what_does_not_decode_leaves_it(app: TestApp) -> Result<()> {
+async fn a_failed_batch_costs_no_attempt_and_each_of_its_events_runs_alone(app: TestApp) -> Result<()> {
     app.publish(&MANY, &Order::new(2001)).await?;
     app.publish_bytes(&MANY, "no order").await?;
     app.publish(&MANY, &Order::new(2666)).await?;
     app.settle().await;
-    assert_eq!(batches(2000..3000).iter().flatten().count(), 4);
+    let mut runs = batches(2000..3000);
+    assert_eq!(runs.remove(0), [2001, 2666]);
+    runs.sort();
+    assert_eq!(runs, [[2001], [2666], [2666]], "the good one goes on, and the bad one has its two attempts");
     let mut reasons: Vec<_> = app.dead(&MANY).iter().map(|letter| (letter.reason, letter.attempts)).collect();
     reasons.sort_by_key(|(_, attempts)| *attempts);
-    assert_eq!(
-        reasons,
-        [(DeadReason::Undecodable, 1), (DeadReason::Exhausted, 2), (DeadReason::Exhausted, 2)]
-    );
+    assert_eq!(reasons, [(DeadReason::Undecodable, 1), (DeadReason::Exhausted, 2)]);
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn what_no_retry_cures_or_a_panic_takes_no_neighbour_along(app: TestApp) -> Result<()> {
+    for (at, bad) in [3667, 3668].into_iter().enumerate() {
+        let orders: Vec<Order> = [3000 + at as u32, bad, 3010 + at as u32].map(Order::new).into();
+        MANY.publish_all(&orders).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        app.settle().await;
+    }
+    let dead: Vec<_> = app.dead(&MANY).iter().map(|letter| (letter.reason, letter.attempts)).collect();
+    assert_eq!(dead, [(DeadReason::Permanent, 1), (DeadReason::Exhausted, 2)]);
     Ok(())
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Head {
     pub(super) reason: DeadReason,
     pub(super) error: String,
     pub(super) attempts: u32,
+    #[serde(default, skip_serializing_if = "super::is_original")]
+    pub(super) generation: u32,
     #[serde(with = "super::time")]
     pub(super) at: SystemTime,
     /// How many bytes the event's JSON has.
@@ -61,7 +63,8 @@ impl Content {
         match serde_json::from_slice::<DeadLetter>(&message.data) {
             Ok(mut letter) => {
                 // Earlier versions made other ids, which two letters could share.
-                letter.id = DeadLetter::id_of(&letter.topic, &letter.subscription, &letter.event);
+                let DeadLetter { topic, subscription, event, generation, .. } = &letter;
+                letter.id = DeadLetter::id_of(topic, subscription, event, *generation);
                 Some(Self::Whole(Box::new(letter)))
             }
             Err(_) => serde_json::from_slice(&message.data).ok().map(Self::Head),
@@ -105,6 +108,7 @@ impl DeadLetter {
                 reason: self.reason,
                 error: shortened(&self.error, max).into_owned(),
                 attempts: self.attempts,
+                generation: self.generation,
                 at: self.at,
                 event_bytes,
             };

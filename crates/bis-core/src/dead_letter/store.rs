@@ -96,9 +96,9 @@ fn event<M>(parts: &mut [(usize, Bytes, M)], bytes: usize) -> Option<Envelope> {
 }
 
 fn letter(head: Head, event: Envelope) -> DeadLetter {
-    let Head { topic, subscription, reason, error, attempts, at, .. } = head;
-    let id = DeadLetter::id_of(&topic, &subscription, &event);
-    DeadLetter { id, topic, subscription, reason, error, attempts, at, event }
+    let Head { topic, subscription, reason, error, attempts, generation, at, .. } = head;
+    let id = DeadLetter::id_of(&topic, &subscription, &event, generation);
+    DeadLetter { id, topic, subscription, reason, error, attempts, generation, at, event }
 }
 
 #[cfg(test)]
@@ -179,17 +179,20 @@ mod tests {
             letter("orders", event("0000000000000000", "2")),
             letter("orders", Envelope { source: "/other".into(), ..first.event.clone() }),
             letter("orders", Envelope { replay: 1, ..first.event.clone() }),
+            letter("orders", first.event.clone()).of_generation(1),
+            letter("orders", first.event.clone()).of_generation(2),
             DeadLetter { subscription: SubscriptionName::from_static("bill"), ..first.clone() },
         ];
         let mut others = others.to_vec();
-        others[4].id = DeadLetter::id_of(&others[4].topic, &others[4].subscription, &others[4].event);
+        let last = others.last_mut().unwrap();
+        last.id = DeadLetter::id_of(&last.topic, &last.subscription, &last.event, 0);
         let all: Vec<&DeadLetter> = others.iter().chain([&first, &first]).collect();
         let store = Store::read(messages(&all, LIMIT));
         let ids: std::collections::BTreeSet<&str> =
             store.letters.iter().map(|kept| &kept.letter.id[..6]).collect();
-        assert_eq!((store.letters.len(), ids.len()), (6, 6), "{ids:?}");
+        assert_eq!((store.letters.len(), ids.len()), (8, 8), "{ids:?}");
         let copies: Vec<usize> = store.letters.iter().map(|kept| kept.messages.len()).collect();
-        assert_eq!(copies, [1, 1, 1, 1, 1, 2]);
+        assert_eq!(copies, [1, 1, 1, 1, 1, 1, 1, 2]);
     }
 
     #[test]

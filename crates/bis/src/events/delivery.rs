@@ -11,6 +11,15 @@ pub struct Incoming {
     pub envelope: Arc<Envelope>,
     /// The broker's count of deliveries, from 1.
     pub attempt: u32,
+    /// How often the subscription was moved back over the event.
+    pub generation: u32,
+}
+
+impl Incoming {
+    pub(crate) fn of(delivery: &bis_broker::Delivery) -> Self {
+        let (envelope, attempt) = (delivery.envelope.clone(), delivery.attempt);
+        Self { envelope, attempt, generation: delivery.history.generation }
+    }
 }
 
 /// One delivery of an event. Dereferences to the event.
@@ -19,11 +28,13 @@ pub struct Delivery<T> {
     event: T,
     envelope: Arc<Envelope>,
     attempt: u32,
+    generation: u32,
 }
 
 impl<T> Delivery<T> {
     pub(crate) fn new(event: T, incoming: Incoming) -> Self {
-        Self { event, envelope: incoming.envelope, attempt: incoming.attempt }
+        let Incoming { envelope, attempt, generation } = incoming;
+        Self { event, envelope, attempt, generation }
     }
 
     /// The event.
@@ -67,9 +78,10 @@ impl<T> Delivery<T> {
         self.envelope.cause.as_ref()
     }
 
-    /// How often the event was replayed before this copy; 0 for the original.
+    /// How often the event was replayed, by sending it again or by moving the subscription back over it; 0 for the first time.
+    /// An event that comes again under the same number is a duplicate.
     pub fn replay(&self) -> u32 {
-        self.envelope.replay
+        self.envelope.replay.saturating_add(self.generation)
     }
 }
 

@@ -6,8 +6,8 @@
 mod attempt;
 mod batch;
 mod dead_letter;
-mod forgiven;
 mod leases;
+mod memory;
 mod settle;
 mod threads;
 mod worker;

@@ -240,7 +240,7 @@ impl TestApp {
     /// As [`TestApp::published`].
     #[track_caller]
     pub fn deliveries<T>(&self, topic: &Topic<T>) -> Vec<Delivery<T>> {
-        let decode = |envelope| match topic.decode(Incoming { envelope, attempt: 0 }) {
+        let decode = |envelope| match topic.decode(Incoming { envelope, attempt: 0, generation: 0 }) {
             Ok(delivery) => delivery,
             Err(error) => panic!("an event on `{}` cannot be read: {error:#}", topic.name()),
         };

@@ -42,7 +42,8 @@ pub(crate) fn wait(
         Envelope::from_json(message.body.clone()).is_ok_and(|waiting| waiting == *event)
     };
     let ended = || {
-        let id = DeadLetter::id_of(&letter.topic, &letter.subscription, event);
+        // A copy that was published just now was never replayed.
+        let id = DeadLetter::id_of(&letter.topic, &letter.subscription, event, 0);
         let copies = |letters: &[Stored]| -> usize {
             letters.iter().filter(|stored| stored.letter.id == id).map(|stored| stored.messages.len()).sum()
         };

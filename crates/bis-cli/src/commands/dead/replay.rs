@@ -158,7 +158,8 @@ fn again<'a>(
 fn marked(letter: &DeadLetter, data: Option<&[u8]>) -> Envelope {
     let mut event = letter.event.clone();
     event.target = Some(letter.subscription.clone());
-    event.replay += 1;
+    // Two deaths of one event make two different copies.
+    event.replay += 1 + letter.generation;
     if let Some(data) = data {
         event.data = data.to_vec().into();
         event.malformed = None;

@@ -34,7 +34,7 @@ use crate::{
 
 /// Handles one delivery and settles it. The slot is free again afterwards.
 pub(super) async fn run(shared: Arc<Shared>, received: Received, slot: Option<OwnedSemaphorePermit>) {
-    let Some(delivery) = received.start() else { return };
+    let Some(delivery) = shared.start(received) else { return };
     let Shared { instance, subscription, .. } = &*shared;
     let activity = instance.clock.begin(|| subscription.to_string());
     let scope = scope(subscription, Some(&delivery), activity.as_ref());
@@ -42,10 +42,10 @@ pub(super) async fn run(shared: Arc<Shared>, received: Received, slot: Option<Ow
     let handled = async {
         let outcome = if !delivery.envelope.is_for(&subscription.name) {
             Outcome::Skipped
-        } else if settle::is_overdue(instance, subscription, delivery.attempt) {
-            Outcome::Overdue
+        } else if let Some(outcome) = settle::overdue(instance, subscription, &delivery) {
+            outcome
         } else {
-            let incoming = Incoming { envelope: delivery.envelope.clone(), attempt: delivery.attempt };
+            let incoming = Incoming::of(&delivery);
             let call = || call(&subscription.handler, incoming);
             limited(&shared, call).await
         };

@@ -30,17 +30,38 @@ pub(super) struct Size {
     pub(super) wait: Duration,
 }
 
-/// Waits for a batch, while the leases of what was collected are extended. Dropping the future gives that back.
+/// What was received, to be handled.
+#[derive(Default)]
+pub(super) struct Collected {
+    /// As one batch.
+    pub(super) together: Vec<Received>,
+    /// Each as a batch of its own: a neighbour would share its failure, or its crash.
+    pub(super) alone: Vec<Received>,
+}
+
+impl Collected {
+    fn add(&mut self, deliveries: Vec<Delivery>, shared: &Shared) {
+        for delivery in deliveries {
+            let (received, is_apart) = shared.hold(delivery);
+            if is_apart { &mut self.alone } else { &mut self.together }.push(received);
+        }
+    }
+}
+
+/// Waits for a batch, while the leases of what was collected are extended. What is to be handled alone does not wait. Dropping
+/// the future gives everything back.
 pub(super) async fn collect(
     consumer: &mut dyn Consumer,
     size: Size,
     shared: &Shared,
-) -> Result<Vec<Received>, ConsumeError> {
-    let hold = |delivery| shared.hold(delivery);
-    let mut batch: Vec<Received> = consumer.receive(size.max).await?.into_iter().map(hold).collect();
+) -> Result<Collected, ConsumeError> {
+    let mut batch = Collected::default();
+    batch.add(consumer.receive(size.max).await?, shared);
     let full = async {
-        while let Some(room) = NonZeroUsize::new(size.max.get().saturating_sub(batch.len())) {
-            batch.extend(consumer.receive(room).await?.into_iter().map(hold));
+        while batch.alone.is_empty()
+            && let Some(room) = NonZeroUsize::new(size.max.get().saturating_sub(batch.together.len()))
+        {
+            batch.add(consumer.receive(room).await?, shared);
         }
         Ok(())
     };
@@ -54,7 +75,7 @@ pub(super) async fn collect(
 
 /// Handles a batch and settles each of its deliveries.
 pub(super) async fn run(shared: Arc<Shared>, received: Vec<Received>, slot: OwnedSemaphorePermit) {
-    let deliveries: Vec<Delivery> = received.into_iter().filter_map(Received::start).collect();
+    let deliveries: Vec<Delivery> = received.into_iter().filter_map(|one| shared.start(one)).collect();
     let Shared { instance, subscription, .. } = &*shared;
     let activity = instance.clock.begin(|| subscription.to_string());
     let scope = attempt::scope(subscription, deliveries.first(), activity.as_ref());
@@ -70,8 +91,8 @@ async fn handle(shared: &Shared, deliveries: Vec<Delivery>) {
     for delivery in deliveries {
         let outcome = if !delivery.envelope.is_for(&subscription.name) {
             Outcome::Skipped
-        } else if settle::is_overdue(instance, subscription, delivery.attempt) {
-            Outcome::Overdue
+        } else if let Some(outcome) = settle::overdue(instance, subscription, &delivery) {
+            outcome
         } else {
             mine.push(delivery);
             continue;
@@ -82,9 +103,7 @@ async fn handle(shared: &Shared, deliveries: Vec<Delivery>) {
         return;
     }
     let mut undecodable = Vec::new();
-    let incoming =
-        |delivery: &Delivery| Incoming { envelope: delivery.envelope.clone(), attempt: delivery.attempt };
-    let batch = mine.iter().map(incoming).collect();
+    let batch = mine.iter().map(Incoming::of).collect();
     let call = || {
         let ErasedHandler::Batch { call, .. } = &subscription.handler else {
             return Err(Error::msg("the handler takes no batches"));
@@ -94,6 +113,8 @@ async fn handle(shared: &Shared, deliveries: Vec<Delivery>) {
         Ok(future.unwrap_or_else(|| Box::pin(std::future::ready(Ok(())))))
     };
     let outcome = attempt::limited(shared, call).await;
+    // The handler was called with those that decode.
+    let outcome = if mine.len() - undecodable.len() > 1 { outcome.of_several() } else { outcome };
     for (index, delivery) in mine.into_iter().enumerate() {
         let own = undecodable.iter().position(|(at, _)| *at == index);
         let own = own.map(|at| Outcome::Undecodable(undecodable.swap_remove(at).1));

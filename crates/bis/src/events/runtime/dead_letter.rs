@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bis_broker::{Outgoing, PublishError};
+use bis_broker::{Delivery, Outgoing, PublishError};
 use bis_core::{DeadLetter, DeadReason, Envelope, TopicName};
 
 use super::Subscription;
@@ -14,17 +14,26 @@ use crate::{
 /// How large messages are, in bytes, once the broker has refused larger ones: not every broker says what it takes.
 const SMALL_MESSAGE: usize = 16 * 1024;
 
-/// Publishes the letter of a delivery. `Ok` means that the broker has it.
+/// The letter of a delivery.
+pub(super) fn of(
+    instance: &Instance,
+    subscription: &Subscription,
+    delivery: &Delivery,
+    reason: DeadReason,
+    error: &str,
+) -> DeadLetter {
+    let (topic, name) = (subscription.topic.clone(), subscription.name.clone());
+    let (event, attempts, at) = ((*delivery.envelope).clone(), delivery.attempt, instance.clock.now());
+    let letter = DeadLetter::new(topic, name, event, reason, error, attempts, at);
+    letter.of_generation(delivery.history.generation)
+}
+
+/// Publishes a letter. `Ok` means that the broker has it.
 pub(super) async fn keep(
     instance: &Arc<Instance>,
     subscription: &Subscription,
-    event: &Envelope,
-    attempts: u32,
-    reason: DeadReason,
-    error: &str,
+    letter: DeadLetter,
 ) -> Result<(), PublishError> {
-    let (topic, name) = (subscription.topic.clone(), subscription.name.clone());
-    let letter = DeadLetter::new(topic, name, event.clone(), reason, error, attempts, instance.clock.now());
     let source = instance.source_of(Some(subscription.service));
     let trace = Scope::with(|scope| scope.map(Scope::trace_context));
     let messages = |limit| letter.to_messages(&source, trace.clone(), limit);

@@ -119,13 +119,27 @@ impl Leases {
 }
 
 impl Received {
-    /// A handler begins with it. `None` when it was given back.
-    pub(super) fn start(self) -> Option<Delivery> {
+    /// A handler begins with it.
+    pub(super) fn start(self) -> Result<Delivery, Unstarted> {
         if let Some((leases, id)) = &self.lease {
-            leases.state().held.get_mut(id)?.started = true;
+            let mut state = leases.state();
+            let held = state.held.get_mut(id).ok_or(Unstarted::GivenBack)?;
+            if held.due.is_none() {
+                return Err(Unstarted::Lost(held.event.clone()));
+            }
+            held.started = true;
         }
-        Some(self.delivery)
+        Ok(self.delivery)
     }
+}
+
+/// Why a handler does not begin with a delivery.
+#[derive(Debug)]
+pub(super) enum Unstarted {
+    /// It went back.
+    GivenBack,
+    /// Its lease ended: the broker gives the event to somebody again.
+    Lost(EventId),
 }
 
 /// Extends leases and watches threads until the leases are gone.

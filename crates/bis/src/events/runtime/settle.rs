@@ -8,7 +8,7 @@ use bis_core::{
     text::shortened,
 };
 
-use super::{Subscription, attempt::timeout_text, dead_letter, worker::Shared};
+use super::{Subscription, attempt::timeout_text, dead_letter, memory, worker::Shared};
 use crate::{error::Error, instance::Instance};
 
 /// Where a broker counts deliveries that never started, so many attempts beyond the policy's are still made, so that no
@@ -32,8 +32,32 @@ pub(super) enum Outcome {
     },
     Panicked(String),
     Undecodable(Error),
-    /// All attempts were made before, and the process ended during the last one.
-    Overdue,
+    /// The handler was called with several events, and failed.
+    FailedTogether(String),
+    /// The process died so often while it handled the event that it is not handled once more.
+    Deadly {
+        crashes: u32,
+    },
+    /// All attempts were made before, and nobody knows how the last ones ended.
+    Unanswered {
+        deliveries: u32,
+    },
+}
+
+impl Outcome {
+    /// What it says of each of several events: a failure may be the fault of any of them.
+    pub(super) fn of_several(self) -> Self {
+        match self {
+            Self::Failed(error) if !error.is_outage() => Self::FailedTogether(format!("{error:#}")),
+            Self::TimedOut { timeout, patience } => Self::FailedTogether(timeout_text(timeout, patience)),
+            Self::Panicked(text) => Self::FailedTogether(panicked_text(&text)),
+            outcome => outcome,
+        }
+    }
+}
+
+fn panicked_text(text: &str) -> String {
+    format!("the handler panicked: {text}")
 }
 
 /// What becomes of the event.
@@ -43,14 +67,24 @@ enum Decision {
     Retry(String),
     /// As a retry, but the attempt was none.
     Postpone(String),
+    /// The same, and the handler is called with this event alone.
+    SetApart(String),
     Dead(DeadReason, String),
 }
 
-/// Whether every attempt that the policy allows was made before this one.
-pub(super) fn is_overdue(instance: &Instance, subscription: &Subscription, attempt: u32) -> bool {
-    let certain = instance.broker.capabilities().uncounted_release;
-    let slack = if certain { 0 } else { UNCERTAIN_ATTEMPTS };
-    attempt > subscription.retry.max_attempts.saturating_add(slack)
+/// Why the event is not handled once more, if it is not. A broker that takes deliveries back uncounted also knows of crashes; of
+/// another one's count only what is far beyond the policy says something.
+pub(super) fn overdue(
+    instance: &Instance,
+    subscription: &Subscription,
+    delivery: &Delivery,
+) -> Option<Outcome> {
+    let (policy, crashes) = (&subscription.retry, delivery.history.crashes);
+    if instance.broker.capabilities().uncounted_release {
+        return policy.is_deadly(crashes).then_some(Outcome::Deadly { crashes });
+    }
+    let deliveries = delivery.attempt.saturating_sub(policy.max_attempts);
+    (deliveries > UNCERTAIN_ATTEMPTS).then_some(Outcome::Unanswered { deliveries })
 }
 
 fn decide(outcome: &Outcome, policy: &RetryPolicy, attempt: u32) -> Decision {
@@ -60,17 +94,23 @@ fn decide(outcome: &Outcome, policy: &RetryPolicy, attempt: u32) -> Decision {
         Outcome::Failed(error) if error.is_permanent() => {
             return Decision::Dead(DeadReason::Permanent, format!("{error:#}"));
         }
-        Outcome::Overdue => {
+        Outcome::Deadly { crashes } => {
             let text = format!(
-                "the process ended during the last of {} attempts: it crashed, was killed, or was stopped before the handler returned",
-                policy.max_attempts
+                "the process died while handling it, {crashes} times: it crashed, was killed, or no longer extended its lease"
             );
             return Decision::Dead(DeadReason::Exhausted, text);
         }
+        Outcome::Unanswered { deliveries } => {
+            let text = format!(
+                "no answer came to its last {deliveries} deliveries: the process died while handling it, was stopped, or lost its connection"
+            );
+            return Decision::Dead(DeadReason::Exhausted, text);
+        }
+        Outcome::FailedTogether(error) => return Decision::SetApart(error.clone()),
         Outcome::Failed(error) if error.is_outage() => return Decision::Postpone(format!("{error:#}")),
         Outcome::Failed(error) => format!("{error:#}"),
         Outcome::TimedOut { timeout, patience } => timeout_text(*timeout, *patience),
-        Outcome::Panicked(text) => format!("the handler panicked: {text}"),
+        Outcome::Panicked(text) => panicked_text(text),
     };
     if policy.is_exhausted(attempt) {
         Decision::Dead(DeadReason::Exhausted, error)
@@ -80,20 +120,33 @@ fn decide(outcome: &Outcome, policy: &RetryPolicy, attempt: u32) -> Decision {
 }
 
 /// Tells the broker what becomes of the event.
-pub(super) async fn settle(shared: &Shared, delivery: Delivery, outcome: &Outcome) {
+pub(super) async fn settle(shared: &Shared, mut delivery: Delivery, outcome: &Outcome) {
     let subscription = &*shared.subscription;
+    if matches!(outcome, Outcome::Deadly { .. } | Outcome::Unanswered { .. }) {
+        // This delivery was no attempt.
+        delivery.attempt = delivery.attempt.saturating_sub(1);
+    }
     let attempt = delivery.attempt;
     let result = match decide(outcome, &subscription.retry, attempt) {
         Decision::Ack => {
-            shared.forgiven.forget(&delivery.envelope.id);
+            shared.memory.forget(&delivery.envelope.id);
             delivery.settle.ack().await
         }
-        Decision::Retry(error) => {
-            let error = fit_to_tell(error, subscription, &delivery);
-            let wait = subscription.retry.backoff(attempt, fastrand::f64());
-            tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler failed");
-            delivery.settle.retry(wait).await
-        }
+        Decision::Retry(error) => retry(shared, delivery, error).await,
+        Decision::SetApart(error) => match shared.memory.set_apart(&delivery.envelope.id) {
+            Ok(()) => {
+                let error = fit_to_tell(error, subscription, &delivery);
+                let wait = subscription.retry.backoff(attempt, fastrand::f64());
+                tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler failed with a batch; the event comes again alone, and the attempt does not count");
+                postpone(shared, delivery, wait).await
+            }
+            // What cannot be remembered must end too.
+            Err(memory::Full) if subscription.retry.is_exhausted(attempt) => {
+                let error = fit_to_tell(error, subscription, &delivery);
+                Box::pin(bury(shared, delivery, DeadReason::Exhausted, error)).await
+            }
+            Err(memory::Full) => retry(shared, delivery, error).await,
+        },
         Decision::Postpone(error) => {
             let error = fit_to_tell(error, subscription, &delivery);
             let wait = pause(&subscription.retry, attempt);
@@ -111,16 +164,23 @@ pub(super) async fn settle(shared: &Shared, delivery: Delivery, outcome: &Outcom
     }
 }
 
+/// The event comes again, one attempt later.
+async fn retry(shared: &Shared, delivery: Delivery, error: String) -> Result<(), SettleError> {
+    let (subscription, attempt) = (&*shared.subscription, delivery.attempt);
+    let error = fit_to_tell(error, subscription, &delivery);
+    let wait = subscription.retry.backoff(attempt, fastrand::f64());
+    tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler failed");
+    delivery.settle.retry(wait).await
+}
+
 /// How long to wait when the broker was away or had no room.
 fn pause(policy: &RetryPolicy, attempt: u32) -> Duration {
     policy.backoff(attempt, fastrand::f64()).max(OUTAGE_PAUSE)
 }
 
-/// The event comes again, and this was no attempt: a broker that counts it all the same is corrected.
+/// The event comes again, and this was no attempt.
 async fn postpone(shared: &Shared, delivery: Delivery, wait: Duration) -> Result<(), SettleError> {
-    if !shared.instance.broker.capabilities().uncounted_release {
-        shared.forgiven.forgive(&delivery.envelope.id);
-    }
+    shared.uncounted(&delivery.envelope.id);
     delivery.settle.postpone(wait).await
 }
 
@@ -144,10 +204,11 @@ async fn bury(
 ) -> Result<(), SettleError> {
     let Shared { instance, subscription, .. } = shared;
     let attempts = delivery.attempt;
-    match dead_letter::keep(instance, subscription, &delivery.envelope, attempts, reason, &error).await {
+    let letter = dead_letter::of(instance, subscription, &delivery, reason, &error);
+    match dead_letter::keep(instance, subscription, letter).await {
         Ok(()) => {
             tracing::error!(%subscription, attempts, ?reason, error, "the event is a dead letter now");
-            shared.forgiven.forget(&delivery.envelope.id);
+            shared.memory.forget(&delivery.envelope.id);
             delivery.settle.ack().await
         }
         Err(unkept) => {

@@ -8,7 +8,9 @@ use std::{
     time::SystemTime,
 };
 
-use bis_broker::{BoxFuture, Broker, Consumer, Delivery, Outgoing, PublishError, Settle, SettleError};
+use bis_broker::{
+    BoxFuture, Broker, Consumer, Delivery, History, Outgoing, PublishError, Settle, SettleError,
+};
 use bis_core::{BrokerKind, Capabilities, DeadLetter, Envelope, EventId};
 use bytes::Bytes;
 
@@ -27,6 +29,8 @@ use crate::{
 #[derive(Default)]
 struct Log {
     calls: Mutex<Vec<String>>,
+    /// What was published.
+    letters: Mutex<Vec<DeadLetter>>,
     refuse: bool,
     /// It takes nothing back uncounted, and what is postponed comes again at once.
     counts_everything: bool,
@@ -65,6 +69,7 @@ impl Broker for Scripted {
         let letter: DeadLetter = serde_json::from_slice(&events[0].envelope.data).unwrap();
         let DeadLetter { subscription, event, .. } = &letter;
         self.0.calls().push(format!("publish {topic} {}/{subscription} {:?}", event.id, letter.reason));
+        self.0.letters.lock().unwrap().push(letter);
         let result = if self.0.refuse { Err(PublishError::Unavailable("full".into())) } else { Ok(()) };
         Box::pin(async { vec![result] })
     }
@@ -162,6 +167,7 @@ fn delivery(log: &Arc<Log>, attempt: u32, target: Option<&'static str>) -> Deliv
     let mut envelope = Envelope::new(EventId::from("e1"), "/shop", "T", SystemTime::now(), Bytes::new());
     envelope.target = target.map(SubscriptionName::from_static);
     Delivery {
+        history: History::default(),
         envelope: Arc::new(envelope),
         attempt,
         lease: Some(Duration::from_millis(200)),
@@ -239,10 +245,50 @@ async fn an_outage_of_the_broker_uses_up_no_attempt() {
     assert_eq!(calls.await, ["publish bis.dead e1/ship Exhausted", "ack"]);
 }
 
+/// A handler that says in the log that it ran, and succeeds.
+fn noting(log: &Arc<Log>) -> ErasedHandler {
+    let log = log.clone();
+    let call = move |_: Incoming| -> crate::Result<HandlerFuture> {
+        log.calls().push("run".into());
+        Ok(Box::pin(async { Ok(()) }))
+    };
+    ErasedHandler::One(Arc::new(call))
+}
+
+/// Delivers an event with such a past to a handler that would succeed.
+async fn check_past(counts_everything: bool, attempt: u32, history: History) -> (Vec<String>, Arc<Log>) {
+    let log = Arc::new(Log { counts_everything, ..Log::default() });
+    let next = Delivery { history, ..delivery(&log, attempt, None) };
+    log.deliveries.lock().unwrap().push(next);
+    let handler = noting(&log);
+    (run_on(log.clone(), Duration::from_secs(10), handler).await, log)
+}
+
 #[tokio::test]
-async fn an_event_whose_attempts_ended_without_an_outcome_is_not_run_again() {
-    let calls = check(false, 3, None, Duration::ZERO, |_| panic!("it must not run")).await;
+async fn an_event_that_killed_its_process_too_often_is_not_run_again_and_its_letter_says_so() {
+    let history = History { crashes: 2, is_suspect: true, generation: 3 };
+    let (calls, log) = check_past(false, 3, history).await;
     assert_eq!(calls, ["publish bis.dead e1/ship Exhausted", "ack"]);
+    let letter = log.letters.lock().unwrap().remove(0);
+    assert!(letter.error.starts_with("the process died while handling it, 2 times: "), "{}", letter.error);
+    assert_eq!((letter.attempts, letter.generation), (2, 3), "this delivery was no attempt");
+}
+
+#[tokio::test]
+async fn nothing_is_buried_unseen_for_its_count_of_attempts() {
+    for attempt in [3, 99] {
+        let history = History { crashes: 1, ..History::default() };
+        assert_eq!(check_past(false, attempt, history).await.0, ["run", "ack"]);
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_is_known_of_crashes_deliveries_have_a_bound() {
+    assert_eq!(check_past(true, 5, History::default()).await.0, ["run", "ack"]);
+    let (calls, log) = check_past(true, 6, History::default()).await;
+    assert_eq!(calls, ["publish bis.dead e1/ship Exhausted", "ack"]);
+    let error = log.letters.lock().unwrap().remove(0).error;
+    assert!(error.starts_with("no answer came to its last 4 deliveries: "), "{error}");
 }
 
 #[tokio::test]
@@ -320,6 +366,31 @@ async fn a_batch_waits_as_long_as_it_says_and_its_leases_are_extended_meanwhile(
     let calls = run(false, 1, None, Duration::from_secs(10), handler).await;
     assert_eq!(calls, ["extend", "extend", "extend", "ack"]);
     assert!(begun.lock().unwrap().expect("it ran") - started >= wait);
+}
+
+#[tokio::test]
+async fn what_may_have_ended_a_process_waits_for_no_batch() {
+    let batches = Arc::new(Mutex::new(Vec::new()));
+    let noted = batches.clone();
+    let call = move |batch: Vec<Incoming>| {
+        noted.lock().unwrap().push(batch.iter().map(|incoming| incoming.attempt).collect::<Vec<_>>());
+        BatchCall { future: Some(Box::pin(async { Ok(()) })), undecodable: Vec::new() }
+    };
+    let log = Arc::new(Log::default());
+    let suspect = History { is_suspect: true, ..History::default() };
+    let deliveries = [
+        delivery(&log, 1, None),
+        Delivery { history: suspect, ..delivery(&log, 2, None) },
+        delivery(&log, 3, None),
+    ];
+    log.deliveries.lock().unwrap().extend(deliveries);
+    let forever = Duration::from_secs(3600);
+    let handler = ErasedHandler::Batch { max: 9, wait: forever, call: Arc::new(call) };
+    let calls = run_on(log, Duration::from_secs(10), handler).await;
+    assert_eq!(calls, ["ack"; 3]);
+    let mut batches = batches.lock().unwrap().clone();
+    batches.sort();
+    assert_eq!(batches, [vec![1, 3], vec![2]]);
 }
 
 #[tokio::test]

@@ -4,12 +4,13 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use bis_broker::{ConsumeError, Consumer, Delivery};
+use bis_core::EventId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::{
     Subscription, attempt, batch,
-    forgiven::Forgiven,
-    leases::{Leases, Received},
+    leases::{Leases, Received, Unstarted},
+    memory::Memory,
 };
 use crate::{events::entry::ErasedHandler, instance::Instance};
 
@@ -18,14 +19,33 @@ pub(super) struct Shared {
     pub(super) instance: Arc<Instance>,
     pub(super) subscription: Arc<Subscription>,
     pub(super) leases: Arc<Leases>,
-    pub(super) forgiven: Forgiven,
+    pub(super) memory: Memory,
 }
 
 impl Shared {
-    /// Takes a delivery on.
-    pub(super) fn hold(&self, mut delivery: Delivery) -> Received {
-        self.forgiven.correct(&mut delivery);
-        self.leases.hold(delivery)
+    /// Takes a delivery on. Whether it is to be handled alone.
+    pub(super) fn hold(&self, mut delivery: Delivery) -> (Received, bool) {
+        let is_apart = self.memory.recall(&mut delivery) || delivery.history.is_suspect;
+        (self.leases.hold(delivery), is_apart)
+    }
+
+    /// A handler begins with it, unless it is not held here any more.
+    pub(super) fn start(&self, received: Received) -> Option<Delivery> {
+        match received.start() {
+            Ok(delivery) => Some(delivery),
+            Err(Unstarted::GivenBack) => None,
+            Err(Unstarted::Lost(event)) => {
+                self.uncounted(&event);
+                None
+            }
+        }
+    }
+
+    /// The delivery of this event was no attempt: a broker that counts it all the same is corrected.
+    pub(super) fn uncounted(&self, event: &EventId) {
+        if !self.instance.broker.capabilities().uncounted_release {
+            self.memory.forgive(event);
+        }
     }
 }
 
@@ -41,7 +61,7 @@ impl Worker {
         let concurrency = u32::try_from(subscription.concurrency.clamp(1, 1 << 20)).unwrap_or(1);
         let slots = Arc::new(Semaphore::new(concurrency as usize));
         Self {
-            shared: Arc::new(Shared { instance, subscription, leases, forgiven: Forgiven::default() }),
+            shared: Arc::new(Shared { instance, subscription, leases, memory: Memory::default() }),
             slots,
             concurrency,
         }
@@ -88,7 +108,7 @@ impl Worker {
             let free = NonZeroUsize::new(permit.num_permits()).unwrap_or(NonZeroUsize::MIN);
             for delivery in consumer.receive(free).await? {
                 let slot = permit.split(1);
-                let received = self.shared.hold(delivery);
+                let (received, _) = self.shared.hold(delivery);
                 tokio::spawn(attempt::run(self.shared.clone(), received, slot));
             }
         }
@@ -100,9 +120,16 @@ impl Worker {
         size: batch::Size,
     ) -> Result<(), ConsumeError> {
         loop {
-            let slot = self.free_slot().await?;
-            let received = batch::collect(consumer, size, &self.shared).await?;
-            tokio::spawn(batch::run(self.shared.clone(), received, slot));
+            let mut slot = Some(self.free_slot().await?);
+            let batch::Collected { together, alone } = batch::collect(consumer, size, &self.shared).await?;
+            let alone = alone.into_iter().map(|one| vec![one]);
+            for received in [together].into_iter().filter(|batch| !batch.is_empty()).chain(alone) {
+                let slot = match slot.take() {
+                    Some(slot) => slot,
+                    None => self.free_slot().await?,
+                };
+                tokio::spawn(batch::run(self.shared.clone(), received, slot));
+            }
         }
     }
 
