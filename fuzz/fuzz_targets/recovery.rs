@@ -1,8 +1,8 @@
-//! Breaks a router's data folder as the input says, and recovers it.
+//! Breaks a journal as the input says, and recovers it.
 
 #![no_main]
 
-#[path = "../../crates/bis-router/tests/support/damage.rs"]
+#[path = "../../crates/bis-journal/tests/support/damage.rs"]
 mod damage;
 
 use std::sync::OnceLock;

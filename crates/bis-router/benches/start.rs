@@ -38,7 +38,7 @@ async fn start(folder: &Path, sync: SyncMode) -> Result<Handle> {
     let mut options = Options::new(folder);
     options.tcp_address.set_port(0);
     options.http_address.set_port(0);
-    options.sync = sync;
+    options.journal.sync = sync;
     Ok(Router::start(options).await?)
 }
 

@@ -17,28 +17,19 @@
 //! # }
 //! ```
 //!
-//! A publish is answered when its bytes are on the disk (see [`SyncMode`]). This crate never parses a message's body and
+//! A publish is answered when its bytes are on the disk (see [`SyncMode`]); what keeps them there is [`bis_journal`]. This crate never parses a message's body and
 //! knows nothing of applications, handlers or retry policies.
 
-mod clock;
-mod committer;
-pub mod inspect;
-pub mod journal;
-mod journal_metrics;
-mod mover;
 mod options;
-mod repeated;
-mod scrubber;
 mod server;
 mod service;
-mod state;
 
-pub use clock::{Clock, SystemClock};
-pub use journal::damage::Damage;
+pub use bis_journal::{
+    Backlog, BacklogPolicy, BacklogPolicyError, Damage, OpenError, SyncMode, SyncModeError,
+};
 pub use options::{
-    Auth, AuthMethod, AuthMethodError, Backlog, BacklogPolicy, BacklogPolicyError, BoundError,
-    ClientCertificates, Compression, HttpTimeouts, LogLevel, LogLevelError, LogSwitch, Lookup,
-    MAX_BODY_BYTES, Options, RemoteError, SyncMode, SyncModeError, Tls, TlsRequired, TlsVersion,
+    Auth, AuthMethod, AuthMethodError, BoundError, ClientCertificates, Compression, HttpTimeouts, LogLevel,
+    LogLevelError, LogSwitch, Lookup, MAX_BODY_BYTES, Options, RemoteError, Tls, TlsRequired, TlsVersion,
     TlsWordError,
 };
 pub use server::tls::{CertificateFault, TlsError};

@@ -2,13 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use bis_nsq::Limits;
 
 mod auth;
-mod backlog;
 mod bounds;
 mod http;
 mod log_level;
@@ -18,7 +16,6 @@ mod tls;
 
 pub(crate) use auth::shown;
 pub use auth::{Auth, AuthMethod, AuthMethodError};
-pub use backlog::{Backlog, BacklogPolicy, BacklogPolicyError};
 pub use bounds::{BoundError, MAX_BODY_BYTES};
 pub use http::HttpTimeouts;
 pub use log_level::{LogLevel, LogLevelError, LogSwitch};
@@ -35,14 +32,12 @@ pub struct Options {
     pub http_address: SocketAddr,
     /// Where the HTTP API answers over TLS; nowhere unless set. Needs a certificate. Port 0 takes a free one.
     pub https_address: Option<SocketAddr>,
-    /// The journal's folder, made if it is not there. One router at a time may use it.
-    pub data_folder: PathBuf,
+    /// The journal: its folder, durability, retention and bounds.
+    pub journal: bis_journal::Options,
     /// Whether addresses that other machines can reach are allowed although not every client is known. Off unless set:
     /// then NSQ clients beyond loopback need TLS and either an authorization server or a verified certificate, HTTP needs TLS
     /// and HTTPS a verified certificate.
     pub allow_remote: bool,
-    /// When a publish is answered; [`SyncMode::Always`] unless set.
-    pub sync: SyncMode,
     /// The largest message, in bytes; 1 MiB unless set, at most [`MAX_BODY_BYTES`].
     pub max_message_bytes: usize,
     /// The largest body of a command or request, in bytes; 5 MiB unless set, at most [`MAX_BODY_BYTES`].
@@ -83,17 +78,6 @@ pub struct Options {
     pub lookup: Lookup,
     /// How much is logged. Whoever writes the log holds a clone; it stands at [`LogLevel::Info`] unless set.
     pub log: LogSwitch,
-    /// What is done when what channels have not handled grows too large; see [`Backlog`].
-    pub backlog: Backlog,
-    /// Among how many of the latest events one that is published again under its id is recognized: it is answered and not
-    /// stored a second time. 100,000 unless set, at most 130 bytes each; 0 turns it off.
-    pub dedup_window: usize,
-    /// The size at which a journal segment is sealed, in bytes; 64 MiB unless set, at most 1 GiB.
-    pub segment_bytes: u64,
-    /// How long what every channel has handled is kept; 7 days unless set.
-    pub retention: Duration,
-    /// How many bytes of what every channel has handled are kept; 10 GB unless set.
-    pub retention_bytes: u64,
 }
 
 impl Options {
@@ -103,9 +87,8 @@ impl Options {
             tcp_address: (Ipv4Addr::LOCALHOST, 4150).into(),
             http_address: (Ipv4Addr::LOCALHOST, 4151).into(),
             https_address: None,
-            data_folder: data_folder.into(),
+            journal: bis_journal::Options::new(data_folder),
             allow_remote: false,
-            sync: SyncMode::Always,
             max_message_bytes: Limits::DEFAULT_MAX_MESSAGE_BYTES,
             max_body_bytes: Limits::DEFAULT_MAX_BODY_BYTES,
             max_ready_count: Limits::DEFAULT_MAX_RDY_COUNT,
@@ -125,69 +108,6 @@ impl Options {
             auth: Auth::default(),
             lookup: Lookup::default(),
             log: LogSwitch::default(),
-            backlog: Backlog::default(),
-            dedup_window: 100_000,
-            segment_bytes: 64 * 1024 * 1024,
-            retention: Duration::from_secs(7 * 24 * 60 * 60),
-            retention_bytes: 10_000_000_000,
-        }
-    }
-}
-
-/// When a publish is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SyncMode {
-    /// After its bytes are on the disk: an answered publish survives a power cut.
-    #[default]
-    Always,
-    /// After its bytes are with the operating system, which is made to write them this often: an answered publish
-    /// survives a crash of the router, not one of the machine.
-    Interval(Duration),
-    /// After its bytes are with the operating system, which writes them when it likes.
-    None,
-}
-
-/// A sync mode that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a sync mode; use `always`, `interval=100ms` or `none`")]
-pub struct SyncModeError(String);
-
-impl FromStr for SyncMode {
-    type Err = SyncModeError;
-
-    /// Reads `always`, `none` or `interval=` with a number and `ms` or `s`.
-    fn from_str(text: &str) -> Result<Self, SyncModeError> {
-        let error = || SyncModeError(text.to_owned());
-        match text {
-            "always" => return Ok(Self::Always),
-            "none" => return Ok(Self::None),
-            _ => {}
-        }
-        let interval = text.strip_prefix("interval=").ok_or_else(error)?;
-        let (number, unit) = match interval.strip_suffix("ms") {
-            Some(number) => (number, 1),
-            None => (interval.strip_suffix('s').ok_or_else(error)?, 1000),
-        };
-        let millis: u64 = number.parse().map_err(|_| error())?;
-        if millis == 0 {
-            return Err(error());
-        }
-        Ok(Self::Interval(Duration::from_millis(millis.saturating_mul(unit))))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sync_modes_are_read() {
-        assert_eq!("always".parse(), Ok(SyncMode::Always));
-        assert_eq!("none".parse(), Ok(SyncMode::None));
-        assert_eq!("interval=100ms".parse(), Ok(SyncMode::Interval(Duration::from_millis(100))));
-        assert_eq!("interval=2s".parse(), Ok(SyncMode::Interval(Duration::from_secs(2))));
-        for bad in ["", "interval", "interval=", "interval=0ms", "interval=5", "sometimes"] {
-            assert!(bad.parse::<SyncMode>().is_err(), "{bad}");
         }
     }
 }

@@ -2,23 +2,23 @@
 
 mod answers;
 pub(crate) mod auth;
+mod client;
 pub(crate) mod clients;
 mod commands;
 mod connection;
 mod consume;
+pub(crate) mod ephemeral;
 mod gate;
 mod http;
 mod http_client;
 mod http_serve;
 mod https;
 mod inquiry;
-mod intake;
 pub(crate) mod lookup;
 mod metrics;
 mod negotiate;
 mod permission;
 mod process;
-mod replay;
 mod stats;
 mod stranger;
 pub(crate) mod tls;
@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::serve::ListenerExt;
+use bis_journal::{Journal, Repeated};
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -38,9 +39,7 @@ use tokio_rustls::TlsAcceptor;
 use self::auth::Authorizer;
 use self::clients::Clients;
 use self::tls::TlsError;
-use crate::committer::Shared;
 use crate::options::Options;
-use crate::repeated::Repeated;
 
 /// What clients see as version: the nsqd that the protocol is compatible with, and ours.
 pub(crate) const VERSION: &str = concat!("1.3.0-bis.", env!("CARGO_PKG_VERSION"));
@@ -51,7 +50,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What all connections share.
 pub(crate) struct Server {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) journal: Arc<Journal>,
     pub(crate) options: Options,
     pub(crate) tcp_address: SocketAddr,
     pub(crate) http_address: SocketAddr,
@@ -94,12 +93,12 @@ impl Trust {
 }
 
 impl Server {
-    pub(crate) fn new(shared: Arc<Shared>, options: Options, addresses: Addresses, trust: Trust) -> Self {
+    pub(crate) fn new(journal: Arc<Journal>, options: Options, addresses: Addresses, trust: Trust) -> Self {
         let Trust { tls, authorizer } = trust;
         Self {
             lookup_addresses: watch::Sender::new(Some(options.lookup.tcp_addresses.clone())),
             lookup_standings: watch::Sender::default(),
-            shared,
+            journal,
             options,
             tcp_address: addresses.tcp,
             http_address: addresses.http,
@@ -132,7 +131,7 @@ impl Server {
 pub(crate) async fn listen_tcp(server: Arc<Server>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     let mut failures = Repeated::default();
-    let stopped = server.shared.stopped();
+    let stopped = server.journal.stopped();
     tokio::pin!(stopped);
     loop {
         tokio::select! {

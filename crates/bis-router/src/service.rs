@@ -1,38 +1,21 @@
-//! Starting and stopping a router: folder lock, recovery, listeners, committer, drain.
+//! Starting and stopping a router: journal, listeners, drain.
 
-use std::fs::{File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use bis_journal::{Damage, Keeper, OpenError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::clock::{Clock, SystemClock};
-use crate::committer::{Committer, Policy, Shared};
-use crate::journal::damage::Damage;
-use crate::journal::disk::Disk;
-use crate::journal::folder::{self, Folder};
-use crate::journal::reserve::{self, Reserve};
-use crate::journal::salt::Salt;
 use crate::options::{BoundError, Options, RemoteError};
-use crate::repeated::Repeated;
 use crate::server::tls::TlsError;
 use crate::server::{self, Addresses, Server, Trust};
-use crate::state::restore;
 
 /// How long a shutdown waits for connections to end by themselves.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How much room is kept for a full disk, beside that for checkpoints: footers of a segment, settlements, few dead letters.
-const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
-/// The largest segment: offsets in it are 32 bits.
-const MAX_SEGMENT_BYTES: u64 = 1024 * 1024 * 1024;
-
 /// The router. [`Router::start`] is all there is to it.
 #[derive(Debug)]
 pub struct Router;
@@ -40,27 +23,9 @@ pub struct Router;
 /// Why a router did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Another router has the folder.
-    #[error("`{0}` is in use by another router; stop that one or choose another data folder")]
-    FolderInUse(PathBuf),
-    /// The folder cannot be made or locked.
-    #[error("cannot use `{path}` as data folder; check that it is a folder that can be written")]
-    Folder {
-        /// Which folder.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// The journal cannot be read or gone on with.
-    #[error("cannot open the journal in `{path}`")]
-    Journal {
-        /// Which folder.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
     /// The address cannot be listened on.
     #[error("cannot listen on `{address}`; is another program using the port?")]
     Listen {
@@ -99,11 +64,9 @@ pub struct Handle {
     tcp_address: SocketAddr,
     http_address: SocketAddr,
     https_address: Option<SocketAddr>,
-    damage: Vec<Damage>,
-    shared: Arc<Shared>,
+    // Dropped first, so that nobody uses the journal when it ends.
     listeners: JoinSet<()>,
-    committer: Option<JoinHandle<io::Result<()>>>,
-    _lock: Vec<File>,
+    keeper: Keeper,
 }
 
 impl std::fmt::Debug for Handle {
@@ -123,84 +86,36 @@ impl Router {
     pub async fn start(options: Options) -> Result<Handle, StartError> {
         options.check_bounds()?;
         options.check_reach()?;
-        let path = &options.data_folder;
-        let disk = folder::make(path).and_then(|()| Folder::open(path));
-        let disk = disk.map_err(|source| StartError::Folder { path: path.clone(), source })?;
-        Self::start_on(Arc::new(disk), options).await
+        let trust = Trust::new(&options).map_err(StartError::Tls)?;
+        let keeper = Keeper::open(&options.journal).await?;
+        Self::start_with(keeper, options, trust).await
     }
 
-    /// Starts on any disk; the folder is locked nevertheless.
-    async fn start_on(disk: Arc<dyn Disk>, options: Options) -> Result<Handle, StartError> {
-        let path = options.data_folder.clone();
-        let trust = Trust::new(&options).map_err(StartError::Tls)?;
-        let lock = lock_folder(&path)?;
+    /// Serves a journal that is open.
+    async fn start_with(keeper: Keeper, options: Options, trust: Trust) -> Result<Handle, StartError> {
         raise_descriptor_limit();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        let segment_bytes = options.segment_bytes.min(MAX_SEGMENT_BYTES);
-        let (recovery_disk, now) = (Arc::clone(&disk), clock.date());
-        let restored = tokio::task::spawn_blocking(move || {
-            let restore = || restore::restore(&recovery_disk, segment_bytes, now, Salt::random());
-            restore().or_else(|error| {
-                if !reserve::is_full(&error) {
-                    return Err(error);
-                }
-                reserve::release(&*recovery_disk)?;
-                restore()
-            })
-        })
-        .await
-        .map_err(io::Error::other)
-        .and_then(|restored| restored)
-        .map_err(|source| StartError::Journal { path: path.clone(), source })?;
+        let journal = Arc::clone(keeper.journal());
         let tcp = listen(options.tcp_address).await?;
         let http = listen(options.http_address).await?;
         let https = match options.https_address.filter(|_| trust.tls.is_some()) {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        let mut state = restored.state;
-        state.dedup.set_window(options.dedup_window);
-        state.backlog.limit = options.backlog;
-        state.backlog.segment_bytes = segment_bytes;
-        state.bound_backlog();
-        state.holds_new_topics = !options.lookup.tcp_addresses.is_empty();
-        state.forget_ephemeral();
-        state.hold_again();
-        let shared = Arc::new(Shared::new(state, clock));
-        let policy = Policy {
-            sync: options.sync,
-            retention: options.retention,
-            retention_bytes: options.retention_bytes,
-        };
-        let committer = Committer {
-            shared: Arc::clone(&shared),
-            writer: restored.writer,
-            reserve: Reserve::new(Arc::clone(&disk), RESERVE_BYTES),
-            disk,
-            policy,
-            last_sync: Instant::now(),
-            last_retention: Instant::now(),
-            last_room: Instant::now(),
-            last_place: Instant::now(),
-            failed_commits: Repeated::default(),
-            failed_checkpoints: Repeated::default(),
-            lack_of_room: Repeated::default(),
-            checkpoint_due: restored.checkpoint_due,
-        };
-        let committer = std::thread::Builder::new()
-            .name("bis-router-commit".to_owned())
-            .spawn(move || committer.run())
-            .map_err(|source| StartError::Journal { path, source })?;
+        {
+            let mut state = journal.lock();
+            state.hold_new_topics(!options.lookup.tcp_addresses.is_empty());
+            server::ephemeral::forget(&mut state);
+            state.hold_again();
+        }
+        journal.kick();
         let address_of = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
         let addresses = Addresses {
             tcp: address_of(&tcp, options.tcp_address),
             http: address_of(&http, options.http_address),
             https: https.as_ref().and_then(|listener| listener.local_addr().ok()),
         };
-        let server = Arc::new(Server::new(Arc::clone(&shared), options, addresses, trust));
+        let server = Arc::new(Server::new(Arc::clone(&journal), options, addresses, trust));
         let mut listeners = JoinSet::new();
-        listeners.spawn(crate::scrubber::run(Arc::clone(&shared)));
-        listeners.spawn(crate::mover::run(Arc::clone(&shared), policy));
         listeners.spawn(server::listen_tcp(Arc::clone(&server), tcp));
         listeners.spawn(server::lookup::run(Arc::clone(&server)));
         if let Some(https) = https {
@@ -209,16 +124,7 @@ impl Router {
         listeners.spawn(server::listen_http(server, http));
         let Addresses { tcp: tcp_address, http: http_address, https: https_address } = addresses;
         tracing::info!(%tcp_address, %http_address, https_address = https_address.map(tracing::field::display), "the router listens");
-        Ok(Handle {
-            tcp_address,
-            http_address,
-            https_address,
-            damage: restored.damage,
-            shared,
-            listeners,
-            committer: Some(committer),
-            _lock: lock,
-        })
+        Ok(Handle { tcp_address, http_address, https_address, keeper, listeners })
     }
 }
 
@@ -244,7 +150,7 @@ impl Handle {
     /// What the start found damaged or gone in the journal: reported, set aside, and not part of any topic.
     #[must_use]
     pub fn damage(&self) -> &[Damage] {
-        &self.damage
+        self.keeper.damage()
     }
 
     /// Resolves when the router has failed for good: a sync failed, or the thread that writes the journal died. From then
@@ -252,7 +158,7 @@ impl Handle {
     /// lost. Whoever runs the router should say so, shut it down, and start another one, which recovers from the disk.
     /// Never resolves otherwise; cancelling it changes nothing.
     pub async fn failed(&self) -> Failure {
-        Failure(self.shared.failed().await.to_string())
+        Failure(self.keeper.journal().failed().await.to_string())
     }
 
     /// Stops: no new publishes, connections are closed after what they were promised is answered, settlements are
@@ -261,51 +167,12 @@ impl Handle {
     /// # Errors
     /// When the journal could not be closed; what was answered is safe nevertheless.
     pub async fn shutdown(mut self) -> Result<(), ShutdownError> {
-        self.shared.stop();
+        self.keeper.journal().stop();
         let drained = async { while self.listeners.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             self.listeners.abort_all();
         }
-        self.shared.lock().drained = true;
-        self.shared.kick();
-        let Some(committer) = self.committer.take() else { return Ok(()) };
-        let ended = tokio::task::spawn_blocking(move || committer.join()).await;
-        match ended {
-            Ok(Ok(result)) => result.map_err(ShutdownError::Journal),
-            _ => Err(ShutdownError::Journal(io::Error::other("the committer panicked"))),
-        }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.shared.stop();
-        self.shared.lock().drained = true;
-        self.shared.kick();
-        if let Some(committer) = self.committer.take() {
-            // The folder's lock must not be given up while the committer still writes.
-            let _ = committer.join();
-        }
-    }
-}
-
-/// Locks the folder itself, so that no second router uses it whatever happens to the files in it, and the file `lock` for
-/// file systems that lock files alone.
-fn lock_folder(path: &PathBuf) -> Result<Vec<File>, StartError> {
-    let folder_error = |source| StartError::Folder { path: path.clone(), source };
-    let folder = File::open(path).map_err(folder_error)?;
-    let mut file = File::options();
-    let file = file.create(true).truncate(false).write(true).mode(0o600).open(path.join("lock"));
-    let file = file.map_err(folder_error)?;
-    match folder.try_lock() {
-        Err(TryLockError::WouldBlock) => return Err(StartError::FolderInUse(path.clone())),
-        Err(TryLockError::Error(error)) => tracing::debug!(%error, "the data folder itself cannot be locked"),
-        Ok(()) => {}
-    }
-    match file.try_lock() {
-        Ok(()) => Ok(vec![folder, file]),
-        Err(TryLockError::WouldBlock) => Err(StartError::FolderInUse(path.clone())),
-        Err(TryLockError::Error(source)) => Err(folder_error(source)),
+        self.keeper.close().await.map_err(ShutdownError::Journal)
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 async fn serve(options: Options, format: Format) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
-    let data = options.data_folder.display().to_string();
+    let data = options.journal.folder.display().to_string();
     let handle = tokio::select! {
         started = Router::start(options) => started.map_err(refused)?,
         () = either(&mut interrupt, &mut terminate) => return Ok(()),
@@ -127,13 +127,13 @@ fn options(arguments: &Arguments, switch: LogSwitch) -> Result<Options> {
     let parsed = https.map(address).transpose();
     options.https_address = parsed.map_err(|error| Failure::new(exit::USAGE, error))?;
     options.allow_remote = arguments.allow_remote;
-    options.sync = arguments.sync;
-    set(&mut options.segment_bytes, arguments.max_bytes_per_file);
-    set(&mut options.retention, arguments.retention);
-    set(&mut options.retention_bytes, arguments.retention_bytes);
-    options.backlog.bytes = arguments.backlog_bytes;
-    set(&mut options.backlog.policy, arguments.backlog_policy);
-    set(&mut options.dedup_window, arguments.dedup_window);
+    options.journal.sync = arguments.sync;
+    set(&mut options.journal.segment_bytes, arguments.max_bytes_per_file);
+    set(&mut options.journal.retention, arguments.retention);
+    set(&mut options.journal.retention_bytes, arguments.retention_bytes);
+    options.journal.backlog.bytes = arguments.backlog_bytes;
+    set(&mut options.journal.backlog.policy, arguments.backlog_policy);
+    set(&mut options.journal.dedup_window, arguments.dedup_window);
     set(&mut options.max_message_bytes, arguments.max_msg_size);
     set(&mut options.max_body_bytes, arguments.max_body_size);
     set(&mut options.message_timeout, arguments.msg_timeout);

@@ -196,7 +196,7 @@ pub fn run_as_router() -> bool {
         let mut options = Options::new(folder);
         options.tcp_address.set_port(0);
         options.http_address.set_port(0);
-        options.sync = std::env::var(SYNC).unwrap().parse::<SyncMode>().unwrap();
+        options.journal.sync = std::env::var(SYNC).unwrap().parse::<SyncMode>().unwrap();
         let router = Router::start(options).await.unwrap();
         println!("listens on {}", router.tcp_address());
         // Bounded, in case that nobody ends it.

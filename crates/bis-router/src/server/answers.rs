@@ -3,10 +3,9 @@
 
 use std::collections::VecDeque;
 
+use bis_journal::{Progress, Ticket};
 use bis_nsq::{ErrorCode, OK, ProtocolError, encode_error, encode_response};
 use bytes::{Bytes, BytesMut};
-
-use crate::state::{Progress, Ticket};
 
 /// A client that has so many answers due is not read from.
 const MAX_PENDING: usize = 8192;

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bis_broker::NumberMap;
+use bis_broker::channel::ConsumerId;
+use bis_journal::State;
 
+use super::client::ClientInfo;
 use super::stats::{ClientStats, PubCount};
-use crate::state::State;
-use crate::state::topic::ClientInfo;
 
 /// All clients that are connected.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(crate) struct Clients {
 #[derive(Debug)]
 struct Client {
     info: Arc<ClientInfo>,
+    /// Its consumer, once it has subscribed, and what was known of it then.
+    consumer: Option<(ConsumerId, Arc<ClientInfo>)>,
     /// How many messages, by the topics' numbers.
     published: NumberMap<u32, u64>,
 }
@@ -36,9 +39,9 @@ pub(crate) struct Presence {
 
 impl Clients {
     /// Notes a client that connected.
-    pub(crate) fn enter(self: &Arc<Self>, info: Arc<ClientInfo>) -> Presence {
+    pub(super) fn enter(self: &Arc<Self>, info: Arc<ClientInfo>) -> Presence {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed);
-        let client = Arc::new(Mutex::new(Client { info, published: NumberMap::default() }));
+        let client = Arc::new(Mutex::new(Client { info, consumer: None, published: NumberMap::default() }));
         locked(&self.open).insert(number, Arc::clone(&client));
         Presence { clients: Arc::clone(self), number, client, unsettled: Vec::new() }
     }
@@ -53,6 +56,12 @@ impl Clients {
         self.accepted.load(Ordering::Relaxed)
     }
 
+    /// Those that have subscribed, by their consumers.
+    pub(super) fn consumers(&self) -> BTreeMap<ConsumerId, Arc<ClientInfo>> {
+        let open: Vec<_> = locked(&self.open).values().cloned().collect();
+        open.iter().filter_map(|client| locked(client).consumer.clone()).collect()
+    }
+
     /// Those that have published, with their counts for one topic or for all that are there.
     pub(super) fn producers(&self, state: &State, topic: Option<&str>) -> Vec<ClientStats> {
         let open: Vec<_> = locked(&self.open).values().cloned().collect();
@@ -62,7 +71,7 @@ impl Clients {
 
 impl Client {
     fn producer(&self, state: &State, topic: Option<&str>) -> Option<ClientStats> {
-        let named = |(number, count): (&u32, &u64)| Some((state.topics.get(number)?.name.as_str(), *count));
+        let named = |(number, count): (&u32, &u64)| Some((state.topic(*number)?.name().as_str(), *count));
         let is_asked = |(name, _): &(&str, u64)| topic.is_none_or(|topic| *name == topic);
         let mut counts: Vec<_> = self.published.iter().filter_map(named).filter(is_asked).collect();
         counts.sort_unstable();
@@ -75,8 +84,14 @@ impl Client {
 
 impl Presence {
     /// The client said who it is.
-    pub(crate) fn identified(&self, info: Arc<ClientInfo>) {
+    pub(super) fn identified(&self, info: Arc<ClientInfo>) {
         locked(&self.client).info = info;
+    }
+
+    /// The client has subscribed, as this consumer.
+    pub(super) fn subscribed(&self, consumer: ConsumerId) {
+        let mut client = locked(&self.client);
+        client.consumer = Some((consumer, Arc::clone(&client.info)));
     }
 
     /// The client published so many messages to the topic of this number. They show in statistics after

@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bis_broker::channel::{Time, Vanishing};
+use bis_journal::{
+    DeliveryOrder, Joining, MAX_WHOLE_BYTES, MessageFacts, Refusal, State, Subscription, key_hash,
+    stored_bytes,
+};
 use bis_nsq::{Bodies, CLOSE_WAIT, Command, ErrorCode, MessageId, Name, OK, ProtocolError};
 use bytes::Bytes;
 
 use super::answers::Answer;
 use super::connection::Connection;
 use super::gate::Stage;
-use super::{inquiry, intake, replay};
-use crate::journal::record;
-use crate::state::delivery::{Refusal, Subscription};
-use crate::state::topic::{DeliveryOrder, Joining};
-use crate::state::{MessageFacts, State};
+use super::inquiry;
 
 impl Connection {
     /// Carries out a command; an error is sent, and ends the connection if it is fatal.
@@ -33,7 +33,7 @@ impl Connection {
                     Duration::ZERO => Time::ZERO,
                     delay => self.now.plus(delay),
                 };
-                let key = headers.key.as_deref().map(record::key_hash);
+                let key = headers.key.as_deref().map(key_hash);
                 let facts = MessageFacts {
                     due,
                     key,
@@ -46,27 +46,27 @@ impl Connection {
                 let subscription = self.subscribed("FIN")?;
                 let finished = settle(id, |sequence| state.finish(subscription, sequence));
                 self.lookout.look = true;
-                finished.map_err(|refusal| ProtocolError::finish_failed(id, refusal.as_str()))
+                finished.map_err(|refusal| ProtocolError::finish_failed(id, words(refusal)))
             }
             Command::Requeue { id, delay } => {
                 let now = self.now;
                 let subscription = self.subscribed("REQ")?;
                 let requeued = settle(id, |sequence| state.requeue(subscription, sequence, delay, now));
                 self.lookout.look = true;
-                requeued.map_err(|refusal| ProtocolError::requeue_failed(id, refusal.as_str()))
+                requeued.map_err(|refusal| ProtocolError::requeue_failed(id, words(refusal)))
             }
             Command::Touch(id) => {
                 let (now, longest) = (self.now, self.server.options.max_message_timeout);
                 let subscription = self.subscribed("TOUCH")?;
                 let touched = settle(id, |sequence| state.touch(subscription, sequence, now, longest));
-                touched.map_err(|refusal| ProtocolError::touch_failed(id, refusal.as_str()))
+                touched.map_err(|refusal| ProtocolError::touch_failed(id, words(refusal)))
             }
             Command::Release { id, delay } => {
                 let now = self.now;
                 let subscription = self.subscribed("RELEASE")?;
                 let released = settle(id, |sequence| state.release(subscription, sequence, delay, now));
                 self.lookout.look = true;
-                released.map_err(|refusal| ProtocolError::release_failed(id, refusal.as_str()))
+                released.map_err(|refusal| ProtocolError::release_failed(id, words(refusal)))
             }
             Command::Ready(_) if self.stage == Stage::Closing => Ok(()),
             Command::Ready(count) => {
@@ -92,7 +92,7 @@ impl Connection {
                 self.check_permission("REPLAY", &topic, Some(&channel))?;
                 let server = Arc::clone(&self.server);
                 self.inquire(state, async move {
-                    let replayed = replay::replay(&server, &topic, &channel, from).await;
+                    let replayed = inquiry::replay(&server, &topic, &channel, from).await;
                     inquiry::answer(replayed, ProtocolError::replay_failed)
                 })
             }
@@ -118,10 +118,10 @@ impl Connection {
     ) -> Result<(), ProtocolError> {
         self.check_permission(command, topic, None)?;
         let (number, ticket) = state
-            .publish(topic, [body], facts, self.date)
+            .publish(topic.as_str(), [body], facts, self.date)
             .map_err(|reason| ProtocolError::publish_failed(command, &reason))?;
         self.presence.published(number, 1);
-        self.answers.stored(ticket, command, intake::stored_bytes(1, body.len()));
+        self.answers.stored(ticket, command, stored_bytes(1, body.len()));
         Ok(())
     }
 
@@ -129,19 +129,20 @@ impl Connection {
     fn store_many(&mut self, state: &mut State, topic: Name, bodies: Bodies) -> Result<(), ProtocolError> {
         self.check_permission("MPUB", &topic, None)?;
         let failed = |reason: Arc<str>| ProtocolError::publish_failed("MPUB", &reason);
-        let bytes = intake::stored_bytes(bodies.len(), bodies.total_bytes());
-        if bytes <= intake::MAX_WHOLE_BYTES {
-            let published = state.publish(&topic, bodies.iter(), &MessageFacts::default(), self.date);
+        let bytes = stored_bytes(bodies.len(), bodies.total_bytes());
+        if bytes <= MAX_WHOLE_BYTES {
+            let published = state.publish(topic.as_str(), bodies.iter(), &MessageFacts::default(), self.date);
             let (number, ticket) = published.map_err(failed)?;
             self.presence.published(number, bodies.len() as u64);
             self.answers.stored(ticket, "MPUB", bytes);
             return Ok(());
         }
-        let (number, _) = state.publish(&topic, [], &MessageFacts::default(), self.date).map_err(failed)?;
+        let (number, _) =
+            state.publish(topic.as_str(), [], &MessageFacts::default(), self.date).map_err(failed)?;
         self.presence.published(number, bodies.len() as u64);
         let server = Arc::clone(&self.server);
         self.inquire(state, async move {
-            match intake::store(&server, &topic, bodies.iter(), &MessageFacts::default()).await {
+            match server.journal.store(topic.as_str(), bodies.iter(), &MessageFacts::default()).await {
                 Ok(()) => Answer::Now(Bytes::from_static(OK)),
                 Err(reason) => Answer::Fatal(failed(reason).to_string()),
             }
@@ -159,22 +160,24 @@ impl Connection {
             ProtocolError::new(ErrorCode::SubscribeFailed, format!("SUB failed {reason}"))
         })?;
         let most = self.server.options.max_channel_consumers;
-        if let Some(most) = most.filter(|most| state.consumers(topic, channel) >= *most) {
+        if let Some(most) = most.filter(|most| state.consumers(topic.as_str(), channel.as_str()) >= *most) {
             return Err(ProtocolError::too_many_consumers(topic, channel, most));
         }
         let joining = Joining {
             order,
-            client: Arc::clone(&self.client),
+            process: self.client.process(),
             wake: Arc::clone(&self.wake),
             timeout: self.terms.message_timeout,
             sample_rate: self.terms.sample_rate,
+            sample_seed: self.client.connected,
             vanishing: if self.limits.extensions {
                 Vanishing::Suspects(self.client.process)
             } else {
                 Vanishing::Counts
             },
         };
-        let subscription = state.subscribe(topic, channel, joining);
+        let subscription = state.subscribe(topic.as_str(), channel.as_str(), joining);
+        self.presence.subscribed(subscription.consumer());
         self.subscription = Some(subscription);
         self.stage = Stage::Subscribed;
         // What was made for it must be durable before it is promised.
@@ -191,7 +194,7 @@ impl Connection {
         let (server, before) = (Arc::clone(&self.server), state.last_awaited());
         self.inquiry = Some(Box::pin(async move {
             // A commit that failed is answered to whoever waits for it.
-            let _ = server.shared.decided(before).await;
+            let _ = server.journal.decided(before).await;
             question.await
         }));
         Ok(())
@@ -205,4 +208,12 @@ impl Connection {
 /// Does something to the message of this id; an id that is none of ours is not in flight.
 fn settle(id: MessageId, action: impl FnOnce(u64) -> Result<(), Refusal>) -> Result<(), Refusal> {
     id.to_number().map_or(Err(Refusal::NotInFlight), action)
+}
+
+/// nsqd's words for it.
+fn words(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::NotInFlight => "ID not in flight",
+        Refusal::NotOwned => "client does not own message",
+    }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bis_broker::BoxFuture;
 use bis_broker::channel::Time;
+use bis_journal::{Progress, Subscription, Ticket};
 use bis_nsq::{
     Command, Decoder, ErrorCode, HEARTBEAT, Limits, MAGIC_V2, OK, ProtocolError, cut_off, encode_error,
     encode_response,
@@ -25,6 +26,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::answers::{Answer, Answers};
 use super::auth::Grant;
+use super::client::ClientInfo;
 use super::clients::Presence;
 use super::consume::{Lookout, MAX_UNSENT};
 use super::gate::{Gate, Stage};
@@ -33,10 +35,7 @@ use super::negotiate::{Terms, Upgrade, tls_facts};
 use super::permission::Asking;
 use super::stranger::Stranger;
 use super::transport::{Compressor, End, Transport};
-use super::{Server, tls, unix_seconds};
-use crate::state::delivery::Subscription;
-use crate::state::topic::ClientInfo;
-use crate::state::{Progress, Ticket};
+use super::{Server, ephemeral, tls, unix_seconds};
 
 /// How many commands are carried out at once. Then other clients have a turn, and the lock. As much is [`READ_BYTES`].
 const COMMANDS_AT_ONCE: usize = 512;
@@ -118,8 +117,8 @@ pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, remote: Socket
         tracing::debug!(%remote, error = error.to_string(), "a client's connection ended");
     }
     if let Some(subscription) = connection.subscription.take() {
-        connection.server.shared.lock().unsubscribe(&subscription);
-        connection.server.shared.kick();
+        ephemeral::unsubscribe(&mut connection.server.journal.lock(), &subscription);
+        connection.server.journal.kick();
     }
 }
 
@@ -195,7 +194,7 @@ impl Connection {
             read = timeout(patience, stream.read_exact(&mut magic)) => {
                 read.map_err(|_| io::ErrorKind::TimedOut)??;
             }
-            () = self.server.shared.stopped() => return Ok(false),
+            () = self.server.journal.stopped() => return Ok(false),
         }
         if &magic != MAGIC_V2 {
             encode_error(&mut self.unsent, "E_BAD_PROTOCOL");
@@ -209,10 +208,10 @@ impl Connection {
             return Ok(());
         }
         let server = Arc::clone(&self.server);
-        let stopped = server.shared.stopped();
+        let stopped = server.journal.stopped();
         tokio::pin!(stopped);
         let mut transport = Transport::new(stream);
-        let mut progress = server.shared.progress.subscribe();
+        let mut progress = server.journal.progress();
         self.last_read = Instant::now();
         self.start_heartbeats();
         loop {
@@ -365,8 +364,8 @@ impl Connection {
                 return;
             }
             let server = Arc::clone(&self.server);
-            let mut state = server.shared.lock();
-            (self.now, self.date) = (server.shared.clock.now(), server.shared.clock.date());
+            let mut state = server.journal.lock();
+            (self.now, self.date) = (server.journal.clock().now(), server.journal.clock().date());
             // What this client brings must not come on top of what waits already.
             self.crowded = state.crowded();
             if self.crowded.is_some() {
@@ -395,7 +394,7 @@ impl Connection {
             let is_work = state.is_awaited() || state.is_dirty();
             drop(state);
             if is_work {
-                server.shared.kick();
+                server.journal.kick();
             }
             self.presence.settle();
             if self.crowded.is_some() {
@@ -521,7 +520,7 @@ impl Connection {
         let holds = self
             .subscription
             .as_ref()
-            .is_some_and(|subscription| self.server.shared.lock().in_flight(subscription) > 0);
+            .is_some_and(|subscription| self.server.journal.lock().in_flight(subscription) > 0);
         stopping.quiet = stopping.listening.min(now + if holds { QUIET } else { QUIET_IDLE });
     }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bis_broker::BoxFuture;
+use bis_broker::channel::Handout;
+use bis_journal::{Fetched, Handed, Round};
+use bis_nsq::{History, MessageId, encode_message, encode_message_with_history};
+use bytes::BytesMut;
 use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::gate::Stage;
-use crate::journal::fetch::Fetched;
-use crate::state::delivery::Round;
 
 /// A client that does not read what was sent gets no more messages beyond this many bytes.
 pub(super) const MAX_UNSENT: usize = 512 * 1024;
@@ -91,7 +93,7 @@ impl Connection {
         if (self.unsent.len() >= MAX_UNSENT || self.stage == Stage::Closing)
             && let Some(subscription) = &self.subscription
         {
-            let is_there = self.server.shared.lock().pass_on(subscription);
+            let is_there = self.server.journal.lock().pass_on(subscription);
             self.ending |= !is_there;
         }
     }
@@ -113,17 +115,19 @@ impl Connection {
             return;
         }
         let Some(subscription) = &self.subscription else { return };
-        let shared = &self.server.shared;
-        let now = shared.clock.now();
-        let mut state = shared.lock();
+        let journal = &self.server.journal;
+        let now = journal.clock().now();
+        let mut state = journal.lock();
         if let Some(fetched) = lookout.fetched.take() {
-            state.log.supply(fetched);
+            state.supply(fetched);
         }
-        let round = state.deliver(subscription, now, &mut self.unsent);
+        let wants_history = self.client.wants_history;
+        let round =
+            state.deliver(subscription, now, |handed| encode(&mut self.unsent, &handed, wants_history));
         let is_dirty = state.is_dirty();
         drop(state);
         if is_dirty {
-            shared.kick();
+            journal.kick();
         }
         lookout.look = matches!(round, Round::More);
         lookout.deadline = None;
@@ -133,8 +137,8 @@ impl Connection {
             Round::More if self.unsent.is_empty() => self.wake.notify_one(),
             Round::More => {}
             Round::Missing(missing) => {
-                let shared = Arc::clone(shared);
-                lookout.fetching = Some(Box::pin(async move { shared.fetch(missing).await }));
+                let journal = Arc::clone(journal);
+                lookout.fetching = Some(Box::pin(async move { journal.fetch(missing).await }));
             }
             Round::Done { deadline } => {
                 let wait = deadline.map(|deadline| deadline.since(now).min(LOOK_AGAIN));
@@ -142,4 +146,23 @@ impl Connection {
             }
         }
     }
+}
+
+/// A message as a frame, with what became of it before for a client that is told.
+fn encode(unsent: &mut BytesMut, handed: &Handed<'_>, wants_history: bool) {
+    let Handed { handout, published, body } = handed;
+    let published = i64::try_from(*published).unwrap_or(i64::MAX);
+    let attempts = u16::try_from(handout.attempt).unwrap_or(u16::MAX);
+    let id = MessageId::from_number(handout.sequence);
+    let history = if wants_history { history(handout) } else { History::default() };
+    // Most have no past.
+    match history == History::default() {
+        true => encode_message(unsent, published, attempts, id, body),
+        false => encode_message_with_history(unsent, history, published, attempts, id, body),
+    }
+}
+
+fn history(handout: &Handout) -> History {
+    let crashes = u16::try_from(handout.crashes).unwrap_or(u16::MAX);
+    History { generation: handout.generation, crashes, is_suspect: handout.suspect }
 }

@@ -19,6 +19,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use bis_journal::{State, Ticket};
 use bis_nsq::Name;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -31,7 +32,6 @@ use self::guard::Guard;
 use self::topology::Action;
 use super::Server;
 use crate::options::TlsRequired;
-use crate::state::{State, Ticket};
 
 type Reply = Result<Response, ApiError>;
 
@@ -156,8 +156,8 @@ fn ticket_of(state: &State) -> Ticket {
 
 /// Waits for the commit.
 async fn decided(server: &Server, ticket: Ticket) -> Result<(), ApiError> {
-    server.shared.kick();
-    let outcome = server.shared.decided(ticket).await;
+    server.journal.kick();
+    let outcome = server.journal.decided(ticket).await;
     outcome.map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, reason.to_string()))
 }
 

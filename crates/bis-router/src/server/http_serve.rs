@@ -33,7 +33,7 @@ where
     L::Addr: std::fmt::Debug,
 {
     let mut connections = JoinSet::new();
-    let stopped = server.shared.stopped();
+    let stopped = server.journal.stopped();
     tokio::pin!(stopped);
     loop {
         tokio::select! {
@@ -80,7 +80,7 @@ async fn connection(
     tokio::pin!(connection);
     tokio::select! {
         ended = &mut connection => return ended,
-        () = server.shared.stopped() => connection.as_mut().graceful_shutdown(),
+        () = server.journal.stopped() => connection.as_mut().graceful_shutdown(),
     }
     // Half a request holds up no stop.
     tokio::time::timeout(GRACE, connection).await.unwrap_or(Ok(()))

@@ -1,50 +1,37 @@
 //! Looking into a channel, and moving it: what clients ask for that may have to wait for the disk, over HTTP and over TCP
-//! alike. It takes no message and settles none.
-
-use std::io;
-use std::sync::Arc;
+//! alike, in NSQ's words. It takes no message and settles none.
 
 use bis_broker::BoxFuture;
 use bis_broker::channel::Standing;
-use bis_nsq::{MessageId, Name, PeekPage, ProtocolError, WaitingMessage, WaitingState};
+use bis_journal::{InquiryError, PeekedMessage};
+use bis_nsq::{MessageId, Name, PeekPage, ProtocolError, ReplayFrom, Replayed, WaitingMessage, WaitingState};
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::Server;
 use super::answers::Answer;
-use crate::journal::fetch::{Fetched, Missing};
-use crate::state::State;
-use crate::state::delivery::{self, Peek, PeekedMessage};
-
-/// The most messages that one peek shows.
-const MAX_PEEK: usize = 1000;
 
 /// An answer that is being made. No command is carried out meanwhile.
 pub(super) type Inquiry = BoxFuture<'static, Answer>;
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum InquiryError {
-    #[error("TOPIC_NOT_FOUND")]
-    NoTopic,
-    #[error("CHANNEL_NOT_FOUND")]
-    NoChannel,
-    #[error("the journal cannot be read: {0}")]
-    Unreadable(#[from] io::Error),
-    /// The router is failed or stopping.
-    #[error("{0}")]
-    Refused(Arc<str>),
-}
 
 /// The answer over TCP.
 pub(super) fn answer<T: Serialize>(
     outcome: Result<T, InquiryError>,
     refusal: fn(&str) -> ProtocolError,
 ) -> Answer {
-    let outcome = outcome.map_err(|error| error.to_string());
+    let outcome = outcome.map_err(|error| words(&error));
     match outcome.and_then(|reply| serde_json::to_vec(&reply).map_err(|error| error.to_string())) {
         Ok(reply) => Answer::Now(Bytes::from(reply)),
         Err(reason) => Answer::Error(refusal(&reason).to_string()),
+    }
+}
+
+/// Why there is no answer, in the words of NSQ's HTTP API.
+pub(super) fn words(error: &InquiryError) -> String {
+    match error {
+        InquiryError::NoTopic => "TOPIC_NOT_FOUND".to_owned(),
+        InquiryError::NoChannel => "CHANNEL_NOT_FOUND".to_owned(),
+        error => error.to_string(),
     }
 }
 
@@ -56,17 +43,24 @@ pub(super) async fn peek(
     limit: usize,
     after: Option<u64>,
 ) -> Result<PeekPage, InquiryError> {
-    let mut page = delivery::PeekPage::new(after, limit.min(MAX_PEEK));
-    let more = read_until(server, |state| {
-        let number = existing(state, topic)?;
-        match state.peek(number, channel, &mut page, server.shared.clock.now()) {
-            None => Err(InquiryError::NoChannel),
-            Some(Peek::Done { more }) => Ok(Ok(more)),
-            Some(Peek::Missing(missing)) => Ok(Err(missing)),
-        }
-    })
-    .await?;
-    Ok(PeekPage { messages: page.messages.into_iter().map(waiting).collect(), more })
+    let page = server.journal.peek(topic.as_str(), channel.as_str(), limit, after).await?;
+    Ok(PeekPage { messages: page.messages.into_iter().map(waiting).collect(), more: page.more })
+}
+
+/// Everything from a place on comes (again).
+pub(super) async fn replay(
+    server: &Server,
+    topic: &Name,
+    channel: &Name,
+    from: ReplayFrom,
+) -> Result<Replayed, InquiryError> {
+    let from = match from {
+        ReplayFrom::Sequence(sequence) => bis_journal::ReplayFrom::Sequence(sequence),
+        ReplayFrom::Time(time) => bis_journal::ReplayFrom::Time(time),
+    };
+    let bis_journal::Replayed { from, messages } =
+        server.journal.replay(topic.as_str(), channel.as_str(), from).await?;
+    Ok(Replayed { from, messages })
 }
 
 fn waiting(message: PeekedMessage) -> WaitingMessage {
@@ -84,30 +78,4 @@ fn waiting(message: PeekedMessage) -> WaitingMessage {
         state,
         body: body.into(),
     }
-}
-
-/// Looks under the lock, reads without it what the log lacks, and looks again until nothing is missing.
-pub(super) async fn read_until<T>(
-    server: &Server,
-    mut look: impl FnMut(&mut State) -> Result<Result<T, Missing>, InquiryError>,
-) -> Result<T, InquiryError> {
-    let mut fetched: Option<Fetched> = None;
-    loop {
-        let missing = {
-            let mut state = server.shared.lock();
-            if let Some(fetched) = fetched.take() {
-                state.log.supply(fetched);
-            }
-            match look(&mut state)? {
-                Ok(found) => return Ok(found),
-                Err(missing) => missing,
-            }
-        };
-        fetched = Some(server.shared.fetch(missing).await?);
-    }
-}
-
-/// The number of a topic that must be there.
-pub(super) fn existing(state: &State, topic: &Name) -> Result<u32, InquiryError> {
-    state.number_of(topic.as_str()).ok_or(InquiryError::NoTopic)
 }

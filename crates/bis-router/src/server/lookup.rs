@@ -35,11 +35,11 @@ pub(crate) type Standings = BTreeMap<String, Standing>;
 /// Keeps the router registered until it stops.
 pub(crate) async fn run(server: Arc<Server>) {
     let mut addresses = server.lookup_addresses.subscribe();
-    let mut topology = server.shared.lock().topology.subscribe();
+    let mut topology = server.journal.lock().topology();
     let mut sessions: HashMap<String, AbortHandle> = HashMap::new();
     addresses.mark_changed();
     topology.mark_changed();
-    let stopped = server.shared.stopped();
+    let stopped = server.journal.stopped();
     tokio::pin!(stopped);
     loop {
         tokio::select! {
@@ -54,7 +54,7 @@ pub(crate) async fn run(server: Arc<Server>) {
                 if changed.is_err() {
                     break;
                 }
-                for topic in server.shared.lock().take_held_topics() {
+                for topic in server.journal.lock().take_held_topics() {
                     tokio::spawn(channels::prepare(Arc::clone(&server), topic));
                 }
             }
@@ -66,7 +66,7 @@ pub(crate) async fn run(server: Arc<Server>) {
 
 /// Ends the sessions that are not wanted any more, and begins those that are.
 fn follow(server: &Arc<Server>, wanted: &[String], sessions: &mut HashMap<String, AbortHandle>) {
-    server.shared.lock().holds_new_topics = !wanted.is_empty();
+    server.journal.lock().hold_new_topics(!wanted.is_empty());
     sessions.retain(|address, session| {
         let is_wanted = wanted.contains(address);
         if !is_wanted {

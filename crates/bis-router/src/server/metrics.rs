@@ -5,11 +5,10 @@
 
 use std::fmt::{Display, Write};
 
+use bis_journal::{ChannelState, SYNC_BUCKETS, State, Topic};
+
 use super::lookup::Standing;
 use super::{Server, VERSION, process};
-use crate::journal_metrics::SYNC_BUCKETS;
-use crate::state::State;
-use crate::state::topic::{ChannelState, Topic};
 
 /// The text's type, as Prometheus wants it.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -25,7 +24,7 @@ pub(super) fn text(server: &Server) -> String {
     let mut page = Page::default();
     router(server, &mut page);
     {
-        let state = server.shared.lock();
+        let state = server.journal.lock();
         let by_name = state.topics_by_name();
         topics(&by_name, &mut page);
         channels(&by_name, &mut page);
@@ -39,7 +38,7 @@ pub(super) fn text(server: &Server) -> String {
 fn router(server: &Server, page: &mut Page) {
     let version = vec![("version", VERSION.to_owned())];
     page.family("bis_router_info", GAUGE, "The router's version.", [(version, 1.0)]);
-    let is_well = server.shared.lock().failure.is_none();
+    let is_well = server.journal.lock().failure().is_none();
     page.one(
         "bis_router_healthy",
         GAUGE,
@@ -66,80 +65,81 @@ fn router(server: &Server, page: &mut Page) {
 fn topics(topics: &[&Topic], page: &mut Page) {
     let mut family = |name: &str, kind, help, value: &dyn Fn(&Topic) -> f64| {
         let samples =
-            topics.iter().map(|topic| (vec![("topic", topic.name.as_str().to_owned())], value(topic)));
+            topics.iter().map(|topic| (vec![("topic", topic.name().as_str().to_owned())], value(topic)));
         page.family(&format!("bis_router_topic_{name}"), kind, help, samples);
     };
     family("depth", GAUGE, "Messages that no channel has been shown.", &|topic| topic.depth() as f64);
-    family("paused", GAUGE, "1 while the topic is paused.", &|topic| f64::from(u8::from(topic.paused)));
+    family("paused", GAUGE, "1 while the topic is paused.", &|topic| f64::from(u8::from(topic.is_paused())));
     family("messages_total", COUNTER, "Messages published since the start.", &|topic| {
-        topic.message_count as f64
+        topic.message_count() as f64
     });
     family("message_bytes_total", COUNTER, "Bytes of bodies published since the start.", &|topic| {
-        topic.message_bytes as f64
+        topic.message_bytes() as f64
     });
 }
 
 fn channels(topics: &[&Topic], page: &mut Page) {
     let mut family = |name: &str, kind, help, value: &dyn Fn(&ChannelState) -> f64| {
         let samples = topics.iter().flat_map(|topic| {
-            topic.channels.iter().map(|(channel, of)| {
-                let labels =
-                    vec![("topic", topic.name.as_str().to_owned()), ("channel", channel.as_str().to_owned())];
+            topic.channels().map(|(channel, of)| {
+                let labels = vec![
+                    ("topic", topic.name().as_str().to_owned()),
+                    ("channel", channel.as_str().to_owned()),
+                ];
                 (labels, value(of))
             })
         });
         page.family(&format!("bis_router_channel_{name}"), kind, help, samples);
     };
-    family("depth", GAUGE, "Messages that wait to be delivered.", &|one| one.machine.depth() as f64);
-    family("in_flight", GAUGE, "Messages that consumers have.", &|one| one.machine.in_flight() as f64);
-    family("deferred", GAUGE, "Messages that are not yet due.", &|one| one.machine.deferred() as f64);
-    family("clients", GAUGE, "Consumers that are connected.", &|one| one.consumers.len() as f64);
+    family("depth", GAUGE, "Messages that wait to be delivered.", &|one| one.machine().depth() as f64);
+    family("in_flight", GAUGE, "Messages that consumers have.", &|one| one.machine().in_flight() as f64);
+    family("deferred", GAUGE, "Messages that are not yet due.", &|one| one.machine().deferred() as f64);
+    family("clients", GAUGE, "Consumers that are connected.", &|one| one.consumers().len() as f64);
     family("paused", GAUGE, "1 while the channel is paused.", &|one| {
-        f64::from(u8::from(one.machine.is_paused()))
+        f64::from(u8::from(one.machine().is_paused()))
     });
     family("messages_total", COUNTER, "Messages shown to the channel since the start.", &|one| {
-        one.message_count as f64
+        one.message_count() as f64
     });
     family("dropped_total", COUNTER, "Messages dropped because the backlog was full.", &|one| {
-        one.dropped as f64
+        one.dropped() as f64
     });
     family("delivered_total", COUNTER, "Deliveries since the start.", &|one| {
-        one.machine.counters().handed_out as f64
+        one.machine().counters().handed_out as f64
     });
     family("finished_total", COUNTER, "Messages finished since the start.", &|one| {
-        one.machine.counters().finished as f64
+        one.machine().counters().finished as f64
     });
     family("requeued_total", COUNTER, "Deliveries given back since the start.", &|one| {
-        one.machine.counters().requeued as f64
+        one.machine().counters().requeued as f64
     });
     family(
         "timed_out_total",
         COUNTER,
         "Deliveries that were not answered in time since the start.",
-        &|one| one.machine.counters().expired as f64,
+        &|one| one.machine().counters().expired as f64,
     );
 }
 
 fn log(state: &State, page: &mut Page) {
-    let log = &state.log;
-    let segments = log.sealed().count() as f64 + 1.0;
-    page.one("bis_router_journal_segments", GAUGE, "Files of the journal.", segments);
+    let totals = state.totals();
+    page.one("bis_router_journal_segments", GAUGE, "Files of the journal.", totals.segments as f64);
     let help = "Bytes of the journal's sealed segments.";
-    page.one("bis_router_journal_sealed_bytes", GAUGE, help, log.sealed_bytes() as f64);
+    page.one("bis_router_journal_sealed_bytes", GAUGE, help, totals.sealed_bytes as f64);
     let help = "Bytes of sealed segments with something unhandled, which `--backlog-bytes` bounds.";
-    page.one("bis_router_journal_backlog_bytes", GAUGE, help, state.backlog_bytes() as f64);
+    page.one("bis_router_journal_backlog_bytes", GAUGE, help, totals.backlog_bytes as f64);
     let help = "Bytes that wait for the next commit.";
-    page.one("bis_router_journal_uncommitted_bytes", GAUGE, help, state.uncommitted() as f64);
+    page.one("bis_router_journal_uncommitted_bytes", GAUGE, help, totals.uncommitted_bytes as f64);
     let help = "Unhandled messages that live on as copies, so that old segments can go.";
-    page.one("bis_router_journal_moved_messages", GAUGE, help, log.moved().len() as f64);
+    page.one("bis_router_journal_moved_messages", GAUGE, help, totals.moved_messages as f64);
     let help = "Damaged places of the journal that were set aside since the start.";
-    page.one("bis_router_journal_damaged_records_total", COUNTER, help, log.damaged() as f64);
+    page.one("bis_router_journal_damaged_records_total", COUNTER, help, totals.damaged as f64);
     let help = "Reads of the journal that failed and are tried again.";
-    page.one("bis_router_journal_read_errors_total", COUNTER, help, log.read_errors() as f64);
+    page.one("bis_router_journal_read_errors_total", COUNTER, help, totals.read_errors as f64);
 }
 
 fn journal(server: &Server, page: &mut Page) {
-    let counts = server.shared.metrics.read();
+    let counts = server.journal.counts();
     let mut counter = |name, help, value: u64| page.one(name, COUNTER, help, value as f64);
     counter("bis_router_journal_commits_total", "Batches written since the start.", counts.commits);
     let help = "Batches that could not be written; their publishes were refused.";

@@ -14,11 +14,11 @@ use bytes::Bytes;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConnection};
 
 use super::answers::Answer;
+use super::client::{ClientInfo, TlsFacts};
 use super::connection::Connection;
 use super::transport::Compressor;
 use super::{Server, VERSION};
 use crate::options::Options;
-use crate::state::topic::{ClientInfo, TlsFacts};
 
 /// What is offered to clients that ask for Bis's extension.
 const FEATURES: &[&str] = &[
@@ -170,11 +170,11 @@ fn reply(server: &Server, terms: &Terms) -> IdentifyReply {
 /// What is offered beyond NSQ, with the limits that nsqd's reply has no words for.
 fn offer(options: &Options) -> Extension {
     let mut features = FEATURES.to_vec();
-    if options.dedup_window > 0 {
+    if options.journal.dedup_window > 0 {
         features.push(FEATURE_DEDUP);
     }
     Extension {
-        dedup_window: i64::try_from(options.dedup_window).unwrap_or(i64::MAX),
+        dedup_window: i64::try_from(options.journal.dedup_window).unwrap_or(i64::MAX),
         max_delay: to_millis(options.max_requeue_delay),
         max_message_bytes: i64::try_from(options.max_message_bytes).unwrap_or(i64::MAX),
         ..Extension::offer(&features)

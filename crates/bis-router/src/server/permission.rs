@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::answers::Answer;
 use super::auth::{AuthError, Grant, Question};
+use super::client::{ClientIdentity, ClientInfo};
 use super::connection::Connection;
-use crate::state::topic::{ClientIdentity, ClientInfo};
 
 /// A question to the authorization servers that is under way. No command is carried out meanwhile.
 pub(super) type Asking = BoxFuture<'static, Result<Grant, AuthError>>;

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use bis_broker::channel::ConsumerId;
+use bis_journal::{ChannelState, Consumer, State, Topic};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::client::ClientInfo;
 use super::{Server, VERSION, process, unix_seconds};
-use crate::state::State;
-use crate::state::topic::{ChannelState, ClientInfo, Consumer, Topic};
 
 /// nsqd's number for a client that has subscribed.
 const SUBSCRIBED: u8 = 3;
@@ -149,6 +150,8 @@ pub(super) struct PubCount {
 
 /// Clients that have published, by their addresses.
 type Producers = BTreeMap<String, ClientStats>;
+/// Clients that have subscribed, by their consumers.
+type Consumers = BTreeMap<ConsumerId, Arc<ClientInfo>>;
 
 fn is_false(flag: &bool) -> bool {
     !*flag
@@ -156,22 +159,23 @@ fn is_false(flag: &bool) -> bool {
 
 /// Gathers what is asked for.
 pub(super) fn gather(server: &Server, filter: &Filter<'_>) -> Stats {
-    let state = server.shared.lock();
-    let producers = if filter.clients { producers(server, &state, filter.topic) } else { Producers::new() };
-    let topics = topics(&state, filter, &producers);
+    let state = server.journal.lock();
+    let clients = if filter.clients { Known::now(server, &state, filter.topic) } else { Known::default() };
+    let topics = topics(&state, filter, &clients);
+    let totals = state.totals();
     let own = OwnStats {
         connections: server.clients.count(),
         connections_accepted: server.clients.accepted(),
-        damaged_records: state.log.damaged(),
-        read_errors: state.log.read_errors(),
-        sealed_bytes: state.log.sealed_bytes(),
-        backlog_bytes: state.backlog_bytes(),
-        dropped: state.dropped(),
-        duplicates: state.dedup.duplicates(),
+        damaged_records: totals.damaged,
+        read_errors: totals.read_errors,
+        sealed_bytes: totals.sealed_bytes,
+        backlog_bytes: totals.backlog_bytes,
+        dropped: totals.dropped,
+        duplicates: totals.duplicates,
     };
     let health = health(&state);
     drop(state);
-    let producers: Vec<_> = producers.into_values().filter(|_| topics.is_some()).collect();
+    let producers: Vec<_> = clients.producers.into_values().filter(|_| topics.is_some()).collect();
     let memory = filter.memory.then(|| MemoryStats {
         heap_in_use_bytes: process::read().anonymous_bytes,
         ..MemoryStats::default()
@@ -189,75 +193,85 @@ pub(super) fn gather(server: &Server, filter: &Filter<'_>) -> Stats {
 
 /// `OK`, or why not.
 pub(super) fn health(state: &State) -> String {
-    state.failure.as_ref().map_or_else(|| "OK".to_owned(), |reason| format!("NOK - {reason}"))
+    state.failure().map_or_else(|| "OK".to_owned(), |reason| format!("NOK - {reason}"))
 }
 
 /// The topics by name; one without the channel that is asked for is left out.
-fn topics(state: &State, filter: &Filter<'_>, producers: &Producers) -> Option<Vec<TopicStats>> {
+fn topics(state: &State, filter: &Filter<'_>, clients: &Known) -> Option<Vec<TopicStats>> {
     let topics: Vec<&Topic> = match filter.topic {
-        Some(name) => vec![state.topics.get(&state.number_of(name)?)?],
+        Some(name) => vec![state.topic(state.number_of(name)?)?],
         None => state.topics_by_name(),
     };
-    let has_channel = |topic: &&Topic| filter.channel.is_none_or(|name| topic.channels.contains_key(name));
-    Some(topics.into_iter().filter(has_channel).map(|topic| topic_stats(topic, filter, producers)).collect())
+    let has_channel = |topic: &&Topic| filter.channel.is_none_or(|name| topic.channel(name).is_some());
+    Some(topics.into_iter().filter(has_channel).map(|topic| topic_stats(topic, filter, clients)).collect())
 }
 
-/// The clients that have published, with what they are as consumers too.
-fn producers(server: &Server, state: &State, topic: Option<&str>) -> Producers {
-    let all = server.clients.producers(state, topic).into_iter();
-    let mut producers: Producers = all.map(|client| (client.remote_address.clone(), client)).collect();
-    for channel in state.topics.values().flat_map(|topic| topic.channels.values()) {
-        for (id, consumer) in &channel.consumers {
-            if let Some(client) = producers.get_mut(&consumer.client.remote_address) {
-                let pub_counts = std::mem::take(&mut client.pub_counts);
-                *client = ClientStats { pub_counts, ..ClientStats::consumer(channel, *id, consumer) };
+/// What is known of clients.
+#[derive(Default)]
+struct Known {
+    producers: Producers,
+    consumers: Consumers,
+}
+
+impl Known {
+    /// The clients that are connected; those that have published with what they are as consumers too.
+    fn now(server: &Server, state: &State, topic: Option<&str>) -> Self {
+        let consumers = server.clients.consumers();
+        let all = server.clients.producers(state, topic).into_iter();
+        let mut producers: Producers = all.map(|client| (client.remote_address.clone(), client)).collect();
+        for (_, channel) in state.topics_by_name().into_iter().flat_map(Topic::channels) {
+            for (id, consumer) in channel.consumers() {
+                let Some(info) = consumers.get(&id) else { continue };
+                if let Some(client) = producers.get_mut(&info.remote_address) {
+                    let pub_counts = std::mem::take(&mut client.pub_counts);
+                    *client =
+                        ClientStats { pub_counts, ..ClientStats::consumer(channel, id, consumer, info) };
+                }
             }
         }
+        Self { producers, consumers }
     }
-    producers
+
+    /// One consumer of a channel.
+    fn consumer(&self, channel: &ChannelState, id: ConsumerId, consumer: &Consumer) -> Option<ClientStats> {
+        let info = self.consumers.get(&id)?;
+        let producer = self.producers.get(&info.remote_address).cloned();
+        Some(producer.unwrap_or_else(|| ClientStats::consumer(channel, id, consumer, info)))
+    }
 }
 
-fn topic_stats(topic: &Topic, filter: &Filter<'_>, producers: &Producers) -> TopicStats {
+fn topic_stats(topic: &Topic, filter: &Filter<'_>, clients: &Known) -> TopicStats {
     let channels = topic
-        .channels
-        .iter()
+        .channels()
         .filter(|(name, _)| filter.channel.is_none_or(|wanted| name.as_str() == wanted))
-        .map(|(name, channel)| channel_stats(name.as_str(), channel, filter.clients, producers))
+        .map(|(name, channel)| channel_stats(name.as_str(), channel, filter.clients, clients))
         .collect();
     TopicStats {
-        topic_name: topic.name.as_str().to_owned(),
+        topic_name: topic.name().as_str().to_owned(),
         channels,
         depth: topic.depth(),
         backend_depth: topic.depth(),
-        message_count: topic.message_count,
-        message_bytes: topic.message_bytes,
-        paused: topic.paused,
+        message_count: topic.message_count(),
+        message_bytes: topic.message_bytes(),
+        paused: topic.is_paused(),
         e2e_processing_latency: Latency::default(),
     }
 }
 
-fn channel_stats(
-    name: &str,
-    channel: &ChannelState,
-    with_clients: bool,
-    producers: &Producers,
-) -> ChannelStats {
-    let machine = &channel.machine;
+fn channel_stats(name: &str, channel: &ChannelState, with_clients: bool, clients: &Known) -> ChannelStats {
+    let machine = channel.machine();
     let counters = machine.counters();
-    let clients = channel.consumers.iter().map(|(id, consumer)| {
-        let producer = producers.get(&consumer.client.remote_address);
-        producer.cloned().unwrap_or_else(|| ClientStats::consumer(channel, *id, consumer))
-    });
+    let clients = channel.consumers().filter_map(|(id, consumer)| clients.consumer(channel, id, consumer));
     ChannelStats {
         channel_name: name.to_owned(),
         depth: machine.depth(),
         backend_depth: machine.depth(),
         in_flight_count: machine.in_flight(),
         deferred_count: machine.deferred(),
-        message_count: channel.message_count,
+        message_count: channel.message_count(),
         requeue_count: counters.requeued,
         timeout_count: counters.expired,
-        client_count: channel.consumers.len(),
+        client_count: channel.consumers().len(),
         clients: with_clients.then(|| clients.collect()),
         paused: machine.is_paused(),
         e2e_processing_latency: Latency::default(),
@@ -295,15 +309,15 @@ impl ClientStats {
         }
     }
 
-    fn consumer(channel: &ChannelState, id: ConsumerId, consumer: &Consumer) -> Self {
+    fn consumer(channel: &ChannelState, id: ConsumerId, consumer: &Consumer, client: &ClientInfo) -> Self {
         Self {
-            in_flight_count: channel.machine.in_flight_with(id),
+            in_flight_count: channel.machine().in_flight_with(id),
             state: if consumer.is_closing { CLOSING } else { SUBSCRIBED },
             ready_count: consumer.ready,
             message_count: consumer.delivered,
             finish_count: consumer.finished,
             requeue_count: consumer.requeued,
-            ..Self::new(&consumer.client)
+            ..Self::new(client)
         }
     }
 

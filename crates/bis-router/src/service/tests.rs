@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use bis_journal::{Disk, DiskFile, Folder};
 use bis_nsq::client::{Consumer, Options as ClientOptions, Publisher};
 use bis_nsq::{Command, MAGIC_V2, Name};
 use bytes::BytesMut;
@@ -9,7 +10,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::journal::disk::DiskFile;
 
 /// Longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -78,7 +78,7 @@ impl DiskFile for FailingFile {
             FAILS => Err(io::Error::other("input/output error")),
             PANICS => panic!("a defect in the committer"),
             STALLS => {
-                let since = Instant::now();
+                let since = std::time::Instant::now();
                 while self.disk.sync.load(Ordering::SeqCst) == STALLS && since.elapsed() < LIMIT {
                     std::thread::sleep(Duration::from_millis(5));
                 }
@@ -97,6 +97,12 @@ impl DiskFile for FailingFile {
     }
 }
 
+async fn start_on(disk: Failing, options: Options) -> Handle {
+    let trust = Trust::new(&options).unwrap();
+    let keeper = Keeper::open_on(Arc::new(disk), &options.journal).await.unwrap();
+    Router::start_with(keeper, options, trust).await.unwrap()
+}
+
 fn options(folder: &tempfile::TempDir) -> Options {
     let mut options = Options::new(folder.path());
     options.tcp_address.set_port(0);
@@ -109,7 +115,7 @@ async fn check(what: u8, expected: &str) {
     let folder = tempfile::tempdir().unwrap();
     let disk = Failing::new(&folder);
     let sync = Arc::clone(&disk.sync);
-    let router = Router::start_on(Arc::new(disk), options(&folder)).await.unwrap();
+    let router = start_on(disk, options(&folder)).await;
     let publisher = Publisher::start(ClientOptions::new(router.tcp_address().to_string()));
     let event =
         |body: &'static str| Command::Publish { topic: Name::new("orders").unwrap(), body: body.into() };
@@ -127,7 +133,7 @@ async fn check(what: u8, expected: &str) {
     tokio::time::timeout(LIMIT, router.shutdown()).await.unwrap().unwrap_err();
 
     let again = Router::start(options(&folder)).await.unwrap();
-    let kept = again.shared.lock().topics.values().next().unwrap().end;
+    let kept = again.keeper.journal().lock().topics_by_name()[0].depth();
     assert!(kept > 1, "what was answered is there");
     again.shutdown().await.unwrap();
 }
@@ -140,7 +146,7 @@ async fn a_slow_disk_makes_publishers_wait_and_not_memory_grow() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Failing::new(&folder);
     let sync = Arc::clone(&disk.sync);
-    let router = Router::start_on(Arc::new(disk), options(&folder)).await.unwrap();
+    let router = start_on(disk, options(&folder)).await;
     sync.store(STALLS, Ordering::SeqCst);
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
@@ -156,7 +162,7 @@ async fn a_slow_disk_makes_publishers_wait_and_not_memory_grow() {
             assert_eq!(answers, b"\0\0\0\x06\0\0\0\0OK".repeat(EACH));
         });
     }
-    let uncommitted = || router.shared.lock().uncommitted();
+    let uncommitted = || router.keeper.journal().lock().uncommitted();
     let (mut before, mut now) = (0, uncommitted());
     while now == 0 || now != before {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -187,7 +193,7 @@ async fn a_failed_read_delays_messages_and_loses_none_that_is_not_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(&folder);
     // Sealed segments and the active one are read alike.
-    options.segment_bytes = 4096;
+    options.journal.segment_bytes = 4096;
     let router = Router::start(options.clone()).await.unwrap();
     let publisher = Publisher::start(ClientOptions::new(router.tcp_address().to_string()));
     let topic = Name::new("orders").unwrap();
@@ -200,18 +206,17 @@ async fn a_failed_read_delays_messages_and_loses_none_that_is_not_given_up() {
     router.shutdown().await.unwrap();
 
     let disk = Failing::new(&folder);
-    let router = Router::start_on(Arc::new(disk.clone()), options).await.unwrap();
+    let router = start_on(disk.clone(), options).await;
     disk.reads_fail.store(true, Ordering::SeqCst);
     let client = ClientOptions::new(router.tcp_address().to_string());
     let mut consumer = Consumer::start(client, topic, Name::new("ship").unwrap());
     let early = tokio::time::timeout(Duration::from_millis(1500), consumer.receive(1)).await;
     assert!(early.is_err(), "a message came that could not be read");
-    let errors = router.shared.lock().log.read_errors();
+    let errors = router.keeper.journal().lock().totals().read_errors;
     // One a second for the consumer, and the scrubber's.
     assert!((1..=30).contains(&errors), "{errors} reads in a second and a half");
-    let ship = Name::new("ship").unwrap();
-    let id = router.shared.lock().number_of("orders").unwrap();
-    router.shared.lock().finish_idle(id, &ship, 0).unwrap();
+    let id = router.keeper.journal().lock().number_of("orders").unwrap();
+    router.keeper.journal().lock().finish_idle(id, "ship", 0).unwrap();
     disk.reads_fail.store(false, Ordering::SeqCst);
     for body in &bodies[1..] {
         let delivery = tokio::time::timeout(LIMIT, consumer.receive(1)).await.unwrap().unwrap().remove(0);
@@ -219,7 +224,7 @@ async fn a_failed_read_delays_messages_and_loses_none_that_is_not_given_up() {
         assert_eq!(delivery.attempts(), 1, "a read that fails is no delivery");
         delivery.finish().unwrap();
     }
-    assert_eq!(router.shared.lock().log.damaged(), 0);
+    assert_eq!(router.keeper.journal().lock().totals().damaged, 0);
     consumer.stop().await;
     router.shutdown().await.unwrap();
 }
@@ -228,7 +233,7 @@ async fn a_failed_read_delays_messages_and_loses_none_that_is_not_given_up() {
 async fn damage_is_found_before_anybody_asks() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(&folder);
-    options.segment_bytes = 4096;
+    options.journal.segment_bytes = 4096;
     let router = Router::start(options.clone()).await.unwrap();
     let publisher = Publisher::start(ClientOptions::new(router.tcp_address().to_string()));
     for number in 0..20 {
@@ -245,12 +250,12 @@ async fn damage_is_found_before_anybody_asks() {
     let router = Router::start(options).await.unwrap();
     assert!(router.damage().is_empty(), "a start reads no sealed segment");
     let found = async {
-        while router.shared.lock().log.damaged() == 0 {
+        while router.keeper.journal().lock().totals().damaged == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(LIMIT, found).await.unwrap();
     tokio::time::sleep(Duration::from_millis(600)).await;
-    assert_eq!(router.shared.lock().log.damaged(), 1, "the other segments are sound");
+    assert_eq!(router.keeper.journal().lock().totals().damaged, 1, "the other segments are sound");
     router.shutdown().await.unwrap();
 }

@@ -14,9 +14,9 @@ const SEGMENT_BYTES: u64 = 1024 * 1024;
 
 fn small_segments(folder: &Path) -> Options {
     let mut options = options(folder);
-    options.segment_bytes = SEGMENT_BYTES;
-    options.retention_bytes = 2 * SEGMENT_BYTES;
-    options.sync = SyncMode::None;
+    options.journal.segment_bytes = SEGMENT_BYTES;
+    options.journal.retention_bytes = 2 * SEGMENT_BYTES;
+    options.journal.sync = SyncMode::None;
     options
 }
 

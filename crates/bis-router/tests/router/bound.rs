@@ -10,8 +10,8 @@ const MANY: usize = 2000;
 
 async fn start(folder: &std::path::Path, policy: BacklogPolicy) -> Handle {
     let mut options = options(folder);
-    options.segment_bytes = 64 * 1024;
-    options.backlog = Backlog { bytes: Some(256 * 1024), policy };
+    options.journal.segment_bytes = 64 * 1024;
+    options.journal.backlog = Backlog { bytes: Some(256 * 1024), policy };
     Router::start(options).await.unwrap()
 }
 

@@ -48,7 +48,7 @@ async fn the_window_is_bounded_and_can_be_turned_off() {
     for (window, comes_again) in [(2, false), (1, true), (0, true)] {
         let folder = tempfile::tempdir().unwrap();
         let mut options = options(folder.path());
-        options.dedup_window = window;
+        options.journal.dedup_window = window;
         let router = Router::start(options).await.unwrap();
         let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 10);
         let mut producer = Client::connect_extended(router.tcp_address());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::process::Kind;
 use crate::support::{Client, http, name, options, process};
 use bis_nsq::{Command, Frame};
-use bis_router::{Handle, Router, StartError};
+use bis_router::{Handle, OpenError, Router, StartError};
 
 /// Longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -94,7 +94,7 @@ async fn no_second_router_starts_whatever_became_of_the_lock_file() {
     let router = Router::start(options(&data)).await.unwrap();
     std::fs::remove_file(data.join("lock")).unwrap();
     let second = Router::start(options(&data)).await;
-    assert!(matches!(second, Err(StartError::FolderInUse(_))), "{second:?}");
+    assert!(matches!(second, Err(StartError::Journal(OpenError::FolderInUse(_)))), "{second:?}");
     router.shutdown().await.unwrap();
     Router::start(options(&data)).await.unwrap().shutdown().await.unwrap();
 }
@@ -119,7 +119,7 @@ async fn what_the_router_makes_is_for_its_owner_alone() {
 async fn a_journal_of_many_segments_takes_few_descriptors() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(folder.path());
-    options.segment_bytes = 4096;
+    options.journal.segment_bytes = 4096;
     let router = Router::start(options).await.unwrap();
     let body = |number: usize| format!("{number} {}", "x".repeat(3800));
     assert_eq!(http(router.http_address(), "POST", "/topic/create?topic=t", b"").0, 200);

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::support::{Client, http, start};
-use bis_router::inspect::inspect;
-use bis_router::journal::{disk::Disk, folder::Folder};
+use bis_journal::inspect::inspect;
+use bis_journal::{Disk, Folder};
 
 const SEGMENT: &str = "0000000000000001.segment";
 

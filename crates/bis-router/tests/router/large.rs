@@ -11,7 +11,7 @@ const MESSAGES: usize = 1_000_000;
 async fn many_messages_of_one_request_are_read_back_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(folder.path());
-    options.segment_bytes = SEGMENT_BYTES;
+    options.journal.segment_bytes = SEGMENT_BYTES;
     options.max_body_bytes = MAX_BODY_BYTES;
     let router = Router::start(options.clone()).await.unwrap();
     let body = b"x\n".repeat(MESSAGES);

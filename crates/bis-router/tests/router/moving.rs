@@ -14,8 +14,8 @@ const QUIET: Duration = Duration::from_millis(200);
 
 fn small_segments(folder: &Path) -> Options {
     let mut options = options(folder);
-    options.segment_bytes = SEGMENT_BYTES;
-    options.retention_bytes = KEPT_SEGMENTS * SEGMENT_BYTES;
+    options.journal.segment_bytes = SEGMENT_BYTES;
+    options.journal.retention_bytes = KEPT_SEGMENTS * SEGMENT_BYTES;
     options
 }
 

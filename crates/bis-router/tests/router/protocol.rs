@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{Client, http, name, options, start};
 use bis_nsq::{Command, Extension, Identify, IdentifyReply, MessageId};
-use bis_router::{Options, Router, StartError};
+use bis_router::{OpenError, Options, Router, StartError};
 use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +121,7 @@ async fn one_router_a_folder_and_no_strangers() {
     let folder = tempfile::tempdir().unwrap();
     let router = start(folder.path()).await;
     let second = Router::start(options(folder.path())).await.unwrap_err();
-    assert!(matches!(second, StartError::FolderInUse(_)), "{second}");
+    assert!(matches!(second, StartError::Journal(OpenError::FolderInUse(_))), "{second}");
     router.shutdown().await.unwrap();
     start(folder.path()).await.shutdown().await.unwrap();
     let mut open = Options::new(folder.path());

@@ -39,7 +39,7 @@ async fn what_was_handled_comes_again_from_a_sequence_or_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = crate::support::options(folder.path());
     // Many segments, so that a time is looked for in several.
-    options.segment_bytes = 16 * 1024;
+    options.journal.segment_bytes = 16 * 1024;
     let router = bis_router::Router::start(options.clone()).await.unwrap();
     let mut consumer = Client::subscribe(router.tcp_address(), "orders", "ship", 500);
     let mut producer = Client::connect(router.tcp_address());

@@ -16,7 +16,7 @@ const QUIET: Duration = Duration::from_millis(200);
 
 fn small_segments(folder: &Path) -> Options {
     let mut options = options(folder);
-    options.segment_bytes = 4096;
+    options.journal.segment_bytes = 4096;
     options
 }
 

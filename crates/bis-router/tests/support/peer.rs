@@ -212,7 +212,7 @@ macro_rules! against_both {
 fn router(settings: &Settings) -> Server {
     let folder = tempfile::tempdir().unwrap();
     let mut options = super::options(folder.path());
-    options.sync = SyncMode::None;
+    options.journal.sync = SyncMode::None;
     options.max_message_bytes = settings.max_message_bytes;
     options.max_body_bytes = settings.max_body_bytes;
     options.max_ready_count = settings.max_ready_count;

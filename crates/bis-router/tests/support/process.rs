@@ -29,12 +29,12 @@ impl Kind {
     fn apply(self, options: &mut bis_router::Options) {
         match self {
             Self::Small => {
-                options.segment_bytes = 256 * 1024;
-                options.retention_bytes = 1024 * 1024;
+                options.journal.segment_bytes = 256 * 1024;
+                options.journal.retention_bytes = 1024 * 1024;
             }
-            Self::Tiny => options.segment_bytes = 4096,
-            Self::Large => options.segment_bytes = 2 * 1024 * 1024,
-            Self::Unsynced => options.sync = bis_router::SyncMode::None,
+            Self::Tiny => options.journal.segment_bytes = 4096,
+            Self::Large => options.journal.segment_bytes = 2 * 1024 * 1024,
+            Self::Unsynced => options.journal.sync = bis_router::SyncMode::None,
         }
     }
 }

@@ -69,8 +69,8 @@ fn value(server: &Server, option: &str) -> Option<Value> {
         }
         "http_client_connect_timeout" => nanos(lookup.connect_timeout),
         "http_client_request_timeout" => nanos(lookup.request_timeout),
-        "data_path" => path(Some(&options.data_folder)),
-        "max_bytes_per_file" => json!(options.segment_bytes),
+        "data_path" => path(Some(&options.journal.folder)),
+        "max_bytes_per_file" => json!(options.journal.segment_bytes),
         "msg_timeout" => nanos(options.message_timeout),
         "max_msg_timeout" => nanos(options.max_message_timeout),
         "max_msg_size" => json!(options.max_message_bytes),

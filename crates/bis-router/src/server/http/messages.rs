@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use bis_broker::channel::FinishIdleError;
+use bis_journal::InquiryError;
 use bis_nsq::{MessageId, ReplayFrom};
 
 use super::{
     ApiError, Arguments, Reply, bad, decided, existing, json_reply, missing, open, refusal, ticket_of,
     topic_and_channel, versioned,
 };
-use crate::server::inquiry::{self, InquiryError};
-use crate::server::{Server, replay};
+use crate::server::{Server, inquiry};
 
 /// How many messages a peek shows unless asked.
 const DEFAULT_PEEK: usize = 100;
@@ -23,7 +23,7 @@ impl From<InquiryError> for ApiError {
             InquiryError::NoTopic | InquiryError::NoChannel => StatusCode::NOT_FOUND,
             InquiryError::Unreadable(_) | InquiryError::Refused(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
-        Self(status, refusal(&error.to_string()))
+        Self(status, refusal(&inquiry::words(&error)))
     }
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn replay(Extract(server): Extract<Arc<Server>>, arguments: Arg
         (None, None) => return Err(bad("MISSING_ARG_FROM_OR_TIME")),
         (Some(_), Some(_)) => return Err(bad("FROM_AND_TIME")),
     };
-    Ok(json_reply(&replay::replay(&server, &topic, &channel, from).await?))
+    Ok(json_reply(&inquiry::replay(&server, &topic, &channel, from).await?))
 }
 
 /// `/channel/finish`: finishes a message that no consumer has, by its `id`.
@@ -57,13 +57,13 @@ pub(super) async fn finish(Extract(server): Extract<Arc<Server>>, arguments: Arg
     let id = MessageId::from_slice(id.as_bytes()).and_then(MessageId::to_number);
     let sequence = id.ok_or_else(|| bad("INVALID_ID"))?;
     let ticket = {
-        let mut state = server.shared.lock();
+        let mut state = server.journal.lock();
         open(&state)?;
         let topic = existing(&state, topic.as_str())?;
-        if state.channel(topic, &channel).is_none() {
+        if state.topic(topic).is_none_or(|topic| topic.channel(channel.as_str()).is_none()) {
             return Err(missing("CHANNEL_NOT_FOUND"));
         }
-        state.finish_idle(topic, &channel, sequence).map_err(|error| match error {
+        state.finish_idle(topic, channel.as_str(), sequence).map_err(|error| match error {
             FinishIdleError::NotFound(_) => missing("MESSAGE_NOT_FOUND"),
             FinishIdleError::InFlight(_) => ApiError(StatusCode::CONFLICT, "MESSAGE_IN_FLIGHT".to_owned()),
         })?;

@@ -6,15 +6,14 @@ use std::time::Duration;
 use axum::extract::{Request, State as Extract};
 use axum::http::StatusCode;
 use bis_broker::channel::Time;
+use bis_journal::{MessageFacts, key_hash};
 use bis_nsq::{Bodies, Limits, Name, ProtocolError};
 use bytes::Bytes;
 use hyper::body::Body as _;
 
 use super::{ApiError, Arguments, Reply, bad, read, refusal, too_large, versioned};
-use crate::journal::record;
 use crate::options::Options;
-use crate::server::{Server, intake};
-use crate::state::MessageFacts;
+use crate::server::Server;
 
 /// `/pub`: one message, delayed by `defer` milliseconds, with an ordering `key`.
 pub(super) async fn one(
@@ -28,7 +27,7 @@ pub(super) async fn one(
     }
     let arguments = arguments?;
     let topic = topic_name(&arguments)?;
-    let now = server.shared.clock.now();
+    let now = server.journal.clock().now();
     let due = match arguments.get("defer") {
         None => Time::ZERO,
         Some(millis) => {
@@ -40,7 +39,7 @@ pub(super) async fn one(
             now.plus(delay)
         }
     };
-    let key = arguments.get("key").map(|key| record::key_hash(key.as_bytes()));
+    let key = arguments.get("key").map(|key| key_hash(key.as_bytes()));
     let facts = MessageFacts { due, key, ..MessageFacts::default() };
     store(&server, &topic, std::iter::once(&body[..]), &facts).await
 }
@@ -75,7 +74,7 @@ async fn store(
     messages: impl Iterator<Item = &[u8]> + Clone,
     facts: &MessageFacts,
 ) -> Reply {
-    let stored = intake::store(server, topic, messages, facts).await;
+    let stored = server.journal.store(topic.as_str(), messages, facts).await;
     stored.map_err(|reason| ApiError(StatusCode::SERVICE_UNAVAILABLE, refusal(&reason)))?;
     Ok(versioned("OK"))
 }

@@ -13,7 +13,7 @@ use crate::server::{Server, VERSION, metrics};
 
 /// `/ping`: `OK`, or status 500 and the reason.
 pub(super) async fn ping(Extract(server): Extract<Arc<Server>>) -> Response {
-    let health = stats::health(&server.shared.lock());
+    let health = stats::health(&server.journal.lock());
     let is_well = health == "OK";
     (if is_well { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR }, health).into_response()
 }

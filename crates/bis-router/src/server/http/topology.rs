@@ -8,7 +8,7 @@ use bis_nsq::Name;
 use super::{
     Arguments, Reply, bad, decided, existing, missing, open, ticket_of, topic_and_channel, versioned,
 };
-use crate::server::Server;
+use crate::server::{Server, ephemeral};
 
 /// What is to be done with a topic or channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +29,11 @@ pub(super) async fn topic(
     let text = arguments.get("topic").ok_or_else(|| bad("MISSING_ARG_TOPIC"))?;
     let name = Name::new(text);
     let ticket = {
-        let mut state = server.shared.lock();
+        let mut state = server.journal.lock();
         open(&state)?;
         match (action, name) {
             (Action::Create, Ok(name)) => {
-                state.make_topic(&name);
+                state.make_topic(name.as_str());
             }
             (Action::Create | Action::Empty, Err(_)) => return Err(bad("INVALID_TOPIC")),
             // As on nsqd, a name that no topic can have is one that none has.
@@ -64,18 +64,19 @@ pub(super) async fn channel(
     action: Action,
 ) -> Reply {
     let (topic, channel) = topic_and_channel(&arguments)?;
+    let channel = channel.as_str();
     let ticket = {
-        let mut state = server.shared.lock();
+        let mut state = server.journal.lock();
         open(&state)?;
         let topic = existing(&state, topic.as_str())?;
         let is_there = match action {
             Action::Create => {
-                state.make_channel(topic, &channel);
+                state.make_channel(topic, channel);
                 true
             }
-            Action::Delete => state.delete_channel(topic, &channel),
-            Action::Empty => state.empty_channel(topic, &channel),
-            Action::Pause | Action::Unpause => state.pause_channel(topic, &channel, action == Action::Pause),
+            Action::Delete => ephemeral::delete_channel(&mut state, topic, channel),
+            Action::Empty => state.empty_channel(topic, channel),
+            Action::Pause | Action::Unpause => state.pause_channel(topic, channel, action == Action::Pause),
         };
         if !is_there {
             return Err(missing("CHANNEL_NOT_FOUND"));

@@ -21,7 +21,7 @@ struct Channels {
 
 /// Asks every nsqlookupd that is there for the topic's channels, makes them, and lets the topic go on. What an nsqlookupd
 /// does not answer in time is left out, with a warning.
-pub(super) async fn prepare(server: Arc<Server>, topic: Name) {
+pub(super) async fn prepare(server: Arc<Server>, topic: bis_journal::Name) {
     let mut standings = server.lookup_standings.subscribe();
     let is_tried = |standings: &Standings| !standings.values().any(|one| *one == Standing::Connecting);
     let timeouts = Timeouts {
@@ -51,15 +51,15 @@ pub(super) async fn prepare(server: Arc<Server>, topic: Name) {
         channels.extend(answer.into_iter().flatten());
     }
     let channels: Vec<Name> = channels.into_iter().collect();
-    let mut state = server.shared.lock();
-    state.release_topic(topic.as_str(), &channels);
+    let mut state = server.journal.lock();
+    state.release_topic(topic.as_str(), channels.iter().map(Name::as_str));
     drop(state);
-    server.shared.kick();
+    server.journal.kick();
     tracing::info!(topic = topic.as_str(), channels = channels.len(), "a topic was made");
 }
 
 /// The channels that one nsqlookupd knows; none when it does not answer. An ephemeral channel is nothing without a client.
-async fn ask(address: String, topic: Name, timeouts: Timeouts) -> Vec<Name> {
+async fn ask(address: String, topic: bis_journal::Name, timeouts: Timeouts) -> Vec<Name> {
     // Of the characters that names have, only `#` means something in an address.
     let path = format!("/channels?topic={}", topic.as_str().replace('#', "%23"));
     let body = match http_client::get(&address, &path, timeouts).await {

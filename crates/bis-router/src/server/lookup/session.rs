@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
-use bis_nsq::Name;
+use bis_journal::Name;
 use bytes::BytesMut;
 use serde::Deserialize;
 use serde_json::json;
@@ -45,7 +45,7 @@ struct Peer {
 pub(super) async fn begin(server: &Server, address: &str) -> io::Result<Session> {
     let stream = timeout(PATIENCE, TcpStream::connect(address)).await??;
     stream.set_nodelay(true)?;
-    let topology = server.shared.lock().topology.subscribe();
+    let topology = server.journal.lock().topology();
     let mut session = Session { stream, peer: Peer::default(), registered: BTreeSet::new(), topology };
     let identity = json!({
         "version": VERSION,
@@ -145,11 +145,11 @@ impl Session {
 }
 
 fn entries(server: &Server) -> BTreeSet<Entry> {
-    let state = server.shared.lock();
+    let state = server.journal.lock();
     let mut entries = BTreeSet::new();
-    for topic in state.topics.values() {
-        entries.insert((topic.name.clone(), None));
-        entries.extend(topic.channels.keys().map(|channel| (topic.name.clone(), Some(channel.clone()))));
+    for topic in state.topics_by_name() {
+        entries.insert((topic.name().clone(), None));
+        entries.extend(topic.channels().map(|(channel, _)| (topic.name().clone(), Some(channel.clone()))));
     }
     entries
 }
