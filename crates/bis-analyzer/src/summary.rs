@@ -145,6 +145,9 @@ pub(crate) struct MacroDefinition {
     pub(crate) declares: bool,
 }
 
+/// How `$crate` of another package's macro is written, with the package's index: it leads to that package's library.
+pub(crate) const PACKAGE: &str = "__bis_package_";
+
 /// A module's own items.
 #[derive(Debug, Default)]
 pub(crate) struct Module {

@@ -5,12 +5,11 @@ use std::{path::Path, sync::Arc};
 use bis_graph::{Diagnostic, codes};
 
 use crate::{
-    extract,
     findings::position,
     load::{Files, MAX_DEPTH, ModuleFile, Outcome, Place},
     project::{Extern, Project},
     source,
-    summary::{Condition, Failure, FileSummary, Include, Module, ModuleItem, Range},
+    summary::{Condition, Failure, FileSummary, Include, Module, ModuleItem, PACKAGE, Range},
 };
 
 /// An index into [`Tree::modules`].
@@ -313,7 +312,7 @@ impl Tree<'_> {
         if is_bin && let Some(lib) = self.crates.iter().find(|crate_| own_lib(crate_)) {
             return Some(ExternCrate::Module(lib.root));
         }
-        let index = name.strip_prefix(extract::calls::PACKAGE);
+        let index = name.strip_prefix(PACKAGE);
         if let Some(target) = index.and_then(|index| index.parse::<usize>().ok()) {
             let lib = self.crates.iter().find(|crate_| crate_.package == target && !crate_.is_bin);
             return lib.map(|lib| ExternCrate::Module(lib.root));

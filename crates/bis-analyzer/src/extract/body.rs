@@ -12,23 +12,26 @@ use syn::{
 };
 
 use super::{
-    attributes, constant,
-    declares::is_punct,
-    is_capital, is_capital_ident,
-    items::{self, Extractor},
-    path_range, path_ref, select, ty, word,
+    constants::constant,
+    extractor::Extractor,
+    imports, includes, select,
+    syntax::{
+        attribute_range, attributes_of, attributes_of_item, is_punct, path_range, path_ref, starts_upper,
+        word,
+    },
+    types::ty,
 };
 use crate::summary::{
-    CallMention, Delay, How, Invocation, Mention, Misplaced, MisplacedKind, Module, PathRef, Range,
+    CallMention, Delay, How, Include, Invocation, Mention, Misplaced, MisplacedKind, Module, PathRef, Range,
 };
 
 /// A free function.
-pub(crate) fn function(extractor: &Extractor<'_>, item: &ItemFn, module: &mut Module) {
+pub(super) fn function(extractor: &Extractor<'_>, item: &ItemFn, module: &mut Module) {
     Body::new(extractor, module).function(&item.block);
 }
 
 /// The methods of an `impl`.
-pub(crate) fn impl_item(extractor: &Extractor<'_>, item: &ItemImpl, module: &mut Module) {
+pub(super) fn impl_item(extractor: &Extractor<'_>, item: &ItemImpl, module: &mut Module) {
     for member in &item.items {
         match member {
             syn::ImplItem::Fn(method) if extractor.cfg().may_be_on(&method.attrs) => {
@@ -49,7 +52,7 @@ pub(crate) fn impl_item(extractor: &Extractor<'_>, item: &ItemImpl, module: &mut
 }
 
 /// The default methods of a trait.
-pub(crate) fn trait_item(extractor: &Extractor<'_>, item: &ItemTrait, module: &mut Module) {
+pub(super) fn trait_item(extractor: &Extractor<'_>, item: &ItemTrait, module: &mut Module) {
     for member in &item.items {
         if let syn::TraitItem::Fn(method) = member
             && let Some(block) = &method.default
@@ -63,7 +66,7 @@ pub(crate) fn trait_item(extractor: &Extractor<'_>, item: &ItemTrait, module: &m
 }
 
 /// The value of a static or const.
-pub(crate) fn initialiser(extractor: &Extractor<'_>, expr: &Expr, module: &mut Module) {
+pub(super) fn initialiser(extractor: &Extractor<'_>, expr: &Expr, module: &mut Module) {
     let mut body = Body::new(extractor, module);
     body.place = "inside a constant";
     body.mark(expr, &How::Stored);
@@ -71,7 +74,7 @@ pub(crate) fn initialiser(extractor: &Extractor<'_>, expr: &Expr, module: &mut M
 }
 
 /// The mentions in a macro's tokens.
-pub(crate) fn scan(extractor: &Extractor<'_>, tokens: TokenStream) -> Vec<Mention> {
+pub(super) fn scan(extractor: &Extractor<'_>, tokens: TokenStream) -> Vec<Mention> {
     let mut module = Module::default();
     Body::new(extractor, &mut module).tokens(tokens);
     module.mentions
@@ -99,18 +102,9 @@ impl<'a, 'm> Body<'a, 'm> {
         self.visit_block(block);
     }
 
-    fn may_be_resource(&self, name: &str) -> bool {
-        is_capital(name) || self.extractor.statics.contains(name)
-    }
-
-    fn ident_may_be_resource(&self, ident: &proc_macro2::Ident) -> bool {
-        is_capital_ident(ident)
-            || (!self.extractor.statics.is_empty() && self.extractor.statics.contains(&*word(ident)))
-    }
-
     fn mention(&mut self, path: &syn::Path, how: How) {
         let Some(last) = path.segments.last() else { return };
-        if self.ident_may_be_resource(&last.ident) {
+        if self.extractor.vocabulary.ident_may_be_resource(&last.ident) {
             let (range, delay) = (path_range(path), self.delay.take());
             self.module.mentions.push(Mention { path: path_ref(path), range, how, scope: self.scope, delay });
         }
@@ -130,7 +124,7 @@ impl<'a, 'm> Body<'a, 'm> {
         match expr {
             Expr::Path(path) if path.qself.is_none() => {
                 let last = path.path.segments.last();
-                if last.is_some_and(|last| self.ident_may_be_resource(&last.ident)) {
+                if last.is_some_and(|last| self.extractor.vocabulary.ident_may_be_resource(&last.ident)) {
                     self.escaping.push((path_range(&path.path), how.clone()));
                 }
             }
@@ -194,7 +188,7 @@ impl<'a, 'm> Body<'a, 'm> {
         let after_dot = start > 0 && is_punct(tokens.get(start - 1), '.');
         let variable = dollar && words.first().is_none_or(|first| &**first != "crate");
         let last = words.last().cloned().unwrap_or_default();
-        if after_dot || variable || !self.may_be_resource(&last) {
+        if after_dot || variable || !self.extractor.vocabulary.may_be_resource(&last) {
             let is_call = matches!(tokens.get(index), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
             if is_call && !after_dot && !variable {
                 let range = Range::between(spans[0], spans[spans.len() - 1]);
@@ -227,7 +221,7 @@ impl<'a, 'm> Body<'a, 'm> {
                 && self.may_be_on(&item.attrs)
             {
                 let mut found = Vec::new();
-                items::uses(&item.tree, item.leading_colon.is_some(), &mut Vec::new(), &mut found);
+                imports::uses(&item.tree, item.leading_colon.is_some(), &mut Vec::new(), &mut found);
                 let scope = match self.scope {
                     Some(scope) => scope,
                     None => {
@@ -253,9 +247,9 @@ impl<'a, 'm> Body<'a, 'm> {
         place: &'static str,
     ) {
         for attribute in &*self.extractor.cfg().flatten(attrs) {
-            if let Some((_, path)) = self.extractor.attribute_word(attribute) {
+            if let Some((_, path)) = self.extractor.vocabulary.attribute(attribute) {
                 let kind = MisplacedKind::Handler(word(name), path, place);
-                let range = items::attribute_range(attribute);
+                let range = attribute_range(attribute);
                 self.module.misplaced.push(Misplaced { range, kind, scope: self.scope });
             }
         }
@@ -333,7 +327,7 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
     }
 
     fn visit_expr(&mut self, expr: &'ast Expr) {
-        if !self.may_be_on(attributes::of(expr)) {
+        if !self.may_be_on(attributes_of(expr)) {
             return;
         }
         match expr {
@@ -399,7 +393,8 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
             return;
         }
         if &*name == "include" {
-            self.module.includes.push(self.extractor.include(call.tokens.clone(), range));
+            let (path, condition) = (includes::path(call.tokens.clone()), self.extractor.condition());
+            self.module.includes.push(Include { path, range, condition });
             return;
         }
         if let Some(last) = call.path.segments.last() {
@@ -409,7 +404,7 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
     }
 
     fn visit_item(&mut self, item: &'ast syn::Item) {
-        if !self.may_be_on(items::attributes(item)) {
+        if !self.may_be_on(attributes_of_item(item)) {
             return;
         }
         match item {
@@ -451,7 +446,8 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
 /// The region of a path that may be a resource's; computing it for every path would be slow.
 fn path_range_if(body: &Body<'_, '_>, path: &syn::Path) -> Option<Range> {
     let last = path.segments.last()?;
-    (!body.escaping.is_empty() && body.ident_may_be_resource(&last.ident)).then(|| path_range(path))
+    (!body.escaping.is_empty() && body.extractor.vocabulary.ident_may_be_resource(&last.ident))
+        .then(|| path_range(path))
 }
 
 /// A path's words as one number. That two have the same is so unlikely that a missing edge does not matter.
@@ -463,8 +459,4 @@ fn path_hash(path: &syn::Path, scope: Option<u32>) -> u64 {
         segment.ident.hash(&mut hasher);
     }
     hasher.finish()
-}
-
-fn starts_upper(ident: &proc_macro2::Ident) -> bool {
-    word(ident).starts_with(char::is_uppercase)
 }

@@ -1,158 +1,132 @@
-//! Macro calls among items: those that can be read, and what is kept of the others.
+//! Macro calls among items: the items that they stand for, and what is kept of calls that cannot be read.
 
 use std::collections::BTreeSet;
 
 use proc_macro2::{TokenStream, TokenTree};
-use syn::{Expr, Macro};
+use syn::{File, Macro};
 
-use super::{body, declares::declares, items::Extractor, macros, path_range, path_ref, select, word};
-use crate::summary::{
-    How, Include, IncludePath, MacroDefinition, Module, Name, OpaqueCall, PathRef, Range, Unread,
+use super::{
+    body,
+    declares::declares,
+    extractor::Extractor,
+    includes, macros, select,
+    syntax::{is_shallow, path_range, path_ref, word},
 };
-
-/// How many expansions may be in each other.
-const MAX_EXPANSIONS_DEEP: usize = 32;
+use crate::summary::{
+    Condition, How, Include, MacroDefinition, Module, Name, OpaqueCall, PACKAGE, PathRef, Range, Unread,
+};
 
 /// How deeply the tokens of an expansion may nest.
 const MAX_TOKENS_DEEP: usize = 128;
 
-impl Extractor<'_> {
-    /// A call that is not one of Bis's own.
-    pub(super) fn call(&self, call: &Macro, module: &mut Module) {
-        let path = path_ref(&call.path);
-        let range = path_range(&call.path);
-        if let Some(arms) = select::arms(self.cfg(), path.last(), call.tokens.clone()) {
-            for (tokens, condition) in arms {
-                self.when(condition, || {
-                    if !self.items_of(tokens.clone(), module) {
-                        self.unread(&path, range, &tokens, module);
-                    }
-                });
+/// Items that a call stands for, and the condition when nobody knows whether it holds.
+pub(super) type Reading = (File, Option<Condition>);
+
+/// Reads a call that is not one of Bis's own. What is not items is kept in the module.
+pub(super) fn read(extractor: &Extractor<'_>, call: &Macro, module: &mut Module) -> Vec<Reading> {
+    let path = path_ref(&call.path);
+    let range = path_range(&call.path);
+    if let Some(arms) = select::arms(extractor.cfg(), path.last(), call.tokens.clone()) {
+        let mut readings = Vec::new();
+        for (tokens, condition) in arms {
+            match items(extractor, tokens.clone()) {
+                Some(file) => readings.push((file, condition)),
+                None => unread(extractor, &path, range, &tokens, module),
             }
-            return;
         }
-        if path.last() == "include" {
-            module.includes.push(self.include(call.tokens.clone(), range));
-            return;
+        return readings;
+    }
+    if path.last() == "include" {
+        let condition = extractor.condition();
+        module.includes.push(Include { path: includes::path(call.tokens.clone()), range, condition });
+        return Vec::new();
+    }
+    extractor.note_macro_call(path.last());
+    let definition = definition(extractor, path.last(), range.line);
+    let expanded = definition.and_then(|definition| expand(extractor, definition, call));
+    if let Some(file) = expanded.and_then(|tokens| items(extractor, tokens)) {
+        return vec![(file, None)];
+    }
+    let is_declaring = match definition {
+        Some(definition) => definition.declares,
+        // Which of several it is cannot be seen.
+        None => {
+            let all = extractor.context.hints.macros.get(path.last());
+            all.is_some_and(|all| all.iter().any(|definition| definition.declares))
         }
-        self.macro_calls.borrow_mut().insert(path.last().to_owned());
-        let definition = self.definition(path.last(), range.line);
-        let expanded = definition.and_then(|definition| self.expand(definition, call));
-        if expanded.is_some_and(|tokens| self.items_of(tokens, module)) {
-            return;
-        }
-        let is_declaring = match definition {
-            Some(definition) => definition.declares,
-            // Which of several it is cannot be seen.
-            None => {
-                let all = self.context.hints.macros.get(path.last());
-                all.is_some_and(|all| all.iter().any(|definition| definition.declares))
-            }
-        };
-        module.is_open |= is_declaring;
-        if is_declaring && !declares(self, call.tokens.clone()) {
-            module.unread.push(Unread { name: path.text(), range });
-        }
-        self.unread(&path, range, &call.tokens, module);
+    };
+    module.is_open |= is_declaring;
+    if is_declaring && !declares(&extractor.vocabulary, call.tokens.clone()) {
+        module.unread.push(Unread { name: path.text(), range });
     }
-
-    /// A call whose tokens are not items, as far as can be seen.
-    fn unread(&self, path: &PathRef, range: Range, tokens: &TokenStream, module: &mut Module) {
-        if declares(self, tokens.clone()) {
-            module.unread.push(Unread { name: path.text(), range });
-        }
-        self.opaque(path.clone(), tokens, module);
-    }
-
-    /// Keeps the mentions and words of tokens that are not read.
-    pub(super) fn opaque(&self, path: PathRef, tokens: &TokenStream, module: &mut Module) {
-        let mut words = BTreeSet::new();
-        collect_words(tokens.clone(), &mut words);
-        let mut mentions = body::scan(self, tokens.clone());
-        // Names that the call declares itself are not mentions of anything else.
-        mentions.retain(|mention| mention.path.segments.len() > 1 || mention.how != How::Use);
-        module.mentions.extend(mentions);
-        module.opaque.push(OpaqueCall { path, words });
-    }
-
-    /// Reads tokens as items of the module; not when they are none.
-    fn items_of(&self, tokens: TokenStream, module: &mut Module) -> bool {
-        let deep = self.expansions.get();
-        if deep >= MAX_EXPANSIONS_DEEP || self.budget.get() == 0 || !is_shallow(&tokens, MAX_TOKENS_DEEP) {
-            return false;
-        }
-        let Ok(file) = syn::parse2::<syn::File>(tokens) else { return false };
-        self.expansions.set(deep + 1);
-        self.budget.set(self.budget.get() - 1);
-        file.items.iter().for_each(|item| self.item(item, module));
-        self.expansions.set(deep);
-        true
-    }
-
-    /// The `macro_rules!` that a name means at a line: the last one above in the file, else the only one of the package,
-    /// else the only one of the project.
-    fn definition(&self, name: &str, line: u32) -> Option<&MacroDefinition> {
-        let all = self.context.hints.macros.get(name)?;
-        let package = |definition: &MacroDefinition| definition.home.as_ref().map(|(_, package)| *package);
-        let here = |definition: &&MacroDefinition| {
-            let home = definition.home.as_ref();
-            home.is_some_and(|(path, package)| {
-                (&**path, *package) == (self.context.path, self.context.package)
-            })
-        };
-        let in_file = all.iter().filter(here);
-        if let Some(last) = in_file.clone().filter(|definition| definition.line <= line).last() {
-            return Some(last);
-        }
-        let only = |definitions: Vec<&'_ MacroDefinition>| match &definitions[..] {
-            [first, rest @ ..] if rest.iter().all(|other| other.rules == first.rules) => {
-                all.iter().find(|definition| *definition == *first)
-            }
-            _ => None,
-        };
-        only(in_file.collect())
-            .or_else(|| only(all.iter().filter(|one| package(one) == Some(self.context.package)).collect()))
-            .or_else(|| only(all.iter().collect()))
-    }
-
-    fn expand(&self, definition: &MacroDefinition, call: &Macro) -> Option<TokenStream> {
-        let (_, package) = definition.home.as_ref()?;
-        let home = match *package == self.context.package {
-            true => "crate".to_owned(),
-            false => format!("{PACKAGE}{package}"),
-        };
-        let span = call.path.segments.last()?.ident.span();
-        macros::expand(&definition.rules, &call.tokens, span, &home)
-    }
-
-    /// An `include!`, whose path may be a literal or made of the package's folder.
-    pub(super) fn include(&self, tokens: TokenStream, range: Range) -> Include {
-        let path = match syn::parse2::<Expr>(tokens) {
-            Ok(Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(path), .. })) => IncludePath::Beside(path.value()),
-            Ok(Expr::Macro(call)) if call.mac.path.is_ident("concat") => {
-                let text = call.mac.tokens.to_string();
-                let rest = text.strip_prefix("env ! (\"CARGO_MANIFEST_DIR\") ,");
-                let rest = rest.or_else(|| text.strip_prefix("env!(\"CARGO_MANIFEST_DIR\"),"));
-                match rest.map(|rest| syn::parse_str::<syn::LitStr>(rest.trim().trim_end_matches(','))) {
-                    Some(Ok(path)) => IncludePath::InPackage(path.value()),
-                    _ => IncludePath::Hidden,
-                }
-            }
-            _ => IncludePath::Hidden,
-        };
-        Include { path, range, condition: self.condition() }
-    }
+    unread(extractor, &path, range, &call.tokens, module);
+    Vec::new()
 }
 
-/// How `$crate` of another package's macro is written, with the package's index: it leads to that package's library.
-pub(crate) const PACKAGE: &str = "__bis_package_";
+/// Keeps what a call whose tokens are not items mentions, and that it may declare something.
+fn unread(
+    extractor: &Extractor<'_>,
+    path: &PathRef,
+    range: Range,
+    tokens: &TokenStream,
+    module: &mut Module,
+) {
+    if declares(&extractor.vocabulary, tokens.clone()) {
+        module.unread.push(Unread { name: path.text(), range });
+    }
+    opaque(extractor, path.clone(), tokens, module);
+}
 
-fn is_shallow(tokens: &TokenStream, deep: usize) -> bool {
-    deep > 0
-        && tokens.clone().into_iter().all(|token| match token {
-            TokenTree::Group(group) => is_shallow(&group.stream(), deep - 1),
-            _ => true,
-        })
+/// Keeps the mentions and words of tokens that are not read.
+pub(super) fn opaque(extractor: &Extractor<'_>, path: PathRef, tokens: &TokenStream, module: &mut Module) {
+    let mut words = BTreeSet::new();
+    collect_words(tokens.clone(), &mut words);
+    let mut mentions = body::scan(extractor, tokens.clone());
+    // Names that the call declares itself are not mentions of anything else.
+    mentions.retain(|mention| mention.path.segments.len() > 1 || mention.how != How::Use);
+    module.mentions.extend(mentions);
+    module.opaque.push(OpaqueCall { path, words });
+}
+
+/// Tokens as items; `None` when they are none, or too many.
+fn items(extractor: &Extractor<'_>, tokens: TokenStream) -> Option<File> {
+    if !is_shallow(&tokens, MAX_TOKENS_DEEP) || !extractor.may_expand() {
+        return None;
+    }
+    syn::parse2(tokens).ok()
+}
+
+/// The `macro_rules!` that a name means at a line: the last one above in the file, else the only one of the package,
+/// else the only one of the project.
+fn definition<'a>(extractor: &Extractor<'a>, name: &str, line: u32) -> Option<&'a MacroDefinition> {
+    let context = &extractor.context;
+    let all = context.hints.macros.get(name)?;
+    let package = |definition: &MacroDefinition| definition.home.as_ref().map(|(_, package)| *package);
+    let here = |definition: &&MacroDefinition| {
+        let home = definition.home.as_ref();
+        home.is_some_and(|(path, package)| (&**path, *package) == (context.path, context.package))
+    };
+    let in_file = all.iter().filter(here);
+    if let Some(last) = in_file.clone().filter(|definition| definition.line <= line).last() {
+        return Some(last);
+    }
+    let only = |definitions: Vec<&'a MacroDefinition>| match &definitions[..] {
+        [first, rest @ ..] if rest.iter().all(|other| other.rules == first.rules) => Some(*first),
+        _ => None,
+    };
+    only(in_file.collect())
+        .or_else(|| only(all.iter().filter(|one| package(one) == Some(context.package)).collect()))
+        .or_else(|| only(all.iter().collect()))
+}
+
+fn expand(extractor: &Extractor<'_>, definition: &MacroDefinition, call: &Macro) -> Option<TokenStream> {
+    let (_, package) = definition.home.as_ref()?;
+    let home = match *package == extractor.context.package {
+        true => "crate".to_owned(),
+        false => format!("{PACKAGE}{package}"),
+    };
+    let span = call.path.segments.last()?.ident.span();
+    macros::expand(&definition.rules, &call.tokens, span, &home)
 }
 
 fn collect_words(tokens: TokenStream, words: &mut BTreeSet<Name>) {

@@ -3,19 +3,22 @@
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-use super::{items::Extractor, word};
+use super::{
+    syntax::{is_punct, word},
+    vocabulary::Vocabulary,
+};
 
 /// Whether a declaration of Bis's, or a module, may be in the tokens.
-pub(super) fn declares(extractor: &Extractor<'_>, tokens: TokenStream) -> bool {
+pub(super) fn declares(vocabulary: &Vocabulary, tokens: TokenStream) -> bool {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     tokens.iter().enumerate().any(|(index, token)| match token {
         TokenTree::Group(group) => {
             let is_attribute =
                 group.delimiter() == Delimiter::Bracket && is_punct(previous(&tokens, index), '#');
             if is_attribute {
-                attribute(extractor, group.stream())
+                attribute(vocabulary, group.stream())
             } else {
-                declares(extractor, group.stream())
+                declares(vocabulary, group.stream())
             }
         }
         TokenTree::Ident(ident) => {
@@ -25,7 +28,7 @@ pub(super) fn declares(extractor: &Extractor<'_>, tokens: TokenStream) -> bool {
                 "Topic" => is_punct(next, '<') || is_punct(next, ':'),
                 "mod" => matches!(next, Some(TokenTree::Ident(_))) || is_punct(next, '$'),
                 "include" => is_punct(next, '!'),
-                name => is_punct(next, '!') && matches!(extractor.word(name), Some("service" | "app")),
+                name => is_punct(next, '!') && matches!(vocabulary.word(name), Some("service" | "app")),
             }
         }
         _ => false,
@@ -33,7 +36,7 @@ pub(super) fn declares(extractor: &Extractor<'_>, tokens: TokenStream) -> bool {
 }
 
 /// Whether an attribute is one of ours, or derives an event.
-fn attribute(extractor: &Extractor<'_>, tokens: TokenStream) -> bool {
+fn attribute(vocabulary: &Vocabulary, tokens: TokenStream) -> bool {
     let mut is_derive = false;
     let mut last: Option<Box<str>> = None;
     for token in tokens {
@@ -42,30 +45,25 @@ fn attribute(extractor: &Extractor<'_>, tokens: TokenStream) -> bool {
                 is_derive |= ident == "derive";
                 last = Some(word(&ident));
             }
-            TokenTree::Group(group) if is_derive => return contains(group.stream(), extractor, &["Event"]),
+            TokenTree::Group(group) if is_derive => return contains(group.stream(), vocabulary, &["Event"]),
             TokenTree::Group(group) if last.as_deref() == Some("cfg_attr") => {
-                return contains(group.stream(), extractor, &["subscription", "api", "mount", "Event"]);
+                return contains(group.stream(), vocabulary, &["subscription", "api", "mount", "Event"]);
             }
             TokenTree::Punct(punct) if punct.as_char() == ':' => {}
             _ => break,
         }
     }
-    last.is_some_and(|last| matches!(extractor.word(&last), Some("subscription" | "api" | "mount")))
+    last.is_some_and(|last| matches!(vocabulary.word(&last), Some("subscription" | "api" | "mount")))
 }
 
-fn contains(tokens: TokenStream, extractor: &Extractor<'_>, words: &[&str]) -> bool {
+fn contains(tokens: TokenStream, vocabulary: &Vocabulary, words: &[&str]) -> bool {
     tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => extractor.word(&word(&ident)).is_some_and(|word| words.contains(&word)),
-        TokenTree::Group(group) => contains(group.stream(), extractor, words),
+        TokenTree::Ident(ident) => vocabulary.word(&word(&ident)).is_some_and(|word| words.contains(&word)),
+        TokenTree::Group(group) => contains(group.stream(), vocabulary, words),
         _ => false,
     })
 }
 
 fn previous(tokens: &[TokenTree], index: usize) -> Option<&TokenTree> {
     index.checked_sub(1).and_then(|index| tokens.get(index))
-}
-
-/// Whether a token is this character.
-pub(super) fn is_punct(token: Option<&TokenTree>, character: char) -> bool {
-    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == character)
 }

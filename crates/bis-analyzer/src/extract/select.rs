@@ -4,7 +4,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::Meta;
 
-use super::declares::is_punct;
+use super::syntax::is_punct;
 use crate::{
     cfg::{self, Cfg, Truth},
     summary::{Condition, Range},

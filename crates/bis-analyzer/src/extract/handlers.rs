@@ -1,0 +1,86 @@
+//! Functions under Bis's attributes.
+
+use bis_syntax::{ApiArgs, Endpoint, Errors, Handler, MountArgs, SubscriptionArgs};
+use proc_macro2::TokenStream;
+use syn::{Attribute, ItemFn, Meta};
+
+use super::{
+    extractor::Extractor,
+    mistakes,
+    syntax::{path_range, path_ref, range_of, word},
+    types::ty,
+};
+use crate::summary::{HandlerItem, HandlerKind, Module, Range, SubscriptionSummary};
+
+/// Keeps what the attributes of a function say.
+pub(super) fn function(extractor: &Extractor<'_>, function: &ItemFn, module: &mut Module) {
+    for outer in &function.attrs {
+        let condition = extractor.cfg().attribute_condition(outer);
+        extractor.when(condition, || {
+            for attribute in &*extractor.cfg().flatten(std::slice::from_ref(outer)) {
+                module.handlers.extend(handler(extractor, attribute, function));
+            }
+        });
+    }
+}
+
+fn handler(extractor: &Extractor<'_>, attribute: &Attribute, function: &ItemFn) -> Option<HandlerItem> {
+    let (attribute_word, path) = extractor.vocabulary.attribute(attribute)?;
+    let mut errors = Errors::new();
+    let tokens = match &attribute.meta {
+        Meta::List(list) => list.tokens.clone(),
+        _ => TokenStream::new(),
+    };
+    let kind = match attribute_word.as_str() {
+        "subscription" => subscription(tokens, function, &mut errors),
+        "api" => {
+            Endpoint::parse(function, &mut errors);
+            let args = ApiArgs::parse(tokens, &mut errors);
+            if let Some(args) = &args {
+                bis_syntax::check_path_parameters(&args.path, function, &mut errors);
+            }
+            match args {
+                Some(args) => HandlerKind::Api {
+                    method: args.method.to_string(),
+                    path: args.path.value(),
+                    access: args.access,
+                    // What shows in the type itself is checked.
+                    path_type: bis_syntax::path_parameter(function)
+                        .filter(|taken| bis_syntax::path_parameter_count(taken).is_none())
+                        .map(|taken| (ty(taken), range_of(taken))),
+                },
+                None => HandlerKind::Broken,
+            }
+        }
+        "mount" => {
+            bis_syntax::check_mount_function(function, &mut errors);
+            match MountArgs::parse(tokens, &mut errors) {
+                Some(args) => HandlerKind::Mount { path: args.path.value() },
+                None => HandlerKind::Broken,
+            }
+        }
+        _ => return None,
+    };
+    let fallback = path_range(attribute.path());
+    Some(HandlerItem {
+        name: word(&function.sig.ident),
+        range: Range::of(function.sig.ident.span()),
+        attribute: path,
+        condition: extractor.condition(),
+        kind,
+        mistakes: mistakes(errors, fallback),
+    })
+}
+
+fn subscription(tokens: TokenStream, function: &ItemFn, errors: &mut Errors) -> HandlerKind {
+    let args = SubscriptionArgs::parse(tokens, errors);
+    let handler = Handler::parse(function, args.as_ref().and_then(|args| args.batch.as_ref()), errors);
+    let Some(args) = args else { return HandlerKind::Subscription(None) };
+    HandlerKind::Subscription(Some(Box::new(SubscriptionSummary {
+        topic: path_ref(&args.topic),
+        topic_range: path_range(&args.topic),
+        name: args.name(&function.sig.ident),
+        policy: args.policy(),
+        event: handler.map(|handler| (ty(&handler.event), range_of(&handler.event), handler.shape)),
+    })))
+}
