@@ -15,10 +15,9 @@ use bis_graph::{Diagnostic, EventType, Graph, Severity, codes};
 pub(crate) use app::{AppRef, find as find_app, no_app};
 
 use crate::{
-    findings::{self, position},
+    findings::position,
     resolve::Resolver,
-    schema::{self, Gap},
-    sensitive,
+    schema, sensitive,
     summary::{Condition, TypeItem},
     tree::ModuleId,
 };
@@ -159,15 +158,13 @@ impl<'a> Assembly<'_, '_, 'a> {
         for (path, (module, item)) in std::mem::take(&mut self.events) {
             let node = &self.resolver.tree.modules[module];
             let (schema, gaps) = schema::event(self.resolver, module, item);
-            for gap in gaps {
-                self.report_gap(&gap);
-            }
+            self.found.extend(gaps);
             let summary = item.serde.as_ref().and_then(|serde| serde.event.as_ref());
             if summary.is_some_and(|event| event.key.is_none()) {
                 self.report_keyless(&path, module, item);
             }
             if let Some(serde) = &item.serde {
-                self.found.extend(findings::mistakes(&node.file, &serde.mistakes));
+                self.found.extend(serde.mistakes.iter().cloned());
             }
             self.graph.events.push(EventType {
                 name: item.name.to_string(),
@@ -196,24 +193,6 @@ impl<'a> Assembly<'_, '_, 'a> {
                 "mark the field that tells what belongs together with `#[event(key)]`, or drop `.ordered()`",
             )
         }));
-    }
-
-    fn report_gap(&mut self, gap: &Gap) {
-        let file = |module: ModuleId| &self.resolver.tree.modules[module].file;
-        self.found.push(match gap {
-            Gap::Opaque { module, range, ty } => Diagnostic::warning(
-                codes::OPAQUE_TYPE,
-                position(file(*module), *range),
-                format!("the JSON of `{ty}` cannot be seen from the source"),
-            )
-            .help("say what it looks like with `#[event(schema = r#\"{\"type\":\"string\"}\"#)]` on the field of the event, or write `#[bis::allow(BIS0034)]` on the event"),
-            Gap::Invalid { module, range, reason } => Diagnostic::error(
-                codes::INVALID_SCHEMA,
-                position(file(*module), *range),
-                format!("the schema is not JSON Schema: {reason}"),
-            )
-            .help("write a JSON object, as in `r#\"{\"type\":\"string\"}\"#`"),
-        });
     }
 }
 

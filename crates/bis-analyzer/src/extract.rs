@@ -22,18 +22,26 @@ use extractor::Extractor;
 
 pub(crate) use extractor::Context;
 
+use std::sync::Arc;
+
+use bis_graph::{Diagnostic, Position, codes};
+
 use crate::{
+    findings::position,
     nesting,
-    summary::{Failure, FileSummary, Mistake, Range},
+    summary::{FileSummary, Range},
 };
 
 /// Summarises a file's text.
 pub(crate) fn file(text: &str, context: &Context<'_>) -> FileSummary {
-    let failed = |failure| FileSummary { failure: Some(failure), ..FileSummary::default() };
     if let Some((line, column)) = nesting::too_deep(text) {
-        let (line, column) =
-            (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX));
-        return failed(Failure::TooDeep(Range { line, column, end_line: line, end_column: column + 1 }));
+        let place = Position::point(Arc::clone(context.file), line, column);
+        let message =
+            "this file is nested too deeply to be read, so what it declares is missing from the graph";
+        return unread(
+            Diagnostic::warning(codes::TOO_DEEP, place, message)
+                .help("move what is nested into functions or modules of its own"),
+        );
     }
     let error = match syn::parse_file(text) {
         Ok(file) => return summary(context, &file),
@@ -41,35 +49,23 @@ pub(crate) fn file(text: &str, context: &Context<'_>) -> FileSummary {
     };
     match recover::file(text, context.cfg.is_2015) {
         Some(file) => summary(context, &file),
-        None => failed(Failure::Lexical(
-            "a bracket, quote or comment is not closed, or closes what is not open".to_owned(),
-            Range::of(error.span()),
-        )),
+        None => unread(
+            Diagnostic::warning(
+                codes::SYNTAX_ERROR,
+                position(context.file, Range::of(error.span())),
+                "a bracket, quote or comment is not closed, or closes what is not open",
+            )
+            .help("the rest of the app is analysed without this file; cargo says more about it"),
+        ),
     }
+}
+
+fn unread(reason: Diagnostic) -> FileSummary {
+    FileSummary { is_broken: true, unread: vec![reason], ..FileSummary::default() }
 }
 
 fn summary(context: &Context<'_>, file: &syn::File) -> FileSummary {
     let extractor = Extractor::new(context, file);
     let module = items::root(&extractor, file);
     extractor.into_summary(module)
-}
-
-/// The mistakes of a store. What has no tokens to point at is put at `fallback`.
-pub(crate) fn mistakes(errors: bis_syntax::Errors, fallback: Range) -> Vec<Mistake> {
-    errors
-        .into_vec()
-        .into_iter()
-        .map(|error| {
-            let (first, last) = error.span;
-            let range = Range::between(first, last);
-            // A call-site span has no place in the fallback implementation: line 1, column 0, empty.
-            let nowhere = (range.line, range.column) == (range.end_line, range.end_column);
-            Mistake {
-                kind: error.kind,
-                range: if nowhere { fallback } else { range },
-                message: error.message,
-                help: error.help,
-            }
-        })
-        .collect()
 }

@@ -1,11 +1,11 @@
-//! Diagnostics on their way: ranges of one file become positions, mistakes in the grammar get their codes.
+//! Where diagnostics begin: a range of a file as a position, and what the grammar finds, which knows neither codes nor files.
 
 use std::sync::Arc;
 
 use bis_graph::{Diagnostic, Position, codes};
-use bis_syntax::ErrorKind;
+use bis_syntax::{ErrorKind, Errors};
 
-use crate::summary::{Mistake, Range};
+use crate::summary::Range;
 
 /// The position of a range in a file.
 pub(crate) fn position(file: &Arc<str>, range: Range) -> Position {
@@ -19,7 +19,7 @@ pub(crate) fn position(file: &Arc<str>, range: Range) -> Position {
 }
 
 /// The code of a kind of mistake.
-pub(crate) fn code(kind: ErrorKind) -> &'static str {
+fn code(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Syntax => codes::ARGUMENTS,
         ErrorKind::Option => codes::UNKNOWN_OPTION,
@@ -33,14 +33,15 @@ pub(crate) fn code(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Mistakes of one file as diagnostics.
-pub(crate) fn mistakes(file: &Arc<str>, mistakes: &[Mistake]) -> impl Iterator<Item = Diagnostic> {
-    mistakes.iter().map(move |mistake| {
-        let diagnostic =
-            Diagnostic::error(code(mistake.kind), position(file, mistake.range), mistake.message.clone());
-        match &mistake.help {
-            Some(help) => diagnostic.help(help.clone()),
-            None => diagnostic,
-        }
-    })
+/// What the grammar finds wrong in a file. What has no tokens to point at is put at `fallback`.
+pub(crate) fn mistakes(file: &Arc<str>, errors: Errors, fallback: Range) -> Vec<Diagnostic> {
+    let diagnostic = |error: bis_syntax::Error| {
+        let (first, last) = error.span;
+        let range = Range::between(first, last);
+        // A call-site span has no place in the fallback implementation: line 1, column 0, empty.
+        let is_nowhere = (range.line, range.column) == (range.end_line, range.end_column);
+        let place = position(file, if is_nowhere { fallback } else { range });
+        Diagnostic { help: error.help, ..Diagnostic::error(code(error.kind), place, error.message) }
+    };
+    errors.into_vec().into_iter().map(diagnostic).collect()
 }

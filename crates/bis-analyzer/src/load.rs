@@ -13,7 +13,8 @@ use std::{
 
 use crate::{
     extract,
-    project::ProjectPackage,
+    project::{Project, ProjectPackage},
+    source,
     summary::{Allow, FileSummary, Hints, Include, IncludePath, MacroDefinition, Module},
 };
 
@@ -120,9 +121,9 @@ impl ModuleFile {
 
 impl Files {
     /// Reads the crates that begin at `roots`, each with its package, and everything below them.
-    pub(crate) fn load(&mut self, roots: &[(PathBuf, usize)], packages: &[ProjectPackage]) {
+    pub(crate) fn load(&mut self, roots: &[(PathBuf, usize)], project: &Project) {
         loop {
-            let found = self.pass(roots, packages);
+            let found = self.pass(roots, project);
             let mut hints = Hints { macros: BTreeMap::new(), ..self.hints.clone() };
             for (key, cached) in &found {
                 if let Outcome::Summary(summary) = &cached.outcome {
@@ -181,7 +182,7 @@ impl Files {
         self.cached.keys().map(|key| &*key.path)
     }
 
-    fn pass(&self, roots: &[(PathBuf, usize)], packages: &[ProjectPackage]) -> HashMap<FileKey, Cached> {
+    fn pass(&self, roots: &[(PathBuf, usize)], project: &Project) -> HashMap<FileKey, Cached> {
         let jobs = roots.iter().map(|(root, package)| Job {
             candidates: vec![ModuleFile::root(root)],
             package: *package,
@@ -191,7 +192,7 @@ impl Files {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         std::thread::scope(|scope| {
             for _ in 0..threads {
-                let worker = || self.work(&queue, packages);
+                let worker = || self.work(&queue, project);
                 std::thread::Builder::new()
                     .stack_size(STACK_BYTES)
                     .spawn_scoped(scope, worker)
@@ -201,16 +202,16 @@ impl Files {
         queue.into_found()
     }
 
-    fn work(&self, queue: &Queue, packages: &[ProjectPackage]) {
+    fn work(&self, queue: &Queue, project: &Project) {
         while let Some(job) = queue.next() {
             let mut more = Vec::new();
             let mut found = Vec::new();
             for file in job.candidates {
                 let key = FileKey { path: file.path.clone(), package: job.package };
-                let Some(cached) = self.read(&key, &packages[job.package]) else { continue };
+                let Some(cached) = self.read(&key, project) else { continue };
                 if let Outcome::Summary(summary) = &cached.outcome {
                     let mut children =
-                        Children { file: &file, package: &packages[job.package], found: Vec::new() };
+                        Children { file: &file, package: &project.packages[job.package], found: Vec::new() };
                     children.of(&file.place, &summary.module);
                     more.extend(
                         children.found.into_iter().filter(|_| job.depth < MAX_DEPTH).map(|candidates| Job {
@@ -227,7 +228,7 @@ impl Files {
         }
     }
 
-    fn read(&self, key: &FileKey, package: &ProjectPackage) -> Option<Cached> {
+    fn read(&self, key: &FileKey, project: &Project) -> Option<Cached> {
         let metadata = match fs::metadata(&key.path) {
             Ok(metadata) if metadata.is_file() => metadata,
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -248,8 +249,9 @@ impl Files {
         let outcome = match fs::read(&key.path).map(String::from_utf8) {
             Ok(Ok(text)) => {
                 let context = extract::Context {
-                    cfg: &package.cfg,
+                    cfg: &project.packages[key.package].cfg,
                     hints: &self.hints,
+                    file: &source::relative(&project.dir, &key.path),
                     path: &key.path,
                     package: key.package,
                 };

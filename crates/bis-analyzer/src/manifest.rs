@@ -3,11 +3,16 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use bis_graph::{Diagnostic, codes};
 use toml::{Table, Value};
 
-use crate::targets::{self, Target, underscored};
+use crate::{
+    source,
+    targets::{self, Target, underscored},
+};
 
 /// A manifest that was read.
 #[derive(Debug, Clone, Default)]
@@ -76,19 +81,17 @@ pub(crate) struct WorkspaceTable {
     pub(crate) dependencies: Vec<Dependency>,
 }
 
-/// Why a manifest could not be read, and where in its text.
-#[derive(Debug)]
-pub(crate) struct ManifestError {
-    pub(crate) message: String,
-    pub(crate) bytes: Option<std::ops::Range<usize>>,
-}
-
 impl Manifest {
-    /// Reads the text of the manifest in `dir`.
-    pub(crate) fn parse(dir: &Path, text: &str) -> Result<Self, ManifestError> {
-        let table: Table = toml::from_str(text)
-            .map_err(|error| ManifestError { message: error.message().to_owned(), bytes: error.span() })?;
-        let missing = |what: &str| ManifestError { message: format!("`{what}` is missing"), bytes: None };
+    /// Reads the text of the manifest in `dir`, which diagnostics name as `file`.
+    pub(crate) fn parse(dir: &Path, file: &Arc<str>, text: &str) -> Result<Self, Diagnostic> {
+        let error = |message: &str, bytes: Option<std::ops::Range<usize>>| {
+            let position = source::position_of_bytes(file, text, bytes.unwrap_or(0..0));
+            let message = format!("`{file}` is not a valid manifest: {}", message.replace('\n', " "));
+            Diagnostic::error(codes::MANIFEST, position, message)
+                .help("`cargo metadata` says what cargo thinks of it")
+        };
+        let table: Table = toml::from_str(text).map_err(|wrong| error(wrong.message(), wrong.span()))?;
+        let missing = |what: &str| error(&format!("`{what}` is missing"), None);
         let package = match table.get("package").and_then(Value::as_table) {
             Some(package) => {
                 let name =

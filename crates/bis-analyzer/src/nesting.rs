@@ -13,7 +13,7 @@ const MAX_COST: usize = 10_000;
 
 /// Where a text is nested too deeply: a line and a column, from 1. Whatever is not in brackets is bounded by the number
 /// of tokens between two separators, since each may be an operator on all that follows.
-pub(crate) fn too_deep(text: &str) -> Option<(usize, usize)> {
+pub(crate) fn too_deep(text: &str) -> Option<(u32, u32)> {
     let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
     // The cost around each open bracket, and the tokens since the last separator in it.
     let mut open: Vec<(usize, usize)> = Vec::new();
@@ -45,11 +45,12 @@ pub(crate) fn too_deep(text: &str) -> Option<(usize, usize)> {
     None
 }
 
-fn place(text: &str, at: usize) -> (usize, usize) {
+fn place(text: &str, at: usize) -> (u32, u32) {
     let before = &text.as_bytes()[..at];
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    (line, String::from_utf8_lossy(&before[line_start..]).chars().count() + 1)
+    let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
+    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
 }
 
 enum Token {

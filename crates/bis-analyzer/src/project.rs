@@ -256,16 +256,10 @@ impl Reader {
                 return None;
             }
         };
-        match Manifest::parse(dir, &text) {
+        match Manifest::parse(dir, &file, &text) {
             Ok(manifest) => Some(manifest),
             Err(error) => {
-                let position = source::position_of_bytes(&file, &text, error.bytes.unwrap_or(0..0));
-                let message =
-                    format!("`{file}` is not a valid manifest: {}", error.message.replace('\n', " "));
-                self.project.diagnostics.push(
-                    Diagnostic::error(codes::MANIFEST, Some(position), message)
-                        .help("`cargo metadata` says what cargo thinks of it"),
-                );
+                self.project.diagnostics.push(error);
                 self.project.sources.insert(file, text);
                 None
             }

@@ -7,9 +7,11 @@ mod shapes;
 
 use std::collections::BTreeMap;
 
+use bis_graph::{Diagnostic, Position, codes};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    findings::position,
     resolve::{Namespace, Resolver, Target},
     summary::{Name, PathRef, Range, Ty, TypeItem},
     tree::ModuleId,
@@ -17,15 +19,6 @@ use crate::{
 
 /// How deep generic types may nest; a type that grows with each turn ends here.
 const MAX_DEPTH: usize = 32;
-
-/// Something that a schema cannot show.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Gap {
-    /// A type whose JSON is not known, in a field.
-    Opaque { module: ModuleId, range: Range, ty: String },
-    /// A schema that was given and is none.
-    Invalid { module: ModuleId, range: Range, reason: String },
-}
 
 /// The types that parameters stand for, as schemas.
 type Env = BTreeMap<Name, Value>;
@@ -35,14 +28,18 @@ pub(crate) struct Builder<'r, 't, 'a> {
     resolver: &'r Resolver<'t, 'a>,
     root: String,
     definitions: Map<String, Value>,
-    gaps: Vec<Gap>,
+    gaps: Vec<Diagnostic>,
     depth: usize,
     /// The field that is being described, for gaps.
     place: (ModuleId, Range),
 }
 
 /// The schema of the event type `item` of `module`, with what it cannot show.
-pub(crate) fn event(resolver: &Resolver<'_, '_>, module: ModuleId, item: &TypeItem) -> (Value, Vec<Gap>) {
+pub(crate) fn event(
+    resolver: &Resolver<'_, '_>,
+    module: ModuleId,
+    item: &TypeItem,
+) -> (Value, Vec<Diagnostic>) {
     let root = type_path(resolver, module, item);
     let mut builder = Builder {
         resolver,
@@ -231,14 +228,32 @@ impl Builder<'_, '_, '_> {
             Ok(_) => "it is neither a JSON object nor a boolean".to_owned(),
             Err(error) => error.to_string(),
         };
-        self.gaps.push(Gap::Invalid { module, range, reason });
+        self.gaps.push(
+            Diagnostic::error(
+                codes::INVALID_SCHEMA,
+                self.position(module, range),
+                format!("the schema is not JSON Schema: {reason}"),
+            )
+            .help("write a JSON object, as in `r#\"{\"type\":\"string\"}\"#`"),
+        );
         json!({})
     }
 
     fn opaque(&mut self, ty: &str) -> Value {
         let (module, range) = self.place;
-        self.gaps.push(Gap::Opaque { module, range, ty: ty.to_owned() });
+        self.gaps.push(
+            Diagnostic::warning(
+                codes::OPAQUE_TYPE,
+                self.position(module, range),
+                format!("the JSON of `{ty}` cannot be seen from the source"),
+            )
+            .help("say what it looks like with `#[event(schema = r#\"{\"type\":\"string\"}\"#)]` on the field of the event, or write `#[bis::allow(BIS0034)]` on the event"),
+        );
         json!({})
+    }
+
+    fn position(&self, module: ModuleId, range: Range) -> Position {
+        position(&self.resolver.tree.modules[module].file, range)
     }
 }
 

@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use bis_syntax::{Access, ErrorKind, Shape, SubscriptionPolicy};
+use bis_graph::Diagnostic;
+use bis_syntax::{Access, Shape, SubscriptionPolicy};
 use proc_macro2::Span;
 
 /// A region of a file. Lines and columns count from 1; the end is exclusive.
@@ -92,25 +93,16 @@ impl Condition {
 #[derive(Debug, Default)]
 pub(crate) struct FileSummary {
     pub(crate) module: Module,
-    /// Why it is not read at all.
-    pub(crate) failure: Option<Failure>,
-    /// Items that do not parse and may declare something.
-    pub(crate) lost: Vec<(String, Range)>,
+    /// Whether it is not read at all.
+    pub(crate) is_broken: bool,
+    /// Why it is not read, or which items of it are not.
+    pub(crate) unread: Vec<Diagnostic>,
     /// `#[bis::allow(..)]`, each with the item under it.
     pub(crate) allows: Vec<Allow>,
     /// Macros that are called among items.
     pub(crate) macro_calls: BTreeSet<String>,
     /// What other files must know before they can be summarised.
     pub(crate) hints: Hints,
-}
-
-/// Why a file is not read.
-#[derive(Debug, Clone)]
-pub(crate) enum Failure {
-    /// Its brackets, quotes or comments are broken.
-    Lexical(String, Range),
-    /// It is nested too deeply to be parsed safely.
-    TooDeep(Range),
 }
 
 /// `#[bis::allow(BIS0034)]`
@@ -248,7 +240,7 @@ pub(crate) struct StaticItem {
     pub(crate) ty: Ty,
     pub(crate) condition: Option<Condition>,
     /// The chain that makes it, as if it were a topic.
-    pub(crate) topic: Result<TopicSummary, Vec<Mistake>>,
+    pub(crate) topic: Result<TopicSummary, Vec<Diagnostic>>,
 }
 
 /// A topic's builder chain.
@@ -258,7 +250,7 @@ pub(crate) struct TopicSummary {
     pub(crate) name_range: Range,
     pub(crate) ordered: bool,
     pub(crate) retention: Option<(Constant, Range)>,
-    pub(crate) mistakes: Vec<Mistake>,
+    pub(crate) mistakes: Vec<Diagnostic>,
 }
 
 /// An expression that may be constant.
@@ -327,7 +319,7 @@ pub(crate) struct SerdeType {
     pub(crate) shape: TypeShape,
     pub(crate) container: Container,
     pub(crate) event: Option<EventSummary>,
-    pub(crate) mistakes: Vec<Mistake>,
+    pub(crate) mistakes: Vec<Diagnostic>,
 }
 
 #[derive(Debug)]
@@ -396,7 +388,7 @@ pub(crate) struct HandlerItem {
     pub(crate) attribute: PathRef,
     pub(crate) condition: Option<Condition>,
     pub(crate) kind: HandlerKind,
-    pub(crate) mistakes: Vec<Mistake>,
+    pub(crate) mistakes: Vec<Diagnostic>,
 }
 
 #[derive(Debug)]
@@ -432,7 +424,7 @@ pub(crate) struct ServiceCall {
     pub(crate) range: Range,
     pub(crate) condition: Option<Condition>,
     pub(crate) name: Option<String>,
-    pub(crate) mistakes: Vec<Mistake>,
+    pub(crate) mistakes: Vec<Diagnostic>,
 }
 
 #[derive(Debug)]
@@ -442,7 +434,7 @@ pub(crate) struct AppCall {
     pub(crate) services: Vec<(PathRef, Range)>,
     /// Whether the list could be read.
     pub(crate) readable: bool,
-    pub(crate) mistakes: Vec<Mistake>,
+    pub(crate) mistakes: Vec<Diagnostic>,
 }
 
 /// A macro call among a module's items, with the words in its arguments.
@@ -514,13 +506,4 @@ pub(crate) enum MisplacedKind {
     Static(Name, Ty),
     /// A handler's attribute inside of a function, or in an `impl` or trait.
     Handler(Name, PathRef, &'static str),
-}
-
-/// A mistake in the grammar.
-#[derive(Debug, Clone)]
-pub(crate) struct Mistake {
-    pub(crate) kind: ErrorKind,
-    pub(crate) range: Range,
-    pub(crate) message: String,
-    pub(crate) help: Option<String>,
 }

@@ -9,7 +9,7 @@ use crate::{
     load::{Files, MAX_DEPTH, ModuleFile, Outcome, Place},
     project::{Extern, Project},
     source,
-    summary::{Condition, Failure, FileSummary, Include, Module, ModuleItem, PACKAGE, Range},
+    summary::{Condition, Include, Module, ModuleItem, PACKAGE, Range},
 };
 
 /// An index into [`Tree::modules`].
@@ -119,8 +119,8 @@ impl<'a> Builder<'a> {
         let files = self.files;
         let (module, is_broken) = match files.get(&file.path, self.package) {
             Some(Outcome::Summary(summary)) => {
-                self.report_failure(&shown, summary);
-                (&summary.module, summary.failure.is_some())
+                summary.unread.iter().for_each(|reason| self.report(reason.clone()));
+                (&summary.module, summary.is_broken)
             }
             Some(Outcome::Unreadable(reason)) => {
                 let message = format!("`{shown}` cannot be read: {reason}");
@@ -138,30 +138,6 @@ impl<'a> Builder<'a> {
         let id = self.node(spot, &shown, module, is_broken);
         self.children(id, file, &file.place, module, depth);
         id
-    }
-
-    fn report_failure(&mut self, file: &Arc<str>, summary: &FileSummary) {
-        let diagnostic = match &summary.failure {
-            Some(Failure::Lexical(message, range)) => {
-                Diagnostic::warning(codes::SYNTAX_ERROR, position(file, *range), message.clone())
-                    .help("the rest of the app is analysed without this file; cargo says more about it")
-            }
-            Some(Failure::TooDeep(range)) => {
-                let message = "this file is nested too deeply to be read, so what it declares is missing from the graph";
-                Diagnostic::warning(codes::TOO_DEEP, position(file, *range), message)
-                    .help("move what is nested into functions or modules of its own")
-            }
-            None => {
-                for (message, range) in &summary.lost {
-                    self.report(
-                        Diagnostic::warning(codes::SYNTAX_ERROR, position(file, *range), message.clone())
-                            .help("cargo says whether it is Rust; if so, move what it declares out of it"),
-                    );
-                }
-                return;
-            }
-        };
-        self.report(diagnostic);
     }
 
     fn node(&mut self, spot: Spot, file: &Arc<str>, module: &'a Module, broken: bool) -> ModuleId {

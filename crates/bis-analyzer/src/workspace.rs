@@ -124,7 +124,7 @@ impl Workspace {
             roots.extend(package.package.lib.iter().map(|lib| (lib.root.clone(), index)));
             roots.extend(package.bins.iter().map(|bin| (bin.root.clone(), index)));
         }
-        self.files.load(&roots, &project.packages);
+        self.files.load(&roots, project);
     }
 
     /// What the source and `bis.toml`, of the app's folder or of the project's, let pass.

@@ -5,7 +5,7 @@ use bis_syntax::SubscriptionPolicy;
 
 use super::{Assembly, comes_from};
 use crate::{
-    findings::{self, position},
+    findings::position,
     resolve::{Namespace, Target},
     summary::{HandlerItem, HandlerKind, SubscriptionSummary},
     tree::ModuleId,
@@ -33,7 +33,7 @@ impl Assembly<'_, '_, '_> {
     fn handler(&mut self, module: ModuleId, item: &HandlerItem) {
         let node = &self.resolver.tree.modules[module];
         let here = position(&node.file, item.range);
-        self.found.extend(findings::mistakes(&node.file, &item.mistakes));
+        self.found.extend(item.mistakes.iter().cloned());
         if self.owner[module].is_none() {
             if self.is_reported_as_no_service(module) {
                 return;

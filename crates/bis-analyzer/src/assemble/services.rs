@@ -4,7 +4,7 @@ use bis_graph::{Diagnostic, Position, Service, codes};
 
 use super::{AppRef, Assembly, comes_from};
 use crate::{
-    findings::{self, position},
+    findings::position,
     resolve::{Namespace, Target},
     summary::{AppCall, PathRef, Range},
     tree::ModuleId,
@@ -35,7 +35,7 @@ impl Assembly<'_, '_, '_> {
                     .help("list the modules or crates that call `bis::service!`, as in `services: [orders]`"),
             );
         } else {
-            self.found.extend(findings::mistakes(&node.file, &call.mistakes));
+            self.found.extend(call.mistakes.iter().cloned());
         }
         for (path, range) in &call.services {
             self.list(app.module, path, *range);
@@ -60,7 +60,7 @@ impl Assembly<'_, '_, '_> {
             if !self.resolver.is_bis(module, &call.call, &[]) {
                 continue;
             }
-            self.found.extend(findings::mistakes(&node.file, &call.mistakes));
+            self.found.extend(call.mistakes.iter().cloned());
             let here = position(&node.file, call.range);
             let condition = self.condition(module, call.condition.as_ref());
             let Some(first) = self.services.iter().find(|service| service.module == whole) else {

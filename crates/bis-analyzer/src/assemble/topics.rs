@@ -7,7 +7,7 @@ use bis_graph::{Diagnostic, Retention, Severity, Topic, codes};
 use super::Assembly;
 use crate::{
     constant,
-    findings::{self, position},
+    findings::position,
     resolve::{Namespace, Target},
     schema,
     summary::{MisplacedKind, PathRef, StaticItem, TopicSummary, Ty, Use, Value},
@@ -72,17 +72,18 @@ impl<'a> Assembly<'_, '_, 'a> {
 
     fn topic(&mut self, module: ModuleId, item: &StaticItem, home: ModuleId, event: &Ty) {
         let node = &self.resolver.tree.modules[module];
-        let summary =
-            match &item.topic {
-                Ok(summary) => summary,
-                Err(mistakes) => {
-                    self.found.extend(findings::mistakes(&node.file, mistakes).map(|diagnostic| {
-                        Diagnostic { code: codes::NOT_CONSTANT, severity: Severity::Warning, ..diagnostic }
-                    }));
-                    return;
-                }
-            };
-        self.found.extend(findings::mistakes(&node.file, &summary.mistakes));
+        let summary = match &item.topic {
+            Ok(summary) => summary,
+            Err(mistakes) => {
+                self.found.extend(mistakes.iter().cloned().map(|diagnostic| Diagnostic {
+                    code: codes::NOT_CONSTANT,
+                    severity: Severity::Warning,
+                    ..diagnostic
+                }));
+                return;
+            }
+        };
+        self.found.extend(summary.mistakes.iter().cloned());
         let Some(name) = self.topic_name(module, summary) else { return };
         let (event, event_path) = self.event_of(home, event);
         let retention = self.retention(module, summary);

@@ -1,19 +1,17 @@
 //! Structs and enums: what serde's attributes and `#[derive(Event)]` make of them.
 
+use bis_graph::Diagnostic;
 use bis_syntax::{Errors, EventInput};
 use syn::{Attribute, DeriveInput, Fields, Token, punctuated::Punctuated};
 
 use super::{
     extractor::Extractor,
-    mistakes,
     syntax::{range_of, word},
     types::ty,
 };
 use crate::{
     serde_attrs::{self, SerdeOption},
-    summary::{
-        Container, EventSummary, FieldItem, Mistake, Range, SerdeType, TypeItem, TypeShape, VariantItem,
-    },
+    summary::{Container, EventSummary, FieldItem, Range, SerdeType, TypeItem, TypeShape, VariantItem},
 };
 
 /// A struct or enum; its whole is asked for only when `Event` is derived.
@@ -36,7 +34,7 @@ pub(super) fn type_item(
         serde: (derived || is_event).then(|| {
             let mut errors = Errors::new();
             let event = is_event.then(|| EventInput::parse(&built(extractor, input()), &mut errors));
-            let mistakes = mistakes(errors, Range::of(name.span()));
+            let mistakes = extractor.mistakes(errors, Range::of(name.span()));
             Box::new(serde_type(extractor, &attrs, body, derived, event, mistakes))
         }),
     }
@@ -91,7 +89,7 @@ fn serde_type(
     body: &Body<'_>,
     derived: bool,
     event: Option<EventInput>,
-    mistakes: Vec<Mistake>,
+    mistakes: Vec<Diagnostic>,
 ) -> SerdeType {
     SerdeType {
         derived,

@@ -4,8 +4,11 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
     path::Path,
+    sync::Arc,
 };
 
+use bis_graph::{Diagnostic, Position};
+use bis_syntax::Errors;
 use proc_macro2::TokenTree;
 use syn::{Attribute, File, Item, Meta, spanned::Spanned};
 
@@ -16,6 +19,7 @@ use super::{
 };
 use crate::{
     cfg::{Cfg, Truth},
+    findings,
     summary::{Allow, Condition, FileSummary, Hints, MacroDefinition, Module, Range},
 };
 
@@ -30,6 +34,8 @@ const MAX_EXPANSIONS_DEEP: usize = 32;
 pub(crate) struct Context<'a> {
     pub(crate) cfg: &'a Cfg,
     pub(crate) hints: &'a Hints,
+    /// The file as diagnostics name it.
+    pub(crate) file: &'a Arc<str>,
     pub(crate) path: &'a Path,
     pub(crate) package: usize,
 }
@@ -42,7 +48,7 @@ pub(super) struct Extractor<'a> {
     /// The unknown `cfg` around the item that is read.
     condition: RefCell<Option<Condition>>,
     allows: RefCell<Vec<Allow>>,
-    lost: RefCell<Vec<(String, Range)>>,
+    unread: RefCell<Vec<Diagnostic>>,
     macro_calls: RefCell<BTreeSet<String>>,
     /// How many expansions are around the item that is read.
     expansions: Cell<usize>,
@@ -58,7 +64,7 @@ impl<'a> Extractor<'a> {
             hints: Hints::default(),
             condition: RefCell::default(),
             allows: RefCell::default(),
-            lost: RefCell::default(),
+            unread: RefCell::default(),
             macro_calls: RefCell::default(),
             expansions: Cell::new(0),
             budget: Cell::new(MAX_EXPANSIONS),
@@ -97,8 +103,8 @@ impl<'a> Extractor<'a> {
     pub(super) fn into_summary(self, module: Module) -> FileSummary {
         FileSummary {
             module,
-            failure: None,
-            lost: self.lost.into_inner(),
+            is_broken: false,
+            unread: self.unread.into_inner(),
             allows: self.allows.into_inner(),
             macro_calls: self.macro_calls.into_inner(),
             hints: self.hints,
@@ -148,8 +154,17 @@ impl<'a> Extractor<'a> {
         }
     }
 
-    pub(super) fn note_lost(&self, reason: &str, range: Range) {
-        self.lost.borrow_mut().push((reason.to_owned(), range));
+    pub(super) fn note_unread(&self, reason: Diagnostic) {
+        self.unread.borrow_mut().push(reason);
+    }
+
+    pub(super) fn position(&self, range: Range) -> Position {
+        findings::position(self.context.file, range)
+    }
+
+    /// What the grammar finds wrong in this file.
+    pub(super) fn mistakes(&self, errors: Errors, fallback: Range) -> Vec<Diagnostic> {
+        findings::mistakes(self.context.file, errors, fallback)
     }
 
     pub(super) fn note_macro_call(&self, name: &str) {

@@ -6,7 +6,6 @@ use syn::{Attribute, ItemFn, Meta};
 
 use super::{
     extractor::Extractor,
-    mistakes,
     syntax::{path_range, path_ref, range_of, word},
     types::ty,
 };
@@ -68,7 +67,7 @@ fn handler(extractor: &Extractor<'_>, attribute: &Attribute, function: &ItemFn) 
         attribute: path,
         condition: extractor.condition(),
         kind,
-        mistakes: mistakes(errors, fallback),
+        mistakes: extractor.mistakes(errors, fallback),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The items of a file, module by module.
 
+use bis_graph::{Diagnostic, codes};
 use bis_syntax::{AppArgs, Errors, ServiceArgs, TopicChain};
 use proc_macro2::TokenStream;
 use syn::{Attribute, File, Item, Meta};
@@ -10,7 +11,7 @@ use super::{
     declares::declares,
     derives,
     extractor::Extractor,
-    handlers, imports, mistakes,
+    handlers, imports,
     syntax::{attributes_of_item, path_range, path_ref, range_of, word},
     types::ty,
 };
@@ -72,7 +73,9 @@ fn plain_item(extractor: &Extractor<'_>, item: &Item, module: &mut Module) {
         }
         Item::Static(item) => {
             body::initialiser(extractor, &item.expr, module);
-            module.statics.push(StaticItem { condition: extractor.condition(), ..static_item(item) });
+            module
+                .statics
+                .push(StaticItem { condition: extractor.condition(), ..static_item(extractor, item) });
         }
         Item::Const(item) => {
             body::initialiser(extractor, &item.expr, module);
@@ -131,8 +134,11 @@ fn plain_item(extractor: &Extractor<'_>, item: &Item, module: &mut Module) {
 /// An item that does not parse. What its tokens mention counts; names in it may be what it declares.
 fn lost_item(extractor: &Extractor<'_>, tokens: &TokenStream, module: &mut Module) {
     if declares(&extractor.vocabulary, tokens.clone()) {
-        let reason = "an item here does not parse, so what it may declare is missing from the graph";
-        extractor.note_lost(reason, range_of(tokens));
+        let message = "an item here does not parse, so what it may declare is missing from the graph";
+        extractor.note_unread(
+            Diagnostic::warning(codes::SYNTAX_ERROR, extractor.position(range_of(tokens)), message)
+                .help("cargo says whether it is Rust; if so, move what it declares out of it"),
+        );
     }
     calls::opaque(extractor, PathRef::default(), tokens, module);
 }
@@ -159,7 +165,7 @@ fn macro_item(extractor: &Extractor<'_>, item: &syn::ItemMacro, module: &mut Mod
                 Some(args) => (Some(args.name.text), Range::of(args.name.span)),
                 None => (None, range),
             };
-            let mistakes = mistakes(errors, range);
+            let mistakes = extractor.mistakes(errors, range);
             let condition = extractor.condition();
             module.services.push(ServiceCall { call, range, condition, name, mistakes });
         }
@@ -168,7 +174,13 @@ fn macro_item(extractor: &Extractor<'_>, item: &syn::ItemMacro, module: &mut Mod
             let readable = args.is_some();
             let services = args.map_or_else(Vec::new, |args| args.services);
             let services = services.iter().map(|path| (path_ref(path), path_range(path))).collect();
-            module.apps.push(AppCall { call, range, services, readable, mistakes: mistakes(errors, range) });
+            module.apps.push(AppCall {
+                call,
+                range,
+                services,
+                readable,
+                mistakes: extractor.mistakes(errors, range),
+            });
         }
         _ => {
             for (file, condition) in calls::read(extractor, &item.mac, module) {
@@ -180,7 +192,7 @@ fn macro_item(extractor: &Extractor<'_>, item: &syn::ItemMacro, module: &mut Mod
     }
 }
 
-fn static_item(item: &syn::ItemStatic) -> StaticItem {
+fn static_item(extractor: &Extractor<'_>, item: &syn::ItemStatic) -> StaticItem {
     let mut errors = Errors::new();
     let range = Range::of(item.ident.span());
     // Only a plain path can be a topic's type; the chain of anything else is nobody's matter.
@@ -196,10 +208,10 @@ fn static_item(item: &syn::ItemStatic) -> StaticItem {
                 name_range: range_of(&chain.name),
                 ordered: chain.call("ordered").is_some(),
                 retention: retention.map(|value| (constant(value), range_of(value))),
-                mistakes: mistakes(errors, range),
+                mistakes: extractor.mistakes(errors, range),
             })
         }
-        None => Err(mistakes(errors, range)),
+        None => Err(extractor.mistakes(errors, range)),
     };
     StaticItem { name: word(&item.ident), range, ty: ty(&item.ty), condition: None, topic }
 }
