@@ -4,6 +4,7 @@ mod app;
 mod calls;
 mod handlers;
 mod path_types;
+mod resources;
 mod services;
 mod topics;
 mod uses;
@@ -32,7 +33,7 @@ pub(crate) struct Assembly<'r, 't, 'a> {
     services: Vec<services::ServiceRef>,
     /// Modules that the app lists although they are not services: reported as such.
     not_services: Vec<ModuleId>,
-    topics: Vec<topics::TopicRef>,
+    resources: Vec<resources::ResourceRef>,
     events: BTreeMap<String, (ModuleId, &'a TypeItem)>,
     graph: Graph,
     found: Vec<Diagnostic>,
@@ -56,18 +57,18 @@ pub(crate) fn graph(resolver: &Resolver<'_, '_>, app: AppRef) -> (Graph, Vec<Dia
         owner: vec![None; tree.modules.len()],
         services: Vec::new(),
         not_services: Vec::new(),
-        topics: Vec::new(),
+        resources: Vec::new(),
         events: BTreeMap::new(),
         graph: Graph::empty(name),
         found: Vec::new(),
     };
     assembly.find_services(app);
-    assembly.find_topics();
+    assembly.find_resources();
     assembly.find_handlers();
     assembly.find_uses();
     assembly.find_calls();
     assembly.report_unread();
-    assembly.keep_topics();
+    assembly.keep_resources();
     assembly.describe_events();
     assembly.graph.sort();
     (assembly.graph, assembly.found)

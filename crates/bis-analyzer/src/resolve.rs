@@ -3,6 +3,8 @@
 
 use std::{cell::RefCell, collections::HashMap};
 
+use bis_syntax::Declaration;
+
 use crate::{
     summary::{AliasItem, ConstItem, HandlerItem, HandlerKind, PathRef, StaticItem, TypeItem, Use, UseKind},
     tree::{ExternCrate, ModuleId, Tree},
@@ -35,8 +37,8 @@ pub(crate) enum Target<'a> {
     Unknown,
 }
 
-/// What a glob import of `bis::prelude` brings, as far as the graph is concerned.
-const BIS_NAMES: [&str; 16] = [
+/// What a glob import of `bis::prelude` brings beside the types of resources, as far as the graph is concerned.
+const BIS_NAMES: [&str; 15] = [
     "subscription",
     "api",
     "mount",
@@ -44,7 +46,6 @@ const BIS_NAMES: [&str; 16] = [
     "app",
     "test",
     "Event",
-    "Topic",
     "Delivery",
     "Result",
     "Error",
@@ -283,7 +284,7 @@ impl<'t, 'a> Resolver<'t, 'a> {
                     Some(target) => return Some(target),
                     None => {}
                 },
-                Some(Target::Bis(_)) if BIS_NAMES.contains(&name) => {
+                Some(Target::Bis(_)) if BIS_NAMES.contains(&name) || Declaration::of_type(name).is_some() => {
                     return Some(Target::Bis(name.to_owned()));
                 }
                 Some(Target::Unknown) => unknown = Some(Target::Unknown),

@@ -239,18 +239,49 @@ pub(crate) struct StaticItem {
     pub(crate) range: Range,
     pub(crate) ty: Ty,
     pub(crate) condition: Option<Condition>,
-    /// The chain that makes it, as if it were a topic.
-    pub(crate) topic: Result<TopicSummary, Vec<Diagnostic>>,
+    pub(crate) value: StaticValue,
 }
 
-/// A topic's builder chain.
+/// What a static is set to, as far as it may be a resource.
 #[derive(Debug)]
-pub(crate) struct TopicSummary {
-    pub(crate) name: Constant,
-    pub(crate) name_range: Range,
-    pub(crate) ordered: bool,
-    pub(crate) retention: Option<(Constant, Range)>,
-    pub(crate) mistakes: Vec<Diagnostic>,
+pub(crate) enum StaticValue {
+    /// A chain that makes it in place.
+    Chain(Box<Chain>),
+    /// Anything else.
+    Other(Range),
+    /// The static's type is not a plain path, so it is not itself a resource.
+    Indirect,
+}
+
+/// `Topic::new("order-placed").ordered()`: a builder chain.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    /// The arguments of `new`.
+    pub(crate) arguments: Vec<Argument>,
+    /// The builder methods after it.
+    pub(crate) calls: Vec<ChainCall>,
+}
+
+/// An argument in a chain.
+#[derive(Debug)]
+pub(crate) struct Argument {
+    pub(crate) value: Constant,
+    pub(crate) range: Range,
+}
+
+/// A builder method.
+#[derive(Debug)]
+pub(crate) struct ChainCall {
+    pub(crate) method: Name,
+    pub(crate) range: Range,
+    pub(crate) arguments: Vec<Argument>,
+}
+
+impl Chain {
+    /// The last call of a builder method.
+    pub(crate) fn call(&self, method: &str) -> Option<&ChainCall> {
+        self.calls.iter().rev().find(|call| &*call.method == method)
+    }
 }
 
 /// An expression that may be constant.

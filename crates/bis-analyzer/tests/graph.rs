@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::check;
+use bis_graph::ResourceKind;
+use common::{analyze, check};
 
 #[test]
 fn an_app_with_two_services() {
@@ -318,4 +319,56 @@ fn unused_generic<const N: usize>() -> usize { N }
 "#;
     let fixture = format!("{ORDERS}{LISTENER}//- src/publisher.rs\nbis::service!(\"publisher\");\n{source}");
     assert_eq!(common::diagnostics(&fixture), "");
+}
+
+#[test]
+fn uses_are_by_resource_and_method() {
+    let analysis = analyze(&format!(
+        r#"{}
+//- src/refunds.rs
+use bis::prelude::*;
+use crate::orders::{{PLACED, Placed}};
+bis::service!("refunds");
+#[api(POST, "/refunds", public)]
+async fn refund() -> Result<()> {{
+    PLACED.publish(&Placed {{ id: 1 }}).await?;
+    PLACED.publish(&Placed {{ id: 2 }}).await?;
+    PLACED.subscribers();
+    hand_over(&PLACED);
+    Ok(())
+}}
+//- src/audit.rs
+use bis::prelude::*;
+bis::service!("audit");
+#[api(GET, "/audit", public)]
+async fn audit() -> Result<()> {{ crate::orders::PLACED.subscribers(); Ok(()) }}
+"#,
+        common::ORDERS
+    ));
+    let uses = analysis.graph.uses_of(ResourceKind::Topic, "placed");
+    let uses: Vec<String> = uses
+        .map(|one| format!("{} {} {}", one.service, one.method.as_deref().unwrap_or("-"), one.position))
+        .collect();
+    assert_eq!(
+        uses,
+        [
+            "audit subscribers src/audit.rs:4:34",
+            "orders publish src/orders.rs:7:46",
+            "refunds - src/refunds.rs:9:16",
+            "refunds publish src/refunds.rs:6:5",
+            "refunds subscribers src/refunds.rs:8:5",
+        ]
+    );
+    let topic = analysis.graph.topic("placed").unwrap();
+    assert_eq!(
+        (&topic.publishers[..], &topic.users[..]),
+        (&own(["orders", "refunds"])[..], &own(["audit", "orders", "refunds"])[..])
+    );
+    let json: serde_json::Value = serde_json::from_str(&bis_graph::json::graph(&analysis.graph)).unwrap();
+    assert_eq!(json["uses"][0]["kind"], "topic");
+    assert_eq!(json["uses"][0]["resource"], "placed");
+}
+
+fn own<const N: usize>(names: [&str; N]) -> [String; N] {
+    names.map(str::to_owned)
 }

@@ -9,6 +9,7 @@ pub mod event_id;
 pub mod name;
 pub mod policy;
 pub mod redaction;
+pub mod resource;
 pub mod route;
 pub mod secret;
 pub mod text;
@@ -23,4 +24,5 @@ pub use name::{
     TopicName, name_error,
 };
 pub use policy::{BatchPolicy, Retention, RetryPolicy, SubscriptionPolicy};
+pub use resource::ResourceKind;
 pub use secret::Secret;

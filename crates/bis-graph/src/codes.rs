@@ -57,8 +57,8 @@ codes! {
     EVENT_ATTRIBUTE = "BIS0018";
     /// Two services have one name.
     DUPLICATE_SERVICE = "BIS0021";
-    /// Two topics have one name.
-    DUPLICATE_TOPIC = "BIS0022";
+    /// Two resources of one kind have one name.
+    DUPLICATE_RESOURCE = "BIS0022";
     /// Two subscriptions of a topic have one name.
     DUPLICATE_SUBSCRIPTION = "BIS0023";
     /// Two endpoints answer one method and path.

@@ -7,6 +7,7 @@
 mod compare;
 mod model;
 mod position;
+mod resource;
 
 pub mod codes;
 pub mod diagnostic;
@@ -15,6 +16,7 @@ pub mod mermaid;
 pub mod render;
 pub mod rules;
 
+pub use bis_core::ResourceKind;
 pub use compare::compare;
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use model::{
@@ -23,3 +25,4 @@ pub use model::{
 };
 pub use position::Position;
 pub use render::{Colour, Sources, render};
+pub use resource::{Resource, Use};

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fmt::Write};
 
+use bis_core::ResourceKind;
+
 use crate::Graph;
 
 /// The flowchart, as Mermaid's text.
@@ -13,8 +15,11 @@ pub fn graph(graph: &Graph) -> String {
     for service in &graph.services {
         line(format!("{}[\"{}\"]", id("service", &service.name), service.name));
     }
-    for topic in &graph.topics {
-        line(format!("{}([\"{}\"])", id("topic", &topic.name), topic.name));
+    for resource in graph.resources() {
+        let (id, name) = (id(resource.kind().as_str(), resource.name()), resource.name());
+        line(match resource.kind() {
+            ResourceKind::Topic => format!("{id}([\"{name}\"])"),
+        });
     }
     for (index, endpoint) in graph.endpoints.iter().enumerate() {
         line(format!("endpoint_{index}>\"{} {}\"]", endpoint.method, escape(&endpoint.path)));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bis_core::{BatchPolicy, RetryPolicy};
 use serde::{Deserialize, Serialize};
 
-use crate::Position;
+use crate::{Position, Use};
 
 /// The version of the graph's JSON. Fields are only added within a version.
 pub const VERSION: u32 = 1;
@@ -34,6 +34,9 @@ pub struct Graph {
     /// Calls of one service's endpoints by another, by position.
     #[serde(default)]
     pub calls: Vec<Call>,
+    /// How services use resources, by resource, service and method.
+    #[serde(default)]
+    pub uses: Vec<Use>,
 }
 
 /// A service: a module or crate that `bis::service!` names.
@@ -278,6 +281,7 @@ impl Graph {
             mounts: Vec::new(),
             events: Vec::new(),
             calls: Vec::new(),
+            uses: Vec::new(),
         }
     }
 
@@ -306,6 +310,7 @@ impl Graph {
             .sort_by(|a, b| (&a.path, &a.method, &a.handler).cmp(&(&b.path, &b.method, &b.handler)));
         self.mounts.sort_by(|a, b| (&a.path, &a.handler).cmp(&(&b.path, &b.handler)));
         self.events.sort_by(|a, b| a.path.cmp(&b.path));
+        self.uses.sort();
         self.calls.sort_by(|a, b| (&a.position, &a.from, &a.to).cmp(&(&b.position, &b.from, &b.to)));
     }
 }

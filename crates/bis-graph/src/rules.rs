@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use bis_core::route::{RouteConflict, Routes};
 
-use crate::{Access, Diagnostic, Endpoint, Graph, Mount, Position, Service, Subscription, Topic, codes};
+use crate::{Access, Diagnostic, Endpoint, Graph, Mount, Position, Resource, Service, Subscription, codes};
 
 /// Applies every rule.
 pub fn check(graph: &Graph) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     duplicate_services(graph, &mut found);
-    duplicate_topics(graph, &mut found);
+    duplicate_resources(graph, &mut found);
     duplicate_subscriptions(graph, &mut found);
     duplicate_endpoints(graph, &mut found);
     conflicting_routes(graph, &mut found);
@@ -39,7 +39,7 @@ fn duplicates<T>(items: &[T], key: impl Fn(&T) -> String) -> Vec<(String, Vec<&T
 trait Declared {
     fn position(&self) -> &Position;
     /// The `cfg` around it: of two that may not both be in the build, none is wrong.
-    fn condition(&self) -> Option<&String>;
+    fn condition(&self) -> Option<&str>;
 }
 
 macro_rules! declared {
@@ -49,14 +49,24 @@ macro_rules! declared {
                 &self.position
             }
 
-            fn condition(&self) -> Option<&String> {
-                self.condition.as_ref()
+            fn condition(&self) -> Option<&str> {
+                self.condition.as_deref()
             }
         })*
     };
 }
 
-declared!(Service Topic Subscription Endpoint Mount);
+declared!(Service Subscription Endpoint Mount);
+
+impl Declared for &dyn Resource {
+    fn position(&self) -> &Position {
+        Resource::position(*self)
+    }
+
+    fn condition(&self) -> Option<&str> {
+        Resource::condition(*self)
+    }
+}
 
 /// One diagnostic for each item after the first, which it points to.
 fn report<T: Declared>(
@@ -89,16 +99,19 @@ fn duplicate_services(graph: &Graph, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn duplicate_topics(graph: &Graph, found: &mut Vec<Diagnostic>) {
-    for (name, topics) in duplicates(&graph.topics, |topic| topic.name.clone()) {
-        report(found, topics, |topic| {
+fn duplicate_resources(graph: &Graph, found: &mut Vec<Diagnostic>) {
+    let resources: Vec<&dyn Resource> = graph.resources().collect();
+    let key = |resource: &&dyn Resource| format!("{} {}", resource.kind(), resource.name());
+    for (_, resources) in duplicates(&resources, key) {
+        report(found, resources, |resource| {
+            let (kind, name) = (resource.kind(), resource.name());
             Diagnostic::error(
-                codes::DUPLICATE_TOPIC,
-                topic.position.clone(),
-                format!("the topic `{name}` is declared twice"),
+                codes::DUPLICATE_RESOURCE,
+                Resource::position(*resource).clone(),
+                format!("the {kind} `{name}` is declared twice"),
             )
             .labelled("declared again here")
-            .help("use the first static where you need the topic, or give this one another name")
+            .help(format!("use the first static where you need the {kind}, or give this one another name"))
         });
     }
 }

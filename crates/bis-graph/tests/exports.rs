@@ -76,7 +76,7 @@ fn mermaid_has_every_edge() {
 
 #[test]
 fn a_diagnostic_has_the_documented_json() {
-    let diagnostic = Diagnostic::error(codes::DUPLICATE_TOPIC, Position::point("src/a.rs", 2, 3), "twice")
+    let diagnostic = Diagnostic::error(codes::DUPLICATE_RESOURCE, Position::point("src/a.rs", 2, 3), "twice")
         .and(Position::point("src/b.rs", 4, 5), "first")
         .help("rename");
     let value = json::diagnostics(&[diagnostic]);

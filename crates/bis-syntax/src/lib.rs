@@ -27,7 +27,7 @@
 //! | `#[api(POST, "/orders/{id}", public)]` | [`ApiArgs::parse`], its function with [`Endpoint::parse`] |
 //! | `#[mount("/files")]` | [`MountArgs::parse`], its function with [`check_mount_function`] |
 //! | `#[derive(Event)]` with `#[event(key)]` | [`EventInput::parse`] |
-//! | `Topic::new("order-placed").ordered()` | [`TopicChain::parse`] |
+//! | `Topic::new("order-placed").ordered()` | [`ResourceChain::parse`], checked with its kind's [`Declaration`] |
 //! | `#[bis::test(app = shop::app)]` | [`TestArgs::parse`], its function with [`check_test_function`] |
 //!
 //! A macro that found mistakes emits its input again and adds `errors.into_syn_error()` as a compile error:
@@ -43,7 +43,6 @@
 //! ```
 
 mod app;
-mod chain;
 mod endpoint;
 mod error;
 mod event;
@@ -53,13 +52,13 @@ mod name;
 mod options;
 mod path_parameters;
 pub mod rename;
+mod resource;
 mod subscription;
 mod test;
 
-pub use bis_core::{BatchPolicy, RetryPolicy, SubscriptionPolicy, format_duration};
+pub use bis_core::{BatchPolicy, ResourceKind, RetryPolicy, SubscriptionPolicy, format_duration};
 
 pub use app::{AppArgs, ServiceArgs, app_name};
-pub use chain::{ChainCall, TOPIC_METHODS, TopicChain};
 pub use endpoint::{Access, ApiArgs, Endpoint, METHODS, MountArgs, check_mount_function};
 pub use error::{Error, ErrorKind, Errors};
 pub use event::{EventField, EventInput, EventPart};
@@ -69,5 +68,6 @@ pub use options::{DurationOption, IntegerOption};
 pub use path_parameters::{
     check_path_parameters, is_path_scalar, path_parameter, path_parameter_count, path_parameter_mistake,
 };
+pub use resource::{ChainCall, Declaration, ResourceChain, declaration};
 pub use subscription::{BatchArgs, RetryArgs, SubscriptionArgs};
 pub use test::{TestArgs, check_test_function};

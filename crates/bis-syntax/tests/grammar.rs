@@ -1,8 +1,8 @@
 //! What the grammar takes, what it refuses, and that it refuses everything at once.
 
 use bis_syntax::{
-    ApiArgs, AppArgs, Errors, EventInput, Handler, MountArgs, ServiceArgs, Shape, SubscriptionArgs, TestArgs,
-    TopicChain, app_name, closest, kebab_case, rename,
+    ApiArgs, AppArgs, Declaration, Errors, EventInput, Handler, MountArgs, ResourceChain, ResourceKind,
+    ServiceArgs, Shape, SubscriptionArgs, TestArgs, app_name, closest, declaration, kebab_case, rename,
 };
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
@@ -221,16 +221,30 @@ fn events_with_their_fields() {
 }
 
 #[test]
-fn topics_are_built_in_place() {
-    let parse =
-        |tokens, errors: &mut Errors| TopicChain::parse(&syn::parse2(tokens).unwrap(), errors).is_some();
-    assert_eq!(mistakes("Topic::new(\"a\").ordered().retention(KEEP)", parse), [""; 0]);
-    assert_eq!(mistakes("bis::Topic::<E>::new(NAME)", parse), [""; 0]);
-    assert_eq!(mistakes("make()", parse).len(), 1);
-    assert_eq!(
-        mistakes("Topic::new(\"a\").order()", parse),
-        ["a topic has no option `order`: did you mean `ordered`?"]
-    );
+fn resources_are_built_in_place() {
+    let calls = |source: &str| {
+        let value = syn::parse_str(source).unwrap();
+        ResourceChain::parse(&value)
+            .map(|chain| chain.calls.iter().map(|call| call.method.to_string()).collect::<Vec<_>>())
+    };
+    let some = |calls: &[&str]| Some(calls.iter().map(ToString::to_string).collect());
+    assert_eq!(calls("Topic::new(\"a\").ordered().retention(KEEP)"), some(&["ordered", "retention"]));
+    assert_eq!(calls("bis::Topic::<E>::new(NAME)"), some(&[]));
+    assert_eq!(calls("make()"), None);
+}
+
+#[test]
+fn kinds_of_resources_are_told_apart() {
+    let topic = Declaration::of_type("Topic").unwrap();
+    assert_eq!(Declaration::of_action("publish"), Some(topic));
+    assert_eq!((Declaration::of_type("Tropic"), Declaration::of_action("push")), (None, None));
+    assert_eq!(topic.option_mistake("ordered"), None);
+    let mistake = topic.option_mistake("order").unwrap();
+    assert_eq!(mistake, ("a topic has no option `order`".to_owned(), "did you mean `ordered`?".to_owned()));
+    for kind in ResourceKind::ALL {
+        let row = declaration(*kind);
+        assert_eq!((row.kind, Declaration::of_type(row.type_name)), (*kind, Some(row)));
+    }
 }
 
 #[test]

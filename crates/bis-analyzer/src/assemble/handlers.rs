@@ -1,6 +1,6 @@
 //! Subscriptions, endpoints and mounts, each with its service.
 
-use bis_graph::{Access, Diagnostic, Endpoint, Mount, Position, Subscription, codes};
+use bis_graph::{Access, Diagnostic, Endpoint, Mount, Position, ResourceKind, Subscription, codes};
 use bis_syntax::SubscriptionPolicy;
 
 use super::{Assembly, comes_from};
@@ -99,11 +99,11 @@ impl Assembly<'_, '_, '_> {
             Some((ty, range, _)) => (self.event_of(module, ty), position(&node.file, *range)),
             None => ((String::new(), String::new()), here.clone()),
         };
-        self.topics[topic].subscribed = true;
+        self.resources[topic].is_named = true;
         let SubscriptionPolicy { retry, timeout, concurrency, batch } = summary.policy;
         let takes_batches = summary.event.as_ref().is_some_and(|(_, _, shape)| shape.is_batch());
         self.graph.subscriptions.push(Subscription {
-            topic: self.topics[topic].topic.name.clone(),
+            topic: self.resources[topic].name.clone(),
             name: summary.name.clone(),
             service,
             handler,
@@ -119,6 +119,10 @@ impl Assembly<'_, '_, '_> {
         });
     }
 
+    fn is_topic(&self, resource: usize) -> bool {
+        self.resources[resource].kind == ResourceKind::Topic
+    }
+
     /// The topic of a subscription, reported when its path leads to none.
     fn subscribed_topic(&mut self, module: ModuleId, summary: &SubscriptionSummary) -> Option<usize> {
         let node = &self.resolver.tree.modules[module];
@@ -127,7 +131,10 @@ impl Assembly<'_, '_, '_> {
         let target = self.resolver.resolve(module, &summary.topic, Namespace::Value, &[]);
         let mut is_certain = false;
         let (message, help) = match target {
-            Some(Target::Static(home, item)) => match self.topic_at(home, &item.name) {
+            Some(Target::Static(home, item)) => match self
+                .resource_at(home, &item.name)
+                .filter(|one| self.is_topic(*one))
+            {
                 Some(topic) => return Some(topic),
                 // A topic whose declaration was refused is reported there.
                 None if matches!(&item.ty, crate::summary::Ty::Path(path, _) if path.last() == "Topic") => {
@@ -156,8 +163,8 @@ impl Assembly<'_, '_, '_> {
             ),
             _ => {
                 is_certain = !self.resolver.may_be_elsewhere(module, &summary.topic);
-                let near = self.topics.iter().map(|topic| topic.static_name.as_str());
-                let help = match bis_syntax::closest(summary.topic.last(), near) {
+                let names = self.static_names(ResourceKind::Topic);
+                let help = match bis_syntax::closest(summary.topic.last(), names) {
                     Some(near) => format!("did you mean `{near}`? check the path and the imports"),
                     None => "check the path and the imports".to_owned(),
                 };

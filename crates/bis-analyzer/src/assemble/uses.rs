@@ -1,25 +1,22 @@
-//! Who publishes: every mention of a topic's path, with the service whose module it stands in.
+//! Who uses which resource, and how: every mention of a resource's path, with the service whose module it is in.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use bis_graph::{Diagnostic, PublishDelay, codes};
+use bis_graph::{Diagnostic, codes};
+use bis_syntax::Declaration;
 
-use super::{Assembly, comes_from};
+use super::{Assembly, comes_from, resources::ResourceRef};
 use crate::{
-    constant,
     findings::position,
     resolve::{Namespace, Target},
-    summary::{How, Invocation, Mention, UseKind, Value},
+    summary::{How, Invocation, Mention, UseKind},
     tree::{ModuleId, Node},
 };
-
-/// The methods that publish.
-const PUBLISH: [&str; 3] = ["publish", "publish_in", "publish_all"];
 
 impl<'a> Assembly<'_, '_, 'a> {
     pub(super) fn find_uses(&mut self) {
         let names = self.resource_names();
-        let macros = self.macros_with_topics(&names);
+        let macros = self.macros_with_resources(&names);
         for module in self.modules() {
             let node = &self.resolver.tree.modules[module];
             for mention in &node.module.mentions {
@@ -36,10 +33,10 @@ impl<'a> Assembly<'_, '_, 'a> {
                     };
                     let target = self.resolver.resolve(home, &mention.path, Namespace::Value, &[]);
                     if let Some(Target::Static(home, item)) = target
-                        && let Some(topic) = self.topic_at(home, &item.name)
+                        && let Some(resource) = self.resource_at(home, &item.name)
                     {
                         let here = Mention { range: invocation.range, ..mention.clone() };
-                        self.used(module, topic, &here);
+                        self.used(module, resource, &here);
                     }
                 }
             }
@@ -64,9 +61,10 @@ impl<'a> Assembly<'_, '_, 'a> {
         }
     }
 
-    /// The names under which topics may be mentioned: their statics', and what imports call them.
+    /// The names under which resources may be mentioned: their statics', and what imports call them.
     fn resource_names(&self) -> HashSet<String> {
-        let mut names: HashSet<String> = self.topics.iter().map(|topic| topic.static_name.clone()).collect();
+        let mut names: HashSet<String> =
+            self.resources.iter().map(|resource| resource.static_name.clone()).collect();
         let modules = self.resolver.tree.modules.iter().map(|node| node.module);
         let renames: Vec<(&str, &str)> = modules
             .flat_map(|module| module.uses.iter().chain(module.scopes.iter().flatten()))
@@ -90,8 +88,8 @@ impl<'a> Assembly<'_, '_, 'a> {
         }
     }
 
-    /// Macros of the project whose rules mention topics, by name.
-    fn macros_with_topics(&self, names: &HashSet<String>) -> HashMap<String, Vec<Mention>> {
+    /// Macros of the project whose rules mention resources, by name.
+    fn macros_with_resources(&self, names: &HashSet<String>) -> HashMap<String, Vec<Mention>> {
         let mut macros: HashMap<String, Vec<Mention>> = HashMap::new();
         for node in &self.resolver.tree.modules {
             for item in &node.module.macros {
@@ -111,8 +109,12 @@ impl<'a> Assembly<'_, '_, 'a> {
     }
 
     fn mention(&mut self, module: ModuleId, mention: &'a Mention, names: &HashSet<String>) {
-        let publishes = matches!(&mention.how, How::Method(method) if PUBLISH.contains(&&**method));
-        if !names.contains(mention.path.last()) && !publishes {
+        // What is sure to be done with a resource, by its method, even when none is found.
+        let action = match &mention.how {
+            How::Method(method) => Declaration::of_action(method).map(|declaration| (declaration, method)),
+            _ => None,
+        };
+        if !names.contains(mention.path.last()) && action.is_none() {
             return;
         }
         let node = &self.resolver.tree.modules[module];
@@ -123,44 +125,51 @@ impl<'a> Assembly<'_, '_, 'a> {
         };
         match target {
             Some(Target::Static(home, item)) => {
-                if let Some(topic) = self.topic_at(home, &item.name) {
-                    self.used(module, topic, mention);
+                if let Some(resource) = self.resource_at(home, &item.name) {
+                    self.used(module, resource, mention);
                 }
             }
-            Some(Target::Generated(name))
-                if publishes
-                    && !self.is_reported(&name)
-                    && self.makes_topic(module, &name, mention.path.last()) =>
-            {
-                let message = format!(
-                    "`{}` {}, so this publish is missing from the graph",
-                    mention.path.text(),
-                    comes_from(&name)
-                );
-                let here = position(&node.file, mention.range);
-                self.found.push(
-                    Diagnostic::warning(codes::UNRESOLVED, here, message)
-                        .help("write the topic's static out, so that the graph can be read from the source"),
-                );
+            Some(Target::Generated(call)) => {
+                if let Some((declaration, method)) = action
+                    && !self.is_reported(&call)
+                    && self.makes(declaration, module, &call, mention.path.last())
+                {
+                    let message = format!(
+                        "`{}` {}, so this {method} is missing from the graph",
+                        mention.path.text(),
+                        comes_from(&call)
+                    );
+                    let help = format!(
+                        "write the {}'s static out, so that the graph can be read from the source",
+                        declaration.kind
+                    );
+                    let here = position(&node.file, mention.range);
+                    self.found.push(Diagnostic::warning(codes::UNRESOLVED, here, message).help(help));
+                }
             }
-            None if publishes
-                && !self.is_local(module, mention)
-                && !self.resolver.may_be_elsewhere(module, &mention.path) =>
-            {
-                let here = position(&node.file, mention.range);
-                let topics: BTreeSet<&str> =
-                    self.topics.iter().map(|topic| topic.static_name.as_str()).collect();
-                let help = match bis_syntax::closest(mention.path.last(), topics) {
-                    Some(near) if near != mention.path.last() => {
-                        format!("did you mean `{near}`? check the path and the imports")
-                    }
-                    _ => "check the path and the imports".to_owned(),
-                };
-                let message = format!("`{}` leads to no topic", mention.path.text());
-                self.found.push(Diagnostic::error(codes::UNRESOLVED, here, message).help(help));
+            None => {
+                if let Some((declaration, _)) = action
+                    && !self.is_local(module, mention)
+                    && !self.resolver.may_be_elsewhere(module, &mention.path)
+                {
+                    self.report_unresolved(module, mention, declaration);
+                }
             }
             _ => {}
         }
+    }
+
+    fn report_unresolved(&mut self, module: ModuleId, mention: &Mention, declaration: &Declaration) {
+        let names = self.static_names(declaration.kind);
+        let help = match bis_syntax::closest(mention.path.last(), names) {
+            Some(near) if near != mention.path.last() => {
+                format!("did you mean `{near}`? check the path and the imports")
+            }
+            _ => "check the path and the imports".to_owned(),
+        };
+        let here = position(&self.resolver.tree.modules[module].file, mention.range);
+        let message = format!("`{}` leads to no {}", mention.path.text(), declaration.kind);
+        self.found.push(Diagnostic::error(codes::UNRESOLVED, here, message).help(help));
     }
 
     /// Whether a path may be something that is no item of a module: an associated constant, or a function's own static.
@@ -181,38 +190,40 @@ impl<'a> Assembly<'_, '_, 'a> {
             })
     }
 
-    /// Whether a macro call that holds the name seems to declare a topic.
-    fn makes_topic(&self, module: ModuleId, call: &str, name: &str) -> bool {
+    /// Whether a macro call that holds the name seems to declare a resource of a kind.
+    fn makes(&self, declaration: &Declaration, module: ModuleId, call: &str, name: &str) -> bool {
         let modules =
             std::iter::successors(Some(module), |module| self.resolver.tree.modules[*module].parent);
         let mut calls = modules.flat_map(|module| &self.resolver.tree.modules[module].module.opaque);
         calls.any(|opaque| {
-            opaque.path.text() == call && opaque.words.contains(name) && opaque.words.contains("Topic")
+            opaque.path.text() == call
+                && opaque.words.contains(name)
+                && opaque.words.contains(declaration.type_name)
         })
     }
 
-    fn used(&mut self, module: ModuleId, topic: usize, mention: &Mention) {
+    fn used(&mut self, module: ModuleId, resource: usize, mention: &Mention) {
         let node = &self.resolver.tree.modules[module];
         let here = position(&node.file, mention.range);
-        let declared = self.topics[topic].topic.position.clone();
-        let name = self.topics[topic].topic.name.clone();
+        let ResourceRef { kind, name, position: declared, .. } = &self.resources[resource];
+        let (declared, the_kind) = (declared.clone(), format!("the {kind}"));
         if let How::Returned | How::Stored = mention.how {
             let done = if mention.how == How::Returned { "returned" } else { "stored" };
             self.found.push(
                 Diagnostic::error(
                     codes::REFERENCE_ESCAPES,
                     here,
-                    format!("a reference to the topic `{name}` is {done}, so nobody can see who uses it"),
+                    format!("a reference to {the_kind} `{name}` is {done}, so nobody can see who uses it"),
                 )
-                .and(declared, "the topic")
+                .and(declared, the_kind)
                 .help(format!("name `{}` where it is used", mention.path.last())),
             );
             return;
         }
         let Some(service) = self.owner[module] else {
-            let message = format!("the topic `{name}` is used outside every service");
+            let message = format!("{the_kind} `{name}` is used outside every service");
             let diagnostic = Diagnostic::error(codes::USE_OUTSIDE_SERVICE, here, message)
-                .and(declared, "the topic")
+                .and(declared, the_kind)
                 .help("move the use below a module that calls `bis::service!`");
             self.found.push(self.without_service(module, diagnostic));
             return;
@@ -221,31 +232,12 @@ impl<'a> Assembly<'_, '_, 'a> {
         if !service.listed {
             return;
         }
-        // What is done with a topic that is passed on cannot be seen, so it counts as publishing.
-        let publishes = match &mention.how {
-            How::Method(method) => PUBLISH.contains(&&**method),
-            _ => true,
-        };
         let service = service.name.clone();
-        let delay = self.delay(module, mention, &service);
-        let topic = &mut self.topics[topic];
-        topic.topic.delays.extend(delay);
-        if publishes {
-            topic.publishers.insert(service.clone());
-        }
-        topic.users.insert(service);
-    }
-
-    /// The delay of a publish, where it is constant; the broker is the judge of others.
-    fn delay(&self, module: ModuleId, mention: &Mention, service: &str) -> Option<PublishDelay> {
-        let delay = mention.delay.as_ref()?;
-        let Some(Value::Duration(value)) = constant::value(self.resolver, module, &delay.value) else {
-            return None;
+        self.note_delay(resource, module, mention, &service);
+        let method = match &mention.how {
+            How::Method(method) => Some(method.to_string()),
+            _ => None,
         };
-        Some(PublishDelay {
-            service: service.to_owned(),
-            delay_ms: bis_graph::millis(value),
-            position: position(&self.resolver.tree.modules[module].file, delay.range),
-        })
+        self.resources[resource].uses.entry((service, method)).or_insert(here);
     }
 }

@@ -1,6 +1,7 @@
 //! Whether tokens that are not parsed may declare something of Bis's. It looks for the forms that declarations have; what
 //! other macros make of other words is not seen.
 
+use bis_syntax::Declaration;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::{
@@ -25,7 +26,7 @@ pub(super) fn declares(vocabulary: &Vocabulary, tokens: TokenStream) -> bool {
             let name = word(ident);
             let next = tokens.get(index + 1);
             match &*name {
-                "Topic" => is_punct(next, '<') || is_punct(next, ':'),
+                name if Declaration::of_type(name).is_some() => is_punct(next, '<') || is_punct(next, ':'),
                 "mod" => matches!(next, Some(TokenTree::Ident(_))) || is_punct(next, '$'),
                 "include" => is_punct(next, '!'),
                 name => is_punct(next, '!') && matches!(vocabulary.word(name), Some("service" | "app")),

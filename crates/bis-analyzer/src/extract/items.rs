@@ -1,9 +1,9 @@
 //! The items of a file, module by module.
 
 use bis_graph::{Diagnostic, codes};
-use bis_syntax::{AppArgs, Errors, ServiceArgs, TopicChain};
+use bis_syntax::{AppArgs, Errors, ResourceChain, ServiceArgs};
 use proc_macro2::TokenStream;
-use syn::{Attribute, File, Item, Meta};
+use syn::{Attribute, File, Item, Meta, punctuated::Punctuated};
 
 use super::{
     body, calls,
@@ -16,8 +16,8 @@ use super::{
     types::ty,
 };
 use crate::summary::{
-    AliasItem, AppCall, ConstItem, MacroItem, Module, ModuleItem, PathRef, Range, ServiceCall, StaticItem,
-    TopicSummary, TypeItem, Unread, Use, UseKind,
+    AliasItem, AppCall, Argument, Chain, ChainCall, ConstItem, MacroItem, Module, ModuleItem, PathRef, Range,
+    ServiceCall, StaticItem, StaticValue, TypeItem, Unread, Use, UseKind,
 };
 
 /// The module that a file is.
@@ -193,27 +193,30 @@ fn macro_item(extractor: &Extractor<'_>, item: &syn::ItemMacro, module: &mut Mod
 }
 
 fn static_item(extractor: &Extractor<'_>, item: &syn::ItemStatic) -> StaticItem {
-    let mut errors = Errors::new();
-    let range = Range::of(item.ident.span());
-    // Only a plain path can be a topic's type; the chain of anything else is nobody's matter.
-    let chain = match &*item.ty {
-        syn::Type::Path(_) => TopicChain::parse(&item.expr, &mut errors),
-        _ => None,
+    StaticItem {
+        name: word(&item.ident),
+        range: Range::of(item.ident.span()),
+        ty: ty(&item.ty),
+        condition: extractor.condition(),
+        value: match (&*item.ty, ResourceChain::parse(&item.expr)) {
+            (syn::Type::Path(_), Some(chain)) => StaticValue::Chain(Box::new(self::chain(&chain))),
+            (syn::Type::Path(_), None) => StaticValue::Other(range_of(&item.expr)),
+            _ => StaticValue::Indirect,
+        },
+    }
+}
+
+fn chain(chain: &ResourceChain<'_>) -> Chain {
+    let arguments = |arguments: &Punctuated<syn::Expr, syn::Token![,]>| {
+        let argument = |value| Argument { value: constant(value), range: range_of(value) };
+        arguments.iter().map(argument).collect()
     };
-    let topic = match chain {
-        Some(chain) => {
-            let retention = chain.call("retention").and_then(|call| call.arguments.first());
-            Ok(TopicSummary {
-                name: constant(&chain.name),
-                name_range: range_of(&chain.name),
-                ordered: chain.call("ordered").is_some(),
-                retention: retention.map(|value| (constant(value), range_of(value))),
-                mistakes: extractor.mistakes(errors, range),
-            })
-        }
-        None => Err(extractor.mistakes(errors, range)),
+    let call = |call: &bis_syntax::ChainCall<'_>| ChainCall {
+        method: word(call.method),
+        range: Range::of(call.method.span()),
+        arguments: arguments(call.arguments),
     };
-    StaticItem { name: word(&item.ident), range, ty: ty(&item.ty), condition: None, topic }
+    Chain { arguments: arguments(chain.arguments), calls: chain.calls.iter().map(call).collect() }
 }
 
 fn plain_type(ident: &proc_macro2::Ident) -> TypeItem {

@@ -1,0 +1,41 @@
+//! The kinds of resources: what a static of an app can declare for its services to use. How each is written is the grammar's
+//! matter, what it is at run time the SDK's.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::name_error;
+
+/// A kind of resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResourceKind {
+    /// A topic.
+    Topic,
+}
+
+impl ResourceKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] = &[Self::Topic];
+
+    /// The word for one of the kind, in messages and in the graph.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Topic => "topic",
+        }
+    }
+
+    /// Why a resource of the kind cannot have this name, or `None` when it can.
+    pub const fn name_error(self, name: &str) -> Option<&'static str> {
+        match self {
+            Self::Topic => name_error(name),
+        }
+    }
+}
+
+impl fmt::Display for ResourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,85 @@
+//! Resources of any kind: what all of them have, and which services use them. What only one kind has is in the model.
+
+use bis_core::ResourceKind;
+use serde::{Deserialize, Serialize};
+
+use crate::{Graph, Position, Topic};
+
+/// What a resource has, whatever its kind.
+pub trait Resource {
+    /// The kind.
+    fn kind(&self) -> ResourceKind;
+    /// Its name, which no other of the kind has.
+    fn name(&self) -> &str;
+    /// The service whose module holds the static; `None` for a shared crate or module.
+    fn service(&self) -> Option<&str>;
+    /// The path of its static.
+    fn static_path(&self) -> &str;
+    /// The `cfg` around it, when only the build knows whether it holds.
+    fn condition(&self) -> Option<&str>;
+    /// Where the static is.
+    fn position(&self) -> &Position;
+}
+
+/// A service uses a resource. Attributes that name one, such as a subscription's, are not uses.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Use {
+    /// The resource's kind.
+    pub kind: ResourceKind,
+    /// The resource's name.
+    pub resource: String,
+    /// The service.
+    pub service: String,
+    /// The method that is called on it; `None` where it is passed on, so that what is done with it cannot be seen.
+    pub method: Option<String>,
+    /// Where it is first used in this way.
+    pub position: Position,
+}
+
+macro_rules! resources {
+    ($($Type:ident in $list:ident: $Kind:ident;)*) => {
+        $(impl Resource for $Type {
+            fn kind(&self) -> ResourceKind {
+                ResourceKind::$Kind
+            }
+
+            fn name(&self) -> &str {
+                &self.name
+            }
+
+            fn service(&self) -> Option<&str> {
+                self.service.as_deref()
+            }
+
+            fn static_path(&self) -> &str {
+                &self.static_path
+            }
+
+            fn condition(&self) -> Option<&str> {
+                self.condition.as_deref()
+            }
+
+            fn position(&self) -> &Position {
+                &self.position
+            }
+        })*
+
+        impl Graph {
+            /// The resources, kind by kind, each by name.
+            pub fn resources(&self) -> impl Iterator<Item = &dyn Resource> {
+                std::iter::empty()$(.chain(self.$list.iter().map(|one| one as &dyn Resource)))*
+            }
+        }
+    };
+}
+
+resources! {
+    Topic in topics: Topic;
+}
+
+impl Graph {
+    /// How services use a resource, by service and method.
+    pub fn uses_of<'a>(&'a self, kind: ResourceKind, name: &'a str) -> impl Iterator<Item = &'a Use> {
+        self.uses.iter().filter(move |one| one.kind == kind && one.resource == name)
+    }
+}
