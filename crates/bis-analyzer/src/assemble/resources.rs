@@ -33,6 +33,14 @@ pub(crate) enum Entry {
     Topic(Box<Topic>),
 }
 
+impl Entry {
+    pub(super) fn topic(&mut self) -> Option<&mut Topic> {
+        match self {
+            Self::Topic(topic) => Some(topic),
+        }
+    }
+}
+
 /// A static's type that is a resource's.
 pub(super) struct ResourceType {
     kind: ResourceKind,

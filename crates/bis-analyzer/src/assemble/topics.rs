@@ -7,7 +7,7 @@ use bis_syntax::declaration;
 
 use super::{
     Assembly,
-    resources::{Entry, Head, ResourceType},
+    resources::{Head, ResourceType},
 };
 use crate::{
     constant,
@@ -93,18 +93,16 @@ impl<'a> Assembly<'_, '_, 'a> {
 
     /// Notes what a topic keeps of a use beside its method: the delay of a publish, where it is constant. The broker is the
     /// judge of others.
-    pub(super) fn note_delay(&mut self, topic: usize, module: ModuleId, mention: &Mention, service: &str) {
+    pub(super) fn note_delay(&mut self, resource: usize, module: ModuleId, mention: &Mention, service: &str) {
         let Some(delay) = &mention.delay else { return };
         let Some(Value::Duration(value)) = constant::value(self.resolver, module, &delay.value) else {
             return;
         };
         let position = position(&self.resolver.tree.modules[module].file, delay.range);
-        match &mut self.resources[topic].entry {
-            Entry::Topic(topic) => topic.delays.push(PublishDelay {
-                service: service.to_owned(),
-                delay_ms: bis_graph::millis(value),
-                position,
-            }),
+        let service = service.to_owned();
+        let delay = PublishDelay { service, delay_ms: bis_graph::millis(value), position };
+        if let Some(topic) = self.resources[resource].entry.topic() {
+            topic.delays.push(delay);
         }
     }
 
