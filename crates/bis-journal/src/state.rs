@@ -14,6 +14,7 @@ pub(crate) mod restore;
 mod retention;
 mod room;
 mod sampler;
+mod suspicions;
 pub(crate) mod ticket;
 pub(crate) mod topic;
 pub(crate) mod totals;
@@ -38,6 +39,7 @@ use backlog::BacklogBound;
 pub(crate) use commit::Batch;
 use dedup::Dedup;
 use operations::Operations;
+use suspicions::Suspicions;
 pub(crate) use ticket::{Progress, Ticket};
 use topic::{ChannelState, Topic};
 
@@ -101,6 +103,7 @@ pub struct State {
     pub(crate) log: Log,
     pub(crate) dedup: Dedup,
     pub(crate) backlog: BacklogBound,
+    suspicions: Suspicions,
     /// Why nothing is accepted any more.
     pub(crate) failure: Option<Arc<str>>,
     /// Why only what settles other messages is accepted: the disk is full.
@@ -148,6 +151,7 @@ impl State {
             log,
             dedup: Dedup::new(),
             backlog: BacklogBound::default(),
+            suspicions: Suspicions::default(),
             failure: None,
             no_room: None,
             lendable: 0,

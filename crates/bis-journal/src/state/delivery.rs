@@ -147,6 +147,9 @@ impl PeekPage {
 impl State {
     /// Adds a consumer to a channel; topic and channel are made if they are not there.
     pub fn subscribe(&mut self, topic: &str, channel: &str, joining: Joining) -> Subscription {
+        if let Some(process) = joining.process.id {
+            self.acquit(process);
+        }
         let topic = self.make_topic(topic);
         self.make_channel(topic, channel);
         let consumer = ConsumerId(self.next_consumer);
@@ -171,16 +174,20 @@ impl State {
     }
 
     /// The consumer is gone; what it held is ready again at once. Whether it was the last of its channel, which is still there.
-    pub fn unsubscribe(&mut self, subscription: &Subscription) -> bool {
+    pub fn unsubscribe(&mut self, subscription: &Subscription, parting: Parting) -> bool {
         let Some(channel) = self.subscribed(subscription) else { return false };
-        let back = channel.machine.disconnect(subscription.consumer, Parting::Vanished);
+        let back = channel.machine.disconnect(subscription.consumer, parting);
         back.iter().for_each(|recalled| channel.operations.recalled(recalled));
-        channel.consumers.remove(&subscription.consumer);
+        let consumer = channel.consumers.remove(&subscription.consumer);
         // One more, who now looks after what it was woken for, and after the time that something is due.
         channel.wake(back.len() + 1);
         let is_last = channel.consumers.is_empty();
         if !back.is_empty() {
             self.mark_dirty(subscription.topic, &subscription.channel);
+        }
+        let process = consumer.and_then(|consumer| consumer.process().id);
+        if let Some(process) = process.filter(|_| back.iter().any(|recalled| recalled.suspect)) {
+            self.suspicions.left_behind(process);
         }
         is_last
     }
@@ -193,24 +200,6 @@ impl State {
         !expired.is_empty()
     }
 
-    /// Whether a consumer may have a suspect: its process holds none, of this channel or of another, so that one that ends
-    /// the process is the only one that is blamed.
-    fn suspects_for(&self, subscription: &Subscription) -> Suspects {
-        let channel_of = |subscription: &Subscription| {
-            self.topics.get(&subscription.topic)?.channels.get(subscription.channel.as_str())
-        };
-        let Some(channel) = channel_of(subscription).filter(|channel| channel.machine.has_suspects()) else {
-            return Suspects::Withheld;
-        };
-        let Some(own) = channel.consumers.get(&subscription.consumer) else { return Suspects::Withheld };
-        let channels = self.topics.values().flat_map(|topic| topic.channels.values());
-        let mut holders = channels.flat_map(|channel| {
-            channel.machine.holders_of_suspects().filter_map(|holder| channel.consumers.get(&holder))
-        });
-        let holds_one = holders.any(|holder| holder.shares_process_with(own));
-        if holds_one { Suspects::Withheld } else { Suspects::Allowed }
-    }
-
     /// Hands the consumer messages, as many as it is ready for.
     pub fn deliver(
         &mut self,
@@ -219,8 +208,11 @@ impl State {
         mut hand: impl FnMut(Handed<'_>),
     ) -> Round {
         let has_expired = self.take_back_expired(subscription, now);
+        if self.is_left_alone(subscription, now) {
+            return self.look_elsewhere(subscription, has_expired, now);
+        }
         let suspects = self.suspects_for(subscription);
-        let State { topics, log, .. } = self;
+        let State { topics, log, suspicions, .. } = self;
         let topic = topics.get_mut(&subscription.topic);
         let channel = topic.and_then(|topic| topic.channels.get_mut(subscription.channel.as_str()));
         let Some(channel) = channel.filter(|channel| channel.id == subscription.channel_id) else {
@@ -255,6 +247,10 @@ impl State {
             if handout.suspect {
                 taker.suspects = Suspects::Withheld;
             }
+            let is_blamed = machine.is_blamed(handout.sequence, id);
+            if is_blamed {
+                suspicions.goes_out(subscription, handout.sequence, consumer, now);
+            }
             if consumer.sampler.as_mut().is_some_and(|sampler| !sampler.takes()) {
                 // As on nsqd: what a sampling client is not given, no other client of the channel is given either.
                 if machine.finish(handout.sequence, id).is_ok() {
@@ -274,6 +270,10 @@ impl State {
             consumer.delivered += 1;
             bytes += record.len();
             hand(Handed { handout, published: header.published, body: &record[RECORD_HEADER..] });
+            if is_blamed {
+                leaves = true;
+                break Round::Done { deadline: Some(now.plus(SUSPECT_PAUSE)) };
+            }
         };
         let round = match round {
             Round::Done { deadline } if channel.machine.has_suspects() => {
@@ -292,6 +292,18 @@ impl State {
             self.mark_dirty(subscription.topic, &subscription.channel);
         }
         round
+    }
+
+    /// The consumer's process is given nothing now; another one may take what is there.
+    fn look_elsewhere(&mut self, subscription: &Subscription, has_expired: bool, now: Time) -> Round {
+        let Some(channel) = self.subscribed(subscription) else { return Round::Gone };
+        if channel.machine.has_more() {
+            channel.wake(1);
+        }
+        if has_expired {
+            self.mark_dirty(subscription.topic, &subscription.channel);
+        }
+        Round::Done { deadline: Some(now.plus(SUSPECT_PAUSE)) }
     }
 
     /// The consumer takes messages while fewer than this are in flight.

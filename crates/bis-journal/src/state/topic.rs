@@ -335,9 +335,8 @@ impl Consumer {
         }
     }
 
-    /// Whether both are of one process, as far as can be told.
-    pub(crate) fn shares_process_with(&self, other: &Self) -> bool {
-        self.process.is_same(&other.process)
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
     }
 }
 
@@ -375,7 +374,7 @@ pub struct Process {
 
 impl Process {
     /// Whether both are one, as far as can be told: as they say themselves, else by the same host and the same name for itself.
-    fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         if let (Some(own), Some(other)) = (self.id, other.id) {
             return own == other;
         }

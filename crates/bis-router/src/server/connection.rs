@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bis_broker::BoxFuture;
-use bis_broker::channel::Time;
+use bis_broker::channel::{Parting, Time};
 use bis_journal::{Progress, Subscription, Ticket};
 use bis_nsq::{
     Command, Decoder, ErrorCode, HEARTBEAT, Limits, MAGIC_V2, OK, ProtocolError, cut_off, encode_error,
@@ -117,7 +117,9 @@ pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, remote: Socket
         tracing::debug!(%remote, error = error.to_string(), "a client's connection ended");
     }
     if let Some(subscription) = connection.subscription.take() {
-        ephemeral::unsubscribe(&mut connection.server.journal.lock(), &subscription);
+        // A router that stops says nothing about its clients.
+        let parting = if connection.stopping.is_some() { Parting::Dismissed } else { Parting::Vanished };
+        ephemeral::unsubscribe(&mut connection.server.journal.lock(), &subscription, parting);
         connection.server.journal.kick();
     }
 }

@@ -1,12 +1,13 @@
 //! Topics and channels whose names end in `#ephemeral`: they go with their last client. The journal knows nothing of it.
 
+use bis_broker::channel::Parting;
 use bis_journal::{State, Subscription};
 use bis_nsq::Name;
 
 /// A consumer is gone, and its channel with it when it was an ephemeral one's last.
-pub(super) fn unsubscribe(state: &mut State, subscription: &Subscription) {
+pub(super) fn unsubscribe(state: &mut State, subscription: &Subscription, parting: Parting) {
     let channel = subscription.channel().as_str();
-    if state.unsubscribe(subscription) && is_ephemeral(channel) {
+    if state.unsubscribe(subscription, parting) && is_ephemeral(channel) {
         delete_channel(state, subscription.topic(), channel);
     }
 }

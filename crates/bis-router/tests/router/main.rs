@@ -26,6 +26,7 @@ mod protocol;
 mod replay;
 mod stopping;
 mod strange;
+mod suspects;
 mod waking;
 
 /// Not a test by itself: the process that tests start and kill.
