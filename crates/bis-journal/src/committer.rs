@@ -103,13 +103,13 @@ impl Committer {
         loop {
             let dirty_for = state.is_dirty().then(|| dirty_since.get_or_insert_with(Instant::now).elapsed());
             let is_due = dirty_for.is_some_and(|dirty_for| dirty_for >= IDLE_FLUSH);
-            if state.drained || state.is_awaited() || is_due {
-                let drained = state.drained;
+            if state.admission.drained || state.is_awaited() || is_due {
+                let drained = state.admission.drained;
                 return (state.take_batch(), drained);
             }
             let wait = match (dirty_for, self.policy.sync) {
                 (Some(dirty_for), _) => IDLE_FLUSH.saturating_sub(dirty_for),
-                (None, _) if state.no_room.is_some() => ROOM_CHECK,
+                (None, _) if state.admission.no_room.is_some() => ROOM_CHECK,
                 (None, SyncMode::Interval(interval)) if self.writer.is_unsynced() => interval,
                 _ => PLACE_CHECK,
             };
@@ -117,7 +117,7 @@ impl Committer {
             let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = guard;
             if timeout.timed_out() && dirty_for.is_none() {
-                return (None, state.drained);
+                return (None, state.admission.drained);
             }
         }
     }
@@ -204,7 +204,7 @@ impl Committer {
     /// Makes everything written durable, unless a sync failed before: what that said to be on the disk may not be, and no
     /// other sync can tell.
     fn sync(&mut self) -> Result<(), Refusal> {
-        if let Some(reason) = self.journal.lock().failure.clone() {
+        if let Some(reason) = self.journal.lock().admission.failure.clone() {
             return Err(Refusal::Failed(reason));
         }
         self.last_sync = Instant::now();
@@ -225,7 +225,7 @@ impl Committer {
         self.last_place = Instant::now();
         let Err(what) = self.writer.file().check_place() else { return Ok(()) };
         let reason: Arc<str> = format!("{what}; put the data folder back, or start the router anew").into();
-        if self.journal.lock().failure.is_none() {
+        if self.journal.lock().admission.failure.is_none() {
             tracing::error!(%reason, "nothing is accepted any more");
             self.journal.fail(&reason);
         }

@@ -49,11 +49,11 @@ pub fn inspect(disk: &Arc<dyn Disk>, mut visit: impl FnMut(Message<'_>)) -> io::
     let restored = restore::restore(disk, segment_bytes, clock::date(), Salt::random())?;
     let mut state = restored.state;
     let (mut messages, mut unfinished) = (0, Vec::new());
-    for (id, topic) in &state.topics {
+    for topic in state.topics.values() {
         let name = topic.name.as_str();
-        for sequence in state.log.first_of(*id).unwrap_or(topic.end)..topic.end {
+        for sequence in state.log.first_of(topic.id).unwrap_or(topic.end)..topic.end {
             let record = loop {
-                match state.log.record(*id, sequence) {
+                match state.log.record(topic.id, sequence) {
                     Ok(record) => break record,
                     Err(missing) => state.log.supply(missing.read()?),
                 }

@@ -55,7 +55,7 @@ impl Journal {
 
     /// Nothing is accepted from now on; connections end after what they were promised.
     pub fn stop(&self) {
-        self.lock().stopping = true;
+        self.lock().admission.stopping = true;
         self.stopping.send_replace(true);
     }
 
@@ -68,7 +68,7 @@ impl Journal {
 
     /// Nothing is accepted from now on, and whoever waits for [`Journal::failed`] is told why.
     pub(crate) fn fail(&self, reason: &Arc<str>) {
-        self.lock().failure = Some(Arc::clone(reason));
+        self.lock().admission.failure = Some(Arc::clone(reason));
         self.failure.send_replace(Some(Arc::clone(reason)));
     }
 

@@ -166,7 +166,7 @@ impl Keeper {
 
     fn end(&self) {
         self.journal.stop();
-        self.journal.lock().drained = true;
+        self.journal.lock().admission.drained = true;
         self.journal.kick();
     }
 }

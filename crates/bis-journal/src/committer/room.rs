@@ -34,16 +34,16 @@ impl Committer {
     pub(super) fn write_with_room(&mut self, batch: &mut Batch) -> Result<Written, Refusal> {
         {
             let state = self.journal.lock();
-            if let Some(reason) = &state.failure {
+            if let Some(reason) = &state.admission.failure {
                 return Err(Refusal::Failed(reason.clone()));
             }
-            if let Some(reason) = state.no_room.as_ref().filter(|_| batch.is_ordinary) {
+            if let Some(reason) = state.admission.no_room.as_ref().filter(|_| batch.is_ordinary) {
                 return Err(Refusal::Full(reason.clone()));
             }
         }
         match self.write(batch) {
             Err(Refusal::Full(reason)) if !self.make_room() && batch.is_ordinary => {
-                let told = self.journal.lock().no_room.clone();
+                let told = self.journal.lock().admission.no_room.clone();
                 Err(Refusal::Full(told.unwrap_or(reason)))
             }
             Err(Refusal::Full(_)) => self.write(batch),
@@ -57,7 +57,7 @@ impl Committer {
     }
 
     pub(super) fn is_out_of_room(&self) -> bool {
-        self.journal.lock().no_room.is_some()
+        self.journal.lock().admission.no_room.is_some()
     }
 
     /// Gives up the reserve. From now on nobody publishes but handlers.
@@ -93,7 +93,7 @@ impl Committer {
             self.tell();
             return false;
         }
-        self.journal.lock().no_room = None;
+        self.journal.lock().admission.no_room = None;
         if self.lack_of_room.end() {
             tracing::info!("there is room on the disk again; publishes are taken");
         }
@@ -104,7 +104,7 @@ impl Committer {
         let mut state = self.journal.lock();
         // It changes as consumers go on.
         let reason = state.lack_of_room();
-        state.no_room = Some(reason.clone());
+        state.admission.no_room = Some(reason.clone());
         drop(state);
         if self.lack_of_room.is_due().is_some() {
             tracing::error!(%reason, "publishes are refused until there is room");

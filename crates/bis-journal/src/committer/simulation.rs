@@ -315,7 +315,7 @@ fn on_a_full_disk_handlers_may_publish_a_little_and_lose_nothing_of_it() {
     assert_eq!((router.damage.len(), router.unfinished().len()), (0, 0));
     let state = router.state();
     let shipped = state.number_of("shipped").unwrap();
-    assert_eq!(state.topics[&shipped].depth(), kept as u64);
+    assert_eq!(state.topic(shipped).unwrap().depth(), kept as u64);
 }
 
 #[test]
@@ -409,7 +409,7 @@ fn a_failed_sync_stops_the_router_and_the_disk_tells_the_truth() {
     assert!(!router.publish("lost or not", Duration::ZERO));
     disk.set(Faults::default());
     assert!(!router.publish("after", Duration::ZERO), "a sync is not tried again");
-    assert!(router.state().failure.is_some());
+    assert!(router.state().failure().is_some());
     let found = Router::start(&disk.after_crash(&mut Random(9))).unwrap().unfinished();
     assert!(found.contains_key("before"));
     assert!(!found.contains_key("after"));

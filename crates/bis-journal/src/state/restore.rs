@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use super::operations;
 use super::topic::{ChannelState, Topic};
-use super::{Intake, State, Ticket};
+use super::topics::Topics;
+use super::{State, Ticket};
 use crate::files::batch::BATCH_HEADER;
 use crate::files::checkpoint::{Checkpoint, TopicPoint};
 use crate::files::damage::Damage;
@@ -235,17 +236,13 @@ impl Restoring {
 }
 
 fn from_checkpoint(log: Log, checkpoint: &Checkpoint) -> State {
-    let mut state = State::new(log);
-    state.next_topic = checkpoint.next_topic.max(1);
-    state.next_channel = checkpoint.next_channel.max(1);
+    let mut state = State::new(log, Topics::new(checkpoint.next_topic, checkpoint.next_channel));
     state.dedup.restore(&checkpoint.events);
     for (message, (segment, offset)) in &checkpoint.moved {
         state.log.note_moved(*message, *segment, u64::from(*offset));
     }
     for point in &checkpoint.topics {
-        let topic = restore_topic(point);
-        state.names.insert(topic.name.clone(), Intake { topic: topic.id, next_sequence: topic.end });
-        state.topics.insert(topic.id, topic);
+        state.topics.insert(restore_topic(point));
     }
     state
 }
@@ -266,26 +263,19 @@ impl State {
     /// Does what a record says, once more.
     fn apply(&mut self, header: &Header, body: &[u8]) {
         match header.kind {
-            Kind::Topic => self.apply_topic(header.topic, body),
-            Kind::TopicDeleted => {
-                // One that was made anew, and defined before, has the name now.
-                if let Some(topic) = self.topics.remove(&header.topic)
-                    && self.number_of(topic.name.as_str()) == Some(header.topic)
-                {
-                    self.names.remove(&topic.name);
+            Kind::Topic => {
+                if let Some(name) = Name::from_bytes(body) {
+                    self.topics.define(header.topic, name);
                 }
             }
+            Kind::TopicDeleted => self.topics.remove_number(header.topic),
             Kind::Footer => {}
-            _ => self.apply_to_topic(header, body),
-        }
-    }
-
-    fn apply_topic(&mut self, id: u32, name: &[u8]) {
-        let Some(name) = Name::from_bytes(name) else { return };
-        self.next_topic = self.next_topic.max(id.saturating_add(1));
-        if !self.topics.contains_key(&id) {
-            self.names.insert(name.clone(), Intake { topic: id, next_sequence: 0 });
-            self.topics.insert(id, Topic::new(id, name));
+            kind => {
+                if kind == Kind::Channel && body.len() >= 4 && self.topics.contains_key(&header.topic) {
+                    self.topics.note_channel(read_u32(body, 0));
+                }
+                self.apply_to_topic(header, body);
+            }
         }
     }
 
@@ -309,7 +299,6 @@ impl State {
                 let id = read_u32(body, 0);
                 // What was below may be gone with its segments: its sequences must not be given out again.
                 topic.hold_end(header.sequence);
-                self.next_channel = self.next_channel.max(id.saturating_add(1));
                 if let Some(name) = Name::from_bytes(&body[4..]) {
                     let known = topic.channels.values().any(|channel| channel.id == id);
                     if !known {
@@ -349,12 +338,9 @@ impl State {
         for topic in self.topics.values_mut() {
             topic.hold_end(self.log.kept(topic.id).iter().map(|(_, end)| *end).max().unwrap_or(0));
             topic.extend();
-            // Where a deletion was lost, an older topic has the same name.
-            if let Some(intake) = self.names.get_mut(&topic.name).filter(|intake| intake.topic == topic.id) {
-                intake.next_sequence = topic.end;
-            }
             topic.channels.values_mut().for_each(|channel| channel.message_count = 0);
         }
+        self.topics.go_on_at_ends();
         damage.iter().for_each(|damage| self.log.report(damage));
         if !damage.is_empty() {
             self.drop_lost();

@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use bis_broker::channel::Time;
 
-use super::{Pending, State, Ticket};
+use super::{State, Ticket};
 use crate::committer::Policy;
 use crate::files::disk::DiskFile;
 use crate::files::fetch::{read_offsets, read_up_to};
 use crate::files::log::Sealed;
 use crate::files::moved::Message;
-use crate::files::record::{self, Kind, RECORD_HEADER};
+use crate::files::record::{self, RECORD_HEADER};
 use crate::files::segment::Segment;
 
 /// A segment is pinned by at most this part of its messages and bytes; with more it is backlog.
@@ -108,7 +108,7 @@ impl State {
 
     /// Sealed segments that retention, a full backlog or a full disk would have go but for few messages, oldest first.
     pub(crate) fn pinned_segments(&self, now: Time, policy: &Policy) -> Vec<u64> {
-        let due = match self.backlog.is_full() || self.no_room.is_some() {
+        let due = match self.backlog.is_full() || self.admission.no_room.is_some() {
             true => self.log.sealed().collect(),
             false => self.past_retention(now, policy),
         };
@@ -140,13 +140,9 @@ impl State {
     pub(crate) fn move_records(&mut self, records: &[Vec<u8>]) -> Result<Ticket, Arc<str>> {
         self.check_open()?;
         for bytes in records {
-            let Some(mut header) = record::header(bytes) else { continue };
+            let Some(header) = record::header(bytes) else { continue };
             if self.topics.contains_key(&header.topic) {
-                header.kind = Kind::Moved;
-                let (topic, sequence, place) = (header.topic, header.sequence, self.buffer.len());
-                let body = &bytes[RECORD_HEADER..];
-                self.moving.push(Pending { topic, count: 1, sequence, place, bytes: body.len() });
-                record::append(&mut self.buffer, &header, body);
+                self.next.add_copy(header, bytes);
             }
         }
         Ok(self.ticket())
