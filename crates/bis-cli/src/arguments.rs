@@ -4,7 +4,8 @@ pub(crate) mod router;
 
 use std::path::PathBuf;
 
-use bis_core::{SubscriptionName, TopicName};
+use bis_core::{DeadReason, SubscriptionName, TopicName};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use crate::broker::Broker;
@@ -38,7 +39,7 @@ pub(crate) enum Command {
     /// List, follow, replay and remove topics, and publish to them
     #[command(subcommand)]
     Topic(Topic),
-    /// Look at dead letters, replay and remove them
+    /// Look at dead letters, send them again and remove them
     #[command(subcommand)]
     Dead(Dead),
     /// Say what is missing on this machine, and how to get it
@@ -278,29 +279,11 @@ pub(crate) enum Dead {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// Give dead letters to their subscription again
-    Replay {
-        /// Ids of letters, or the start of ones
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
-        ids: Vec<String>,
-        /// Every letter
-        #[arg(long)]
-        all: bool,
-        /// Only say what would be replayed
-        #[arg(long)]
-        dry_run: bool,
-        /// Replay this file's bytes in place of the event's data; `bis dead show ID --reveal` shows what to start from
-        /// It is checked against the event's schema, and the letter stays until the edited event is handled
-        #[arg(long, value_name = "FILE", conflicts_with = "all")]
-        edit: Option<PathBuf>,
-        /// Take the file as it is, whatever the event's schema says
-        #[arg(long, requires = "edit")]
-        force: bool,
-        #[command(flatten)]
-        place: Where,
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-    },
+    /// Send dead letters to their subscription again
+    Resend(Resend),
+    /// The earlier name of `resend`
+    #[command(hide = true)]
+    Replay(Resend),
     /// Remove dead letters and their events for good
     Rm {
         /// Ids of letters, or the start of ones
@@ -321,6 +304,31 @@ pub(crate) enum Dead {
     },
 }
 
+/// Arguments of `bis dead resend`.
+#[derive(Debug, Args)]
+pub(crate) struct Resend {
+    /// Ids of letters, or the start of ones
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) ids: Vec<String>,
+    /// Every letter
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only say what would be sent
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Send this file's bytes in place of the event's data; `bis dead show ID --reveal` shows what to start from.
+    /// It is checked against the event's schema, and the letter stays until the edited event is handled
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    pub(crate) edit: Option<PathBuf>,
+    /// Take the file as it is, whatever the event's schema says
+    #[arg(long, requires = "edit")]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) place: Where,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
 /// Which dead letters: those for which all that is given holds.
 #[derive(Debug, Args)]
 #[group(id = "filter", multiple = true)]
@@ -332,8 +340,8 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "SUBSCRIPTION")]
     pub(crate) subscription: Option<String>,
     /// Letters that died of this
-    #[arg(long, value_parser = ["permanent", "undecodable", "exhausted"])]
-    pub(crate) reason: Option<String>,
+    #[arg(long, value_parser = reason())]
+    pub(crate) reason: Option<DeadReason>,
     /// Letters whose error has this text in it
     #[arg(long, value_name = "TEXT")]
     pub(crate) error: Option<String>,
@@ -343,6 +351,15 @@ pub(crate) struct Filter {
     /// Every letter
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// The reasons by their words.
+fn reason() -> impl TypedValueParser<Value = DeadReason> {
+    const ALL: [DeadReason; 3] = [DeadReason::Permanent, DeadReason::Undecodable, DeadReason::Exhausted];
+    PossibleValuesParser::new(ALL.map(DeadReason::as_str)).map(|word| {
+        let is_it = |reason: &DeadReason| reason.as_str() == word;
+        ALL.into_iter().find(is_it).expect("clap lets no other word pass")
+    })
 }
 
 /// Arguments of `bis doctor`.

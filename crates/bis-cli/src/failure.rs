@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 
+use crate::advice;
 use crate::exit::{self, Code};
 use crate::print::{BOLD_RED, CYAN, shown};
 
@@ -37,18 +38,20 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Prints an error and gives the exit code of the first [`Failure`] in its chain (else [`exit::SURROUNDINGS`]).
+/// Prints an error and gives the exit code of the first [`Failure`] in its chain, or of the router's error that it is (else
+/// [`exit::SURROUNDINGS`]).
 pub(crate) fn report(error: &Error) -> ExitCode {
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-    let known = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    let known = failure.map(|failure| (failure.code, failure.help.clone())).or_else(|| advice::of(error));
     anstream::eprintln!("{BOLD_RED}error{BOLD_RED:#}: {}", shown(&causes[0]));
     for cause in &causes[1..] {
         anstream::eprintln!("  caused by: {}", shown(cause));
     }
-    if let Some(help) = known.and_then(|failure| failure.help.as_deref()) {
+    if let Some((_, Some(help))) = &known {
         for line in help.lines() {
             anstream::eprintln!("{CYAN}help{CYAN:#}: {}", shown(line));
         }
     }
-    known.map_or(exit::SURROUNDINGS, |failure| failure.code).into()
+    known.map_or(exit::SURROUNDINGS, |(code, _)| code).into()
 }

@@ -2,6 +2,7 @@
 //!
 //! It starts an application as a process and never links the application's runtime.
 
+mod advice;
 mod arguments;
 mod broker;
 mod check;
@@ -9,7 +10,6 @@ mod command_line;
 mod commands;
 mod confirm;
 mod declared;
-mod event_json;
 mod exit;
 mod failure;
 mod format;
@@ -19,7 +19,6 @@ mod orphans;
 mod print;
 mod project;
 mod redaction;
-mod router_client;
 mod run;
 mod rustc;
 mod schema;

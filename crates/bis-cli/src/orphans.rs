@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
+use bis_admin::Topic;
 use bis_analyzer::Options;
 use bis_core::TopicName;
 use bis_graph::Graph;
@@ -12,7 +13,6 @@ use serde::Serialize;
 
 use crate::check::check;
 use crate::print::{plural, shown};
-use crate::router_client::{RouterClient, TopicStats};
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,27 +21,27 @@ pub(crate) struct Orphan {
     /// `None`: the topic itself.
     pub(crate) subscription: Option<String>,
     /// How many events it keeps.
-    pub(crate) events: i64,
+    pub(crate) events: u64,
 }
 
 /// What the application does not declare and nobody consumes. What ends with its consumers is not counted, nor are the
 /// dead letters.
-pub(crate) fn of(graph: &Graph, topics: &[TopicStats]) -> Vec<Orphan> {
+pub(crate) fn of(graph: &Graph, topics: &[Topic]) -> Vec<Orphan> {
     let mut orphans = Vec::new();
-    for topic in topics.iter().filter(|topic| topic.topic_name != TopicName::DEAD.as_str()) {
-        let name = &topic.topic_name;
-        let lasting: Vec<_> = topic.channels.iter().filter(|channel| !channel.is_ephemeral()).collect();
+    for topic in topics.iter().filter(|topic| topic.name != TopicName::DEAD.as_str()) {
+        let name = &topic.name;
+        let lasting: Vec<_> = topic.subscriptions.iter().filter(|one| !one.is_temporary()).collect();
         if graph.topic(name).is_none() && lasting.is_empty() {
-            orphans.push(Orphan { topic: name.clone(), subscription: None, events: topic.depth });
+            orphans.push(Orphan { topic: name.clone(), subscription: None, events: topic.waiting });
         }
-        for channel in lasting.into_iter().filter(|channel| channel.client_count == 0) {
+        for subscription in lasting.into_iter().filter(|one| one.consumers == 0) {
             let is_declared =
-                graph.subscriptions.iter().any(|one| one.topic == *name && one.name == channel.channel_name);
+                graph.subscriptions.iter().any(|one| one.topic == *name && one.name == subscription.name);
             if !is_declared {
                 orphans.push(Orphan {
                     topic: name.clone(),
-                    subscription: Some(channel.channel_name.clone()),
-                    events: channel.unfinished(),
+                    subscription: Some(subscription.name.clone()),
+                    events: subscription.unfinished(),
                 });
             }
         }
@@ -60,13 +60,13 @@ impl Named {
         &self,
         folder: &Path,
         options: &Options,
-        router: &RouterClient,
+        topics: &[Topic],
     ) -> Result<Vec<Orphan>> {
         let checked = check(folder, options)?;
         if checked.errors() > 0 {
             return Ok(Vec::new());
         }
-        let mut orphans = of(&checked.analysis().graph, &router.stats()?.topics);
+        let mut orphans = of(&checked.analysis().graph, topics);
         let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         orphans.retain(|orphan| {
             !named.iter().any(|one| (&one.topic, &one.subscription) == (&orphan.topic, &orphan.subscription))

@@ -1,29 +1,51 @@
-//! Which router a command talks to: the one that is named, else that of the application's `bis run`.
+//! Which router a command talks to: the one that is named, else that of the app's `bis run`.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use bis_admin::{Admin, HttpAddress, Place};
+use bis_config::NsqConfig;
 
 use crate::arguments::Where;
 use crate::exit;
 use crate::failure::Failure;
 use crate::print;
 use crate::project::Project;
-use crate::router_client::RouterClient;
 use crate::state::{Running, StateFolder};
 
-/// A router's HTTP API.
-pub(crate) fn http(place: &Where) -> Result<RouterClient> {
-    match &place.router_http {
-        Some(address) => Ok(RouterClient::new(address)),
-        None => Ok(RouterClient::new(&running(place)?.router_http)),
-    }
+/// Does `work` with the router, and takes leave of it.
+pub(crate) fn with<T>(place: &Where, work: impl AsyncFnOnce(&Admin) -> Result<T>) -> Result<T> {
+    let admin = Admin::new(place_of(place)?);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(async {
+        let done = work(&admin).await;
+        admin.close().await;
+        done
+    })
 }
 
-/// A router's TCP address.
-pub(crate) fn tcp(place: &Where) -> Result<String> {
-    match &place.router {
-        Some(address) => Ok(address.clone()),
-        None => Ok(running(place)?.router),
-    }
+/// The router of a `bis run`.
+pub(crate) fn of_run(running: &Running) -> Result<Admin> {
+    Ok(Admin::new(Place {
+        api: HttpAddress::parse(&running.router_http)?,
+        broker: Some(tcp(&running.router)),
+    }))
+}
+
+fn place_of(place: &Where) -> Result<Place> {
+    let (api, broker) = match (&place.router_http, &place.router) {
+        (Some(api), broker) => (api.clone(), broker.clone()),
+        (None, broker) => {
+            let running = running(place)?;
+            (running.router_http, Some(broker.clone().unwrap_or(running.router)))
+        }
+    };
+    let wrong = |error| Failure::new(exit::USAGE, format!("`--router-http`: {error}"));
+    let api = HttpAddress::parse(&api).map_err(wrong)?;
+    Ok(Place { api, broker: broker.as_deref().map(tcp) })
+}
+
+fn tcp(address: &str) -> NsqConfig {
+    NsqConfig { address: Some(address.to_owned()), ..NsqConfig::default() }
 }
 
 fn running(place: &Where) -> Result<Running> {
@@ -32,7 +54,7 @@ fn running(place: &Where) -> Result<Running> {
     state.running()?.ok_or_else(|| {
         Failure::new(
             exit::SURROUNDINGS,
-            format!("the application in `{}` does not run", print::path(project.folder())),
+            format!("the app in `{}` does not run", print::path(project.folder())),
         )
         .help("start it with `bis run`, or name a router with `--router HOST:PORT --router-http HOST:PORT`")
         .into()

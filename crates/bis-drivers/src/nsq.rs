@@ -38,6 +38,7 @@ use bis_broker::{
 use bis_core::{BrokerKind, Capabilities, NameRules, PhysicalName, SubscriptionName, TopicName};
 use bis_nsq::{Command, Headers, IdentifyReply, Name};
 
+pub use consumer::envelope;
 pub use options::NsqOptions;
 
 use capabilities::capabilities;

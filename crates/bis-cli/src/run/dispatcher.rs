@@ -24,7 +24,6 @@ use crate::format::Format;
 use crate::orphans::Named;
 use crate::print;
 use crate::project::Project;
-use crate::router_client::RouterClient;
 use crate::run::build::{Build, BuildOptions, Built, Origin, Outcome, Stamp, Traces};
 use crate::run::chaos::Chaos;
 use crate::run::compare;
@@ -36,6 +35,7 @@ use crate::run::report::{Addresses, Report, Reporter, how_it_ended};
 use crate::run::restart::Backoff;
 use crate::run::watch::{Changes, Inputs, Moment, Watch, is_migration};
 use crate::state::{Claim, Running};
+use crate::target;
 
 /// Events that wait for the loop. All senders wait when it is full.
 pub(crate) const PENDING_EVENTS: usize = 256;
@@ -402,10 +402,13 @@ impl Dispatcher {
         let (reporter, orphans) = (self.reporter, self.orphans.clone());
         let folder = self.parts.project.folder().to_path_buf();
         let options = check::options(&self.parts.options.features, None);
-        let router = RouterClient::new(&self.parts.running.router_http);
-        tokio::task::spawn_blocking(move || {
+        let Ok(router) = target::of_run(&self.parts.running) else { return };
+        tokio::spawn(async move {
             // A router that has stopped meanwhile has nothing to say.
-            if let Ok(orphans) = orphans.find_more(&folder, &options, &router)
+            let Ok(topics) = router.topics().await else { return };
+            let found =
+                tokio::task::spawn_blocking(move || orphans.find_more(&folder, &options, &topics)).await;
+            if let Ok(Ok(orphans)) = found
                 && !orphans.is_empty()
             {
                 let _ = reporter.report(&Report::Orphaned { orphans });

@@ -19,7 +19,7 @@ pub struct OrderShipped {
 pub static SHIPPED: Topic<OrderShipped> = Topic::new("order-shipped");
 
 /// Ships one order. An error is retried with growing pauses; `Error::permanent` and the last attempt's error make it a
-/// dead letter, which `bis dead ls` shows and `bis dead replay` gives back.
+/// dead letter, which `bis dead ls` shows and `bis dead resend` sends again.
 #[subscription(orders::PLACED, name = "ship", retry(max = 5, min_backoff = "1s", max_backoff = "1m"))]
 async fn ship(order: orders::OrderPlaced) -> Result<()> {
     if order.quantity == 0 {

@@ -37,14 +37,11 @@ fn backlog(app: &Path, topic: &str) -> i64 {
     let topics = ask(app, &["topic", "ls"]);
     let list = topics["topics"].as_array().cloned().unwrap_or_default();
     let found = list.into_iter().find(|entry| entry["name"] == topic).unwrap_or_default();
-    let channels = found["channels"].as_array().cloned().unwrap_or_default();
-    channels
+    let subscriptions = found["subscriptions"].as_array().cloned().unwrap_or_default();
+    subscriptions
         .iter()
-        .map(|channel| {
-            ["depth", "in_flight", "deferred"]
-                .iter()
-                .filter_map(|field| channel[*field].as_i64())
-                .sum::<i64>()
+        .map(|one| {
+            ["depth", "in_flight", "deferred"].iter().filter_map(|field| one[*field].as_i64()).sum::<i64>()
         })
         .sum()
 }
@@ -122,7 +119,7 @@ fn dead_letters(app: &Path, http: std::net::SocketAddr) {
     assert_eq!(listed["groups"][0]["error"], "there is nothing to ship");
     let id = listed["letters"][0]["id"].as_str().unwrap();
     assert_eq!(ask(app, &["dead", "show", id])["event"]["data"]["order_id"], order.as_str());
-    assert_eq!(ask(app, &["dead", "replay", "--all", "--dry-run"])["replayed"], json!([id]));
+    assert_eq!(ask(app, &["dead", "resend", "--all", "--dry-run"])["resent"], json!([id]));
     assert_eq!(
         ask(app, &["dead", "ls"])["letters"].as_array().map(Vec::len),
         Some(1),
@@ -130,10 +127,7 @@ fn dead_letters(app: &Path, http: std::net::SocketAddr) {
     );
     let edited = app.join("edited.json");
     std::fs::write(&edited, json!({ "order_id": order, "item": "tea", "quantity": 3 }).to_string()).unwrap();
-    assert_eq!(
-        ask(app, &["dead", "replay", id, "--edit", &edited.to_string_lossy()])["replayed"],
-        json!([id])
-    );
+    assert_eq!(ask(app, &["dead", "resend", id, "--edit", &edited.to_string_lossy()])["resent"], json!([id]));
     shipped(http, &order);
     assert_eq!(ask(app, &["dead", "ls"])["letters"], json!([]));
 }

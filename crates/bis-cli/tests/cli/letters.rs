@@ -103,14 +103,13 @@ impl Site {
     fn depth(&self, topic: &str, channel: &str) -> i64 {
         let topics = self.router.topics();
         let topic = topics["topics"].as_array().unwrap().iter().find(|entry| entry["name"] == topic);
-        let channels = topic.unwrap()["channels"].as_array().unwrap();
+        let channels = topic.unwrap()["subscriptions"].as_array().unwrap();
         channels.iter().find(|entry| entry["name"] == channel).unwrap()["depth"].as_i64().unwrap()
     }
 }
 
 fn send(router: &str, path: &str, body: &[u8]) {
-    let agent = ureq::Agent::new_with_defaults();
-    agent.post(format!("http://{router}{path}")).send(body).unwrap();
+    post(router.parse().unwrap(), path, body).unwrap();
 }
 
 fn keep(router: &str, letter: &DeadLetter) {
@@ -133,7 +132,7 @@ fn foreign(data: &str) -> Envelope {
 }
 
 #[test]
-fn letters_of_different_events_with_one_id_are_replayed_each() {
+fn letters_of_different_events_with_one_id_are_resent_each() {
     let site = Site::start();
     for topic in ["orders", "refunds"] {
         site.channel(topic, "ship");
@@ -145,22 +144,22 @@ fn letters_of_different_events_with_one_id_are_replayed_each() {
     assert_eq!(site.letters(), ["orders", "refunds", "orders"]);
 
     // Their event's id is not enough to tell them apart; two letters more of their own ids are.
-    let several = site.refused(&["dead", "replay", "0000000000000000"]);
+    let several = site.refused(&["dead", "resend", "0000000000000000"]);
     assert!(several.contains("several dead letters are `0000000000000000`"), "{several}");
     let listed = site.ask(&["dead", "ls"]);
     let id = listed["letters"][1]["id"].as_str().unwrap();
     assert_eq!(site.ask(&["dead", "show", &id[..6]])["topic"], "refunds");
-    assert_eq!(site.ask(&["dead", "replay", &id[..6]])["replayed"], json!([id]));
+    assert_eq!(site.ask(&["dead", "resend", &id[..6]])["resent"], json!([id]));
     assert_eq!(site.letters(), ["orders", "orders"]);
 
-    let all = site.ask(&["dead", "replay", "--all"]);
-    assert_eq!(all["replayed"].as_array().unwrap().len(), 2);
+    let all = site.ask(&["dead", "resend", "--all"]);
+    assert_eq!(all["resent"].as_array().unwrap().len(), 2);
     assert_eq!((site.depth("orders", "ship"), site.depth("refunds", "ship")), (2, 1));
     assert_eq!((site.letters().len(), site.depth("bis.dead", "store")), (0, 0));
 }
 
 #[test]
-fn a_letter_of_a_large_event_is_shown_replayed_and_removed_whole() {
+fn a_letter_of_a_large_event_is_shown_resent_and_removed_whole() {
     let site = Site::start();
     site.channel("orders", "ship");
     let data = format!("\"{}\"", "x".repeat(1_048_200));
@@ -174,12 +173,12 @@ fn a_letter_of_a_large_event_is_shown_replayed_and_removed_whole() {
         1_048_200
     );
     // By its event's id too.
-    assert_eq!(site.ask(&["dead", "replay", large.event.id.as_str()])["replayed"], json!([large.id]));
+    assert_eq!(site.ask(&["dead", "resend", large.event.id.as_str()])["resent"], json!([large.id]));
     assert_eq!((site.depth("orders", "ship"), site.depth("bis.dead", "store")), (1, 0));
 }
 
 #[test]
-fn an_event_without_room_for_a_mark_is_replayed_as_it_came_to_its_only_subscription() {
+fn an_event_without_room_for_a_mark_is_resent_as_it_came_to_its_only_subscription() {
     let site = Site::start();
     site.channel("orders", "ship");
     site.channel("orders", "tail#ephemeral".replace('#', "%23").as_str());
@@ -188,11 +187,11 @@ fn an_event_without_room_for_a_mark_is_replayed_as_it_came_to_its_only_subscript
     let large = letter("orders", event);
     site.keep(&large);
     site.channel("orders", "bill");
-    let done = site.ask(&["dead", "replay", "--all"]);
-    assert_eq!((&done["replayed"], &done["kept"][0]["id"]), (&json!([]), &json!(large.id)));
+    let done = site.ask(&["dead", "resend", "--all"]);
+    assert_eq!((&done["resent"], &done["kept"][0]["id"]), (&json!([]), &json!(large.id)));
     assert_eq!((site.letters().len(), site.depth("orders", "ship")), (1, 0));
     site.ask(&["topic", "rm", "orders", "bill", "--yes"]);
-    assert_eq!(site.ask(&["dead", "replay", "--all"])["replayed"], json!([large.id]));
+    assert_eq!(site.ask(&["dead", "resend", "--all"])["resent"], json!([large.id]));
     assert_eq!((site.letters().len(), site.depth("orders", "ship")), (0, 1));
 }
 
@@ -201,9 +200,9 @@ fn a_letter_stays_whose_subscription_is_not_there() {
     let site = Site::start();
     let kept = letter("orders", foreign("1"));
     site.keep(&kept);
-    let replay = |more: &[&str]| site.ask(&[&["dead", "replay", "--all"], more].concat());
+    let replay = |more: &[&str]| site.ask(&[&["dead", "resend", "--all"], more].concat());
     let stays = |done: &Value| {
-        assert_eq!((&done["replayed"], &done["kept"][0]["id"]), (&json!([]), &json!(kept.id)), "{done}");
+        assert_eq!((&done["resent"], &done["kept"][0]["id"]), (&json!([]), &json!(kept.id)), "{done}");
         assert!(done["kept"][0]["reason"].as_str().unwrap().contains("no subscription `ship`"), "{done}");
         assert_eq!(site.letters(), ["orders"]);
     };
@@ -212,11 +211,29 @@ fn a_letter_stays_whose_subscription_is_not_there() {
     site.channel("orders", "bill");
     stays(&replay(&["--dry-run"]));
     stays(&replay(&[]));
-    stays(&site.ask(&["dead", "replay", &kept.id, "--edit", &site.file("2"), "--force"]));
+    stays(&site.ask(&["dead", "resend", &kept.id, "--edit", &site.file("2"), "--force"]));
     assert_eq!(site.depth("orders", "bill"), 0);
     site.channel("orders", "ship");
-    assert_eq!(replay(&[])["replayed"], json!([kept.id]));
+    assert_eq!(replay(&[])["resent"], json!([kept.id]));
     assert_eq!((site.letters().len(), site.depth("orders", "ship")), (0, 1));
+}
+
+#[test]
+fn the_earlier_name_of_resend_works_and_says_the_new_one() {
+    let site = Site::start();
+    site.channel("orders", "ship");
+    let kept = letter("orders", foreign("1"));
+    site.keep(&kept);
+    let output = site.router.run(&["dead", "replay", "--all"], b"");
+    assert!(output.status.success());
+    let done: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(done["resent"], json!([kept.id]));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("note: `bis dead replay` is now `bis dead resend`"), "{told}");
+    assert_eq!((site.letters().len(), site.depth("orders", "ship")), (0, 1));
+    let help = bis().args(["dead", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("resend") && !help.contains("replay"), "{help}");
 }
 
 const RIGHT: &str = r#"{"order_id":"0191d6f8-0000-7000-8000-000000000001","item":"tea","quantity":3}"#;
@@ -241,26 +258,26 @@ fn an_edited_event_is_checked_and_its_letter_stays_until_it_is_handled() {
         (r#"{"item":"tea","quantity":3}"#, "lacks `order_id`"),
         (&RIGHT.replace('3', "\"3\""), "`/quantity` is string and not integer"),
     ] {
-        let refused = site.refused(&["dead", "replay", &kept.id, "--app", &app, "--edit", &site.file(wrong)]);
+        let refused = site.refused(&["dead", "resend", &kept.id, "--app", &app, "--edit", &site.file(wrong)]);
         assert!(refused.contains(reason) && refused.contains("--force"), "{refused}");
     }
     assert_eq!((site.letters().len(), site.depth("order-placed", "ship")), (1, 0));
 
     let replay = |text: &str, more: &[&str]| {
         let file = site.file(text);
-        let arguments = ["dead", "replay", &kept.id, "--app", &app, "--edit", &file];
+        let arguments = ["dead", "resend", &kept.id, "--app", &app, "--edit", &file];
         site.ask(&[&arguments[..], more].concat())
     };
     // Nobody is there to handle it.
     let done = replay("anything", &["--force"]);
-    assert_eq!((&done["replayed"], &done["kept"][0]["id"]), (&json!([kept.id]), &json!(kept.id)));
+    assert_eq!((&done["resent"], &done["kept"][0]["id"]), (&json!([kept.id]), &json!(kept.id)));
     assert_eq!((site.letters().len(), site.depth("order-placed", "ship")), (1, 1));
     site.post("/channel/empty?topic=order-placed&channel=ship", b"");
     // Its subscription, which is there, does not get it yet.
     site.post("/topic/pause?topic=order-placed", b"");
     let consumer = site.handle_one(|_| {});
     let done = replay(RIGHT, &[]);
-    assert_eq!((&done["replayed"], &done["kept"][0]["id"]), (&json!([kept.id]), &json!(kept.id)), "{done}");
+    assert_eq!((&done["resent"], &done["kept"][0]["id"]), (&json!([kept.id]), &json!(kept.id)), "{done}");
     site.post("/topic/unpause?topic=order-placed", b"");
     consumer.join().unwrap();
 
@@ -435,6 +452,6 @@ fn what_others_wrote_is_shown_without_what_a_terminal_obeys() {
     let text = shown(&["dead", "show", &letter.id, "--reveal"]);
     assert!(text.contains(r"\u{9b}31m"), "{text}");
     shown(&["dead", "show", "\u{1b}[2J", "--reveal"]);
-    shown(&["dead", "replay", &letter.id]);
+    shown(&["dead", "resend", &letter.id]);
     shown(&["topic", "ls"]);
 }

@@ -113,7 +113,10 @@ fn what_a_paused_topic_holds_is_listed() {
     let topics = router.topics();
     let topic = &topics["topics"][0];
     assert_eq!((&topic["depth"], &topic["paused"]), (&json!(2), &json!(true)));
-    assert_eq!((&topic["channels"][0]["depth"], &topic["channels"][0]["paused"]), (&json!(1), &json!(false)));
+    assert_eq!(
+        (&topic["subscriptions"][0]["depth"], &topic["subscriptions"][0]["paused"]),
+        (&json!(1), &json!(false))
+    );
     let listed = bis().args(["topic", "ls", "--router-http", &router.http]).output().unwrap();
     let text = String::from_utf8(listed.stdout).unwrap();
     let rows: Vec<Vec<&str>> =
@@ -149,7 +152,7 @@ fn what_was_handled_is_replayed_to_one_subscription() {
     assert_eq!(replayed(&["orders", "ship", "--all"])["events"], 3);
     assert_eq!(replayed(&["orders", "ship", "--since", "0s"])["events"], 0);
     assert_eq!(replayed(&["orders", "ship", "--since", "1h"])["events"], 3);
-    let depth = |index: usize| router.topics()["topics"][0]["channels"][index]["depth"].clone();
+    let depth = |index: usize| router.topics()["topics"][0]["subscriptions"][index]["depth"].clone();
     assert_eq!((depth(0), depth(1)), (json!(3), json!(0)));
 
     let refused = |arguments: &[&str], code: i32, text: &str| {
@@ -190,7 +193,7 @@ fn a_foreign_event_is_shown_as_bare_data() {
     assert_eq!(lines[1]["data"], json!({ "base64": "/wA=" }));
     assert_eq!(lines[1]["id"].as_str().map(str::len), Some(16));
     let topics = router.topics();
-    let first = topics["topics"][0]["channels"]
+    let first = topics["topics"][0]["subscriptions"]
         .as_array()
         .unwrap()
         .iter()

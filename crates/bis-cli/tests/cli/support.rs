@@ -201,25 +201,27 @@ pub(crate) fn address(event: &Value, field: &str) -> SocketAddr {
 
 /// The body of one answer, on a connection of its own.
 pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
-    request(address, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"))
+    request(address, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"), b"")
 }
 
 /// The body of the answer to a JSON body.
-pub(crate) fn post(address: SocketAddr, path: &str, body: &str) -> std::io::Result<String> {
+pub(crate) fn post(address: SocketAddr, path: &str, body: impl AsRef<[u8]>) -> std::io::Result<String> {
+    let body = body.as_ref();
     let length = body.len();
     request(
         address,
         &format!(
             "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-             content-length: {length}\r\n\r\n{body}"
+             content-length: {length}\r\n\r\n"
         ),
+        body,
     )
 }
 
-fn request(address: SocketAddr, request: &str) -> std::io::Result<String> {
+fn request(address: SocketAddr, head: &str, body: &[u8]) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(LIMIT))?;
-    stream.write_all(request.as_bytes())?;
+    stream.write_all(&[head.as_bytes(), body].concat())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     match answer.split_once("\r\n\r\n") {

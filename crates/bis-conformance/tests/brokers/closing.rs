@@ -66,7 +66,7 @@ async fn what_nobody_received_is_no_attempt() {
 
 /// How many messages of the topic its one channel's consumer has been sent.
 pub(crate) async fn in_flight(server: &Spawned, topic: &str) -> u64 {
-    let stats = http(server).request("GET", "/stats?format=json", PATIENCE).await.expect("stats");
+    let stats = http(server).request("GET", "/stats?format=json", b"", PATIENCE).await.expect("stats");
     let stats: serde_json::Value = serde_json::from_slice(&stats).expect("JSON");
     let topics = stats["topics"].as_array().expect("topics");
     let topic = topics.iter().find(|found| found["topic_name"] == topic).expect("the topic is there");

@@ -258,12 +258,12 @@ async fn of_two(server: Registered) -> Result<Cluster, Missing> {
 /// Asks nsqlookupd to have nobody look for the topic at `server`.
 async fn tombstone(lookup: &Spawned, server: &Spawned) {
     let path = format!("/topic/tombstone?topic={TOPIC}&node={}", server.address(1));
-    http(lookup).request("POST", &path, PATIENCE).await.expect("tombstoned");
+    http(lookup).request("POST", &path, b"", PATIENCE).await.expect("tombstoned");
 }
 
 async fn delete_topic(server: &Spawned) {
     let path = format!("/topic/delete?topic={TOPIC}");
-    http(server).request("POST", &path, PATIENCE).await.expect("deleted");
+    http(server).request("POST", &path, b"", PATIENCE).await.expect("deleted");
 }
 
 /// Listens where a server was, and expects that its clients stop to connect. They wait up to 5 s between two attempts.
@@ -279,7 +279,7 @@ async fn nobody_knocks(address: &str) {
 
 /// How many events of the topic a server has got, ever; `None` without the topic.
 async fn published(server: &Spawned) -> Option<u64> {
-    let stats = http(server).request("GET", "/stats?format=json", PATIENCE).await.expect("stats");
+    let stats = http(server).request("GET", "/stats?format=json", b"", PATIENCE).await.expect("stats");
     let stats: serde_json::Value = serde_json::from_slice(&stats).expect("JSON");
     let topics = stats["topics"].as_array().expect("a list");
     let topic = topics.iter().find(|topic| topic["topic_name"] == TOPIC.as_str())?;

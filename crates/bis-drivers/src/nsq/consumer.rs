@@ -206,8 +206,8 @@ fn history(history: bis_nsq::History) -> History {
     History { generation, crashes: u32::from(crashes), is_suspect }
 }
 
-/// The event in a message.
-pub(super) fn envelope(body: &Bytes, id: MessageId, published: SystemTime) -> Envelope {
+/// The event in a message: a body that is not an envelope is bare data.
+pub fn envelope(body: &Bytes, id: MessageId, published: SystemTime) -> Envelope {
     Envelope::from_body(body.clone(), || EventId::of_message(id, published), published)
 }
 

@@ -66,7 +66,8 @@ impl NsqOptions {
         Ok(options)
     }
 
-    pub(super) fn client_for(&self, address: &str) -> client::Options {
+    /// The settings of a connection to one server.
+    pub fn client_for(&self, address: &str) -> client::Options {
         client::Options { address: address.to_owned(), ..self.client.clone() }
     }
 }

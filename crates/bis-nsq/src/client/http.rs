@@ -57,7 +57,7 @@ impl HttpAddress {
         Ok(Self(host.to_owned()))
     }
 
-    /// Asks for `path`, which begins with `/`, and returns the body of an answer with status 200.
+    /// Sends `body` to `path`, which begins with `/`, and returns the body of an answer with status 200.
     ///
     /// # Errors
     /// When there is no such answer within `patience`.
@@ -65,22 +65,30 @@ impl HttpAddress {
         &self,
         method: &'static str,
         path: &str,
+        body: &[u8],
         patience: Duration,
     ) -> Result<Vec<u8>, HttpError> {
-        let answer = timeout(patience, self.exchange(method, path));
-        body(&answer.await.map_err(|_| HttpError::Timeout(patience))??)
+        let answer = timeout(patience, self.exchange(method, path, body));
+        read(&answer.await.map_err(|_| HttpError::Timeout(patience))??)
     }
 
-    async fn exchange(&self, method: &str, path: &str) -> Result<Vec<u8>, std::io::Error> {
+    async fn exchange(&self, method: &str, path: &str, body: &[u8]) -> Result<Vec<u8>, std::io::Error> {
         let mut stream = TcpStream::connect(&self.0).await?;
         // The version in `Accept` is what makes old servers answer without an envelope around the data.
         let request = format!(
-            "{method} {path} HTTP/1.0\r\nHost: {}\r\nAccept: application/vnd.nsq; version=1.0\r\nContent-Length: 0\r\n\r\n",
-            self.0
+            "{method} {path} HTTP/1.0\r\nHost: {}\r\nAccept: application/vnd.nsq; version=1.0\r\nContent-Length: {}\r\n\r\n",
+            self.0,
+            body.len(),
         );
         stream.write_all(request.as_bytes()).await?;
+        let sent = stream.write_all(body).await;
         let mut answer = Vec::new();
-        stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer).await?;
+        let answered = stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer).await;
+        // A server that refuses a large body may answer and close before it has read all of it.
+        if answer.is_empty() {
+            sent?;
+            answered?;
+        }
         Ok(answer)
     }
 }
@@ -92,7 +100,7 @@ impl std::fmt::Display for HttpAddress {
 }
 
 /// The body of an answer.
-fn body(answer: &[u8]) -> Result<Vec<u8>, HttpError> {
+fn read(answer: &[u8]) -> Result<Vec<u8>, HttpError> {
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").ok_or(HttpError::Malformed)?;
     let head = std::str::from_utf8(&answer[..end]).map_err(|_| HttpError::Malformed)?;
     let mut lines = head.split("\r\n");
@@ -130,12 +138,12 @@ mod tests {
 
     #[test]
     fn an_answer_is_taken_whole_or_not_at_all() {
-        assert_eq!(body(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap(), b"hi");
-        assert_eq!(body(b"HTTP/1.1 200 OK\r\n\r\nhi").unwrap(), b"hi");
-        assert!(matches!(body(b"HTTP/1.0 200 OK\r\ncontent-length: 3\r\n\r\nhi"), Err(HttpError::Io(_))));
-        assert!(matches!(body(b"HTTP/1.0 200 OK\r\n"), Err(HttpError::Malformed)));
-        assert!(matches!(body(b"\0\0\0\x06\0\0\r\n\r\n"), Err(HttpError::Malformed)));
-        let Err(HttpError::Status { status, text }) = body(b"HTTP/1.1 404 Not Found\r\n\r\nNO_TOPIC") else {
+        assert_eq!(read(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap(), b"hi");
+        assert_eq!(read(b"HTTP/1.1 200 OK\r\n\r\nhi").unwrap(), b"hi");
+        assert!(matches!(read(b"HTTP/1.0 200 OK\r\ncontent-length: 3\r\n\r\nhi"), Err(HttpError::Io(_))));
+        assert!(matches!(read(b"HTTP/1.0 200 OK\r\n"), Err(HttpError::Malformed)));
+        assert!(matches!(read(b"\0\0\0\x06\0\0\r\n\r\n"), Err(HttpError::Malformed)));
+        let Err(HttpError::Status { status, text }) = read(b"HTTP/1.1 404 Not Found\r\n\r\nNO_TOPIC") else {
             panic!("404 is no answer");
         };
         assert_eq!((status, text.as_str()), (404, "NO_TOPIC"));

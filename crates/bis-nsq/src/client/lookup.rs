@@ -139,7 +139,7 @@ fn union<'a>(answers: impl Iterator<Item = &'a BTreeMap<String, Node>>) -> BTree
 /// # Errors
 /// When it does not answer.
 pub async fn nodes(server: &HttpAddress) -> Result<BTreeMap<String, Node>, HttpError> {
-    let body = server.request("GET", "/nodes", PATIENCE).await?;
+    let body = server.request("GET", "/nodes", b"", PATIENCE).await?;
     read(&body).ok_or(HttpError::Malformed)
 }
 

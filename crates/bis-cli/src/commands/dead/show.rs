@@ -3,13 +3,12 @@
 use std::fmt::Write;
 
 use anyhow::Result;
+use bis_admin::{Data, EventJson};
 use bis_core::envelope::format_time;
 use bis_core::{DeadLetter, DeadReason};
 use serde::Serialize;
 
 use crate::arguments::Where;
-use crate::commands::dead::store;
-use crate::event_json::{Data, EventJson};
 use crate::format::Format;
 use crate::print::{self, BOLD, BOLD_RED, shown};
 use crate::redaction::Redaction;
@@ -45,8 +44,8 @@ impl<'a> LetterJson<'a> {
 
 /// Prints one dead letter.
 pub(crate) fn run(id: &str, reveal: bool, place: &Where, format: Format) -> Result<()> {
-    let letters = store::read(&target::http(place)?)?;
-    let mut letter = store::find(&letters.letters, id)?.letter.clone();
+    let letters = target::with(place, async |admin| Ok(admin.letters().await?))?;
+    let mut letter = letters.find(id)?.letter().clone();
     letter.event = Redaction::new(place, reveal)?.apply(letter.topic.as_str(), letter.event);
     let letter = &letter;
     if format == Format::Json {

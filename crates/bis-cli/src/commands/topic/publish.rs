@@ -4,12 +4,12 @@ use std::io::Read;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use bis_admin::TopicError;
 use bis_core::{Envelope, EventId, TopicName};
 use bis_graph::Graph;
 use serde_json::{Value, json};
 
 use crate::arguments::Where;
-use crate::commands::topic::unknown_topic;
 use crate::declared;
 use crate::exit;
 use crate::failure::Failure;
@@ -41,16 +41,17 @@ pub(crate) fn run(event: &Event, place: &Where, format: Format) -> Result<()> {
         Failure::new(exit::USAGE, format!("`{}` is not a valid topic name: {}", event.topic, invalid.reason))
     })?;
     let data = data(&event.text)?;
-    let router = target::http(place)?;
     let envelope = if event.raw { None } else { Some(envelope(event, data.clone(), place)?) };
-    let body = envelope.as_ref().map_or(data, Envelope::to_json);
-    let key = envelope.as_ref().and_then(|envelope| envelope.key.as_deref());
-    router.publish(topic.as_str(), key, &body)?;
-    let id = envelope.map(|envelope| envelope.id.to_string());
+    let id = envelope.as_ref().map(|envelope| envelope.id.to_string());
+    let bytes = envelope.as_ref().map_or(data.len(), |envelope| envelope.to_json().len());
+    target::with(place, async |admin| match envelope {
+        Some(envelope) => Ok(admin.publish(&topic, envelope).await?),
+        None => Ok(admin.publish_bytes(&topic, &data).await?),
+    })?;
     match format {
-        Format::Json => print::json_line(&json!({ "topic": topic.as_str(), "id": id, "bytes": body.len() }))?,
+        Format::Json => print::json_line(&json!({ "topic": topic.as_str(), "id": id, "bytes": bytes }))?,
         Format::Text => {
-            let what = id.unwrap_or_else(|| format!("{} bytes as they are", body.len()));
+            let what = id.unwrap_or_else(|| format!("{bytes} bytes as they are"));
             anstream::eprintln!("{BOLD_GREEN}published{BOLD_GREEN:#} {what} on `{topic}`");
         }
     }
@@ -98,8 +99,8 @@ fn envelope(event: &Event, data: Vec<u8>, place: &Where) -> Result<Envelope> {
 /// Adds what the application's own publishers would: the type's name, the ordering key and the attributes.
 fn describe(envelope: &mut Envelope, topic: &str, value: &Value, graph: &Graph) -> Result<()> {
     let Some(declared) = graph.topic(topic) else {
-        let known: Vec<&str> = graph.topics.iter().map(|topic| topic.name.as_str()).collect();
-        return Err(unknown_topic(topic, &known).into());
+        let known = graph.topics.iter().map(|topic| topic.name.clone()).collect();
+        return Err(TopicError::NoTopic { topic: topic.to_owned(), known }.into());
     };
     envelope.event_type.clone_from(&declared.event);
     // The topic says its type's name; when several types share it, none of them is guessed.

@@ -174,7 +174,7 @@ impl App {
     /// Lets the app publish `count` jobs.
     pub(super) async fn publish(&self, kind: &str, count: usize) {
         let path = format!("/jobs/{kind}/{count}");
-        self.address.request("POST", &path, PATIENCE).await.expect("the app publishes");
+        self.address.request("POST", &path, b"", PATIENCE).await.expect("the app publishes");
     }
 
     /// Reads on until a line has `part`, and returns all lines read.

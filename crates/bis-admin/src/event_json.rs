@@ -1,4 +1,4 @@
-//! Events as the commands' JSON output shows them.
+//! Events as JSON shows them to people and tools.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 /// An event with all that travels along; what is not there is left out.
 #[derive(Debug, Serialize)]
-pub(crate) struct EventJson<'a> {
+pub struct EventJson<'a> {
     id: &'a str,
     time: String,
     source: &'a str,
@@ -32,18 +32,24 @@ pub(crate) struct EventJson<'a> {
     data: Data<'a>,
 }
 
-/// An event's data: JSON as it is, other text as a JSON string, and bytes that are no text as `{"base64":".."}`.
+/// An event's data: JSON as it is, other text as a JSON string, and bytes that are not text as `{"base64":".."}`.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(crate) enum Data<'a> {
+pub enum Data<'a> {
+    /// JSON, as it is.
     Json(&'a RawValue),
+    /// Other text.
     Text(&'a str),
-    Bytes { base64: String },
+    /// Bytes that are not text.
+    Bytes {
+        /// The bytes.
+        base64: String,
+    },
 }
 
 impl<'a> EventJson<'a> {
     /// The event as JSON shows it.
-    pub(crate) fn new(envelope: &'a Envelope) -> Self {
+    pub fn new(envelope: &'a Envelope) -> Self {
         Self {
             id: envelope.id.as_str(),
             time: format_time(envelope.time),
@@ -63,7 +69,7 @@ impl<'a> EventJson<'a> {
 
 impl<'a> Data<'a> {
     /// The data of an event.
-    pub(crate) fn of(envelope: &'a Envelope) -> Self {
+    pub fn of(envelope: &'a Envelope) -> Self {
         if let Ok(raw) = serde_json::from_slice(&envelope.data) {
             return Self::Json(raw);
         }
@@ -74,12 +80,12 @@ impl<'a> Data<'a> {
     }
 
     /// The data on one line, as it was published.
-    pub(crate) fn line(&self) -> Result<String, serde_json::Error> {
+    pub fn line(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
     /// The data over several lines.
-    pub(crate) fn lines(&self) -> Result<String, serde_json::Error> {
+    pub fn lines(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(&serde_json::to_value(self)?)
     }
 }

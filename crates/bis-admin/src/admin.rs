@@ -1,0 +1,86 @@
+//! Where an app's events are, and the two ways there: the router's HTTP API, and the driver that the app itself uses. The
+//! driver is opened when something needs it.
+
+use std::{sync::Arc, time::Duration};
+
+use bis_broker::{Broker, SubscriptionSpec, Topology};
+use bis_config::{BrokerConfig, Config, NsqConfig};
+use bis_core::{SubscriptionName, TopicName};
+use bis_drivers::nsq::NsqOptions;
+use bis_nsq::client::HttpAddress;
+use tokio::{sync::OnceCell, time::timeout};
+
+use crate::api::{Api, RouterError};
+
+/// How long the broker may take until it answers the driver for the first time.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Where a router is.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its HTTP API.
+    pub api: HttpAddress,
+    /// How its TCP listener is reached. The port that the API tells unless set.
+    pub broker: Option<NsqConfig>,
+}
+
+/// Does what is asked, on one router. Topics and subscriptions go by the names that they have there.
+pub struct Admin {
+    pub(crate) api: Api,
+    place: Place,
+    broker: OnceCell<Arc<dyn Broker>>,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl Admin {
+    /// Connects to nothing yet.
+    pub fn new(place: Place) -> Self {
+        Self { api: Api::new(place.api.clone()), place, broker: OnceCell::new() }
+    }
+
+    /// The driver, once it has met the broker: only then it knows what the broker can do.
+    pub(crate) async fn broker(&self) -> Result<&dyn Broker, RouterError> {
+        let broker = self.broker.get_or_try_init(|| async {
+            let nsq = self.nsq().await?;
+            let config = Config { broker: BrokerConfig::Nsq(Box::new(nsq)), ..Config::default() };
+            let broker = bis_drivers::open(&config)?;
+            let met = timeout(CONNECT_LIMIT, broker.ensure(&Topology::default())).await;
+            let address = self.api.address().to_string();
+            met.map_err(|_| RouterError::Late { address, limit: CONNECT_LIMIT })??;
+            Ok::<_, RouterError>(broker)
+        });
+        Ok(broker.await?.as_ref())
+    }
+
+    /// The driver's settings, for what is not a broker's work.
+    pub(crate) async fn options(&self) -> Result<NsqOptions, RouterError> {
+        Ok(NsqOptions::of_config(&self.nsq().await?)?)
+    }
+
+    /// How the broker is reached. Asks the router first, so that one that is not there is an error at once.
+    async fn nsq(&self) -> Result<NsqConfig, RouterError> {
+        let port = self.api.tcp_port().await?;
+        Ok(self.place.broker.clone().unwrap_or_else(|| {
+            let address = self.api.address().to_string();
+            let host = address.trim_start_matches("http://").rsplit_once(':').map_or("", |(host, _)| host);
+            NsqConfig { address: Some(format!("{host}:{port}")), ..NsqConfig::default() }
+        }))
+    }
+
+    /// Takes leave of the broker, once everything that was sent is answered.
+    pub async fn close(&self) {
+        if let Some(broker) = self.broker.get() {
+            broker.close().await;
+        }
+    }
+}
+
+/// The subscription as the driver's inquiries name it.
+pub(crate) fn spec(topic: &TopicName, name: &SubscriptionName) -> SubscriptionSpec {
+    SubscriptionSpec { topic: topic.clone(), name: name.clone(), ordered: false }
+}

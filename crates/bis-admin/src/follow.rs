@@ -1,0 +1,89 @@
+//! Following a topic: its events from now on, through a temporary subscription that ends with the follower. It takes nothing
+//! away from anybody, and refuses where it would.
+
+use std::time::{Duration, SystemTime};
+
+use bis_broker::ConsumeError;
+use bis_core::Envelope;
+use bis_drivers::nsq::envelope;
+use bis_nsq::{
+    Name,
+    client::{self, Consumer, ConsumerHandle},
+};
+
+use crate::{admin::Admin, topics::TopicError};
+
+/// How many events the router may send ahead of what was taken.
+const AHEAD: usize = 100;
+
+/// What to follow.
+#[derive(Debug, Clone)]
+pub struct Follow<'a> {
+    /// The topic's name on the broker.
+    pub topic: &'a str,
+    /// What the follower calls itself on the broker; a name of NSQ.
+    pub name: &'a str,
+}
+
+/// A topic's events as they come.
+#[derive(Debug)]
+pub struct Following {
+    consumer: Consumer,
+    handle: ConsumerHandle,
+}
+
+impl Admin {
+    /// Starts to follow a topic; events that are published once this has returned are seen.
+    ///
+    /// # Errors
+    /// When the topic is not there, when it keeps events for its first subscription, or when the broker refuses.
+    pub async fn follow(&self, follow: Follow<'_>) -> Result<Following, TopicError> {
+        // Subscribing to a topic that is not there would make it.
+        let topic = self.topic(follow.topic).await?;
+        if topic.subscriptions.is_empty() && topic.waiting > 0 {
+            return Err(TopicError::WouldTake { topic: topic.name, events: topic.waiting });
+        }
+        let options = self.options().await?;
+        let address = options.servers.first().map_or("", String::as_str);
+        let client = client::Options { client_id: follow.name.to_owned(), ..options.client_for(address) };
+        let channel = format!("{}-{}#ephemeral", follow.name, std::process::id());
+        let mut consumer = Consumer::start(client, Name::new(follow.topic)?, Name::new(channel)?);
+        let handle = consumer.handle();
+        consumer.subscribed().await.map_err(refused)?;
+        Ok(Following { consumer, handle })
+    }
+}
+
+impl Following {
+    /// The next events: at least one, and at most `limit`.
+    ///
+    /// # Errors
+    /// When the broker refuses to go on.
+    pub async fn next(&mut self, limit: u64) -> Result<Vec<Envelope>, TopicError> {
+        let limit = usize::try_from(limit).unwrap_or(AHEAD).clamp(1, AHEAD);
+        let deliveries = self.consumer.receive(limit).await.map_err(refused)?;
+        Ok(deliveries
+            .into_iter()
+            .map(|delivery| {
+                let nanos = u64::try_from(delivery.timestamp_ns()).unwrap_or(0);
+                let published = SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos);
+                let event = envelope(delivery.body(), delivery.id(), published);
+                // When the router has gone, the subscription has gone too, and with it what there was to finish.
+                let _ = delivery.finish();
+                event
+            })
+            .collect())
+    }
+
+    /// Ends the subscription.
+    pub async fn close(self) {
+        self.handle.close().await;
+    }
+}
+
+fn refused(error: client::ConsumeError) -> TopicError {
+    TopicError::Consume(match error {
+        client::ConsumeError::Refused(refusal) => ConsumeError::Refused(refusal.to_string()),
+        client::ConsumeError::Closed => ConsumeError::Closed,
+    })
+}
