@@ -50,13 +50,6 @@ impl Error {
         self.0.permanent
     }
 
-    /// Whether it comes from a publish that failed because the broker was away or had no room, however it was wrapped. Such
-    /// an error uses up no attempt.
-    pub fn is_outage(&self) -> bool {
-        self.find::<bis_broker::PublishError>().is_some_and(bis_broker::PublishError::is_outage)
-            || self.find::<crate::PublishError>().is_some_and(crate::PublishError::is_outage)
-    }
-
     /// The same error with a sentence in front that says what was being done. Stays permanent if it was.
     #[must_use]
     pub fn context(self, context: impl Display) -> Self {
@@ -192,29 +185,6 @@ mod tests {
         assert_eq!(format!("{error:#}"), "ship: no amount: invalid digit found in string");
         assert_eq!(format!("{error:?}"), "ship\n  caused by: no amount: invalid digit found in string");
         assert_eq!(error.chain().count(), 3);
-    }
-
-    #[test]
-    fn an_outage_is_known_however_it_is_wrapped() {
-        use bis_broker::PublishError as BrokerError;
-
-        #[derive(Debug, thiserror::Error)]
-        enum Own {
-            #[error("nobody is told: {0}")]
-            Wrapped(#[from] crate::PublishError),
-            #[error(transparent)]
-            Transparent(crate::PublishError),
-        }
-        let failed = |source| crate::PublishError::Broker { topic: bis_core::TopicName::DEAD, source };
-        let full = || failed(BrokerError::Unavailable("no room".into()));
-        let away = failed(BrokerError::Unreachable { address: "a:1".into(), reason: "refused".into() });
-        assert!(Error::from(full()).is_outage() && Error::from(away).is_outage());
-        assert!(Error::from(full()).context("tell the shop").context("ship").is_outage());
-        assert!(Error::from(Own::from(full())).is_outage());
-        assert!(Error::from(Own::Transparent(full())).is_outage());
-        assert!(Error::new(Box::new(full())).is_outage(), "boxed");
-        assert!(!Error::from(failed(BrokerError::Refused("no".into()))).is_outage());
-        assert!(!Error::msg("no room").is_outage());
     }
 
     #[test]

@@ -1,18 +1,22 @@
 //! Events: topics, publishing, what a handler is given, and the runtime that delivers. It knows nothing of HTTP.
 
+mod bus;
+mod deliveries;
 pub(crate) mod delivery;
-pub(crate) mod entry;
+mod entry;
 pub mod event;
 pub mod handler;
 pub mod in_process;
 pub(crate) mod publish;
-pub(crate) mod runtime;
-pub(crate) mod topic;
+mod runtime;
+mod subsystem;
+mod topic;
 
+pub(crate) use bus::Bus;
+pub(crate) use deliveries::{Connection, Deliveries};
 pub use delivery::Delivery;
-pub(crate) use entry::Subscribed;
 pub use entry::SubscriptionEntry;
 pub use event::{Event, NotScalar};
 pub use publish::{Publish, PublishError};
+pub(crate) use subsystem::Events;
 pub use topic::Topic;
-pub(crate) use topic::TopicInfo;

@@ -5,7 +5,7 @@
 //! | public | `public` endpoints, mounts |
 //! | internal | calls of every endpoint by its function, and `private` endpoints by their path; each with the secret |
 //!
-//! Nothing here knows of topics, opens a listener or reads the configuration file: listeners and addresses are given.
+//! Nothing here knows of topics.
 
 mod body;
 mod bounds;
@@ -16,10 +16,12 @@ mod endpoint;
 mod entry;
 mod error;
 mod internal;
+mod listeners;
 pub mod probe;
 mod request;
 mod router;
 mod server;
+mod subsystem;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -31,7 +33,8 @@ pub use entry::{Access, EndpointEntry, MountEntry, nested_mount};
 pub use internal::{Arguments, RemoteFuture, RemoteHandler, unnamed_result};
 
 pub(crate) use client::Client;
-pub(crate) use connection::Limits;
+pub(crate) use listeners::{Listeners, PUBLIC};
 pub(crate) use request::MAX_BODY_BYTES;
-pub(crate) use router::{RouteError, Routers};
-pub(crate) use server::{Serving, Stop, answer, serve};
+pub(crate) use router::Routers;
+pub(crate) use server::answer;
+pub(crate) use subsystem::Http;

@@ -1,28 +1,32 @@
-//! The running app that statics belong to: one for each tokio runtime. It ties clock, broker and names together, and
-//! decides nothing about deliveries.
+//! The running app that statics belong to: one for each tokio runtime. It ties together the app's services, its clock and
+//! what its subsystems keep, and knows none of the subsystems.
 
 mod clock;
+mod part;
 pub mod place;
+mod resources;
 mod scope;
 mod service;
+mod subsystem;
 mod task;
 
 use std::{
+    any::{Any, type_name},
     collections::HashMap,
     fmt,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
-use bis_broker::{Broker, Outgoing, PublishError};
-use bis_core::TopicName;
+use bis_config::Config;
 use tokio::runtime::{Handle, Id};
 
-use crate::{config::Config, events::TopicInfo, http};
-
 pub(crate) use clock::{Activity, Clock, Outstanding, Patience, Purpose, Step, VirtualClock};
+pub(crate) use part::{Host, Part, Stop};
+pub(crate) use resources::Resources;
 pub(crate) use scope::{Scope, Span};
 pub use service::{Position, ServiceEntry};
-pub(crate) use service::{function_path, service_of};
+pub(crate) use service::{Services, function_path, service_of};
+pub(crate) use subsystem::{Caller, Declarations, Section, Subsystem};
 pub use task::spawn;
 
 /// The code runs outside a running app. `{:?}` shows the same text as `{}`, for those who meet it through `unwrap`.
@@ -52,37 +56,24 @@ pub(crate) struct Instance {
     pub(crate) config: Config,
     /// The app's time.
     pub(crate) clock: Clock,
-    /// What carries its events.
-    pub(crate) broker: Arc<dyn Broker>,
-    /// The connections for calls of services in other processes.
-    pub(crate) calls: http::Client,
+    /// What the subsystems keep for it.
+    resources: Resources,
     /// The source of events that no service's handler publishes: `/app`.
     source: String,
-    /// The whole path of the type that subscriptions take, by topic. Empty in tests, which may play another build of the app.
-    taken: OnceLock<HashMap<&'static str, &'static str>>,
 }
 
 impl Instance {
-    pub(crate) fn new(app: &str, config: Config, clock: Clock, broker: Arc<dyn Broker>) -> Self {
-        Self {
-            config,
-            clock,
-            broker,
-            calls: http::Client::default(),
-            source: format!("/{app}"),
-            taken: OnceLock::new(),
-        }
+    pub(crate) fn new(app: &str, config: Config, clock: Clock, resources: Resources) -> Self {
+        Self { config, clock, resources, source: format!("/{app}") }
     }
 
-    /// Notes which type the subscriptions of each topic take.
-    pub(crate) fn note_taken(&self, topics: impl Iterator<Item = TopicInfo>) {
-        // They are noted once, before the app starts.
-        self.taken.get_or_init(|| topics.map(|topic| (topic.name, topic.type_name)).collect());
-    }
-
-    /// The whole path of the type that the subscriptions of a topic take.
-    pub(crate) fn taken(&self, topic: &TopicName) -> Option<&'static str> {
-        self.taken.get()?.get(topic.as_str()).copied()
+    /// What a subsystem keeps for this app.
+    ///
+    /// # Panics
+    /// When the app was started without it.
+    pub(crate) fn resource<T: Any>(&self) -> &T {
+        let resource = self.resources.get();
+        resource.unwrap_or_else(|| panic!("the app was started without its `{}`", type_name::<T>()))
     }
 
     /// Where an event comes from: `/app/service`, or `/app` outside every service.
@@ -91,15 +82,6 @@ impl Instance {
             None => self.source.clone(),
             Some(service) => [&self.source, "/", service].concat(),
         }
-    }
-
-    /// Hands events to the broker. Every event of the app goes through here, dead letters too.
-    pub(crate) async fn send(
-        &self,
-        topic: &TopicName,
-        events: Vec<Outgoing>,
-    ) -> Vec<Result<(), PublishError>> {
-        self.broker.publish(topic, events).await
     }
 }
 

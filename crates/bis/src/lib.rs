@@ -33,8 +33,6 @@ extern crate self as bis;
 #[doc = include_str!("../../../README.md")]
 mod readme {}
 
-use bis_config as config;
-
 // The rooms: ARCHITECTURE.md has their order, in which each uses only those below it.
 mod app;
 mod events;

@@ -10,19 +10,20 @@ use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
 use fields::ShortFields;
 use line::Line;
+pub(crate) use line::Place;
 
 /// The variables that hold the filter, the first one that is set counts: `info`, or `warn,shop::orders=debug`.
 const VARIABLES: [&str; 2] = ["BIS_LOG", "RUST_LOG"];
 
 /// Sends logs to stderr, unless the program has set up `tracing` itself. Colours only on a terminal, and not with
-/// `NO_COLOR`.
-pub(crate) fn init() {
+/// `NO_COLOR`. Each line ends with what `place` writes.
+pub(crate) fn init(place: Place) {
     let (filter, refused) = filter(LevelFilter::INFO);
     let colours =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let layer = fmt::layer()
         .fmt_fields(ShortFields)
-        .event_format(Line)
+        .event_format(Line { place })
         .with_writer(std::io::stderr)
         .with_ansi(colours)
         .with_filter(filter);
@@ -33,12 +34,12 @@ pub(crate) fn init() {
     }
 }
 
-/// Sends warnings and errors to the captured output of the running test.
-pub(crate) fn init_for_tests() {
+/// Sends warnings and errors to the captured output of the running test, as [`init`] does.
+pub(crate) fn init_for_tests(place: Place) {
     let (filter, _) = filter(LevelFilter::WARN);
     let layer = fmt::layer()
         .fmt_fields(ShortFields)
-        .event_format(Line)
+        .event_format(Line { place })
         .with_test_writer()
         .with_ansi(false)
         .with_filter(filter);

@@ -9,14 +9,15 @@ use std::{
 };
 
 use bis_broker::Broker;
+use bis_config::Config;
 use tokio::sync::Notify;
 
-use super::{App, Parts};
+use super::{App, parts, running::Running};
 use crate::{
-    config::Config,
-    error::Error,
+    error::{Error, Result},
     events::in_process::InProcess,
-    instance::{self, Clock, Instance, Reach, VirtualClock},
+    http::Routers,
+    instance::{self, Clock, Host, Instance, Reach, Scope, VirtualClock},
     telemetry,
     testing::{
         TestApp,
@@ -77,7 +78,7 @@ fn run<F>(
 ) where
     F: Future<Output: TestOutcome>,
 {
-    telemetry::init_for_tests();
+    telemetry::init_for_tests(Scope::write_place);
     let idle = Arc::new(Idle::default());
     let parking = idle.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -97,20 +98,21 @@ fn run<F>(
             Some(chaos) => chaos.clone(),
             None => recorded,
         };
-        let instance = Arc::new(Instance::new(app.name(), Config::default(), clock, broker));
+        let resources = parts::test_resources(broker);
+        let instance = Arc::new(Instance::new(app.name(), Config::default(), clock, resources));
         let registered = instance::register(instance.clone(), Reach::Runtime);
         let settled = Arc::new(Notify::new());
         let keeper = Keeper { clock: time.clone(), broker: memory.clone(), idle, settled: settled.clone() };
         tokio::spawn(keeper.keep());
-        let outcome = match Parts::start(&app, &instance, &tokio::runtime::Handle::current()).await {
-            Ok(parts) => {
-                let test_app = TestApp::new(parts.routers, recorder, time, memory, settled, chaos);
-                let outcome = test(test_app).await.failure();
-                drop(parts.workers);
-                outcome
+        let host = Host { instance, handlers: tokio::runtime::Handle::current() };
+        let mut running = Running::default();
+        let outcome = match start(&app, &mut running, &host).await {
+            Ok(routers) => {
+                test(TestApp::new(routers, recorder, time, memory, settled, chaos)).await.failure()
             }
-            Err(error) => Some(Error::new(error).context("the app did not start")),
+            Err(error) => Some(error.context("the app did not start")),
         };
+        drop(running);
         drop(registered);
         outcome
     });
@@ -118,4 +120,11 @@ fn run<F>(
     if let Some(error) = failure {
         panic!("the test failed: {error:?}");
     }
+}
+
+/// Starts the app's parts. Its endpoints are called without a socket.
+async fn start(app: &App, running: &mut Running, host: &Host) -> Result<Routers> {
+    parts::check(&app.services, &host.instance.config)?;
+    running.start(parts::of_test(&app.services)?, host).await?;
+    Ok(Routers::new(&app.services, None)?)
 }

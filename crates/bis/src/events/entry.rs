@@ -3,12 +3,12 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use bis_core::RetryPolicy;
+use bis_core::{InvalidName, RetryPolicy, SubscriptionName, TopicName};
 
-use super::{delivery::Incoming, topic::TopicInfo};
+use super::{delivery::Incoming, runtime::Subscription, topic::TopicInfo};
 use crate::{
     error::{Error, Result},
-    instance::Position,
+    instance::{Position, ServiceEntry, Services},
 };
 
 /// What a handler returns, boxed.
@@ -69,3 +69,40 @@ pub struct BatchCall {
 }
 
 inventory::collect!(SubscriptionEntry);
+
+/// A subscription of an app as it was declared.
+pub(crate) struct Declared {
+    pub(crate) entry: &'static SubscriptionEntry,
+    pub(crate) service: &'static ServiceEntry,
+    pub(crate) subscribed: Subscribed,
+}
+
+impl Declared {
+    /// What the runtime delivers to.
+    pub(crate) fn into_subscription(self) -> Result<Arc<Subscription>, InvalidName> {
+        let Self { entry, service, subscribed } = self;
+        Ok(Arc::new(Subscription {
+            topic: TopicName::parse(subscribed.topic.name)?,
+            name: SubscriptionName::parse(entry.name)?,
+            service: service.name,
+            retry: entry.retry,
+            timeout: entry.timeout,
+            concurrency: entry.concurrency,
+            declared: subscribed.topic,
+            handler: subscribed.handler,
+        }))
+    }
+}
+
+/// Every subscription of these services with its declaration, in a stable order.
+pub(crate) fn subscriptions(services: &Services) -> Vec<Declared> {
+    let mut declared: Vec<Declared> = inventory::iter::<SubscriptionEntry>
+        .into_iter()
+        .filter_map(|entry| {
+            let service = services.of(entry.module)?;
+            Some(Declared { entry, service, subscribed: (entry.subscribed)() })
+        })
+        .collect();
+    declared.sort_by_key(|declared| (declared.subscribed.topic.name, declared.entry.name));
+    declared
+}

@@ -13,8 +13,14 @@ use bis_core::{Envelope, EventId, TopicName};
 use bytes::Bytes;
 use tracing::Instrument;
 
-use super::event::{Codec, EncodeError};
-use crate::instance::{self, Clock, Instance, NoApp, Scope, Span};
+use super::{
+    bus::Bus,
+    event::{Codec, EncodeError},
+};
+use crate::{
+    error::Error,
+    instance::{self, Clock, Instance, NoApp, Scope, Span},
+};
 
 /// Why an event was not published.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -45,6 +51,15 @@ impl PublishError {
     /// wrapped or not, runs again later, and no attempt is used up.
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Broker { source, .. } if source.is_outage())
+    }
+}
+
+impl Error {
+    /// Whether it comes from a publish that failed because the broker was away or had no room, however it was wrapped. Such
+    /// an error uses up no attempt.
+    pub fn is_outage(&self) -> bool {
+        self.find::<bis_broker::PublishError>().is_some_and(bis_broker::PublishError::is_outage)
+            || self.find::<PublishError>().is_some_and(PublishError::is_outage)
     }
 }
 
@@ -120,7 +135,7 @@ pub(crate) fn prepare<'a, T>(topic: &'a TopicName, codec: &Codec<T>, event: &T) 
 /// Refuses an event of another type than the subscriptions of the topic take: then there are two topics of this name. The start
 /// finds two that are subscribed to; one that is only published on shows here.
 fn check_type<T>(instance: &Instance, topic: &TopicName, codec: &Codec<T>) -> Result<(), PublishError> {
-    match instance.taken(topic) {
+    match Bus::of(instance).taken(topic) {
         Some(taken) if taken != std::any::type_name::<T>() => {
             let reason = format!(
                 "the subscriptions of the topic `{topic}` take `{taken}`; give the topic that you publish on another name"
@@ -181,7 +196,7 @@ pub(crate) async fn send(
         "bis.traceparent" =
             events.first().and_then(|event| event.envelope.trace.as_ref()).map(|trace| &*trace.traceparent),
     );
-    instance.send(topic, events).instrument(span).await
+    Bus::of(instance).broker().publish(topic, events).instrument(span).await
 }
 
 /// Publishes a body as it is, with nothing around it. A CloudEvent is read as one.
@@ -232,4 +247,32 @@ fn envelope_of<T>(instance: &Instance, codec: &Codec<T>, event: &T) -> Result<En
     envelope.trace = Some(trace);
     envelope.cause = cause;
     Ok(envelope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_known_however_it_is_wrapped() {
+        use bis_broker::PublishError as BrokerError;
+
+        #[derive(Debug, thiserror::Error)]
+        enum Own {
+            #[error("nobody is told: {0}")]
+            Wrapped(#[from] PublishError),
+            #[error(transparent)]
+            Transparent(PublishError),
+        }
+        let failed = |source| PublishError::Broker { topic: bis_core::TopicName::DEAD, source };
+        let full = || failed(BrokerError::Unavailable("no room".into()));
+        let away = failed(BrokerError::Unreachable { address: "a:1".into(), reason: "refused".into() });
+        assert!(Error::from(full()).is_outage() && Error::from(away).is_outage());
+        assert!(Error::from(full()).context("tell the shop").context("ship").is_outage());
+        assert!(Error::from(Own::from(full())).is_outage());
+        assert!(Error::from(Own::Transparent(full())).is_outage());
+        assert!(Error::new(Box::new(full())).is_outage(), "boxed");
+        assert!(!Error::from(failed(BrokerError::Refused("no".into()))).is_outage());
+        assert!(!Error::msg("no room").is_outage());
+    }
 }

@@ -17,13 +17,13 @@ mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use bis_broker::{ConsumeError, EnsureError, SubscriptionSpec, TopicSpec, Topology};
+use bis_broker::{ConsumeError, Consumer, EnsureError, SubscriptionSpec, TopicSpec, Topology};
 use bis_core::{InvalidName, Retention, RetryPolicy, SubscriptionName, TopicName, format_duration};
-use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::Instant};
 
 use leases::Leases;
 
-use super::{entry::ErasedHandler, topic::TopicInfo};
+use super::{bus::Bus, entry::ErasedHandler, topic::TopicInfo};
 use crate::instance::Instance;
 
 /// The subscription that keeps dead letters. Nobody consumes it: tools peek.
@@ -98,12 +98,16 @@ pub enum StartError {
 }
 
 /// The workers of an app's subscriptions.
-#[derive(Debug)]
 pub(crate) struct Workers {
     stop: watch::Sender<bool>,
     leases: Arc<Leases>,
-    workers: Vec<JoinHandle<()>>,
+    /// Those that are not told to run yet.
+    waiting: Vec<Waiting>,
+    running: Vec<JoinHandle<()>>,
 }
+
+/// A worker with what it will receive from.
+type Waiting = (worker::Worker, Box<dyn Consumer>);
 
 /// Everything that the broker must have for these subscriptions, the dead letters included.
 fn topology(subscriptions: &[Arc<Subscription>]) -> Result<Topology, StartError> {
@@ -126,32 +130,31 @@ fn topology(subscriptions: &[Arc<Subscription>]) -> Result<Topology, StartError>
     Ok(topology)
 }
 
-/// Makes sure that the broker has `all` subscriptions of the app, and starts to deliver to those that are `hosted` here. Handlers
-/// run on the runtime `handlers`; leases are extended by the current one, which they cannot block if it is another.
-pub(crate) async fn start(
+/// Makes sure that the broker has `all` subscriptions of the app, and subscribes to those that are `hosted` here. Nothing is
+/// delivered yet. Leases are extended by the current runtime, which handlers cannot block if they run on another.
+pub(crate) async fn subscribe(
     instance: &Arc<Instance>,
     all: &[Arc<Subscription>],
     hosted: &[Arc<Subscription>],
-    handlers: &Handle,
 ) -> Result<Workers, StartError> {
-    instance.broker.ensure(&topology(all)?).await?;
-    let (stop, stopped) = watch::channel(false);
+    let bus = Bus::of(instance);
+    bus.broker().ensure(&topology(all)?).await?;
     let leases = Leases::start();
-    let mut workers = Vec::with_capacity(hosted.len());
+    let mut waiting = Vec::with_capacity(hosted.len());
     for subscription in hosted {
-        if let Some(longest) = instance.broker.capabilities().max_lease
+        if let Some(longest) = bus.capabilities().max_lease
             && subscription.held_for() > longest
         {
             let (held_for, longest) = (format_duration(subscription.held_for()), format_duration(longest));
             tracing::warn!(%subscription, held_for, longest, "the broker takes an event back before a batch is gathered and the handler's timeout is over; such a run happens twice");
         }
-        let consumer = instance.broker.subscribe(&subscription.spec()).await.map_err(|source| {
+        let consumer = bus.broker().subscribe(&subscription.spec()).await.map_err(|source| {
             StartError::Consume { topic: subscription.topic.clone(), name: subscription.name.clone(), source }
         })?;
         let worker = worker::Worker::new(instance.clone(), subscription.clone(), leases.clone());
-        workers.push(handlers.spawn(worker.run(consumer, stopped.clone())));
+        waiting.push((worker, consumer));
     }
-    Ok(Workers { stop, leases, workers })
+    Ok(Workers { stop: watch::Sender::new(false), leases, waiting, running: Vec::new() })
 }
 
 /// How a stop went.
@@ -164,16 +167,29 @@ pub(crate) enum Stopped {
 }
 
 impl Workers {
-    /// Takes no more deliveries, and waits for the handlers that run, for at most `limit` of real time.
-    pub(crate) async fn stop(self, limit: Duration) -> Stopped {
+    /// Delivers from now on. Handlers run on the runtime `handlers`.
+    pub(crate) fn run(&mut self, handlers: &Handle) {
+        let stopped = &self.stop;
+        let run = |(worker, consumer): Waiting| handlers.spawn(worker.run(consumer, stopped.subscribe()));
+        self.running.extend(self.waiting.drain(..).map(run));
+    }
+
+    /// Takes no more deliveries.
+    pub(crate) fn drain(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// Waits for the handlers that run, until `deadline`.
+    pub(crate) async fn stop(self, deadline: Instant) -> Stopped {
+        self.drain();
+        drop(self.waiting);
         let all = async {
-            for worker in self.workers {
+            for worker in self.running {
                 // A worker that panicked has nothing left to wait for.
                 worker.await.ok();
             }
         };
-        match tokio::time::timeout(limit, all).await {
+        match tokio::time::timeout_at(deadline, all).await {
             Ok(()) => Stopped::Drained,
             Err(_) => {
                 self.leases.release_unstarted();

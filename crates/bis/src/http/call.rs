@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
-    client::ClientError,
+    client::{Client, ClientError},
     error::{ErrorBody, StatusError},
     internal::{argument_cannot_travel, result_cannot_travel, until},
     wire::{CALL_PREFIX, CALLER, DEADLINE_MS, DEFAULT_DEADLINE, SECRET},
@@ -134,7 +134,7 @@ impl Call {
         let limit = deadline.map_or(DEFAULT_DEADLINE, until);
         let request = self.request(base, scope.as_ref(), limit, arguments)?;
         let service = self.service;
-        match time::timeout(limit, self.instance.calls.send(base, request)).await {
+        match time::timeout(limit, self.instance.resource::<Client>().send(base, request)).await {
             Ok(Ok((status, body))) if status.is_success() => Ok(body),
             Ok(Ok((status, body))) => Err(self.failed(base, status, &body)),
             Ok(Err(source)) => Err(CallError::Away { service, base: base.to_owned(), source }.into()),

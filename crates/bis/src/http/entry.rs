@@ -4,7 +4,7 @@
 use axum::{Router, routing::MethodRouter};
 
 use super::{EndpointContext, RemoteHandler};
-use crate::instance::Position;
+use crate::instance::{Position, ServiceEntry, Services};
 
 /// Who may call an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,25 @@ pub struct MountEntry {
 
 inventory::collect!(EndpointEntry);
 inventory::collect!(MountEntry);
+
+/// An entry with the service that it belongs to.
+pub(super) type Owned<E> = (&'static E, &'static ServiceEntry);
+
+/// Every endpoint of these services, in a stable order.
+pub(super) fn endpoints(services: &Services) -> Vec<Owned<EndpointEntry>> {
+    let all = inventory::iter::<EndpointEntry>.into_iter();
+    let mut own: Vec<_> = all.filter_map(|entry| Some((entry, services.of(entry.module)?))).collect();
+    own.sort_by_key(|(entry, service)| (service.name, entry.path, entry.method));
+    own
+}
+
+/// Every mount of these services, in a stable order.
+pub(super) fn mounts(services: &Services) -> Vec<Owned<MountEntry>> {
+    let all = inventory::iter::<MountEntry>.into_iter();
+    let mut own: Vec<_> = all.filter_map(|entry| Some((entry, services.of(entry.module)?))).collect();
+    own.sort_by_key(|(entry, service)| (service.name, entry.path));
+    own
+}
 
 /// Stands for a mount that is not where one may be, so that its place is its only error.
 pub fn nested_mount() -> Router {

@@ -18,19 +18,19 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use bis_config::Secret;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{
-    entry::EndpointEntry,
+    entry::{EndpointEntry, Owned},
     error, request,
     router::fallbacks,
     wire::{CALL_PREFIX, CALLER, MAX_CALL_BYTES, SECRET, deadline},
 };
 use crate::{
-    config::Secret,
     error::{Error, Result},
-    instance::{function_path, service_of},
+    instance::function_path,
     time,
 };
 
@@ -110,14 +110,16 @@ pub fn unnamed_result() -> RemoteFuture {
 
 /// What the listener knows.
 struct Calls {
-    endpoints: HashMap<String, &'static EndpointEntry>,
+    endpoints: HashMap<String, Owned<EndpointEntry>>,
     secret: Secret,
 }
 
 /// The private endpoints' own routes, and calls of every endpoint by its function.
-pub(super) fn router(private: Router, endpoints: &[&'static EndpointEntry], secret: &Secret) -> Router {
-    let by_function =
-        endpoints.iter().map(|entry| (function_path(entry.module, entry.function), *entry)).collect();
+pub(super) fn router(private: Router, endpoints: &[Owned<EndpointEntry>], secret: &Secret) -> Router {
+    let by_function = endpoints
+        .iter()
+        .map(|(entry, service)| (function_path(entry.module, entry.function), (*entry, *service)))
+        .collect();
     let calls = Arc::new(Calls { endpoints: by_function, secret: secret.clone() });
     let call = post(call).with_state(calls.clone());
     let router = private.route(&format!("{CALL_PREFIX}{{function}}"), call);
@@ -146,14 +148,13 @@ fn is_same(given: &[u8], secret: &[u8]) -> bool {
 async fn call(State(calls): State<Arc<Calls>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let function = parts.uri.path().strip_prefix(CALL_PREFIX).unwrap_or_default();
-    let Some(entry) = calls.endpoints.get(function).copied() else {
+    let Some((entry, service)) = calls.endpoints.get(function).copied() else {
         let message = format!(
             "this process hosts no endpoint `{function}`: check `internal.services`, and that both processes are of one build"
         );
         return error::refuse_call(StatusCode::NOT_FOUND, &message);
     };
-    let service = service_of(entry.module).map(|service| service.name);
-    let mut scope = request::scope(&parts.headers, service, entry.function, entry.path);
+    let mut scope = request::scope(&parts.headers, Some(service.name), entry.function, entry.path);
     let remaining = deadline(&parts.headers);
     scope.deadline = remaining.and_then(|remaining| time::now().checked_add(remaining));
     let caller = parts.headers.get(CALLER).and_then(|value| value.to_str().ok()).unwrap_or_default();

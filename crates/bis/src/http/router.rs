@@ -10,17 +10,15 @@ use axum::{
     routing::any,
 };
 
+use bis_config::Secret;
 use bis_core::route::{RouteConflict, Routes};
 
 use super::{
     EndpointContext,
-    entry::{Access, EndpointEntry, MountEntry},
+    entry::{self, Access, EndpointEntry, MountEntry, Owned},
     error, internal, request,
 };
-use crate::{
-    config::Secret,
-    instance::{Position, ServiceEntry, service_of},
-};
+use crate::instance::{Position, Services};
 
 /// The routers of both listeners.
 #[derive(Debug, Clone)]
@@ -66,19 +64,13 @@ impl RouteError {
 
 impl Routers {
     /// The routers for the services that this process hosts.
-    pub(crate) fn new(hosted: &[&ServiceEntry], secret: Option<&Secret>) -> Result<Self, RouteError> {
-        let is_hosted = |module: &str| {
-            service_of(module)
-                .is_some_and(|service| hosted.iter().any(|other| other.module == service.module))
-        };
-        let mut endpoints: Vec<&'static EndpointEntry> =
-            inventory::iter::<EndpointEntry>.into_iter().filter(|entry| is_hosted(entry.module)).collect();
-        endpoints.sort_by_key(|entry| (entry.path, entry.method, entry.position));
-        let mut mounts: Vec<&'static MountEntry> =
-            inventory::iter::<MountEntry>.into_iter().filter(|entry| is_hosted(entry.module)).collect();
-        mounts.sort_by_key(|entry| (entry.path, entry.position));
+    pub(crate) fn new(hosted: &Services, secret: Option<&Secret>) -> Result<Self, RouteError> {
+        let mut endpoints = entry::endpoints(hosted);
+        endpoints.sort_by_key(|(entry, _)| (entry.path, entry.method, entry.position));
+        let mut mounts = entry::mounts(hosted);
+        mounts.sort_by_key(|(entry, _)| (entry.path, entry.position));
         let (public, private): (Vec<_>, Vec<_>) =
-            endpoints.iter().copied().partition(|entry| entry.access == Access::Public);
+            endpoints.iter().copied().partition(|(entry, _)| entry.access == Access::Public);
         let public = router(&public, &mounts)?.route(EVERY_CALL, any(not_internal));
         let public = fallbacks(public);
         let internal = match secret {
@@ -89,37 +81,36 @@ impl Routers {
     }
 }
 
-fn router(
-    endpoints: &[&'static EndpointEntry],
-    mounts: &[&'static MountEntry],
-) -> Result<Router, RouteError> {
+fn router(endpoints: &[Owned<EndpointEntry>], mounts: &[Owned<MountEntry>]) -> Result<Router, RouteError> {
     let mut routes = Routes::default();
     let mut router = Router::new();
-    for entry in endpoints {
+    for (entry, service) in endpoints {
         let added = routes.endpoint(entry.method, entry.path, entry.position);
         added.map_err(|conflict| RouteError::new(conflict, entry.method, entry.path, entry.position))?;
-        let service = service_of(entry.module).map_or("", |service| service.name);
-        let context =
-            EndpointContext { service, function: entry.function, method: entry.method, path: entry.path };
+        let context = EndpointContext {
+            service: service.name,
+            function: entry.function,
+            method: entry.method,
+            path: entry.path,
+        };
         router = router.route(entry.path, (entry.route)(context));
     }
-    for entry in mounts {
+    for (entry, service) in mounts {
         let added = routes.mount(entry.path, entry.position);
         added.map_err(|conflict| RouteError::new(conflict, "mount", entry.path, entry.position))?;
         // axum nests nothing at the root; there a mount is what no endpoint takes.
         router = match entry.path {
-            "/" => router.fallback_service(mounted(entry)),
-            path => router.nest_service(path, mounted(entry)),
+            "/" => router.fallback_service(mounted(entry, service.name)),
+            path => router.nest_service(path, mounted(entry, service.name)),
         };
     }
-    Ok(if mounts.iter().any(|entry| entry.path == "/") { router } else { router.fallback(not_found) })
+    Ok(if mounts.iter().any(|(entry, _)| entry.path == "/") { router } else { router.fallback(not_found) })
 }
 
 /// A mounted router within the span and scope of its service.
-fn mounted(entry: &'static MountEntry) -> Router {
-    let service = service_of(entry.module).map(|service| service.name);
+fn mounted(entry: &'static MountEntry, service: &'static str) -> Router {
     (entry.router)().layer(middleware::from_fn(move |request: Request, next: Next| {
-        let scope = request::scope(request.headers(), service, entry.function, entry.path);
+        let scope = request::scope(request.headers(), Some(service), entry.function, entry.path);
         let span = request::span(&scope, request.method(), request.uri());
         request::run(scope, span, next.run(request))
     }))

@@ -21,6 +21,7 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::connection::{self, Limits, Shared, Stage};
+use crate::instance::Stop;
 
 /// How long a listener of its own still takes connections after the stop, for clients that do not know of it yet.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -48,15 +49,6 @@ pub(crate) struct Serving {
     pub(crate) stop_within: Duration,
     /// How long clients may take.
     pub(crate) limits: Limits,
-}
-
-/// In which way a process stops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// Another process goes on with its work.
-    HandOver,
-    /// Somebody waits for its end.
-    Prompt,
 }
 
 impl Serving {

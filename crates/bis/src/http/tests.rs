@@ -6,16 +6,21 @@ use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
+use bis_config::Config;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
 
-use super::{Client, Limits, Routers, Serving, Stop};
+use super::{
+    Client, Http, Routers,
+    connection::Limits,
+    server::{Serving, serve},
+};
 use crate::{
-    app::{Parts, StartError},
-    config::Config,
     error::Result,
-    events::in_process::InProcess,
-    instance::{self, Clock, Instance, Reach, Registered, Scope},
+    events::{Bus, in_process::InProcess},
+    instance::{
+        self, Clock, Declarations, Instance, Reach, Registered, Resources, Scope, Services, Stop, Subsystem,
+    },
 };
 
 /// The service that calls.
@@ -102,7 +107,10 @@ mod there {
     }
 }
 
-bis::app!(services: [here, there, r#type]);
+fn services() -> Services {
+    let (here, there) = (&here::__SERVICE_OF_THIS_MODULE, &there::__SERVICE_OF_THIS_MODULE);
+    Services::new(&[here, there, &r#type::__SERVICE_OF_THIS_MODULE])
+}
 
 const SECRET: &str = "of-the-tests";
 
@@ -131,13 +139,8 @@ impl Process {
         Self::try_start(service, secret, there, address).unwrap()
     }
 
-    fn try_start(
-        service: &str,
-        secret: &str,
-        there: Option<SocketAddr>,
-        address: &str,
-    ) -> Result<Self, StartError> {
-        let services = match there {
+    fn try_start(service: &str, secret: &str, there: Option<SocketAddr>, address: &str) -> Result<Self> {
+        let addresses = match there {
             Some(address) => {
                 json!({ "there": format!("http://{address}"), "type": format!("http://{address}") })
             }
@@ -145,24 +148,27 @@ impl Process {
         };
         let config: Config = serde_json::from_value(json!({
             "app": { "services": [service] },
-            "internal": { "secret": secret, "services": services },
+            "internal": { "secret": secret, "services": addresses },
         }))
         .unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (registered, address, stop, serving) = runtime.block_on(async {
             let broker = Arc::new(InProcess::new());
-            let instance = Arc::new(Instance::new("shop", config, Clock::System, broker));
-            let registered = instance::register(instance.clone(), Reach::Runtime);
-            let parts = Parts::start(&app(), &instance, &tokio::runtime::Handle::current()).await?;
+            let services = services();
+            let callers = Http.callers(&services);
+            Http.check(&Declarations { services: &services, config: &config, callers: &callers })?;
+            let routers = Routers::new(&services.hosted(&config.app)?, config.internal.known_secret())?;
+            let resources = Resources::default().with(Bus::new(broker)).with(Client::default());
+            let instance = Arc::new(Instance::new("shop", config, Clock::System, resources));
+            let registered = instance::register(instance, Reach::Runtime);
             let listener = TcpListener::bind(address).await.unwrap();
             let address = listener.local_addr().unwrap();
             let (stop, stopped) = oneshot::channel();
             let stopped = async move { stopped.await.map_or(Stop::HandOver, |()| Stop::HandOver) };
-            let router = parts.routers.internal.unwrap();
-            let serving =
-                tokio::spawn(super::serve(listener, router, stopped, serving(Duration::from_secs(5))));
-            Ok::<_, StartError>((registered, address, stop, serving))
+            let router = routers.internal.unwrap();
+            let serving = tokio::spawn(serve(listener, router, stopped, serving(Duration::from_secs(5))));
+            Ok::<_, crate::Error>((registered, address, stop, serving))
         })?;
         Ok(Self { address, stop: Some(stop), serving: Some(serving), _registered: registered, runtime })
     }
@@ -206,8 +212,11 @@ fn raw_identifiers_are_plain_words_in_calls() {
     let there = Process::start("type", SECRET, None, "127.0.0.1:0");
     let here = Process::start("here", SECRET, Some(there.address), "127.0.0.1:0");
     assert_eq!(here.run(r#type::r#try(axum::extract::Path(1))).unwrap().0, 2);
-    let description = serde_json::to_string(&crate::app::describe::Description::of(&app())).unwrap();
-    assert!(description.contains(r#""name":"try""#) && !description.contains("r#"), "{description}");
+    let description = format!("{:?}", Http.describe(&services()));
+    assert!(
+        description.contains(r#"("name", String("try"))"#) && !description.contains("r#"),
+        "{description}"
+    );
 }
 
 /// What a client of the caller gets to see.
@@ -223,8 +232,8 @@ fn a_public_listener_says_that_it_is_the_wrong_address() {
     let public = there.run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Routers::new(app().services(), None).unwrap().public;
-        let serving = super::serve(listener, router, std::future::pending(), serving(Duration::from_secs(5)));
+        let router = Routers::new(&services(), None).unwrap().public;
+        let serving = serve(listener, router, std::future::pending(), serving(Duration::from_secs(5)));
         tokio::spawn(serving);
         address
     });
@@ -426,11 +435,10 @@ fn stopping_takes_no_longer_than_its_limit() {
     there.run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Routers::new(app().services(), None).unwrap().public;
+        let router = Routers::new(&services(), None).unwrap().public;
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move { stopped.await.map_or(Stop::HandOver, |()| Stop::HandOver) };
-        let serving =
-            tokio::spawn(super::serve(listener, router, stopped, serving(Duration::from_millis(200))));
+        let serving = tokio::spawn(serve(listener, router, stopped, serving(Duration::from_millis(200))));
         let request = here.runtime.spawn(async move {
             let request = Request::get("/slow/15000").header("host", "x").body(Body::empty()).unwrap();
             Client::default().send(&format!("http://{address}"), request).await.is_ok()
@@ -519,7 +527,7 @@ mod clashes {
 
 #[track_caller]
 fn check_clash(service: &'static crate::instance::ServiceEntry, parts: &[&str]) {
-    let error = Routers::new(&[service], None).unwrap_err().to_string();
+    let error = Routers::new(&Services::new(&[service]), None).unwrap_err().to_string();
     for part in parts {
         assert!(error.contains(part), "`{error}` lacks `{part}`");
     }
@@ -538,7 +546,8 @@ fn routes_that_clash_are_an_error_that_names_both_places() {
 
 #[test]
 fn endpoints_go_before_mounts() {
-    let routers = Routers::new(&[&clashes::peaceful::__SERVICE_OF_THIS_MODULE], None).unwrap();
+    let routers =
+        Routers::new(&Services::new(&[&clashes::peaceful::__SERVICE_OF_THIS_MODULE]), None).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         for (path, expected) in [

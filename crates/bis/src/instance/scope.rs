@@ -1,7 +1,7 @@
 //! What surrounds the code of a handler or an endpoint: its trace, the event that it handles, its service and its
 //! deadline. It travels with the task, not with the thread: [`crate::spawn`] carries it to another one.
 
-use std::{future::Future, time::SystemTime};
+use std::{fmt, future::Future, time::SystemTime};
 
 use bis_core::{EventId, TraceContext};
 
@@ -116,6 +116,27 @@ impl Scope {
         let mut call = |scope: Option<&Self>| look.take().map(|look| look(scope));
         let seen = CURRENT.try_with(|scope| call(Some(scope))).unwrap_or_else(|_| call(None));
         seen.expect("the scope is looked at once")
+    }
+
+    /// Writes what the running code belongs to, for a line of the log: the service, the endpoint with its route or the event
+    /// that it is busy with, and the trace.
+    pub(crate) fn write_place(out: &mut dyn fmt::Write) -> fmt::Result {
+        Self::with(|scope| {
+            let Some(scope) = scope else { return Ok(()) };
+            if let Some(service) = scope.service {
+                write!(out, " service={service}")?;
+            }
+            if let Some(endpoint) = scope.endpoint {
+                write!(out, " endpoint={endpoint}")?;
+            }
+            if let Some(route) = scope.route {
+                write!(out, " route={route}")?;
+            }
+            if let Some(event) = &scope.cause {
+                write!(out, " event={}", event.shown())?;
+            }
+            write!(out, " trace_id={:032x}", scope.span.trace)
+        })
     }
 
     /// Runs a future in this scope.

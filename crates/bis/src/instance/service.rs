@@ -1,4 +1,9 @@
-//! The services that a program registers, and which of them an item belongs to: what every registry entry says of its place.
+//! The services that a program registers, those that an app lists, and which of them an item belongs to.
+
+use std::collections::HashMap;
+
+use bis_config::AppConfig;
+use bis_core::ServiceName;
 
 /// Where something is written: what `file!`, `line!` and `column!` say there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,4 +51,91 @@ pub(crate) fn service_of(module: &str) -> Option<&'static ServiceEntry> {
 /// Whether `module` is `ancestor` or lies under it.
 fn is_within(module: &str, ancestor: &str) -> bool {
     module.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// Services of one app: all that it lists, or those of them that a process hosts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Services(Vec<&'static ServiceEntry>);
+
+/// Why an app's services cannot run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServiceError {
+    /// There is nothing to run.
+    #[error("the app has no service: list its modules, as in `bis::app!(services: [orders])`")]
+    None,
+    /// The configuration names a service that the app does not list.
+    #[error("`app.services` names `{name}`, which this app does not have; it has {known}")]
+    Unknown {
+        /// The name.
+        name: ServiceName,
+        /// Those that there are.
+        known: String,
+    },
+    /// Two services have one name.
+    #[error(
+        "the service `{name}` is declared twice, at {first} and at {second}; give one of them another name"
+    )]
+    Same {
+        /// The name.
+        name: &'static str,
+        /// The one.
+        first: Position,
+        /// The other.
+        second: Position,
+    },
+}
+
+impl Services {
+    pub(crate) fn new(listed: &[&'static ServiceEntry]) -> Self {
+        Self(listed.to_vec())
+    }
+
+    /// In the order of the list.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'static ServiceEntry> {
+        self.0.iter().copied()
+    }
+
+    /// Whether a service of this name is among them.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|service| service.name == name)
+    }
+
+    /// The one of them that an item in `module` belongs to.
+    pub(crate) fn of(&self, module: &str) -> Option<&'static ServiceEntry> {
+        let service = service_of(module)?;
+        self.iter().find(|listed| listed.module == service.module)
+    }
+
+    /// Their names, for an error.
+    pub(crate) fn names(&self) -> String {
+        self.0.iter().map(|service| format!("`{}`", service.name)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Those of a process: the ones that its configuration names, or all.
+    pub(crate) fn hosted(&self, config: &AppConfig) -> Result<Self, ServiceError> {
+        if self.0.is_empty() {
+            return Err(ServiceError::None);
+        }
+        let Some(names) = &config.services else { return Ok(self.clone()) };
+        let find = |name: &ServiceName| {
+            let service = self.iter().find(|service| service.name == name.as_str());
+            service.ok_or_else(|| ServiceError::Unknown { name: name.clone(), known: self.names() })
+        };
+        names.iter().map(find).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Refuses two services of one name.
+    pub(crate) fn check(&self) -> Result<(), ServiceError> {
+        let mut by_name: HashMap<&str, &ServiceEntry> = HashMap::new();
+        for service in self.iter() {
+            // One that is listed twice is the same one.
+            if let Some(first) = by_name.insert(service.name, service)
+                && first.module != service.module
+            {
+                let (first, second) = (first.position, service.position);
+                return Err(ServiceError::Same { name: service.name, first, second });
+            }
+        }
+        Ok(())
+    }
 }

@@ -110,7 +110,7 @@ mod tests {
     fn logged(scope: Scope, logging: impl Future<Output = ()>) -> String {
         let buffer = Buffer::default();
         let layer = tracing_subscriber::fmt::layer()
-            .event_format(Line)
+            .event_format(Line { place: Scope::write_place })
             .fmt_fields(ShortFields)
             .with_ansi(false)
             .with_writer(buffer.clone());

@@ -10,11 +10,14 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::instance::Scope;
+/// Writes what the running code belongs to, each word of it after a space.
+pub(crate) type Place = fn(&mut dyn fmt::Write) -> fmt::Result;
 
 /// Formats one event of `tracing` as one line, whatever its fields hold.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Line;
+pub(super) struct Line {
+    pub(super) place: Place,
+}
 
 impl<S, N> FormatEvent<S, N> for Line
 where
@@ -43,7 +46,7 @@ where
                 _ => {}
             }
         }
-        Scope::with(|scope| scope.map_or(Ok(()), |scope| place(&mut line, scope)))?;
+        (self.place)(&mut line)?;
         writeln!(writer)
     }
 }
@@ -62,21 +65,4 @@ fn level(writer: &mut Writer<'_>, level: Level) -> fmt::Result {
     } else {
         write!(writer, "{level:>5}")
     }
-}
-
-/// The service, the endpoint with its route or the event that it is busy with, and the trace.
-fn place(writer: &mut Writer<'_>, scope: &Scope) -> fmt::Result {
-    if let Some(service) = scope.service {
-        write!(writer, " service={service}")?;
-    }
-    if let Some(endpoint) = scope.endpoint {
-        write!(writer, " endpoint={endpoint}")?;
-    }
-    if let Some(route) = scope.route {
-        write!(writer, " route={route}")?;
-    }
-    if let Some(event) = &scope.cause {
-        write!(writer, " event={}", event.shown())?;
-    }
-    write!(writer, " trace_id={:032x}", scope.span.trace)
 }

@@ -7,7 +7,7 @@ use bis_core::{DeadLetter, DeadReason, Envelope, TopicName};
 
 use super::Subscription;
 use crate::{
-    events::publish,
+    events::{bus::Bus, publish},
     instance::{Instance, Scope},
 };
 
@@ -37,7 +37,7 @@ pub(super) async fn keep(
     let source = instance.source_of(Some(subscription.service));
     let trace = Scope::with(|scope| scope.map(Scope::trace_context));
     let messages = |limit| letter.to_messages(&source, trace.clone(), limit);
-    let whole = messages(instance.broker.capabilities().max_event_bytes);
+    let whole = messages(Bus::of(instance).capabilities().max_event_bytes);
     let is_small = whole.iter().all(|message| message.bytes_over(SMALL_MESSAGE).is_none());
     match publish_all(instance, whole).await {
         Err(PublishError::Refused(_) | PublishError::TooLarge { .. }) if !is_small => {

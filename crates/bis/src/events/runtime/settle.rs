@@ -9,7 +9,7 @@ use bis_core::{
 };
 
 use super::{Subscription, attempt::timeout_text, dead_letter, memory, worker::Shared};
-use crate::{error::Error, instance::Instance};
+use crate::{error::Error, events::bus::Bus, instance::Instance};
 
 /// Where a broker counts deliveries that never started, so many attempts beyond the policy's are still made, so that no
 /// event dies unseen.
@@ -80,7 +80,7 @@ pub(super) fn overdue(
     delivery: &Delivery,
 ) -> Option<Outcome> {
     let (policy, crashes) = (&subscription.retry, delivery.history.crashes);
-    if instance.broker.capabilities().uncounted_release {
+    if Bus::of(instance).capabilities().uncounted_release {
         return policy.is_deadly(crashes).then_some(Outcome::Deadly { crashes });
     }
     let deliveries = delivery.attempt.saturating_sub(policy.max_attempts);

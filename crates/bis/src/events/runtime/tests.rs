@@ -11,18 +11,18 @@ use std::{
 use bis_broker::{
     BoxFuture, Broker, Consumer, Delivery, History, Outgoing, PublishError, Settle, SettleError,
 };
+use bis_config::Config;
 use bis_core::{BrokerKind, Capabilities, DeadLetter, Envelope, EventId};
 use bytes::Bytes;
 
 use super::*;
 use crate::{
-    config::Config,
     error::{Context, Error, Result},
     events::{
         delivery::Incoming,
         entry::{BatchCall, HandlerFuture},
     },
-    instance::Clock,
+    instance::{Clock, Resources},
 };
 
 /// Everything that the runtime did to the broker, in order.
@@ -179,7 +179,8 @@ fn delivery(log: &Arc<Log>, attempt: u32, target: Option<&'static str>) -> Deliv
 async fn run_on(log: Arc<Log>, timeout: Duration, handler: ErasedHandler) -> Vec<String> {
     let is_batch = matches!(handler, ErasedHandler::Batch { .. });
     let broker = Arc::new(Scripted(log.clone()));
-    let instance = Arc::new(Instance::new("shop", Config::default(), Clock::System, broker));
+    let resources = Resources::default().with(Bus::new(broker));
+    let instance = Arc::new(Instance::new("shop", Config::default(), Clock::System, resources));
     let subscription = Arc::new(Subscription {
         topic: TopicName::from_static("orders"),
         name: SubscriptionName::from_static("ship"),
@@ -200,12 +201,13 @@ async fn run_on(log: Arc<Log>, timeout: Duration, handler: ErasedHandler) -> Vec
         handler,
     });
     let all = [subscription];
-    let workers = start(&instance, &all, &all, &Handle::current()).await.unwrap();
+    let mut workers = subscribe(&instance, &all, &all).await.unwrap();
+    workers.run(&Handle::current());
     while !log.deliveries.lock().unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     tokio::time::sleep(if is_batch { Duration::from_millis(600) } else { Duration::from_millis(50) }).await;
-    assert_eq!(workers.stop(Duration::from_secs(5)).await, Stopped::Drained);
+    assert_eq!(workers.stop(Instant::now() + Duration::from_secs(5)).await, Stopped::Drained);
     let mut calls = log.calls().clone();
     assert_eq!(calls.remove(0), "ensure bis.dead/store orders/ship");
     calls.retain(|call| call != "stop");

@@ -12,7 +12,10 @@ use super::{
     leases::{Leases, Received, Unstarted},
     memory::Memory,
 };
-use crate::{events::entry::ErasedHandler, instance::Instance};
+use crate::{
+    events::{bus::Bus, entry::ErasedHandler},
+    instance::Instance,
+};
 
 /// What a handler's run needs, shared by all runs of a subscription.
 pub(super) struct Shared {
@@ -43,7 +46,7 @@ impl Shared {
 
     /// The delivery of this event was no attempt: a broker that counts it all the same is corrected.
     pub(super) fn uncounted(&self, event: &EventId) {
-        if !self.instance.broker.capabilities().uncounted_release {
+        if !Bus::of(&self.instance).capabilities().uncounted_release {
             self.memory.forgive(event);
         }
     }

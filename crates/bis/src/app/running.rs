@@ -1,0 +1,216 @@
+//! The parts of a running app: started in order, told that the app is ready, watched, and stopped in the reverse order. It
+//! knows the parts by their trait alone.
+
+use std::{future::poll_fn, net::SocketAddr, task::Poll, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::{
+    error::{Error, Result},
+    instance::{Host, Part, Stop},
+};
+
+/// How much longer than the deadline of a stop a part may take until the next one is stopped all the same: time for what it
+/// flushes and closes at the end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// As good as never, for a stop that may take longer than a clock can tell: 30 years.
+const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+
+/// The parts of an app. Dropping it drops them without a stop in order.
+pub(super) struct Running {
+    /// In the order of their start.
+    started: Vec<Box<dyn Part>>,
+    /// How much longer than the deadline of a stop a part may take.
+    grace: Duration,
+}
+
+impl Default for Running {
+    fn default() -> Self {
+        Self { started: Vec::new(), grace: GRACE }
+    }
+}
+
+impl Running {
+    /// Starts one part after the other, and once all have started tells them that the app is ready. When one fails, or the
+    /// future is dropped, those before it wait to be [stopped](Self::stop).
+    ///
+    /// # Errors
+    /// The part's own, with its name.
+    pub(super) async fn start(&mut self, parts: Vec<Box<dyn Part>>, host: &Host) -> Result<()> {
+        for mut part in parts {
+            let started = part.start(host).await;
+            started.map_err(|error| error.context(format_args!("cannot start {}", part.name())))?;
+            self.started.push(part);
+        }
+        for part in &mut self.started {
+            let ready = part.ready(host);
+            ready.map_err(|error| error.context(format_args!("cannot start {}", part.name())))?;
+        }
+        Ok(())
+    }
+
+    /// Where the app can be reached.
+    pub(super) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.started.iter().flat_map(|part| part.addresses()).collect()
+    }
+
+    /// Completes when a part broke.
+    pub(super) async fn failed(&mut self) -> Error {
+        let mut failing: Vec<_> = self.started.iter_mut().map(|part| (part.name(), part.failed())).collect();
+        poll_fn(|context| {
+            for (name, failed) in &mut failing {
+                if let Poll::Ready(error) = failed.as_mut().poll(context) {
+                    return Poll::Ready(error.context(format_args!("{name} cannot go on")));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Tells every part to drain within `limit`, and stops each, the last one first.
+    pub(super) async fn stop(self, stop: Stop, limit: Duration) {
+        let now = Instant::now();
+        let deadline = now.checked_add(limit).unwrap_or(now + FAR);
+        let mut parts = self.started;
+        for part in parts.iter_mut().rev() {
+            part.drain(stop, deadline);
+        }
+        for part in parts.into_iter().rev() {
+            let name = part.name();
+            let latest = deadline.max(Instant::now()) + self.grace;
+            if tokio::time::timeout_at(latest, part.stop(deadline)).await.is_err() {
+                tracing::warn!("{name} did not stop in time");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use bis_broker::BoxFuture;
+    use bis_config::Config;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::instance::{Clock, Instance, Resources};
+
+    /// What was done to parts, in order.
+    type Log = Arc<Mutex<Vec<String>>>;
+
+    /// A part that does what the test needs.
+    struct Scripted {
+        name: &'static str,
+        log: Log,
+        starts: bool,
+        breaks: Arc<Notify>,
+        hangs: bool,
+    }
+
+    impl Scripted {
+        fn log(&self, what: &str) {
+            self.log.lock().unwrap().push(format!("{what} {}", self.name));
+        }
+    }
+
+    impl Part for Scripted {
+        fn name(&self) -> String {
+            self.name.into()
+        }
+
+        fn start<'a>(&'a mut self, _: &'a Host) -> BoxFuture<'a, Result<()>> {
+            self.log("start");
+            let started = if self.starts { Ok(()) } else { Err(Error::msg("no room")) };
+            Box::pin(async { started })
+        }
+
+        fn ready(&mut self, _: &Host) -> Result<()> {
+            self.log("ready");
+            Ok(())
+        }
+
+        fn failed(&mut self) -> BoxFuture<'_, Error> {
+            Box::pin(async {
+                self.breaks.notified().await;
+                Error::msg("it broke")
+            })
+        }
+
+        fn drain(&mut self, _: Stop, _: Instant) {
+            self.log("drain");
+        }
+
+        fn stop(self: Box<Self>, _: Instant) -> BoxFuture<'static, ()> {
+            self.log("stop");
+            Box::pin(async move {
+                if self.hangs {
+                    std::future::pending().await
+                }
+            })
+        }
+    }
+
+    fn part(name: &'static str, log: &Log) -> Scripted {
+        Scripted { name, log: log.clone(), starts: true, breaks: Arc::default(), hangs: false }
+    }
+
+    fn host() -> Host {
+        let instance = Instance::new("shop", Config::default(), Clock::System, Resources::default());
+        Host { instance: Arc::new(instance), handlers: tokio::runtime::Handle::current() }
+    }
+
+    fn parts(parts: impl IntoIterator<Item = Scripted>) -> Vec<Box<dyn Part>> {
+        parts.into_iter().map(|part| Box::new(part) as Box<dyn Part>).collect()
+    }
+
+    #[track_caller]
+    fn check(log: &Log, expected: &[&str]) {
+        assert_eq!(log.lock().unwrap().drain(..).collect::<Vec<_>>(), expected);
+    }
+
+    #[tokio::test]
+    async fn parts_start_in_order_drain_at_once_and_stop_in_the_reverse_order() {
+        let log = Log::default();
+        let mut running = Running::default();
+        running.start(parts([part("pool", &log), part("web", &log)]), &host()).await.unwrap();
+        check(&log, &["start pool", "start web", "ready pool", "ready web"]);
+        running.stop(Stop::Prompt, Duration::MAX).await;
+        check(&log, &["drain web", "drain pool", "stop web", "stop pool"]);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_does_not_start_is_named_and_those_before_it_stop() {
+        let log = Log::default();
+        let mut running = Running::default();
+        let web = Scripted { starts: false, ..part("the web", &log) };
+        let all = parts([part("pool", &log), web, part("cron", &log)]);
+        let error = running.start(all, &host()).await.unwrap_err();
+        assert_eq!(format!("{error:#}"), "cannot start the web: no room");
+        running.stop(Stop::Prompt, Duration::ZERO).await;
+        check(&log, &["start pool", "start the web", "drain pool", "stop pool"]);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_breaks_is_named() {
+        let log = Log::default();
+        let mut running = Running::default();
+        let web = part("the web", &log);
+        let breaks = web.breaks.clone();
+        running.start(parts([part("pool", &log), web]), &host()).await.unwrap();
+        breaks.notify_one();
+        assert_eq!(format!("{:#}", running.failed().await), "the web cannot go on: it broke");
+    }
+
+    #[tokio::test]
+    async fn a_part_that_hangs_does_not_keep_the_others_from_stopping() {
+        let log = Log::default();
+        let mut running = Running { grace: Duration::from_millis(10), ..Running::default() };
+        let web = Scripted { hangs: true, ..part("web", &log) };
+        running.start(parts([part("pool", &log), web]), &host()).await.unwrap();
+        running.stop(Stop::Prompt, Duration::ZERO).await;
+        assert_eq!(log.lock().unwrap().last().unwrap(), "stop pool");
+    }
+}

@@ -1,0 +1,200 @@
+//! The listeners of a process, public and internal, as a part of its app.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use bis_broker::BoxFuture;
+use bis_config::Config;
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
+
+use super::{
+    connection::Limits,
+    entry,
+    router::{RouteError, Routers},
+    server::{self, Serving},
+};
+use crate::{
+    error::{Context, Error, Result},
+    instance::{Host, Part, Services, Stop},
+};
+
+/// Where the public listener is unless the configuration says otherwise.
+const DEFAULT_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4000);
+
+/// How much longer than the limit of a stop the listeners may take.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Under which name the public listener's address is told.
+pub(crate) const PUBLIC: &str = "app";
+
+/// Under which name the internal listener's address is told.
+const INTERNAL: &str = "internal";
+
+/// The listeners of a process. A public one is there when the services have routes or one was asked for or handed over, an
+/// internal one when its address is configured.
+pub(crate) struct Listeners {
+    routers: Routers,
+    has_routes: bool,
+    /// A public listener that was handed over: then others accept from the same socket, now or later.
+    inherited: Option<std::net::TcpListener>,
+    /// Called once a listener that was handed over is closed here.
+    when_closed: fn(),
+    bound: Bound,
+    addresses: Vec<(&'static str, SocketAddr)>,
+    stop: watch::Sender<Option<Stop>>,
+    servers: JoinSet<io::Result<()>>,
+}
+
+/// Sockets that nothing is accepted from yet.
+#[derive(Default)]
+struct Bound {
+    public: Option<TcpListener>,
+    is_shared: bool,
+    internal: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Those for the services that a process hosts.
+    pub(crate) fn new(
+        hosted: &Services,
+        config: &Config,
+        inherited: Option<std::net::TcpListener>,
+        when_closed: fn(),
+    ) -> Result<Self, RouteError> {
+        let has_routes = !entry::endpoints(hosted).is_empty() || !entry::mounts(hosted).is_empty();
+        Ok(Self {
+            routers: Routers::new(hosted, config.internal.known_secret())?,
+            has_routes,
+            inherited,
+            when_closed,
+            bound: Bound::default(),
+            addresses: Vec::new(),
+            stop: watch::Sender::new(None),
+            servers: JoinSet::new(),
+        })
+    }
+}
+
+impl Part for Listeners {
+    fn name(&self) -> String {
+        "the HTTP listeners".into()
+    }
+
+    fn start<'a>(&'a mut self, host: &'a Host) -> BoxFuture<'a, Result<()>> {
+        let (has_routes, inherited) = (self.has_routes, self.inherited.take());
+        Box::pin(async move {
+            let instance = host.instance.clone();
+            // A socket belongs to the runtime that opens it.
+            let bind =
+                host.handlers.spawn(async move { bind(has_routes, &instance.config, inherited).await });
+            self.bound = bind.await??;
+            for (name, listener) in [(PUBLIC, &self.bound.public), (INTERNAL, &self.bound.internal)] {
+                if let Some(listener) = listener {
+                    self.addresses.push((name, listener.local_addr()?));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn ready(&mut self, host: &Host) -> Result<()> {
+        let config = &host.instance.config;
+        let Bound { public: public_listener, is_shared, internal: internal_listener } =
+            std::mem::take(&mut self.bound);
+        let public = Serving {
+            request_timeout: config.http.request_timeout,
+            takes_deadlines: false,
+            when_closed: is_shared.then_some(self.when_closed),
+            stop_within: config.app.stop_within,
+            limits: Limits::DEFAULT,
+        };
+        let internal = Serving { takes_deadlines: true, when_closed: None, ..public };
+        let both = [
+            (public_listener, Some(&self.routers.public), public),
+            (internal_listener, self.routers.internal.as_ref(), internal),
+        ];
+        for (listener, router, serving) in both {
+            if let (Some(listener), Some(router)) = (listener, router) {
+                let stopped = told(self.stop.subscribe());
+                let server = server::serve(listener, router.clone(), stopped, serving);
+                self.servers.spawn_on(server, &host.handlers);
+            }
+        }
+        Ok(())
+    }
+
+    fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.addresses.clone()
+    }
+
+    fn failed(&mut self) -> BoxFuture<'_, Error> {
+        Box::pin(async {
+            match self.servers.join_next().await {
+                Some(ended) => why_ended(ended),
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn drain(&mut self, stop: Stop, _: Instant) {
+        self.stop.send_replace(Some(stop));
+    }
+
+    fn stop(self: Box<Self>, deadline: Instant) -> BoxFuture<'static, ()> {
+        let mut servers = self.servers;
+        Box::pin(async move {
+            let ended = async { while servers.join_next().await.is_some() {} };
+            // They keep to the limit themselves, unless their threads are blocked.
+            tokio::time::timeout_at(deadline + GRACE, ended).await.ok();
+        })
+    }
+}
+
+fn why_ended(ended: Result<io::Result<()>, JoinError>) -> Error {
+    match ended {
+        Ok(Ok(())) => Error::msg("a listener closed"),
+        Ok(Err(error)) => Error::new(error).context("serve HTTP"),
+        Err(panicked) => panicked.into(),
+    }
+}
+
+async fn bind(has_routes: bool, config: &Config, inherited: Option<std::net::TcpListener>) -> Result<Bound> {
+    let is_shared = inherited.is_some();
+    let public = match (inherited, config.http.address) {
+        (Some(listener), _) => {
+            listener.set_nonblocking(true)?;
+            Some(TcpListener::from_std(listener).context("take over the listener")?)
+        }
+        (None, Some(address)) => Some(listen(address, "http.address").await?),
+        (None, None) if has_routes => Some(listen(DEFAULT_ADDRESS, "http.address").await?),
+        (None, None) => None,
+    };
+    let internal = match config.internal.address {
+        Some(address) => Some(listen(address, "internal.address").await?),
+        None => None,
+    };
+    Ok(Bound { public, is_shared, internal })
+}
+
+async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("; another process has the port: stop it, or set `{key}` in the file that `BIS_CONFIG` names")
+            }
+            _ => String::new(),
+        };
+        Error::new(error).context(format!("cannot listen on {address}{remedy}"))
+    })
+}
+
+async fn told(mut stopped: watch::Receiver<Option<Stop>>) -> Stop {
+    let stop = stopped.wait_for(Option::is_some).await.map(|stop| *stop);
+    // A sender that is gone means that nobody goes on.
+    stop.ok().flatten().unwrap_or(Stop::Prompt)
+}
