@@ -13,7 +13,7 @@ pub struct Analysis {
     pub graph: Graph,
     /// Everything that was found, of the analyser and of the graph's rules, in the order of the source.
     pub diagnostics: Vec<Diagnostic>,
-    /// The texts of the files that diagnostics point at, for [`bis_graph::render()`].
+    /// The texts of the files that were read, for [`bis_graph::render()`].
     pub sources: Sources,
     /// The folder of the app's package; the analysed folder when no app was found.
     pub package_dir: PathBuf,

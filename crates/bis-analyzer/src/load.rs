@@ -46,12 +46,21 @@ pub(crate) enum Outcome {
 pub(crate) struct Files {
     cached: HashMap<FileKey, Cached>,
     hints: Hints,
+    /// How often files were loaded.
+    loads: u64,
 }
 
 #[derive(Debug, Clone)]
 struct Cached {
     stamp: Option<Stamp>,
+    /// The file as diagnostics name it.
+    file: Arc<str>,
+    text: Arc<str>,
     outcome: Outcome,
+    /// The load in which the file was last looked at.
+    load: u64,
+    /// Whether other files have said something since that changes its summary.
+    is_stale: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,45 +129,62 @@ impl ModuleFile {
 }
 
 impl Files {
-    /// Reads the crates that begin at `roots`, each with its package, and everything below them.
+    /// Reads the crates that begin at `roots`, each with its package, and everything below them. What files say of each other
+    /// may ask for a second pass, which reads nothing from the disk again.
     pub(crate) fn load(&mut self, roots: &[(PathBuf, usize)], project: &Project) {
+        self.loads += 1;
         loop {
-            let found = self.pass(roots, project);
-            let mut hints = Hints { macros: BTreeMap::new(), ..self.hints.clone() };
-            for (key, cached) in &found {
-                if let Outcome::Summary(summary) = &cached.outcome {
-                    hints.statics.extend(summary.hints.statics.iter().cloned());
-                    hints.words.extend(summary.hints.words.iter().map(|(k, v)| (k.clone(), v.clone())));
-                    for (name, definitions) in &summary.hints.macros {
-                        let here = definitions.iter().map(|definition| MacroDefinition {
-                            home: Some((key.path.clone(), key.package)),
-                            ..definition.clone()
-                        });
-                        hints.macros.entry(name.clone()).or_default().extend(here);
-                    }
-                }
-            }
-            hints.macros.values_mut().for_each(|definitions| definitions.sort());
-            self.cached = found;
-            if hints == self.hints {
-                return;
-            }
+            self.cached = self.pass(roots, project);
+            let hints = self.gathered();
             let before = std::mem::replace(&mut self.hints, hints);
-            let hints = &self.hints;
-            if (&before.statics, &before.words) != (&hints.statics, &hints.words) {
-                self.cached.clear();
-                continue;
-            }
-            let count = self.cached.len();
-            let is_as_before = |name: &String| before.macros.get(name) == hints.macros.get(name);
-            self.cached.retain(|_, cached| match &cached.outcome {
-                Outcome::Summary(summary) => summary.macro_calls.iter().all(is_as_before),
-                Outcome::Unreadable(_) => true,
-            });
-            if self.cached.len() == count {
+            if !self.mark_stale(&before) {
                 return;
             }
         }
+    }
+
+    /// What the files say that others must know.
+    fn gathered(&self) -> Hints {
+        let mut hints = Hints { macros: BTreeMap::new(), ..self.hints.clone() };
+        for (key, cached) in &self.cached {
+            if let Outcome::Summary(summary) = &cached.outcome {
+                hints.statics.extend(summary.hints.statics.iter().cloned());
+                hints.words.extend(summary.hints.words.iter().map(|(k, v)| (k.clone(), v.clone())));
+                for (name, definitions) in &summary.hints.macros {
+                    let here = definitions.iter().map(|definition| MacroDefinition {
+                        home: Some((key.path.clone(), key.package)),
+                        ..definition.clone()
+                    });
+                    hints.macros.entry(name.clone()).or_default().extend(here);
+                }
+            }
+        }
+        hints.macros.values_mut().for_each(|definitions| definitions.sort());
+        hints
+    }
+
+    /// Marks the files whose summaries what has become known changes; says whether there are any.
+    fn mark_stale(&mut self, before: &Hints) -> bool {
+        if *before == self.hints {
+            return false;
+        }
+        let hints = &self.hints;
+        let statics = hints.statics.difference(&before.statics);
+        let words = hints.words.iter().filter(|(alias, word)| before.words.get(*alias) != Some(*word));
+        let names: Vec<&String> = statics.chain(words.map(|(alias, _)| alias)).collect();
+        let has_name = |text: &str| names.iter().any(|name| text.contains(name.as_str()));
+        let of_macro = |name: &String| hints.macros.get(name);
+        let mut any = false;
+        for cached in self.cached.values_mut() {
+            let Outcome::Summary(summary) = &cached.outcome else { continue };
+            let calls_changed = |name: &String| {
+                before.macros.get(name) != of_macro(name)
+                    || of_macro(name).into_iter().flatten().any(|definition| has_name(&definition.rules))
+            };
+            cached.is_stale = has_name(&cached.text) || summary.macro_calls.iter().any(calls_changed);
+            any |= cached.is_stale;
+        }
+        any
     }
 
     /// A file that was read.
@@ -175,6 +201,11 @@ impl Files {
             }
             _ => None,
         })
+    }
+
+    /// The texts of the files that were read, as diagnostics name them.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.cached.values().map(|cached| (&cached.file, &cached.text))
     }
 
     /// Every file that was read.
@@ -228,39 +259,54 @@ impl Files {
         }
     }
 
+    /// A file, read again only when it may have changed since the last load, and summarised again only when its text or what
+    /// is known of others has.
     fn read(&self, key: &FileKey, project: &Project) -> Option<Cached> {
+        let known = self.cached.get(key);
+        if let Some(known) = known.filter(|known| known.load == self.loads) {
+            return Some(match known.is_stale {
+                true => self.summarised(key, project, known.stamp, Arc::clone(&known.text)),
+                false => known.clone(),
+            });
+        }
+        let unreadable = |reason: String| Cached {
+            stamp: None,
+            file: source::relative(&project.dir, &key.path),
+            text: Arc::from(""),
+            outcome: Outcome::Unreadable(reason),
+            load: self.loads,
+            is_stale: false,
+        };
         let metadata = match fs::metadata(&key.path) {
             Ok(metadata) if metadata.is_file() => metadata,
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Some(Cached { stamp: None, outcome: Outcome::Unreadable(error.to_string()) });
-            }
+            Err(error) if error.kind() != ErrorKind::NotFound => return Some(unreadable(error.to_string())),
             _ => return None,
         };
         let stamp = metadata.modified().ok().map(|modified| Stamp { modified, length: metadata.len() });
-        if let Some(cached) = self.cached.get(key)
-            && cached.stamp.is_some()
-            && cached.stamp == stamp
-        {
-            return Some(cached.clone());
+        if let Some(known) = known.filter(|known| known.stamp.is_some() && known.stamp == stamp) {
+            return Some(Cached { load: self.loads, ..known.clone() });
         }
-        let fresh =
+        let is_settled =
             |stamp: &Stamp| SystemTime::now().duration_since(stamp.modified).is_ok_and(|age| age > RACY);
-        let stamp = stamp.filter(fresh);
-        let outcome = match fs::read(&key.path).map(String::from_utf8) {
-            Ok(Ok(text)) => {
-                let context = extract::Context {
-                    cfg: &project.packages[key.package].cfg,
-                    hints: &self.hints,
-                    file: &source::relative(&project.dir, &key.path),
-                    path: &key.path,
-                    package: key.package,
-                };
-                Outcome::Summary(Arc::new(extract::file(&text, &context)))
-            }
-            Ok(Err(_)) => Outcome::Unreadable("it is not UTF-8".to_owned()),
-            Err(error) => Outcome::Unreadable(error.to_string()),
+        let stamp = stamp.filter(is_settled);
+        Some(match fs::read(&key.path).map(String::from_utf8) {
+            Ok(Ok(text)) => self.summarised(key, project, stamp, text.into()),
+            Ok(Err(_)) => unreadable("it is not UTF-8".to_owned()),
+            Err(error) => unreadable(error.to_string()),
+        })
+    }
+
+    fn summarised(&self, key: &FileKey, project: &Project, stamp: Option<Stamp>, text: Arc<str>) -> Cached {
+        let file = source::relative(&project.dir, &key.path);
+        let context = extract::Context {
+            cfg: &project.packages[key.package].cfg,
+            hints: &self.hints,
+            file: &file,
+            path: &key.path,
+            package: key.package,
         };
-        Some(Cached { stamp, outcome })
+        let outcome = Outcome::Summary(Arc::new(extract::file(&text, &context)));
+        Cached { stamp, file, text, outcome, load: self.loads, is_stale: false }
     }
 }
 

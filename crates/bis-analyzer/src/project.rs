@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
+    rc::Rc,
     sync::Arc,
 };
 
@@ -79,7 +80,14 @@ impl Project {
             Some(target) => Target::from_rustc(target.triple.clone(), &target.cfg),
             None => Target::of_this_program(),
         });
-        let mut reader = Reader { project, target, flags, read: HashMap::new(), workspaces: HashMap::new() };
+        let mut reader = Reader {
+            project,
+            target,
+            flags,
+            read: HashMap::new(),
+            workspaces: HashMap::new(),
+            manifests: HashMap::new(),
+        };
         let Some(manifest) = reader.manifest(&home) else { return reader.project };
         let mut groups = Vec::new();
         let read = |reader: &mut Reader, folders: Vec<PathBuf>| -> Vec<usize> {
@@ -236,14 +244,24 @@ struct Reader {
     read: HashMap<PathBuf, Option<usize>>,
     /// The `[workspace]` tables, by folder.
     workspaces: HashMap<PathBuf, WorkspaceTable>,
+    /// The manifests, by folder; `None` when they cannot be read.
+    manifests: HashMap<PathBuf, Option<Rc<Manifest>>>,
 }
 
 impl Reader {
-    fn manifest(&mut self, dir: &Path) -> Option<Manifest> {
-        let path = dir.join("Cargo.toml");
-        if !self.project.manifests.contains(&path) {
-            self.project.manifests.push(path.clone());
+    /// The manifest in a folder, which is read once; `None` when it cannot be read, which is reported.
+    fn manifest(&mut self, dir: &Path) -> Option<Rc<Manifest>> {
+        if let Some(known) = self.manifests.get(dir) {
+            return known.clone();
         }
+        let manifest = self.read_manifest(dir).map(Rc::new);
+        self.manifests.insert(dir.to_owned(), manifest.clone());
+        manifest
+    }
+
+    fn read_manifest(&mut self, dir: &Path) -> Option<Manifest> {
+        let path = dir.join("Cargo.toml");
+        self.project.manifests.push(path.clone());
         let file = source::relative(&self.project.dir, &path);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -256,14 +274,9 @@ impl Reader {
                 return None;
             }
         };
-        match Manifest::parse(dir, &file, &text) {
-            Ok(manifest) => Some(manifest),
-            Err(error) => {
-                self.project.diagnostics.push(error);
-                self.project.sources.insert(file, text);
-                None
-            }
-        }
+        let manifest = Manifest::parse(dir, &file, &text);
+        self.project.sources.insert(file, text);
+        manifest.map_err(|error| self.project.diagnostics.push(error)).ok()
     }
 
     fn package(&mut self, dir: &Path) -> Option<usize> {
@@ -271,7 +284,7 @@ impl Reader {
         if let Some(known) = self.read.get(&dir) {
             return *known;
         }
-        let Some(package) = self.manifest(&dir).and_then(|manifest| manifest.package) else {
+        let Some(package) = self.manifest(&dir).and_then(|manifest| manifest.package.clone()) else {
             self.read.insert(dir, None);
             return None;
         };
@@ -340,9 +353,12 @@ impl Reader {
                 continue;
             }
             // Cargo reads it as well while it looks for the workspace: a broken one above breaks the build.
-            let Some(Manifest { workspace: Some(workspace), .. }) = self.manifest(folder) else { continue };
+            let manifest = self.manifest(folder);
+            let Some(workspace) = manifest.as_ref().and_then(|manifest| manifest.workspace.as_ref()) else {
+                continue;
+            };
             self.workspaces.insert(folder.to_owned(), workspace.clone());
-            return workspace;
+            return workspace.clone();
         }
         WorkspaceTable::default()
     }

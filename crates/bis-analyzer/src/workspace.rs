@@ -1,6 +1,9 @@
 //! Analysing again and again: what was extracted from a file is kept until the file changes.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bis_core::Capabilities;
 use bis_graph::{Diagnostic, Graph, Label, Severity, Sources, codes, diagnostic, rules};
@@ -104,8 +107,8 @@ impl Workspace {
         let package = chosen.map(|package| package.package.name.clone());
         diagnostics.extend(project.diagnostics.iter().cloned());
         let mut files: Vec<PathBuf> = self.files.paths().map(Path::to_owned).collect();
-        let mut texts = std::mem::take(&mut project.sources);
-        let allowed = self.allowed(&project, &package_dir, &mut diagnostics, &mut texts);
+        let mut sources = std::mem::take(&mut project.sources);
+        let allowed = self.allowed(&project, &package_dir, &mut diagnostics, &mut sources);
         diagnostics.retain(|diagnostic| !allowed.lets_pass(diagnostic));
         diagnostic::sort(&mut diagnostics);
         drop_repeated_keys(&mut diagnostics);
@@ -114,7 +117,9 @@ impl Workspace {
         files.extend(allowed.file.clone());
         files.sort();
         files.dedup();
-        let sources = sources(&project.dir, texts, &diagnostics);
+        for (file, text) in self.files.texts() {
+            sources.insert(Arc::clone(file), Arc::clone(text));
+        }
         Analysis { graph, diagnostics, sources, package_dir, package, binaries, binary, files, allowed }
     }
 
@@ -182,19 +187,4 @@ fn once_per_type(diagnostics: &mut Vec<Diagnostic>) {
 fn is_gap(diagnostic: &Diagnostic) -> bool {
     let codes = [codes::UNREAD_MACRO, codes::UNRESOLVED, codes::NOT_CONSTANT, codes::NOT_A_SERVICE];
     !diagnostic.is_error() && codes.contains(&diagnostic.code)
-}
-
-/// The texts of the files that diagnostics point at.
-fn sources(dir: &Path, mut sources: Sources, diagnostics: &[Diagnostic]) -> Sources {
-    for diagnostic in diagnostics {
-        let places = diagnostic.position.iter().chain(diagnostic.labels.iter().map(|label| &label.position));
-        for place in places {
-            if sources.text(&place.file).is_none()
-                && let Ok(text) = std::fs::read_to_string(dir.join(&*place.file))
-            {
-                sources.insert(place.file.clone(), text);
-            }
-        }
-    }
-    sources
 }

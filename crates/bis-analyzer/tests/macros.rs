@@ -300,3 +300,38 @@ async fn ship(event: Placed) -> Result<()> { PLACED.publish(&event).await }
     let hidden = analyze("//- src/lib.rs\ninclude!(concat!(env!(\"OUT_DIR\"), \"/app.rs\"));\n");
     assert_eq!((codes(&hidden), hidden.has_errors()), (vec!["BIS0005", "BIS0052"], false));
 }
+
+#[test]
+fn a_name_that_one_file_learns_from_another_is_known_in_the_macros_that_it_calls() {
+    let fixture = r#"
+//- src/lib.rs
+#[macro_use]
+mod tools;
+pub mod orders;
+pub mod refunds;
+bis::app!(services: [orders, refunds]);
+//- src/tools.rs
+macro_rules! announcer { () => { async fn announce() { crate::orders::placed.publish(&1).await; } }; }
+//- src/orders.rs
+use bis::prelude::*;
+bis::service!("orders");
+#[derive(Event, Serialize, Deserialize)]
+pub struct Placed { pub id: u64 }
+pub static placed: Topic<Placed> = Topic::new("placed");
+#[subscription(placed)]
+async fn count(_: Placed) -> Result<()> { Ok(()) }
+//- src/refunds.rs
+bis::service!("refunds");
+announcer!();
+"#;
+    let folder = common::folder(fixture);
+    let orders = folder.path().join("src/orders.rs");
+    let lower = std::fs::read_to_string(&orders).expect("the fixture is there");
+    let write = |text: &str| std::fs::write(&orders, text).expect("the fixture is writable");
+    let mut workspace = bis_analyzer::Workspace::open(folder.path(), bis_analyzer::Options::default());
+    let mut publishers = || workspace.analyze().graph.topics[0].publishers.clone();
+    write(&lower.replace("placed:", "PLACED:").replace("(placed)", "(PLACED)"));
+    assert_eq!(publishers(), [""; 0]);
+    write(&lower);
+    assert_eq!(publishers(), ["refunds"]);
+}

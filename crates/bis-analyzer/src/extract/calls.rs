@@ -119,14 +119,19 @@ fn definition<'a>(extractor: &Extractor<'a>, name: &str, line: u32) -> Option<&'
         .or_else(|| only(all.iter().collect()))
 }
 
-fn expand(extractor: &Extractor<'_>, definition: &MacroDefinition, call: &Macro) -> Option<TokenStream> {
+fn expand<'a>(
+    extractor: &Extractor<'a>,
+    definition: &'a MacroDefinition,
+    call: &Macro,
+) -> Option<TokenStream> {
     let (_, package) = definition.home.as_ref()?;
     let home = match *package == extractor.context.package {
         true => "crate".to_owned(),
         false => format!("{PACKAGE}{package}"),
     };
     let span = call.path.segments.last()?.ident.span();
-    macros::expand(&definition.rules, &call.tokens, span, &home)
+    let rules = extractor.rules(definition)?;
+    macros::expand(&rules, &call.tokens, span, &home)
 }
 
 fn collect_words(tokens: TokenStream, words: &mut BTreeSet<Name>) {

@@ -2,8 +2,9 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
+    rc::Rc,
     sync::Arc,
 };
 
@@ -14,6 +15,7 @@ use syn::{Attribute, File, Item, Meta, spanned::Spanned};
 
 use super::{
     declares::declares,
+    macros::{self, Rule},
     syntax::{range_of, word},
     vocabulary::Vocabulary,
 };
@@ -50,6 +52,8 @@ pub(super) struct Extractor<'a> {
     allows: RefCell<Vec<Allow>>,
     unread: RefCell<Vec<Diagnostic>>,
     macro_calls: RefCell<BTreeSet<String>>,
+    /// The rules of the macros that were called, by the address of the definition.
+    rules: RefCell<BTreeMap<*const MacroDefinition, Option<Rc<[Rule]>>>>,
     /// How many expansions are around the item that is read.
     expansions: Cell<usize>,
     /// How many more expansions this file may have.
@@ -66,6 +70,7 @@ impl<'a> Extractor<'a> {
             allows: RefCell::default(),
             unread: RefCell::default(),
             macro_calls: RefCell::default(),
+            rules: RefCell::default(),
             expansions: Cell::new(0),
             budget: Cell::new(MAX_EXPANSIONS),
         };
@@ -169,6 +174,12 @@ impl<'a> Extractor<'a> {
 
     pub(super) fn note_macro_call(&self, name: &str) {
         self.macro_calls.borrow_mut().insert(name.to_owned());
+    }
+
+    /// The rules of a macro, parsed once; `None` when they cannot be read.
+    pub(super) fn rules(&self, definition: &MacroDefinition) -> Option<Rc<[Rule]>> {
+        let parse = || macros::parse(&definition.rules).map(Rc::from);
+        self.rules.borrow_mut().entry(std::ptr::from_ref(definition)).or_insert_with(parse).clone()
     }
 
     /// Whether the item that is read comes out of a macro call.

@@ -9,12 +9,17 @@ use proc_macro2::{Span, TokenStream};
 use syn::parse::Parser;
 
 use matching::{Bindings, match_all};
-use rules::Rule;
+
+pub(super) use rules::Rule;
+
+/// The rules of a macro; `None` when they cannot be read.
+pub(super) fn parse(rules: &str) -> Option<Vec<Rule>> {
+    rules::parse(rules.parse().ok()?)
+}
 
 /// What a call expands to. Tokens of the call keep their places; those of the rules are put at `call`. `home` stands for
 /// `$crate`.
-pub(crate) fn expand(rules: &str, input: &TokenStream, call: Span, home: &str) -> Option<TokenStream> {
-    let rules = rules::parse(rules.parse().ok()?)?;
+pub(super) fn expand(rules: &[Rule], input: &TokenStream, call: Span, home: &str) -> Option<TokenStream> {
     rules.iter().find_map(|rule| apply(rule, input, call, home))
 }
 

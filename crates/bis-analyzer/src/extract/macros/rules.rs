@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// `(matcher) => { body }`
-pub(super) struct Rule {
+pub(in crate::extract) struct Rule {
     pub(super) matcher: Vec<Piece>,
     pub(super) body: Vec<Piece>,
 }
