@@ -1,13 +1,13 @@
-//! What is sensitive in an event's type, at every depth: its own fields and those of each type in it, events or not.
+//! What is sensitive in an event's type as it is in the source: its own fields and those of each type in it, events or not. What
+//! follows from them is decided in `bis_core::redaction`.
 
-use std::collections::{BTreeSet, HashMap};
-
+use bis_core::redaction::Reach;
 use bis_syntax::rename;
 
 use crate::{
     resolve::{Namespace, Resolver, Target},
     schema::type_path,
-    summary::{FieldItem, Ty, TypeItem, TypeShape},
+    summary::{FieldItem, SerdeType, Ty, TypeItem, TypeShape},
     tree::ModuleId,
 };
 
@@ -18,117 +18,99 @@ const WHOLE: &str = "0";
 
 /// The names of the fields that are redacted in events of the type `item` of `module`, sorted.
 pub(crate) fn of(resolver: &Resolver<'_, '_>, module: ModuleId, item: &TypeItem) -> Vec<String> {
-    let mut reach = Reach { resolver, names: BTreeSet::new(), asked: HashMap::new(), depth: 0 };
-    if reach.ask(module, item) {
-        reach.names.insert(WHOLE.to_owned());
-    }
-    reach.names.into_iter().collect()
+    let mut reach = Reach::default();
+    let is_whole = Search { resolver }.ask(&mut reach, module, item, 0);
+    let sensitive = reach.into_sensitive();
+    is_whole.then_some(WHOLE).into_iter().chain(sensitive.names()).map(str::to_owned).collect()
 }
 
-struct Reach<'r, 't, 'a> {
+struct Search<'r, 't, 'a> {
     resolver: &'r Resolver<'t, 'a>,
-    names: BTreeSet<String>,
-    /// The types that were asked, and whether each is sensitive as a whole.
-    asked: HashMap<String, bool>,
-    depth: usize,
 }
 
-fn is_index(name: &str) -> bool {
-    name.parse::<usize>().is_ok()
-}
-
-impl Reach<'_, '_, '_> {
+impl Search<'_, '_, '_> {
     /// Collects what is sensitive in a type; says whether that is the whole.
-    fn ask(&mut self, module: ModuleId, item: &TypeItem) -> bool {
-        let path = type_path(self.resolver, module, item);
-        if let Some(whole) = self.asked.get(&path) {
-            return *whole;
-        }
+    fn ask(&self, reach: &mut Reach<String>, module: ModuleId, item: &TypeItem, depth: usize) -> bool {
         let Some(serde) = &item.serde else { return false };
-        let own = serde.event.as_ref().map_or(&[][..], |event| &event.sensitive);
-        let mut whole = own.iter().any(|name| is_index(name));
-        self.names.extend(own.iter().filter(|name| !is_index(name)).cloned());
-        if !item.generics.is_empty() {
-            self.add_everywhere();
+        let own = serde.event.iter().flat_map(|event| &event.sensitive).map(String::as_str);
+        reach.ask(type_path(self.resolver, module, item), own, |reach| {
+            if !item.generics.is_empty() {
+                self.add_everywhere(reach);
+            }
+            self.parts(reach, module, serde, depth);
+        })
+    }
+
+    fn parts(&self, reach: &mut Reach<String>, module: ModuleId, serde: &SerdeType, depth: usize) {
+        let container = &serde.container;
+        if let Some(proxy) = &container.proxy {
+            let is_sensitive = self.ty(reach, module, proxy, depth);
+            reach.add_part(None, is_sensitive);
         }
-        // A type that holds itself finds what is known of it so far.
-        self.asked.insert(path.clone(), whole);
-        if let Some(proxy) = &serde.container.proxy {
-            whole |= self.ty(module, proxy);
-        }
-        let rule = serde.container.rename_all.as_deref();
+        let mut fields = |shape: &TypeShape, rule: Option<&str>| match shape {
+            TypeShape::Struct(fields) => self.fields(reach, module, fields, Some(rule), depth),
+            TypeShape::Tuple(fields) => self.fields(reach, module, fields, None, depth),
+            TypeShape::Unit | TypeShape::Enum(_) => {}
+        };
         match &serde.shape {
-            TypeShape::Struct(fields) => whole |= self.fields(module, fields, rule),
-            TypeShape::Tuple(fields) => whole |= self.bare(module, fields),
-            TypeShape::Unit => {}
             TypeShape::Enum(variants) => {
                 for variant in variants {
-                    let rule = variant.rename_all.as_deref();
-                    let rule = rule.or(serde.container.rename_all_fields.as_deref());
-                    whole |= match &variant.shape {
-                        TypeShape::Struct(fields) => self.fields(module, fields, rule),
-                        TypeShape::Tuple(fields) => self.bare(module, fields),
-                        TypeShape::Unit | TypeShape::Enum(_) => false,
-                    };
+                    let rule = variant.rename_all.as_deref().or(container.rename_all_fields.as_deref());
+                    fields(&variant.shape, rule);
                 }
             }
+            shape => fields(shape, container.rename_all.as_deref()),
         }
-        self.asked.insert(path, whole);
-        whole
     }
 
     /// What a type parameter stands for is not known here: it may hold what is sensitive anywhere.
-    fn add_everywhere(&mut self) {
+    fn add_everywhere(&self, reach: &mut Reach<String>) {
         let types = self.resolver.tree.modules.iter().flat_map(|node| &node.module.types);
         let events = types.filter_map(|item| item.serde.as_ref()?.event.as_ref());
-        let names = events.flat_map(|event| &event.sensitive).filter(|name| !is_index(name));
-        self.names.extend(names.cloned());
+        reach.add_names(events.flat_map(|event| &event.sensitive).map(String::as_str));
     }
 
-    /// Fields with names: one whose type is sensitive as a whole is hidden by its name, unless it is flattened.
-    fn fields(&mut self, module: ModuleId, fields: &[FieldItem], rule: Option<&str>) -> bool {
-        let mut whole = false;
-        for field in fields.iter().filter(|field| self.ty(module, &field.ty)).collect::<Vec<_>>() {
-            let name = field.rename.clone().unwrap_or_else(|| rename::field(&field.name, rule));
-            if field.flatten {
-                whole = true;
-            } else {
-                self.names.insert(name);
-            }
+    /// Fields, whose names follow `rule`; those of a tuple have none.
+    fn fields(
+        &self,
+        reach: &mut Reach<String>,
+        module: ModuleId,
+        fields: &[FieldItem],
+        rule: Option<Option<&str>>,
+        depth: usize,
+    ) {
+        for field in fields {
+            let is_sensitive = self.ty(reach, module, &field.ty, depth);
+            let rule = rule.filter(|_| !field.flatten);
+            let name =
+                rule.map(|rule| field.rename.clone().unwrap_or_else(|| rename::field(&field.name, rule)));
+            reach.add_part(name.as_deref(), is_sensitive);
         }
-        whole
     }
 
-    /// Fields without names.
-    fn bare(&mut self, module: ModuleId, fields: &[FieldItem]) -> bool {
-        self.any(module, fields.iter().map(|field| &field.ty))
-    }
-
-    /// As [`Reach::ty`], of several types, each of which is asked.
-    fn any<'t>(&mut self, module: ModuleId, types: impl IntoIterator<Item = &'t Ty>) -> bool {
-        types.into_iter().filter(|ty| self.ty(module, ty)).count() > 0
+    /// As [`Self::ty`], of several types, each of which is asked.
+    fn any(&self, reach: &mut Reach<String>, module: ModuleId, types: &[Ty], depth: usize) -> bool {
+        types.iter().filter(|ty| self.ty(reach, module, ty, depth)).count() > 0
     }
 
     /// Whether a type as written is sensitive as a whole, or one in it.
-    fn ty(&mut self, module: ModuleId, ty: &Ty) -> bool {
-        if self.depth == MAX_DEPTH {
+    fn ty(&self, reach: &mut Reach<String>, module: ModuleId, ty: &Ty, depth: usize) -> bool {
+        if depth == MAX_DEPTH {
             return false;
         }
-        self.depth += 1;
-        let whole = match ty {
+        let depth = depth + 1;
+        match ty {
             Ty::Opaque(_) => false,
-            Ty::List(item) => self.ty(module, item),
-            Ty::Tuple(parts) => self.any(module, parts),
+            Ty::List(item) => self.ty(reach, module, item, depth),
+            Ty::Tuple(parts) => self.any(reach, module, parts, depth),
             Ty::Path(path, arguments) => {
-                let inner = self.any(module, arguments);
+                let inner = self.any(reach, module, arguments, depth);
                 match self.resolver.resolve(module, path, Namespace::Type, &[]) {
-                    Some(Target::Type(home, item)) => self.ask(home, item) || inner,
-                    Some(Target::Alias(home, alias)) => self.ty(home, &alias.ty) || inner,
+                    Some(Target::Type(home, item)) => self.ask(reach, home, item, depth) || inner,
+                    Some(Target::Alias(home, alias)) => self.ty(reach, home, &alias.ty, depth) || inner,
                     _ => inner,
                 }
             }
-        };
-        self.depth -= 1;
-        whole
+        }
     }
 }

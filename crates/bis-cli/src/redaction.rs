@@ -6,7 +6,7 @@
 use anyhow::Result;
 use bis_analyzer::Options;
 use bis_core::Envelope;
-use bis_core::redaction::{REDACTED, Sensitive};
+use bis_core::redaction::Sensitive;
 use bis_graph::{EventType, Graph};
 
 use crate::arguments::Where;
@@ -66,7 +66,7 @@ impl Rule {
             Self::Reveal => return (event, None),
             Self::Application(graph) => graph,
             Self::Unknown => {
-                hide(&mut event);
+                Sensitive::whole().hide_event(&mut event, []);
                 let reason =
                     "which fields are sensitive is known only in the application's folder (`--app DIR`)";
                 return (event, Some(reason.to_owned()));
@@ -74,22 +74,13 @@ impl Rule {
         };
         let types = types_of(graph, topic, &event.event_type);
         if types.is_empty() {
-            hide(&mut event);
+            Sensitive::whole().hide_event(&mut event, []);
             let reason = format!("the application here does not declare the events of `{topic}`");
             return (event, Some(reason));
         }
-        if let Some(key) = &mut event.key
-            && types.iter().any(|one| one.key.as_ref().is_some_and(|key| one.sensitive.contains(key)))
-        {
-            REDACTED.clone_into(key);
-        }
         let mut sensitive = Sensitive::default();
         types.iter().flat_map(|one| &one.sensitive).for_each(|name| sensitive.add(name));
-        if event.malformed.is_some() && !sensitive.is_empty() {
-            // Where the event's own data is in the body is not known.
-            sensitive = Sensitive::whole();
-        }
-        event.data = sensitive.hide(&event.data).into();
+        sensitive.hide_event(&mut event, types.iter().filter_map(|one| one.key.as_deref()));
         (event, None)
     }
 }
@@ -100,18 +91,11 @@ fn types_of<'a>(graph: &'a Graph, topic: &str, name: &str) -> Vec<&'a EventType>
     graph.events.iter().filter(|event| event.path == carried || event.name == name).collect()
 }
 
-fn hide(event: &mut Envelope) {
-    event.data = Sensitive::whole().hide(&event.data).into();
-    if let Some(key) = &mut event.key {
-        REDACTED.clone_into(key);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
 
-    use bis_core::EventId;
+    use bis_core::{EventId, redaction::REDACTED};
 
     use super::*;
 

@@ -1,10 +1,17 @@
 //! Keeps sensitive values of an event's data out of what people and logs are shown. The one place that decides what is
-//! hidden and how: which parts are sensitive says the event's type.
+//! hidden and how: which parts are sensitive says the event's type. Where types are looked up, in the source or in the program, is
+//! the caller's matter; what follows from them is in [`Reach`].
 
-use std::collections::BTreeSet;
+mod reach;
+
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
+
+use crate::Envelope;
+
+pub use reach::Reach;
 
 /// What stands where something is hidden.
 pub const REDACTED: &str = "[redacted]";
@@ -29,7 +36,7 @@ impl Sensitive {
     /// Hides the fields of this name in JSON, at any depth. A name that is a number is the index of a field that has none,
     /// so that it cannot be told from others: then everything is hidden.
     pub fn add(&mut self, name: &str) {
-        self.whole |= name.parse::<usize>().is_ok();
+        self.whole |= is_index(name);
         self.names.insert(name.to_owned());
     }
 
@@ -38,9 +45,34 @@ impl Sensitive {
         !self.whole && self.names.is_empty()
     }
 
+    /// The names of the fields that are hidden, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
     /// Whether a field of this name is hidden.
     pub fn has(&self, name: &str) -> bool {
         self.whole || self.names.contains(name)
+    }
+
+    /// What is sensitive in this event. Where the event's own data is in a body that is not an envelope is not known: then all of it
+    /// is, if anything.
+    pub fn of(&self, event: &Envelope) -> Cow<'_, Self> {
+        match event.malformed.is_some() && !self.is_empty() {
+            true => Cow::Owned(Self { whole: true, names: self.names.clone() }),
+            false => Cow::Borrowed(self),
+        }
+    }
+
+    /// Hides what is sensitive in an event: in its data, and its key where one of `key_fields`, the fields that it may come from,
+    /// is.
+    pub fn hide_event<'a>(&self, event: &mut Envelope, key_fields: impl IntoIterator<Item = &'a str>) {
+        let is_everything = self.whole && self.names.is_empty();
+        let is_key_hidden = is_everything || key_fields.into_iter().any(|field| self.names.contains(field));
+        if let Some(key) = event.key.as_mut().filter(|_| is_key_hidden) {
+            REDACTED.clone_into(key);
+        }
+        event.data = self.of(event).hide(&event.data).into();
     }
 
     /// The data without what is sensitive, as JSON. What is not sensitive stays byte for byte, but for white space; data that
@@ -115,6 +147,11 @@ impl Sensitive {
         };
         format!("{{{}}}", fields.into_iter().map(field).collect::<Vec<_>>().join(","))
     }
+}
+
+/// Whether a field has no name but an index: what is sensitive in it cannot be told from the rest.
+fn is_index(name: &str) -> bool {
+    name.parse::<usize>().is_ok()
 }
 
 /// What is hidden, as JSON.
@@ -207,6 +244,31 @@ mod tests {
         check(&["0", "email"], r#"{"Placed":["a@b.example"]}"#, "\"[redacted]\"");
         check(&[], r#"{ "a": 1 }"#, r#"{ "a": 1 }"#);
         assert_eq!(Sensitive::whole().hide(b"{}"), b"\"[redacted]\"");
+    }
+
+    #[test]
+    fn an_event_is_hidden_with_its_key() {
+        let time = std::time::SystemTime::UNIX_EPOCH;
+        let event = |malformed: Option<&str>| {
+            let data = br#"{"email":"a@b.example","id":7}"#.to_vec().into();
+            let mut event = Envelope::new(crate::EventId::generate(), "/t", "Placed", time, data);
+            event.key = Some("a@b.example".to_owned());
+            event.malformed = malformed.map(str::to_owned);
+            event
+        };
+        let check = |sensitive: &Sensitive, malformed, data: &str, key: &str| {
+            let mut event = event(malformed);
+            sensitive.hide_event(&mut event, ["email"]);
+            assert_eq!(std::str::from_utf8(&event.data).unwrap(), data);
+            assert_eq!(event.key.as_deref(), Some(key));
+        };
+        let email = sensitive(&["email"]);
+        check(&email, None, r#"{"email":"[redacted]","id":7}"#, REDACTED);
+        check(&email, Some("no envelope"), "\"[redacted]\"", REDACTED);
+        check(&sensitive(&["id"]), None, r#"{"email":"a@b.example","id":"[redacted]"}"#, "a@b.example");
+        check(&sensitive(&["0"]), None, "\"[redacted]\"", "a@b.example");
+        check(&Sensitive::whole(), None, "\"[redacted]\"", REDACTED);
+        check(&sensitive(&[]), Some("no envelope"), r#"{"email":"a@b.example","id":7}"#, "a@b.example");
     }
 
     #[test]

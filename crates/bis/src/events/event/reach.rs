@@ -1,7 +1,7 @@
 //! What is sensitive in an event's type and in the types that its fields hold, at every depth. Each type that derives `Event`
 //! is asked; of any other type nothing is known but that it may hold what is sensitive elsewhere in the program.
 
-use std::{any::TypeId, collections::HashMap, marker::PhantomData};
+use std::{any::TypeId, marker::PhantomData};
 
 use bis_core::redaction::Sensitive;
 
@@ -18,42 +18,20 @@ pub struct SensitiveNames(pub &'static [&'static str]);
 inventory::collect!(SensitiveNames);
 
 /// What was found so far.
-#[derive(Debug, Default)]
-pub struct Reach {
-    found: Sensitive,
-    /// The types that were asked, and whether each is sensitive as a whole: it has no name for what is sensitive in it.
-    asked: HashMap<TypeId, bool>,
-    /// Whether the type that is asked now is sensitive as a whole.
-    whole: bool,
-}
+pub type Reach = bis_core::redaction::Reach<TypeId>;
 
 /// Everything that is sensitive in events of one type.
 pub(crate) fn sensitive_of<T: Event>() -> Sensitive {
     let mut reach = Reach::default();
-    if reach.ask::<T>() {
+    if ask::<T>(&mut reach) {
         return Sensitive::whole();
     }
-    reach.found
+    reach.into_sensitive()
 }
 
-impl Reach {
-    /// Collects what is sensitive in a type; says whether that is the whole.
-    fn ask<T: Event>(&mut self) -> bool {
-        let id = TypeId::of::<T>();
-        if let Some(whole) = self.asked.get(&id) {
-            return *whole;
-        }
-        let own = T::SENSITIVE.iter().any(|name| name.parse::<usize>().is_ok());
-        // A type that holds itself finds what is known of it so far.
-        self.asked.insert(id, own);
-        let named = T::SENSITIVE.iter().filter(|name| name.parse::<usize>().is_err());
-        named.for_each(|name| self.found.add(name));
-        let outer = std::mem::replace(&mut self.whole, own);
-        T::nested_sensitive(self);
-        let whole = std::mem::replace(&mut self.whole, outer);
-        self.asked.insert(id, whole);
-        whole
-    }
+/// Collects what is sensitive in a type; says whether that is the whole.
+fn ask<T: Event>(reach: &mut Reach) -> bool {
+    reach.ask(TypeId::of::<T>(), T::SENSITIVE.iter().copied(), T::nested_sensitive)
 }
 
 /// Stands for a type in a field.
@@ -75,11 +53,8 @@ pub trait EventPart {
 
 impl<T: Event> EventPart for &Part<T> {
     fn collect(&self, name: Option<&str>, reach: &mut Reach) {
-        match (reach.ask::<T>(), name) {
-            (false, _) => {}
-            (true, Some(name)) => reach.found.add(name),
-            (true, None) => reach.whole = true,
-        }
+        let is_sensitive = ask::<T>(reach);
+        reach.add_part(name, is_sensitive);
     }
 }
 
@@ -92,6 +67,6 @@ pub trait OtherPart {
 impl<T: ?Sized> OtherPart for Part<T> {
     fn collect(&self, _: Option<&str>, reach: &mut Reach) {
         let everywhere = inventory::iter::<SensitiveNames>.into_iter();
-        everywhere.flat_map(|names| names.0).for_each(|name| reach.found.add(name));
+        reach.add_names(everywhere.flat_map(|names| names.0).copied());
     }
 }

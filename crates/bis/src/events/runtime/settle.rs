@@ -3,10 +3,7 @@
 use std::{fmt, time::Duration};
 
 use bis_broker::{Delivery, SettleError};
-use bis_core::{
-    DeadReason, RetryPolicy, dead_letter::MAX_ERROR_BYTES, format_duration, redaction::Sensitive,
-    text::shortened,
-};
+use bis_core::{DeadReason, RetryPolicy, dead_letter::MAX_ERROR_BYTES, format_duration, text::shortened};
 
 use super::{Subscription, attempt::timeout_text, dead_letter, memory, worker::Shared};
 use crate::{error::Error, events::bus::Bus, instance::Instance};
@@ -186,12 +183,8 @@ async fn postpone(shared: &Shared, delivery: Delivery, wait: Duration) -> Result
 
 /// The error as the log and a dead letter tell it: without what is sensitive, and of bounded length.
 fn fit_to_tell(error: String, subscription: &Subscription, delivery: &Delivery) -> String {
-    let mut sensitive = (subscription.declared.sensitive)();
-    if delivery.envelope.malformed.is_some() && !sensitive.is_empty() {
-        // Where the event's own data is in the body is not known.
-        sensitive = Sensitive::whole();
-    }
-    let error = sensitive.hide_in_text(error, &delivery.envelope.data);
+    let sensitive = (subscription.declared.sensitive)();
+    let error = sensitive.of(&delivery.envelope).hide_in_text(error, &delivery.envelope.data);
     shortened(&error, MAX_ERROR_BYTES).into_owned()
 }
 
