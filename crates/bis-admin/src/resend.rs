@@ -137,7 +137,7 @@ impl Resending<'_> {
         edited: bool,
     ) -> Result<bool, LetterError> {
         match self.admin.publish(&letter.topic, event.clone()).await {
-            Ok(()) => return Ok(true),
+            Ok(_) => return Ok(true),
             Err(TopicError::Publish(PublishError::TooLarge { .. })) => {}
             Err(error) => return Err(error.into()),
         }

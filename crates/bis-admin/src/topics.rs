@@ -2,7 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use bis_broker::{ConsumeError, InquiryError, Outgoing, PublishError, ReplayFrom, Replayed, Waiting};
+use bis_broker::{
+    ConsumeError, InquiryError, Outgoing, PublishError, Receipt, ReplayFrom, Replayed, TopicSpec, Waiting,
+};
 use bis_core::{Envelope, SubscriptionName, TopicName};
 use serde::Serialize;
 
@@ -219,14 +221,15 @@ impl Admin {
         self.api.delete(topic, subscription).await
     }
 
-    /// Publishes one event, and returns when the broker has it.
+    /// Publishes one event, and returns what the broker says of it once it has it.
     ///
     /// # Errors
     /// When the broker does not take it.
-    pub async fn publish(&self, topic: &TopicName, event: Envelope) -> Result<(), TopicError> {
+    pub async fn publish(&self, topic: &TopicName, event: Envelope) -> Result<Receipt, TopicError> {
         let events = vec![Outgoing { envelope: event.into(), delay: std::time::Duration::ZERO }];
-        let results = self.broker().await?.publish(topic, events).await;
-        Ok(results.into_iter().collect::<Result<_, _>>()?)
+        let results = self.broker().await?.publish(&TopicSpec::new(topic.clone()), events).await;
+        let unanswered = || Err(PublishError::Refused("the driver gave no answer".into()));
+        Ok(results.into_iter().next().unwrap_or_else(unanswered)?)
     }
 
     /// Publishes bytes as they are, without an envelope, as programs do that know nothing of Bis.

@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use bis_core::{Capabilities, Envelope, TopicName};
+use bis_core::{Capabilities, Envelope};
 
 use crate::{
-    ConsumeError, Delivery, EnsureError, InquiryError, Page, PublishError, ReplayFrom, Replayed,
-    SubscriptionSpec, Topology,
+    ConsumeError, Delivery, EnsureError, Extender, InquiryError, Page, PublishError, Receipt, ReplayFrom,
+    Replayed, SubscriptionSpec, TopicSpec, Topology,
 };
 
 /// A future that a trait object can return.
@@ -41,17 +41,21 @@ pub trait Broker: Send + Sync + 'static {
     /// Waits while the broker cannot be reached, and logs that it does: dropping the future gives up.
     fn ensure<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<(), EnsureError>>;
 
-    /// Hands events to the broker. Resolves with one result an event, in their order, once the broker has answered for
-    /// each; `Ok` means that the broker has the event as durably as its capabilities say.
+    /// Hands events to the broker. Resolves with one result per event, in their order, once the broker has answered for
+    /// each; `Ok` means that the broker has the event as durably as its capabilities say. However many events there are, a
+    /// driver hands over no more at once than its broker takes.
+    ///
+    /// The topic need not have been ensured: an app that only publishes on a topic knows of no subscription to it. A driver
+    /// ensures such a topic before its first event.
     ///
     /// Events of one call, and calls awaited one after the other, enter the topic in that order. Dropping the future
     /// leaves open which of the events the broker has. An event that failed with [`PublishError::Unanswered`] may be there
     /// too.
     fn publish<'a>(
         &'a self,
-        topic: &'a TopicName,
+        topic: &'a TopicSpec,
         events: Vec<Outgoing>,
-    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>>;
+    ) -> BoxFuture<'a, Vec<Result<Receipt, PublishError>>>;
 
     /// Starts to consume `subscription` in this process. Several consumers of one subscription share its events.
     fn subscribe<'a>(
@@ -95,6 +99,9 @@ pub trait Consumer: Send {
     /// Cancel safe: a delivery is lost to no dropped future; the next call returns it. While the broker cannot be reached
     /// this waits and reconnects. An error is final: the consumer is of no more use.
     fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>>;
+
+    /// What extends the leases of the deliveries that this consumer returned; `None` where deliveries have none.
+    fn extender(&self) -> Option<Arc<dyn Extender>>;
 
     /// Asks the broker for no more, and releases what arrived in the meantime and was not returned by `receive` (uncounted
     /// where the broker can). Deliveries that were returned can still be settled.

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bis_core::Envelope;
 
-use crate::{BoxFuture, SettleError};
+use crate::{BoxFuture, LeaseToken, SettleError};
 
 /// An event that the broker handed to this consumer.
 pub struct Delivery {
@@ -66,6 +66,7 @@ pub trait Settle: Send {
     /// broker can take a delivery back uncounted.
     fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>>;
 
-    /// The handler still runs: the lease starts anew.
-    fn extend(&mut self) -> BoxFuture<'_, Result<(), SettleError>>;
+    /// What the consumer's [`Extender`](crate::Extender) needs to start the lease anew, because the handler still runs; `None`
+    /// when there is no lease, or the delivery is no longer held here.
+    fn lease(&self) -> Option<LeaseToken>;
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a broker, one enum an operation.
+//! What can go wrong with a broker, one enum per operation.
 
 use std::time::Duration;
 

@@ -10,7 +10,9 @@ mod broker;
 mod delivery;
 mod error;
 mod event_window;
+mod lease;
 mod number_map;
+mod receipt;
 mod topology;
 mod waiting;
 
@@ -18,6 +20,8 @@ pub use broker::{BoxFuture, Broker, Consumer, Outgoing};
 pub use delivery::{Delivery, History, Settle};
 pub use error::{ConsumeError, EnsureError, InquiryError, PublishError, SettleError};
 pub use event_window::{EventKey, EventWindow};
+pub use lease::{Extender, LeaseToken};
 pub use number_map::{NumberHasher, NumberMap};
+pub use receipt::Receipt;
 pub use topology::{SubscriptionSpec, TopicSpec, Topology};
 pub use waiting::{Page, ReplayFrom, Replayed, Waiting, WaitingState};

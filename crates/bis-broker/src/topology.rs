@@ -22,6 +22,16 @@ pub struct TopicSpec {
     pub retention: Retention,
 }
 
+impl TopicSpec {
+    /// An unordered topic that keeps what was handled for as long as usual.
+    pub const fn new(name: TopicName) -> Self {
+        Self { name, ordered: false, retention: Retention::DEFAULT }
+    }
+
+    /// The reserved topic of dead letters.
+    pub const DEAD: Self = Self::new(TopicName::DEAD);
+}
+
 /// A subscription as the broker sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionSpec {

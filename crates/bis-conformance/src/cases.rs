@@ -58,6 +58,7 @@ cases! {
         an_event_that_is_too_large_is_refused_alone: [Refused, PublishFails];
         a_closed_broker_refuses: [PublishFails];
         ensuring_twice_changes_nothing: [KeptFromTheStart];
+        a_topic_that_nobody_ensured_takes_events: [KeptFromTheStart];
         the_same_event_again_is_kept_once_where_offered: [Deduplicated];
     }
     ordering {

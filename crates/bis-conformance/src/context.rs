@@ -6,8 +6,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use bis_broker::{Broker, Consumer, Delivery, Outgoing, PublishError, SubscriptionSpec, TopicSpec, Topology};
-use bis_core::{Envelope, EventId, Retention, SubscriptionName, TopicName};
+use bis_broker::{
+    Broker, Consumer, Delivery, Outgoing, PublishError, Receipt, SettleError, SubscriptionSpec, TopicSpec,
+    Topology,
+};
+use bis_core::{Envelope, EventId, SubscriptionName, TopicName};
 use bytes::Bytes;
 use tokio::time::timeout;
 
@@ -100,9 +103,14 @@ pub async fn ensure(broker: &dyn Broker, subscriptions: &[&'static str]) {
 /// [`TOPIC`] with these subscriptions, ordered by key or not.
 pub fn topology(subscriptions: &[&'static str], ordered: bool) -> Topology {
     Topology {
-        topics: vec![TopicSpec { name: TOPIC, ordered, retention: Retention::DEFAULT }],
+        topics: vec![topic(ordered)],
         subscriptions: subscriptions.iter().map(|name| spec(name, ordered)).collect(),
     }
+}
+
+/// [`TOPIC`] with its settings.
+pub fn topic(ordered: bool) -> TopicSpec {
+    TopicSpec { ordered, ..TopicSpec::new(TOPIC) }
 }
 
 /// The subscription of [`TOPIC`] of this name.
@@ -129,12 +137,12 @@ pub async fn publish(broker: &dyn Broker, data: impl Into<Bytes>) -> EventId {
     id
 }
 
-/// Publishes one event.
-pub async fn try_publish(broker: &dyn Broker, event: Outgoing) -> Result<(), PublishError> {
-    let mut results = timeout(PATIENCE, broker.publish(&TOPIC, vec![event]))
+/// Publishes one event on [`TOPIC`].
+pub async fn try_publish(broker: &dyn Broker, event: Outgoing) -> Result<Receipt, PublishError> {
+    let mut results = timeout(PATIENCE, broker.publish(&topic(false), vec![event]))
         .await
         .expect("a publish resolves in bounded time, taken or not");
-    assert_eq!(results.len(), 1, "one result an event");
+    assert_eq!(results.len(), 1, "one result per event");
     results.remove(0)
 }
 
@@ -146,8 +154,8 @@ pub async fn bounded_inquiry<T>(inquiry: impl Future<Output = T>) -> T {
 /// Publishes `count` events with their number as data.
 pub async fn publish_numbers(broker: &dyn Broker, count: usize) {
     let events = (0..count).map(|number| at_once(event(number.to_string()))).collect();
-    let results = timeout(PATIENCE, broker.publish(&TOPIC, events)).await.expect("bounded time");
-    assert_eq!(results, vec![Ok(()); count]);
+    let results = timeout(PATIENCE, broker.publish(&topic(false), events)).await.expect("bounded time");
+    assert_eq!((results.len(), results.iter().find(|result| result.is_err())), (count, None));
 }
 
 /// One consumer, with bounds on every wait.
@@ -212,6 +220,15 @@ impl Inbox {
                 // Lost with a connection that broke meanwhile, it comes once more.
                 let _ = delivery.settle.ack().await;
             }
+        }
+    }
+
+    /// Extends the leases of deliveries in one call; one result for each that has a lease.
+    pub async fn extend(&self, deliveries: &[&Delivery]) -> Vec<Result<(), SettleError>> {
+        let leases: Vec<_> = deliveries.iter().filter_map(|delivery| delivery.settle.lease()).collect();
+        match self.consumer.extender() {
+            Some(extender) => timeout(PATIENCE, extender.extend(leases)).await.expect("bounded time"),
+            None => Vec::new(),
         }
     }
 

@@ -12,7 +12,7 @@
 //! | line | cases |
 //! |---|---|
 //! | at least once, also when the consumer crashes | `an_acked_event_does_not_come_again`, `every_subscription_gets_every_event`, `consumers_of_one_subscription_share_its_events`, `a_dropped_delivery_comes_again`, `a_lease_that_ends_gives_the_event_back` (multi-process), `a_dropped_consumer_gives_everything_back`, `a_crashed_consumer_loses_nothing` (multi-process), `app::a_killed_app_repeats_only_what_was_in_flight` (multi-process) |
-//! | what is published before the first consumer is kept | `an_event_before_the_first_consumer_is_kept`, `ensuring_twice_changes_nothing` |
+//! | what is published before the first consumer is kept | `an_event_before_the_first_consumer_is_kept`, `ensuring_twice_changes_nothing`, `a_topic_that_nobody_ensured_takes_events` |
 //! | order by key where claimed | `an_ordered_topic_is_kept_or_refused`, `other_keys_are_not_held_up`, `consumers_share_the_order`, `a_key_without_order_holds_nobody_up`, `order_survives_a_kill` (durable) (multi-process) |
 //! | attributes and bytes unchanged | `bytes_and_attributes_stay_unchanged`, `app::a_malformed_cloudevent_is_a_dead_letter` (multi-process), `app::other_clients_read_what_we_publish` (multi-process) |
 //! | retry times within bounds | `a_retry_waits_as_asked`, `a_postponed_event_waits_uncounted_where_offered`, `a_delayed_event_comes_after_its_delay`, `what_waits_for_its_time_survives_a_kill` (durable) (multi-process) |
@@ -39,7 +39,7 @@ mod skipped;
 
 /// The words that cases are written in, for cases that live elsewhere.
 pub mod case_words {
-    pub use crate::context::{TOPIC, ack, at_once, event, publish, spec, topology, try_publish};
+    pub use crate::context::{TOPIC, ack, at_once, event, publish, spec, topic, topology, try_publish};
 }
 
 pub use case::{Case, CaseFuture, Promise, Tag};

@@ -1,5 +1,7 @@
 //! Every envelope is read back as it was from both of CloudEvents' modes, and whatever is read can be written again.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::{Duration, SystemTime};
 
 use bis_core::{Attributes, Envelope, EventId, SubscriptionName, TraceContext, envelope::BinaryEvent};

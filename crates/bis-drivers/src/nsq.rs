@@ -33,7 +33,7 @@ use std::{
 
 use bis_broker::{
     BoxFuture, Broker, ConsumeError, Consumer, EnsureError, InquiryError, Outgoing, Page, PublishError,
-    ReplayFrom, Replayed, SubscriptionSpec, Topology,
+    Receipt, ReplayFrom, Replayed, SubscriptionSpec, TopicSpec, Topology,
 };
 use bis_core::{BrokerKind, Capabilities, NameRules, PhysicalName, SubscriptionName, TopicName};
 use bis_nsq::{Command, Headers, IdentifyReply, Name};
@@ -140,11 +140,11 @@ impl Broker for Nsq {
 
     fn publish<'a>(
         &'a self,
-        topic: &'a TopicName,
+        topic: &'a TopicSpec,
         events: Vec<Outgoing>,
-    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+    ) -> BoxFuture<'a, Vec<Result<Receipt, PublishError>>> {
         Box::pin(async move {
-            let topic = self.topic(topic);
+            let topic = self.topic(&topic.name);
             let commands = events.iter().map(|event| self.command(&topic, event)).collect();
             self.cluster.publish(&topic, commands).await
         })

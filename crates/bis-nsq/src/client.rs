@@ -26,7 +26,7 @@ use bis_core::Secret;
 
 pub use connection::{ConnectError, Connection, LostError};
 pub use consumer::{ConsumeError, Consumer, ConsumerHandle, Order};
-pub use delivery::{Delivery, SettleError};
+pub use delivery::{Delivery, Lease, SettleError, touch_all};
 pub use http::{HttpAddress, HttpError};
 pub use inquiry::{peek, replay};
 pub use lookup::{DEFAULT_INTERVAL, Found, Lookup, Node, nodes};

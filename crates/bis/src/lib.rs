@@ -55,7 +55,7 @@ pub use app::App;
 pub use bis_core::{Attributes, DeadLetter, DeadReason, EventId, Retention};
 pub use bis_macros::{Event, allow, api, app, mount, service, subscription, test};
 pub use error::{Context, Error, IntoError, Result};
-pub use events::{Delivery, Event, NotScalar, Publish, PublishError, Topic};
+pub use events::{Delivery, Event, NotScalar, Publish, PublishError, Published, Topic};
 pub use instance::{NoApp, spawn};
 pub use testing::{
     NotSettled, TestApp,

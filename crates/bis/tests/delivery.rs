@@ -43,7 +43,7 @@ async fn ship(order: Delivery<Order>) -> Result<()> {
 
 #[bis::test(app = this::app)]
 async fn an_event_is_handled_and_causes_another(app: TestApp) -> Result<()> {
-    let id = app.publish(&PLACED, &Order::new(7)).await?;
+    let id = app.publish(&PLACED, &Order::new(7)).await?.id;
     app.settle().await;
     assert_eq!(app.published(&SHIPPED), [Order::new(7)]);
     let [placed, shipped] = [&app.deliveries(&PLACED)[0], &app.deliveries(&SHIPPED)[0]];
@@ -69,7 +69,7 @@ async fn label(order: Delivery<Order>) -> Result<()> {
 
 #[bis::test(app = this::app)]
 async fn what_a_spawned_task_publishes_has_the_handlers_event_as_its_cause(app: TestApp) -> Result<()> {
-    let id = app.publish(&PACKED, &Order::new(7)).await?;
+    let id = app.publish(&PACKED, &Order::new(7)).await?.id;
     app.settle().await;
     let [labelled] = &app.deliveries(&LABELLED)[..] else { panic!("it is waited for") };
     assert_eq!(labelled.cause(), Some(&id));
@@ -194,7 +194,7 @@ async fn an_error_is_retried_with_doubling_waits_until_it_works(app: TestApp) ->
 
 #[bis::test(app = this::app)]
 async fn an_event_that_never_works_is_a_dead_letter(app: TestApp) -> Result<()> {
-    let id = app.publish(&FLAKY, &Order::new(2)).await?;
+    let id = app.publish(&FLAKY, &Order::new(2)).await?.id;
     app.settle().await;
     check_backoff(&of(&FLAKY_RUNS, 2), 4, &[1, 2, 4]);
     let [letter] = &app.dead(&FLAKY)[..] else { panic!("one letter is due") };
@@ -347,6 +347,42 @@ async fn a_publish_takes_a_delay_a_key_and_attributes(app: TestApp) -> Result<()
     let published = &app.deliveries(&FLAKY)[0];
     assert_eq!(published.key(), Some("k"));
     assert_eq!((&*published.attributes()["region"], &*published.attributes()["more"]), ("us", "1"));
+    Ok(())
+}
+
+/// Without an id of its own an event that is published again is another event.
+#[bis::test(app = this::app)]
+async fn an_event_that_is_published_again_under_its_id_is_delivered_once(app: TestApp) -> Result<()> {
+    let order = Order::new(210);
+    for id in ["order 210", "0198b2f0-0000-7000-8000-0000000000d2"] {
+        let first = FLAKY.publish(&order).id(id).await?;
+        let again = FLAKY.publish(&order).id(id).await?;
+        assert_eq!((first.id.as_str(), first.duplicate, again.duplicate), (id, false, true));
+        assert!(first.position.is_some(), "{first:?}");
+        assert_eq!(again.position, first.position);
+    }
+    let other = FLAKY.publish(&order).id("order 211".to_owned()).await?;
+    app.settle().await;
+    assert!(!other.duplicate);
+    assert_eq!(of(&FLAKY_RUNS, 210).len(), 3);
+    assert_eq!(app.published(&FLAKY).len(), 3);
+    // Also where nobody subscribes.
+    let [first, again] = [SHIPPED.publish(&order).id("s").await?, SHIPPED.publish(&order).id("s").await?];
+    assert_eq!((first.duplicate, again.duplicate), (false, true));
+    Ok(())
+}
+
+#[bis::test(app = this::app)]
+async fn an_id_that_no_event_can_have_is_refused(app: TestApp) -> Result<()> {
+    let long = "x".repeat(257);
+    for (id, reason) in
+        [("", "must not be empty"), (&*long, "256 bytes"), ("a\u{1b}[2J", "control characters")]
+    {
+        let error = FLAKY.publish(&Order::new(1)).id(id).delay(Duration::ZERO).await.unwrap_err().to_string();
+        assert!(error.contains("the `Order` cannot be published") && error.contains(reason), "{error}");
+        assert!(!error.contains('\u{1b}'), "{error:?}");
+    }
+    assert!(app.published(&FLAKY).is_empty());
     Ok(())
 }
 

@@ -99,13 +99,13 @@ pub async fn what_was_handled_comes_again_or_replaying_is_refused(context: &Cont
     }
     let replayed = replay(&*broker, ReplayFrom::Time(between)).await.expect("replayed");
     assert_eq!(replayed.events, 1);
-    let mut handled = inbox.one().await;
+    let handled = inbox.one().await;
     assert_eq!(handled.envelope.id, last);
     // It is with a handler already, and not given out a second time.
     let again = replay(&*broker, ReplayFrom::Time(SystemTime::UNIX_EPOCH)).await.expect("replayed");
     assert_eq!(again.events, 4);
     for waiting in &page.events[..3] {
-        handled.settle.extend().await.expect("extended");
+        inbox.extend(&[&handled]).await.into_iter().for_each(|result| result.expect("extended"));
         let delivery = inbox.one().await;
         assert_eq!(delivery.envelope.id, waiting.envelope.id);
         ack(delivery).await;

@@ -6,7 +6,7 @@ use bis_broker::{Broker, EnsureError, Outgoing};
 
 use crate::{
     Context, Inbox,
-    context::{TOPIC, ack, at_once, event, topology},
+    context::{ack, at_once, event, topic, topology},
 };
 
 /// Long enough for a delivery that should not come.
@@ -20,7 +20,7 @@ fn keyed(key: &str, data: impl ToString) -> Outgoing {
 }
 
 async fn publish(broker: &dyn Broker, events: impl IntoIterator<Item = Outgoing>) {
-    for result in broker.publish(&TOPIC, events.into_iter().collect()).await {
+    for result in broker.publish(&topic(true), events.into_iter().collect()).await {
         result.expect("published");
     }
 }

@@ -178,7 +178,7 @@ async fn publish_until_taken(broker: &dyn Broker, data: &'static str) -> EventId
         let event = event(data);
         let id = event.id.clone();
         match try_publish(broker, at_once(event)).await {
-            Ok(()) => return id,
+            Ok(_) => return id,
             Err(error) => {
                 assert!(Instant::now() < deadline, "the client does not find the broker again: {error}")
             }

@@ -10,7 +10,7 @@ use bis::drivers::in_process::InProcess;
 use bis_broker::{Broker, Delivery, Outgoing};
 use bis_conformance::{
     Inbox, bounded,
-    case_words::{TOPIC, at_once, event, spec, topology},
+    case_words::{at_once, event, spec, topic, topology},
     skip_missing,
 };
 use bis_drivers::nsq::{Nsq, NsqOptions};
@@ -84,7 +84,15 @@ async fn play(broker: Arc<dyn Broker>, seed: u64) -> Vec<String> {
                     ready += usize::from(!late);
                     published += 1;
                 }
-                format!("published {:?}", broker.publish(&TOPIC, events).await)
+                format!(
+                    "published {:?}",
+                    broker
+                        .publish(&topic(ordered), events)
+                        .await
+                        .into_iter()
+                        .map(|result| result.map(drop))
+                        .collect::<Vec<_>>()
+                )
             }
             3..=5 if !ordered && ready > 0 => {
                 let delivery = inbox.one().await;

@@ -119,8 +119,12 @@ async fn publish(broker: &dyn Broker, topic: &TopicName) -> Published {
         let event = Outgoing { envelope: Arc::new(envelope), delay: Duration::ZERO };
         // A restart lasts up to 100 ms, and is not to meet all events.
         tokio::time::sleep(Duration::from_millis(5)).await;
-        match broker.publish(topic, vec![event]).await.remove(0) {
-            Ok(()) => _ = published.taken.insert(id),
+        match broker
+            .publish(&TopicSpec { ordered: true, ..TopicSpec::new(topic.clone()) }, vec![event])
+            .await
+            .remove(0)
+        {
+            Ok(_) => _ = published.taken.insert(id),
             Err(PublishError::Unreachable { .. }) => _ = published.refused.insert(id),
             Err(PublishError::Unanswered { .. }) => {}
             Err(error) => panic!("{error}"),

@@ -326,7 +326,7 @@ impl App {
             let event = event(taken.len().to_string());
             let id = event.id.clone();
             match try_publish(&*self.broker, at_once(event)).await {
-                Ok(()) => _ = taken.insert(id),
+                Ok(_) => _ = taken.insert(id),
                 Err(PublishError::Unanswered { .. }) if dark == 0 => dark += 1,
                 Err(error) => panic!("not taken: {error}"),
             }

@@ -122,6 +122,7 @@ impl DeadLetter {
     }
 
     fn message(&self, source: &str, event_type: &str, data: Bytes) -> Envelope {
-        Envelope::new(EventId::from(self.id.as_str()), source, event_type, self.at, data)
+        // Each message has an id of its own: a broker that recognizes events must keep every one of them.
+        Envelope::new(EventId::generate(), source, event_type, self.at, data)
     }
 }

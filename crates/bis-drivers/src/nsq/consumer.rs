@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bis_broker::{BoxFuture, ConsumeError, Consumer, Delivery, History, SubscriptionSpec};
+use bis_broker::{BoxFuture, ConsumeError, Consumer, Delivery, Extender, History, SubscriptionSpec};
 use bis_core::{Envelope, EventId};
 use bis_nsq::{
     MessageId, Name,
@@ -17,7 +17,7 @@ use tokio::{runtime::Handle, sync::watch, time::sleep};
 
 use super::{
     cluster::{Server, Servers},
-    delivery::NsqSettle,
+    delivery::{NsqExtender, NsqSettle},
     shares::{Place, Turn},
     wait::{Wait, all, first},
 };
@@ -46,6 +46,7 @@ pub(super) struct NsqConsumer {
     handles: Handles,
     links: Vec<Link>,
     turn: Turn,
+    extender: Arc<NsqExtender>,
     stopped: bool,
     /// Where the connections live, whoever asks for one more: the handlers' threads may be blocked.
     runtime: Handle,
@@ -76,7 +77,8 @@ impl NsqConsumer {
     ) -> Result<Self, ConsumeError> {
         let (links, turn) = (Vec::new(), Turn::default());
         let runtime = Handle::current();
-        let mut consumer = Self { source, servers, handles, links, turn, stopped: false, runtime };
+        let extender = Arc::new(NsqExtender);
+        let mut consumer = Self { source, servers, handles, links, turn, extender, stopped: false, runtime };
         loop {
             consumer.follow(1)?;
             let waits = consumer
@@ -228,6 +230,11 @@ impl Consumer for NsqConsumer {
             let messages = self.messages(max.get()).await?;
             Ok(messages.into_iter().map(delivery).collect())
         })
+    }
+
+    fn extender(&self) -> Option<Arc<dyn Extender>> {
+        // Each consumer has one of its own, so that it is told from others.
+        Some(self.extender.clone())
     }
 
     fn stop(&mut self) -> BoxFuture<'_, ()> {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bis_broker::PublishError;
+use bis_broker::{PublishError, Receipt};
 use bis_nsq::{
     Command, ErrorCode, Name, ProtocolError,
     client::{self, Publisher},
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 enum Way {
     /// With the address of the server that did not take it last, and why.
     Open(Command, Option<(String, client::PublishError)>),
-    Decided(Result<(), PublishError>),
+    Decided(Result<Receipt, PublishError>),
 }
 
 impl Way {
@@ -33,13 +33,13 @@ impl Way {
 }
 
 impl Cluster {
-    /// One result a command, in their order; those of one call enter one server in that order unless it fails on the
+    /// One result per command, in their order; those of one call enter one server in that order unless it fails on the
     /// way.
     pub(super) async fn publish(
         &self,
         topic: &Name,
         commands: Vec<Result<Command, PublishError>>,
-    ) -> Vec<Result<(), PublishError>> {
+    ) -> Vec<Result<Receipt, PublishError>> {
         let mut ways: Vec<Way> = commands
             .into_iter()
             .map(|command| match command {
@@ -87,7 +87,7 @@ impl Cluster {
         able
     }
 
-    fn results(&self, ways: Vec<Way>) -> Vec<Result<(), PublishError>> {
+    fn results(&self, ways: Vec<Way>) -> Vec<Result<Receipt, PublishError>> {
         let result = |way| match way {
             Way::Decided(result) => result,
             Way::Open(..) if self.is_closed() => Err(PublishError::Closed),
@@ -120,7 +120,10 @@ async fn send(publisher: &Publisher, address: &str, ways: &mut [Way], wait: Dura
             (Err(error), Way::Open(_, last)) if is_untaken(&error) => {
                 *last = Some((address.to_owned(), error))
             }
-            (answer, way) => *way = Way::Decided(answer.map_err(|error| publish_error(address, error))),
+            (answer, way) => {
+                let answer = answer.map(|()| Receipt::default());
+                *way = Way::Decided(answer.map_err(|error| publish_error(address, error)));
+            }
         }
     }
 }

@@ -110,7 +110,7 @@ impl Task {
             tokio::select! {
                 done = &mut work => return Ok(done),
                 request = self.requests.recv() => match request {
-                    Some(Request::Ready(..) | Request::Settle(..)) => {}
+                    Some(Request::Ready(..) | Request::Settle(..) | Request::Touch(..)) => {}
                     Some(Request::Stop(waiter) | Request::Close(waiter)) => return Err(Some(waiter)),
                     None => return Err(None),
                 },
@@ -212,7 +212,12 @@ impl Task {
                 }
                 connection.queue(&command);
             }
-            Request::Ready(..) | Request::Settle(..) => {}
+            Request::Touch(of, ids) if Arc::ptr_eq(&of, session) => {
+                for id in ids.into_iter().filter(|id| self.in_flight.contains_key(id)) {
+                    connection.queue(&Command::Touch(id));
+                }
+            }
+            Request::Ready(..) | Request::Settle(..) | Request::Touch(..) => {}
             Request::Stop(waiter) => {
                 if !std::mem::replace(&mut self.stopping, true) {
                     connection.queue(&Command::Close);

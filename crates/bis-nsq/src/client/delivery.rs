@@ -28,6 +28,8 @@ pub(super) enum Request {
     Ready(Arc<Session>, usize),
     /// Settle a message of this session.
     Settle(Arc<Session>, Command),
+    /// Touch messages of this session, in one write.
+    Touch(Arc<Session>, Vec<MessageId>),
     /// No more messages; answer when none can come.
     Stop(tokio::sync::oneshot::Sender<()>),
     /// Write everything, put back what is not settled, close.
@@ -143,9 +145,10 @@ impl Delivery {
         })
     }
 
-    /// The lease starts anew.
-    pub fn touch(&self) -> Result<(), SettleError> {
-        self.send(Command::Touch(self.message.id))
+    /// What [`touch_all`] needs to start the lease anew while the delivery is elsewhere.
+    #[must_use]
+    pub fn lease_handle(&self) -> Lease {
+        Lease { id: self.message.id, session: self.session.clone(), requests: self.requests.clone() }
     }
 
     fn settle(&mut self, command: Command) -> Result<(), SettleError> {
@@ -157,14 +160,45 @@ impl Delivery {
     }
 
     fn send(&self, command: Command) -> Result<(), SettleError> {
-        if self.requests.is_closed() {
-            return Err(SettleError::Closed);
-        }
-        if !self.session.is_alive() {
-            return Err(SettleError::Lost);
-        }
+        alive(&self.session, &self.requests)?;
         let request = Request::Settle(self.session.clone(), command);
         self.requests.send(request).map_err(|_| SettleError::Closed)
+    }
+}
+
+/// The lease of one delivery.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    id: MessageId,
+    session: Arc<Session>,
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+/// Starts the leases of these deliveries anew, those of one connection in one write. One result per lease, in their order.
+/// A delivery that was settled meanwhile stays so.
+pub fn touch_all<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> Vec<Result<(), SettleError>> {
+    let mut requests: Vec<(&Lease, Vec<MessageId>)> = Vec::new();
+    let mut results = Vec::new();
+    for lease in leases {
+        results.push(alive(&lease.session, &lease.requests));
+        match requests.iter_mut().find(|(of, _)| Arc::ptr_eq(&of.session, &lease.session)) {
+            Some((_, ids)) => ids.push(lease.id),
+            None => requests.push((lease, vec![lease.id])),
+        }
+    }
+    for (of, ids) in requests {
+        // Whether the connection is there, the results say.
+        let _ = of.requests.send(Request::Touch(of.session.clone(), ids));
+    }
+    results
+}
+
+/// Whether something can still be said of a delivery.
+fn alive(session: &Session, requests: &mpsc::UnboundedSender<Request>) -> Result<(), SettleError> {
+    match (requests.is_closed(), session.is_alive()) {
+        (true, _) => Err(SettleError::Closed),
+        (false, false) => Err(SettleError::Lost),
+        (false, true) => Ok(()),
     }
 }
 

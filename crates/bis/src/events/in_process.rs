@@ -19,8 +19,9 @@ use std::{
 };
 
 use bis_broker::{
-    BoxFuture, Broker, ConsumeError, Consumer, Delivery, EnsureError, EventWindow, History, InquiryError,
-    Outgoing, Page, PublishError, Settle, SettleError, SubscriptionSpec, Topology,
+    BoxFuture, Broker, ConsumeError, Consumer, Delivery, EnsureError, EventWindow, Extender, History,
+    InquiryError, LeaseToken, Outgoing, Page, PublishError, Receipt, Settle, SettleError, SubscriptionSpec,
+    TopicSpec, Topology,
     channel::{Channel, ConsumerId, Facts, Limits, Parting, Source, Suspects, Taker, Time, Vanishing},
 };
 use bis_core::{BrokerKind, Capabilities, Envelope, SubscriptionName, TopicName};
@@ -56,8 +57,8 @@ struct Topic {
 struct TopicState {
     log: Log,
     channels: Vec<Subscribed>,
-    /// The latest events: one that is published again under its id is not stored a second time.
-    known: EventWindow<()>,
+    /// The latest events with their places: one that is published again under its id is not stored a second time.
+    known: EventWindow<u64>,
 }
 
 impl Default for TopicState {
@@ -194,14 +195,11 @@ impl Shared {
         topics.entry(name.clone()).or_insert_with(|| Arc::new(Topic { state: Mutex::default() })).clone()
     }
 
-    fn publish(&self, topic: &TopicName, events: Vec<Outgoing>) -> Vec<Result<(), PublishError>> {
+    fn publish(&self, topic: &TopicSpec, events: Vec<Outgoing>) -> Vec<Result<Receipt, PublishError>> {
         if self.is_closed() {
             return events.iter().map(|_| Err(PublishError::Closed)).collect();
         }
-        let Some(topic) = self.topic(topic) else {
-            // Nobody subscribes, so nobody will miss it.
-            return events.iter().map(|event| self.check_size(event)).collect();
-        };
+        let topic = self.topic(&topic.name).unwrap_or_else(|| self.topic_or_new(&topic.name));
         let now = self.now();
         let mut state = topic.lock();
         let results = events.into_iter().map(|event| self.store(&mut state, event, now)).collect();
@@ -217,7 +215,7 @@ impl Shared {
         }
     }
 
-    fn store(&self, state: &mut TopicState, event: Outgoing, now: Time) -> Result<(), PublishError> {
+    fn store(&self, state: &mut TopicState, event: Outgoing, now: Time) -> Result<Receipt, PublishError> {
         self.check_size(&event)?;
         if state.log.events.len() >= MAX_BACKLOG {
             let text =
@@ -225,15 +223,16 @@ impl Shared {
             return Err(PublishError::Unavailable(text));
         }
         if let Some(id) = event.envelope.identity() {
-            if state.known.get(&(0, id)).is_some() {
-                return Ok(());
+            if let Some(position) = state.known.get(&(0, id)) {
+                return Ok(Receipt { position: Some(*position), duplicate: true });
             }
-            state.known.note((0, id), ());
+            state.known.note((0, id), state.log.end());
         }
+        let position = Some(state.log.end());
         let due = if event.delay.is_zero() { Time::ZERO } else { now.plus(event.delay) };
         let key = event.envelope.key.as_ref().map(|key| self.hasher.hash_one(key));
         state.log.events.push_back(Stored { envelope: event.envelope, due, key });
-        Ok(())
+        Ok(Receipt { position, duplicate: false })
     }
 }
 
@@ -288,9 +287,9 @@ impl Broker for InProcess {
 
     fn publish<'a>(
         &'a self,
-        topic: &'a TopicName,
+        topic: &'a TopicSpec,
         events: Vec<Outgoing>,
-    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+    ) -> BoxFuture<'a, Vec<Result<Receipt, PublishError>>> {
         Box::pin(std::future::ready(self.shared.publish(topic, events)))
     }
 
@@ -446,6 +445,10 @@ impl Consumer for InProcessConsumer {
         })
     }
 
+    fn extender(&self) -> Option<Arc<dyn Extender>> {
+        None
+    }
+
     fn stop(&mut self) -> BoxFuture<'_, ()> {
         self.stopped = true;
         Box::pin(std::future::ready(()))
@@ -542,8 +545,8 @@ impl Settle for InProcessSettle {
         Box::pin(std::future::ready(released))
     }
 
-    fn extend(&mut self) -> BoxFuture<'_, Result<(), SettleError>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn lease(&self) -> Option<LeaseToken> {
+        None
     }
 }
 

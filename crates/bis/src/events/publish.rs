@@ -2,14 +2,15 @@
 //! never before.
 
 use std::{
+    fmt,
     future::{Future, IntoFuture},
     pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
-use bis_broker::Outgoing;
-use bis_core::{Envelope, EventId, TopicName};
+use bis_broker::{Outgoing, Receipt, TopicSpec};
+use bis_core::{Envelope, EventId, TopicName, text::OneLine};
 use bytes::Bytes;
 use tracing::Instrument;
 
@@ -28,7 +29,8 @@ pub enum PublishError {
     /// The code does not run in an app.
     #[error(transparent)]
     NoApp(#[from] NoApp),
-    /// The event does not serialize to JSON that can be read back, or its key or an attribute not to a JSON scalar.
+    /// The event does not serialize to JSON that can be read back, or its key or an attribute not to a JSON scalar; or the id
+    /// that it was given is not a valid one.
     #[error("the `{event}` cannot be published: {reason}")]
     Encode {
         /// The event's type.
@@ -63,13 +65,45 @@ impl Error {
     }
 }
 
+/// An event that the broker has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The event's id.
+    pub id: EventId,
+    /// Its place in the topic, where the broker says it: later events have higher ones.
+    pub position: Option<u64>,
+    /// Whether the broker had an event of this id already, so that this one is not delivered a second time. Brokers recognize
+    /// the latest events, some none.
+    pub duplicate: bool,
+}
+
+impl Published {
+    fn new(id: EventId, receipt: Receipt) -> Self {
+        Self { id, position: receipt.position, duplicate: receipt.duplicate }
+    }
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.id, f)
+    }
+}
+
+impl From<Published> for EventId {
+    fn from(published: Published) -> Self {
+        published.id
+    }
+}
+
 /// An event on its way: set what you need, then await it.
 ///
-/// Resolves with the event's id once the broker has the event.
+/// Resolves with what the broker says of the event once it has it.
 #[must_use = "an event is published when this is awaited"]
 #[derive(Debug)]
 pub struct Publish<'a> {
-    topic: &'a TopicName,
+    topic: &'a TopicSpec,
+    /// The name of the event's type.
+    event: &'static str,
     prepared: Result<Prepared, PublishError>,
     delay: Duration,
 }
@@ -85,6 +119,26 @@ impl Publish<'_> {
     /// refused.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
+        self
+    }
+
+    /// The event's id, in place of a new one: not empty, at most [`MAX_EVENT_ID_BYTES`](bis_core::MAX_EVENT_ID_BYTES) long and
+    /// without control characters.
+    ///
+    /// An event that is published again under its id, because nobody saw the answer, is delivered once where the broker
+    /// recognizes it. A UUID names one event of a topic. Any other id, such as `order-7`, names one event of the service that
+    /// publishes it.
+    pub fn id(mut self, id: impl Into<EventId>) -> Self {
+        if let Ok(prepared) = &mut self.prepared {
+            let id = id.into();
+            match id.error() {
+                None => prepared.envelope.id = id,
+                Some(reason) => {
+                    let reason = format!("`{}` is not a valid id: {reason}", OneLine(&id.shown()));
+                    self.prepared = Err(PublishError::Encode { event: self.event, reason });
+                }
+            }
+        }
         self
     }
 
@@ -104,17 +158,17 @@ impl Publish<'_> {
         self
     }
 
-    async fn send(self) -> Result<EventId, PublishError> {
+    async fn send(self) -> Result<Published, PublishError> {
         let Prepared { instance, envelope } = self.prepared?;
         let id = envelope.id.clone();
         let outgoing = Outgoing { envelope: Arc::new(envelope), delay: self.delay };
         let results = send(&instance, self.topic, vec![outgoing]).await;
-        one(self.topic, results).map(|()| id)
+        one(self.topic, results).map(|receipt| Published::new(id, receipt))
     }
 }
 
 impl<'a> IntoFuture for Publish<'a> {
-    type Output = Result<EventId, PublishError>;
+    type Output = Result<Published, PublishError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
@@ -123,13 +177,13 @@ impl<'a> IntoFuture for Publish<'a> {
 }
 
 /// Encodes one event for the app that the code runs in.
-pub(crate) fn prepare<'a, T>(topic: &'a TopicName, codec: &Codec<T>, event: &T) -> Publish<'a> {
+pub(crate) fn prepare<'a, T>(topic: &'a TopicSpec, codec: &Codec<T>, event: &T) -> Publish<'a> {
     let prepared = instance::current().map_err(PublishError::from).and_then(|instance| {
-        check_type(&instance, topic, codec)?;
+        check_type(&instance, &topic.name, codec)?;
         let envelope = envelope_of(&instance, codec, event)?;
         Ok(Prepared { instance, envelope })
     });
-    Publish { topic, prepared, delay: Duration::ZERO }
+    Publish { topic, event: codec.name, prepared, delay: Duration::ZERO }
 }
 
 /// Refuses an event of another type than the subscriptions of the topic take: then there are two topics of this name. The start
@@ -148,15 +202,15 @@ fn check_type<T>(instance: &Instance, topic: &TopicName, codec: &Codec<T>) -> Re
 
 /// Publishes several events in their order.
 pub(crate) async fn all<T>(
-    topic: &TopicName,
+    topic: &TopicSpec,
     codec: &Codec<T>,
     events: &[T],
-) -> Vec<Result<EventId, PublishError>> {
+) -> Vec<Result<Published, PublishError>> {
     let instance = match instance::current() {
         Ok(instance) => instance,
         Err(error) => return events.iter().map(|_| Err(error.clone().into())).collect(),
     };
-    if let Err(error) = check_type(&instance, topic, codec) {
+    if let Err(error) = check_type(&instance, &topic.name, codec) {
         return events.iter().map(|_| Err(error.clone())).collect();
     }
     let envelopes: Vec<_> =
@@ -173,7 +227,8 @@ pub(crate) async fn all<T>(
     .into_iter();
     let finish = |envelope: Result<Arc<Envelope>, PublishError>| {
         let envelope = envelope?;
-        one(topic, sent.next().into_iter().collect()).map(|()| envelope.id.clone())
+        let receipt = one(topic, sent.next().into_iter().collect())?;
+        Ok(Published::new(envelope.id.clone(), receipt))
     };
     envelopes.into_iter().map(finish).collect()
 }
@@ -181,16 +236,16 @@ pub(crate) async fn all<T>(
 /// Hands events to the broker within a span of their own.
 pub(crate) async fn send(
     instance: &Instance,
-    topic: &TopicName,
+    topic: &TopicSpec,
     events: Vec<Outgoing>,
-) -> Vec<Result<(), bis_broker::PublishError>> {
+) -> Vec<Result<Receipt, bis_broker::PublishError>> {
     let span = tracing::debug_span!(
         "publish",
         "otel.kind" = "producer",
         "messaging.system" = "bis",
         "messaging.operation.type" = "send",
         "messaging.operation.name" = "publish",
-        "messaging.destination.name" = topic.as_str(),
+        "messaging.destination.name" = topic.name.as_str(),
         "messaging.message.id" = events.first().map(|event| event.envelope.id.as_str()),
         "messaging.batch.message_count" = (events.len() > 1).then_some(events.len()),
         "bis.traceparent" =
@@ -200,18 +255,21 @@ pub(crate) async fn send(
 }
 
 /// Publishes a body as it is, with nothing around it. A CloudEvent is read as one.
-pub(crate) async fn bytes(topic: &TopicName, data: Bytes) -> Result<EventId, PublishError> {
+pub(crate) async fn bytes(topic: &TopicSpec, data: Bytes) -> Result<Published, PublishError> {
     let instance = instance::current()?;
     let envelope = Envelope::from_body(data, EventId::generate, instance.clock.now());
     let id = envelope.id.clone();
     let outgoing = Outgoing { envelope: Arc::new(envelope), delay: Duration::ZERO };
-    one(topic, send(&instance, topic, vec![outgoing]).await).map(|()| id)
+    one(topic, send(&instance, topic, vec![outgoing]).await).map(|receipt| Published::new(id, receipt))
 }
 
-fn one(topic: &TopicName, results: Vec<Result<(), bis_broker::PublishError>>) -> Result<(), PublishError> {
+fn one(
+    topic: &TopicSpec,
+    results: Vec<Result<Receipt, bis_broker::PublishError>>,
+) -> Result<Receipt, PublishError> {
     let unanswered = || Err(bis_broker::PublishError::Refused("the driver gave no answer".into()));
     let result = results.into_iter().next().unwrap_or_else(unanswered);
-    result.map_err(|source| PublishError::Broker { topic: topic.clone(), source })
+    result.map_err(|source| PublishError::Broker { topic: topic.name.clone(), source })
 }
 
 /// Whether an event is decoded right after it was encoded: where a mistake in its type can still be mended, and the time that

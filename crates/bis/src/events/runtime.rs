@@ -18,7 +18,7 @@ mod tests;
 use std::{fmt, sync::Arc, time::Duration};
 
 use bis_broker::{ConsumeError, Consumer, EnsureError, SubscriptionSpec, TopicSpec, Topology};
-use bis_core::{InvalidName, Retention, RetryPolicy, SubscriptionName, TopicName, format_duration};
+use bis_core::{InvalidName, RetryPolicy, SubscriptionName, TopicName, format_duration};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::Instant};
 
 use leases::Leases;
@@ -112,9 +112,8 @@ type Waiting = (worker::Worker, Box<dyn Consumer>);
 /// Everything that the broker must have for these subscriptions, the dead letters included.
 fn topology(subscriptions: &[Arc<Subscription>]) -> Result<Topology, StartError> {
     let mut topology = Topology::default();
-    let dead = TopicSpec { name: TopicName::DEAD, ordered: false, retention: Retention::DEFAULT };
     let store = SubscriptionName::from_static(DEAD_STORE);
-    topology.topics.push(dead);
+    topology.topics.push(TopicSpec::DEAD);
     topology.subscriptions.push(SubscriptionSpec { topic: TopicName::DEAD, name: store, ordered: false });
     for subscription in subscriptions {
         let (topic, name) = (&subscription.topic, &subscription.name);
@@ -151,7 +150,8 @@ pub(crate) async fn subscribe(
         let consumer = bus.broker().subscribe(&subscription.spec()).await.map_err(|source| {
             StartError::Consume { topic: subscription.topic.clone(), name: subscription.name.clone(), source }
         })?;
-        let worker = worker::Worker::new(instance.clone(), subscription.clone(), leases.clone());
+        let worker =
+            worker::Worker::new(instance.clone(), subscription.clone(), leases.clone(), consumer.extender());
         waiting.push((worker, consumer));
     }
     Ok(Workers { stop: watch::Sender::new(false), leases, waiting, running: Vec::new() })

@@ -3,12 +3,13 @@
 
 use std::{fmt, panic::Location};
 
-use bis_core::{EventId, Retention, TopicName, redaction::Sensitive};
+use bis_broker::TopicSpec;
+use bis_core::{Retention, TopicName, redaction::Sensitive};
 
 use super::{
     delivery::{Delivery, Incoming},
     event::{Codec, Event, NotScalar},
-    publish::{self, Publish, PublishError},
+    publish::{self, Publish, PublishError, Published},
 };
 use crate::error::{Error, Result};
 
@@ -26,9 +27,7 @@ use crate::error::{Error, Result};
 /// pub static PLACED: Topic<OrderPlaced> = Topic::new("order-placed").ordered();
 /// ```
 pub struct Topic<T> {
-    name: TopicName,
-    ordered: bool,
-    retention: Retention,
+    spec: TopicSpec,
     position: &'static Location<'static>,
     codec: Codec<T>,
 }
@@ -63,9 +62,7 @@ impl<T: Event> Topic<T> {
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self {
-            name: TopicName::from_static(name),
-            ordered: false,
-            retention: Retention::DEFAULT,
+            spec: TopicSpec::new(TopicName::from_static(name)),
             position: Location::caller(),
             codec: Codec::new(),
         }
@@ -85,26 +82,26 @@ impl<T> Topic<T> {
             self.codec.has_key,
             "an ordered topic needs events with a key: put `#[event(key)]` on a field of the event's type"
         );
-        self.ordered = true;
+        self.spec.ordered = true;
         self
     }
 
     /// How long events are kept after every subscription has handled them. 7 days or 10 GB unless set.
     #[must_use]
     pub const fn retention(mut self, retention: Retention) -> Self {
-        self.retention = retention;
+        self.spec.retention = retention;
         self
     }
 
     /// The topic's name.
     pub const fn name(&self) -> &TopicName {
-        &self.name
+        &self.spec.name
     }
 
     /// Publishes one event: await what this returns.
     ///
-    /// Resolves with the event's id once the broker has the event, as durably as the broker keeps events. Dropping the
-    /// future leaves open whether it has.
+    /// Resolves with the event's id, and with what else the broker says of it, once the broker has the event, as durably as it
+    /// keeps events. Dropping the future leaves open whether it has.
     ///
     /// An event that could not be read back is refused, with the field: a float that is NaN or infinite, a map whose keys are
     /// not text. Tests and debug builds also decode what was encoded, and refuse the event when that fails.
@@ -114,17 +111,24 @@ impl<T> Topic<T> {
     /// # #[derive(Event, Serialize, Deserialize)] pub struct OrderPlaced { pub order_id: u64 }
     /// # pub static PLACED: Topic<OrderPlaced> = Topic::new("order-placed");
     /// # async fn f() -> Result<()> {
-    /// let id = PLACED.publish(&OrderPlaced { order_id: 7 }).delay(Duration::from_secs(60)).await?;
+    /// let order = OrderPlaced { order_id: 7 };
+    /// let published = PLACED.publish(&order).id("order-7").delay(Duration::from_secs(60)).await?;
+    /// assert_eq!(published.id.as_str(), "order-7");
     /// # Ok(()) }
     /// ```
     pub fn publish(&self, event: &T) -> Publish<'_> {
-        publish::prepare(&self.name, &self.codec, event)
+        publish::prepare(&self.spec, &self.codec, event)
     }
 
     /// Publishes several events in their order and resolves with one result each: a broker may take some and not
     /// others.
-    pub async fn publish_all(&self, events: &[T]) -> Vec<Result<EventId, PublishError>> {
-        publish::all(&self.name, &self.codec, events).await
+    pub async fn publish_all(&self, events: &[T]) -> Vec<Result<Published, PublishError>> {
+        publish::all(&self.spec, &self.codec, events).await
+    }
+
+    /// The topic as brokers see it.
+    pub(crate) const fn spec(&self) -> &TopicSpec {
+        &self.spec
     }
 
     /// Decodes what a broker delivered.
@@ -148,11 +152,11 @@ impl<T> Topic<T> {
     #[doc(hidden)]
     pub fn info(&'static self) -> TopicInfo {
         TopicInfo {
-            name: self.name.as_str(),
+            name: self.spec.name.as_str(),
             event: self.codec.name,
             sensitive: self.codec.sensitive,
-            ordered: self.ordered,
-            retention: self.retention,
+            ordered: self.spec.ordered,
+            retention: self.spec.retention,
             position: self.position,
             type_name: std::any::type_name::<T>(),
             check_scalars: self.codec.check_scalars,
@@ -163,9 +167,9 @@ impl<T> Topic<T> {
 impl<T> fmt::Debug for Topic<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Topic")
-            .field("name", &self.name)
-            .field("ordered", &self.ordered)
-            .field("retention", &self.retention)
+            .field("name", &self.spec.name)
+            .field("ordered", &self.spec.ordered)
+            .field("retention", &self.spec.retention)
             .finish_non_exhaustive()
     }
 }

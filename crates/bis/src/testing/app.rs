@@ -11,7 +11,7 @@ use axum::{
     http::{Method, header},
     response::Response,
 };
-use bis_core::{DeadLetter, Envelope, EventId, TopicName, dead_letter::Store, format_duration};
+use bis_core::{DeadLetter, Envelope, TopicName, dead_letter::Store, format_duration};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Notify;
@@ -22,7 +22,9 @@ use super::{
 };
 use crate::{
     error::{Context, Error, Result},
-    events::{Delivery, Event, PublishError, Topic, delivery::Incoming, in_process::InProcess, publish},
+    events::{
+        Delivery, Event, PublishError, Published, Topic, delivery::Incoming, in_process::InProcess, publish,
+    },
     http::{self, Routers},
     instance::VirtualClock,
 };
@@ -151,7 +153,7 @@ impl TestApp {
     ///
     /// # Errors
     /// As publishing in a handler.
-    pub async fn publish<T: Event>(&self, topic: &Topic<T>, event: &T) -> Result<EventId, PublishError> {
+    pub async fn publish<T: Event>(&self, topic: &Topic<T>, event: &T) -> Result<Published, PublishError> {
         topic.publish(event).await
     }
 
@@ -163,8 +165,8 @@ impl TestApp {
         &self,
         topic: &Topic<T>,
         data: impl Into<Bytes>,
-    ) -> Result<EventId, PublishError> {
-        publish::bytes(topic.name(), data.into()).await
+    ) -> Result<Published, PublishError> {
+        publish::bytes(topic.spec(), data.into()).await
     }
 
     /// Waits until every event is handled or dead, with all that its handlers published, and all retries and delays.

@@ -10,7 +10,7 @@ use std::{
 
 use bis_broker::{
     BoxFuture, Broker, ConsumeError, Consumer, EnsureError, InquiryError, Outgoing, Page, PublishError,
-    ReplayFrom, Replayed, SubscriptionSpec, Topology,
+    Receipt, ReplayFrom, Replayed, SubscriptionSpec, TopicSpec, Topology,
 };
 use bis_core::{Capabilities, Envelope, TopicName};
 use tokio::sync::Notify;
@@ -87,15 +87,15 @@ impl Broker for Recorded {
 
     fn publish<'a>(
         &'a self,
-        topic: &'a TopicName,
+        topic: &'a TopicSpec,
         events: Vec<Outgoing>,
-    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+    ) -> BoxFuture<'a, Vec<Result<Receipt, PublishError>>> {
         Box::pin(async move {
             let envelopes: Vec<_> = events.iter().map(|event| event.envelope.clone()).collect();
             let results = self.inner.publish(topic, events).await;
             for (envelope, result) in envelopes.into_iter().zip(&results) {
-                if result.is_ok() {
-                    self.recorder.record(topic, envelope);
+                if result.as_ref().is_ok_and(|receipt| !receipt.duplicate) {
+                    self.recorder.record(&topic.name, envelope);
                 }
             }
             results

@@ -45,7 +45,7 @@ pub(crate) fn run(event: &Event, place: &Where, format: Format) -> Result<()> {
     let id = envelope.as_ref().map(|envelope| envelope.id.to_string());
     let bytes = envelope.as_ref().map_or(data.len(), |envelope| envelope.to_json().len());
     target::with(place, async |admin| match envelope {
-        Some(envelope) => Ok(admin.publish(&topic, envelope).await?),
+        Some(envelope) => Ok(admin.publish(&topic, envelope).await.map(drop)?),
         None => Ok(admin.publish_bytes(&topic, &data).await?),
     })?;
     match format {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::SystemTime};
 
-use bis_broker::{Broker, Outgoing};
+use bis_broker::{Broker, Outgoing, TopicSpec};
 use bis_conformance::{bounded, skip_missing};
 use bis_core::{DeadReason, Envelope, EventId, TopicName};
 use libtest_mimic::Trial;
@@ -34,7 +34,7 @@ pub(crate) async fn publish(
     };
     let outgoing = |kind| Outgoing { envelope: Arc::new(envelope(kind)), delay: std::time::Duration::ZERO };
     let events = kinds.map(outgoing).collect();
-    for result in broker.publish(&TopicName::from_static(topic), events).await {
+    for result in broker.publish(&TopicSpec::new(TopicName::from_static(topic)), events).await {
         result.expect("published");
     }
 }

@@ -2,12 +2,11 @@
 
 use std::time::SystemTime;
 
-use bis_core::{EventId, Retention};
+use bis_core::EventId;
 use bytes::Bytes;
 
 use super::*;
 use crate::instance::{Patience, VirtualClock};
-use bis_broker::TopicSpec;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const WAIT: Duration = Duration::from_secs(2);
@@ -21,10 +20,8 @@ async fn broker(clock: &Arc<VirtualClock>, delay: Duration) -> (InProcess, Box<d
         name: SubscriptionName::from_static("ship"),
         ordered: false,
     };
-    let topology = Topology {
-        topics: vec![TopicSpec { name: topic.clone(), ordered: false, retention: Retention::DEFAULT }],
-        subscriptions: vec![spec.clone()],
-    };
+    let topic = TopicSpec::new(topic);
+    let topology = Topology { topics: vec![topic.clone()], subscriptions: vec![spec.clone()] };
     broker.ensure(&topology).await.unwrap();
     let envelope = Envelope::new(EventId::from("e1"), "/shop", "T", clock.now(), Bytes::new());
     let outgoing = Outgoing { envelope: Arc::new(envelope), delay };

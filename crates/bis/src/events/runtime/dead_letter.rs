@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bis_broker::{Delivery, Outgoing, PublishError};
-use bis_core::{DeadLetter, DeadReason, Envelope, TopicName};
+use bis_broker::{Delivery, Outgoing, PublishError, TopicSpec};
+use bis_core::{DeadLetter, DeadReason, Envelope};
 
 use super::Subscription;
 use crate::{
@@ -52,9 +52,9 @@ async fn publish_all(instance: &Arc<Instance>, messages: Vec<Envelope>) -> Resul
     let count = messages.len();
     let outgoing = |message| Outgoing { envelope: Arc::new(message), delay: Duration::ZERO };
     let results =
-        publish::send(instance, &TopicName::DEAD, messages.into_iter().map(outgoing).collect()).await;
+        publish::send(instance, &TopicSpec::DEAD, messages.into_iter().map(outgoing).collect()).await;
     if results.len() < count {
         return Err(PublishError::Refused("the driver gave no answer".into()));
     }
-    results.into_iter().collect()
+    results.into_iter().try_for_each(|result| result.map(drop))
 }

@@ -9,7 +9,8 @@ use std::{
 };
 
 use bis_broker::{
-    BoxFuture, Broker, Consumer, Delivery, History, Outgoing, PublishError, Settle, SettleError,
+    BoxFuture, Broker, Consumer, Delivery, Extender, History, LeaseToken, Outgoing, PublishError, Receipt,
+    Settle, SettleError,
 };
 use bis_config::Config;
 use bis_core::{BrokerKind, Capabilities, DeadLetter, Envelope, EventId};
@@ -46,6 +47,7 @@ impl Log {
 struct Scripted(Arc<Log>);
 struct ScriptedConsumer(Arc<Log>);
 struct ScriptedSettle(Arc<Log>);
+struct ScriptedExtender(Arc<Log>);
 
 impl Broker for Scripted {
     fn capabilities(&self) -> &Capabilities {
@@ -63,14 +65,20 @@ impl Broker for Scripted {
 
     fn publish<'a>(
         &'a self,
-        topic: &'a TopicName,
+        topic: &'a TopicSpec,
         events: Vec<Outgoing>,
-    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+    ) -> BoxFuture<'a, Vec<Result<Receipt, PublishError>>> {
         let letter: DeadLetter = serde_json::from_slice(&events[0].envelope.data).unwrap();
         let DeadLetter { subscription, event, .. } = &letter;
-        self.0.calls().push(format!("publish {topic} {}/{subscription} {:?}", event.id, letter.reason));
+        self.0
+            .calls()
+            .push(format!("publish {} {}/{subscription} {:?}", topic.name, event.id, letter.reason));
         self.0.letters.lock().unwrap().push(letter);
-        let result = if self.0.refuse { Err(PublishError::Unavailable("full".into())) } else { Ok(()) };
+        let result = if self.0.refuse {
+            Err(PublishError::Unavailable("full".into()))
+        } else {
+            Ok(Receipt::default())
+        };
         Box::pin(async { vec![result] })
     }
 
@@ -93,6 +101,10 @@ impl Consumer for ScriptedConsumer {
         let count = deliveries.len().min(max.get());
         let now: Vec<Delivery> = deliveries.drain(..count).collect();
         if now.is_empty() { Box::pin(pending()) } else { Box::pin(async { Ok(now) }) }
+    }
+
+    fn extender(&self) -> Option<Arc<dyn Extender>> {
+        Some(Arc::new(ScriptedExtender(self.0.clone())))
     }
 
     fn stop(&mut self) -> BoxFuture<'_, ()> {
@@ -125,8 +137,15 @@ impl Settle for ScriptedSettle {
         self.log("release")
     }
 
-    fn extend(&mut self) -> BoxFuture<'_, Result<(), SettleError>> {
-        self.log("extend")
+    fn lease(&self) -> Option<LeaseToken> {
+        Some(LeaseToken::new(()))
+    }
+}
+
+impl Extender for ScriptedExtender {
+    fn extend(&self, leases: Vec<LeaseToken>) -> BoxFuture<'_, Vec<Result<(), SettleError>>> {
+        self.0.calls().push("extend".into());
+        Box::pin(async move { leases.iter().map(|_| Ok(())).collect() })
     }
 }
 
@@ -193,7 +212,7 @@ async fn run_on(log: Arc<Log>, timeout: Duration, handler: ErasedHandler) -> Vec
             event: "T",
             sensitive: bis_core::redaction::Sensitive::default,
             ordered: false,
-            retention: Retention::DEFAULT,
+            retention: bis_core::Retention::DEFAULT,
             type_name: "",
             check_scalars: || Ok(()),
             position: Location::caller(),

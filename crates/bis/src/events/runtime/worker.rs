@@ -3,7 +3,7 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use bis_broker::{ConsumeError, Consumer, Delivery};
+use bis_broker::{ConsumeError, Consumer, Delivery, Extender};
 use bis_core::EventId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -22,6 +22,8 @@ pub(super) struct Shared {
     pub(super) instance: Arc<Instance>,
     pub(super) subscription: Arc<Subscription>,
     pub(super) leases: Arc<Leases>,
+    /// What extends leases at the broker.
+    extender: Option<Arc<dyn Extender>>,
     pub(super) memory: Memory,
 }
 
@@ -29,7 +31,7 @@ impl Shared {
     /// Takes a delivery on. Whether it is to be handled alone.
     pub(super) fn hold(&self, mut delivery: Delivery) -> (Received, bool) {
         let is_apart = self.memory.recall(&mut delivery) || delivery.history.is_suspect;
-        (self.leases.hold(delivery), is_apart)
+        (self.leases.hold(delivery, self.extender.as_ref()), is_apart)
     }
 
     /// A handler begins with it, unless it is not held here any more.
@@ -59,12 +61,17 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(instance: Arc<Instance>, subscription: Arc<Subscription>, leases: Arc<Leases>) -> Self {
+    pub(super) fn new(
+        instance: Arc<Instance>,
+        subscription: Arc<Subscription>,
+        leases: Arc<Leases>,
+        extender: Option<Arc<dyn Extender>>,
+    ) -> Self {
         // A handler that takes batches fills a slot with each batch.
         let concurrency = u32::try_from(subscription.concurrency.clamp(1, 1 << 20)).unwrap_or(1);
         let slots = Arc::new(Semaphore::new(concurrency as usize));
         Self {
-            shared: Arc::new(Shared { instance, subscription, leases, memory: Memory::default() }),
+            shared: Arc::new(Shared { instance, subscription, leases, extender, memory: Memory::default() }),
             slots,
             concurrency,
         }

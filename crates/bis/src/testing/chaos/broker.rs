@@ -11,7 +11,7 @@ use std::{
 
 use bis_broker::{
     BoxFuture, Broker, ConsumeError, Consumer, EnsureError, InquiryError, Outgoing, Page, PublishError,
-    ReplayFrom, Replayed, SubscriptionSpec, Topology,
+    Receipt, ReplayFrom, Replayed, SubscriptionSpec, TopicSpec, Topology,
 };
 use bis_core::{Capabilities, EventId, TopicName};
 use fastrand::Rng;
@@ -123,10 +123,11 @@ impl Shared {
     }
 
     /// Lets an event enter late where that cannot change an order.
-    fn delay(&self, topic: &TopicName, event: &mut Outgoing, longest: Option<Duration>) {
-        if self.is_ordered(topic) {
+    fn delay(&self, topic: &TopicSpec, event: &mut Outgoing, longest: Option<Duration>) {
+        if topic.ordered || self.is_ordered(&topic.name) {
             return;
         }
+        let topic = &topic.name;
         let struck = self.dice.roll(Fault::LatePublish, topic.as_str(), self.settings.delays);
         let Some(mut random) = struck else { return };
         let delay = event.delay.saturating_add(self.some_time(&mut random));
@@ -172,7 +173,11 @@ impl ChaosBroker {
         self.shared.tally.faults()
     }
 
-    async fn publish_all(&self, topic: &TopicName, events: Vec<Outgoing>) -> Vec<Result<(), PublishError>> {
+    async fn publish_all(
+        &self,
+        topic: &TopicSpec,
+        events: Vec<Outgoing>,
+    ) -> Vec<Result<Receipt, PublishError>> {
         let may_fail = self.shared.may_fail();
         if self.shared.down_for().is_some() {
             if may_fail {
@@ -187,7 +192,7 @@ impl ChaosBroker {
         let mut fates = Vec::with_capacity(events.len());
         let mut passed = Vec::with_capacity(events.len());
         for mut event in events {
-            let fate = self.shared.fate(topic, may_fail);
+            let fate = self.shared.fate(&topic.name, may_fail);
             fates.push(fate);
             if matches!(fate, Fate::Taken | Fate::TakenUnanswered) {
                 self.shared.delay(topic, &mut event, longest);
@@ -244,9 +249,9 @@ impl Broker for ChaosBroker {
 
     fn publish<'a>(
         &'a self,
-        topic: &'a TopicName,
+        topic: &'a TopicSpec,
         events: Vec<Outgoing>,
-    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+    ) -> BoxFuture<'a, Vec<Result<Receipt, PublishError>>> {
         Box::pin(self.publish_all(topic, events))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use bis_broker::{BoxFuture, ConsumeError, Consumer, Delivery, SubscriptionSpec};
+use bis_broker::{BoxFuture, ConsumeError, Consumer, Delivery, Extender, SubscriptionSpec};
 
 use super::{broker::Shared, dice::Fault, faults::Tally, in_flight::ChaosSettle};
 use crate::instance::Purpose;
@@ -98,6 +98,10 @@ impl Consumer for ChaosConsumer {
                 }
             }
         })
+    }
+
+    fn extender(&self) -> Option<Arc<dyn Extender>> {
+        self.inner.extender()
     }
 
     fn stop(&mut self) -> BoxFuture<'_, ()> {

@@ -10,16 +10,16 @@ use std::{
     time::Duration,
 };
 
-use bis_broker::{BoxFuture, Settle, SettleError};
-use tokio::sync::Mutex as AsyncMutex;
+use bis_broker::{BoxFuture, LeaseToken, Settle, SettleError};
 
 use super::{broker::Shared, dice::Fault, faults::Tally};
 
 /// A delivery in flight: what settles it at the broker, until somebody does.
-///
-/// An async lock, since a lease is extended under it: a future that extends is dropped when its handler is done, and must
-/// not take the delivery along.
-type Cell = AsyncMutex<Option<Box<dyn Settle>>>;
+type Cell = Mutex<Option<Box<dyn Settle>>>;
+
+fn take(cell: &Cell) -> Option<Box<dyn Settle>> {
+    cell.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
 
 /// Every delivery in flight.
 #[derive(Default)]
@@ -34,9 +34,7 @@ impl InFlight {
     async fn take_back(&self) {
         let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
         for (cell, attempt) in held.into_values() {
-            // One that is being extended or settled this very moment has got through before the restart.
-            let taken = cell.upgrade().and_then(|cell| cell.try_lock().ok()?.take());
-            let Some(settle) = taken else { continue };
+            let Some(settle) = cell.upgrade().and_then(|cell| take(&cell)) else { continue };
             // It comes again in either case: if not now, because its lease ends.
             let _ = if attempt == 1 { settle.retry(Duration::ZERO).await } else { settle.release().await };
         }
@@ -59,7 +57,7 @@ pub(super) struct ChaosSettle {
 impl ChaosSettle {
     pub(super) fn new(shared: Arc<Shared>, place: Arc<str>, attempt: u32, settle: Box<dyn Settle>) -> Self {
         let id = shared.in_flight.next.fetch_add(1, Ordering::Relaxed);
-        let cell = Arc::new(AsyncMutex::new(Some(settle)));
+        let cell = Arc::new(Mutex::new(Some(settle)));
         let mut held = shared.in_flight.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.insert(id, (Arc::downgrade(&cell), attempt));
         drop(held);
@@ -67,8 +65,8 @@ impl ChaosSettle {
     }
 
     /// The delivery, unless it is no longer held here.
-    async fn take(&self) -> Result<Box<dyn Settle>, SettleError> {
-        self.cell.lock().await.take().ok_or(SettleError::Lost)
+    fn take(&self) -> Result<Box<dyn Settle>, SettleError> {
+        take(&self.cell).ok_or(SettleError::Lost)
     }
 
     async fn acked(&self) -> Result<(), SettleError> {
@@ -77,13 +75,13 @@ impl ChaosSettle {
         let lost = dice.roll(Fault::Duplicate, &self.place, settings.duplicates);
         if let Some(mut random) = restart {
             if self.attempt > 1 {
-                self.take().await?.ack().await?;
+                self.take()?.ack().await?;
             }
             self.shared.go_down(&mut random);
             self.shared.in_flight.take_back().await;
             return if self.attempt > 1 { Ok(()) } else { Err(SettleError::Lost) };
         }
-        let settle = self.take().await?;
+        let settle = self.take()?;
         match lost {
             Some(mut random) if self.attempt == 1 => {
                 Tally::count(&tally.duplicates);
@@ -108,23 +106,18 @@ impl Settle for ChaosSettle {
     }
 
     fn retry(self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(async move { self.take().await?.retry(wait).await })
+        Box::pin(async move { self.take()?.retry(wait).await })
     }
 
     fn postpone(self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(async move { self.take().await?.postpone(wait).await })
+        Box::pin(async move { self.take()?.postpone(wait).await })
     }
 
     fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(async move { self.take().await?.release().await })
+        Box::pin(async move { self.take()?.release().await })
     }
 
-    fn extend(&mut self) -> BoxFuture<'_, Result<(), SettleError>> {
-        Box::pin(async move {
-            match &mut *self.cell.lock().await {
-                Some(settle) => settle.extend().await,
-                None => Err(SettleError::Lost),
-            }
-        })
+    fn lease(&self) -> Option<LeaseToken> {
+        self.cell.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.lease()
     }
 }
