@@ -60,84 +60,100 @@ async fn play(broker: Arc<dyn Broker>, seed: u64) -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(seed);
     let ordered = random.bool();
     broker.ensure(&topology(&["ship"], ordered)).await.expect("ensured");
-    let mut inbox = open(&*broker, ordered).await;
+    let inbox = open(&*broker, ordered).await;
+    let mut game = Game { broker, random, ordered, inbox, held: Vec::new(), ready: 0, published: 0 };
     let mut journal = Vec::new();
-    let mut held: Vec<Delivery> = Vec::new();
-    // Without order, this many can be taken at once; with order, keys that are held hide what is behind them.
-    let mut ready = 0_usize;
-    let mut published = 0;
     for _ in 0..STEPS {
-        let line = match random.u32(0..10) {
-            0..=2 => {
-                let count = random.usize(1..5);
-                let mut events = Vec::new();
-                for _ in 0..count {
-                    let mut envelope = event(published.to_string());
-                    envelope.key = random.bool().then(|| KEYS[random.usize(0..KEYS.len())].to_owned());
-                    let late = random.u32(0..5) == 0;
-                    if late {
-                        // Two events of a key are in the order of their publishing only when both are due.
-                        envelope.key = None;
-                    }
-                    let delay = if late { LATER } else { Duration::ZERO };
-                    events.push(Outgoing { delay, ..at_once(envelope) });
-                    ready += usize::from(!late);
-                    published += 1;
-                }
-                format!(
-                    "published {:?}",
-                    broker
-                        .publish(&topic(ordered), events)
-                        .await
-                        .into_iter()
-                        .map(|result| result.map(drop))
-                        .collect::<Vec<_>>()
-                )
-            }
-            3..=5 if !ordered && ready > 0 => {
-                let delivery = inbox.one().await;
-                ready -= 1;
+        journal.extend(game.step().await);
+    }
+    game.held.clear();
+    tokio::time::sleep(SURELY).await;
+    journal.push(format!("at the end: {:?}", drain(&mut game.inbox, ordered).await));
+    journal
+}
+
+struct Game {
+    broker: Arc<dyn Broker>,
+    random: fastrand::Rng,
+    ordered: bool,
+    inbox: Inbox,
+    held: Vec<Delivery>,
+    /// Without order, this many can be taken at once; with order, keys that are held hide what is behind them.
+    ready: usize,
+    published: u32,
+}
+
+impl Game {
+    /// What one random step did, if it was one that could be done.
+    async fn step(&mut self) -> Option<String> {
+        match self.random.u32(0..10) {
+            0..=2 => Some(self.publish().await),
+            3..=5 if !self.ordered && self.ready > 0 => {
+                let delivery = self.inbox.one().await;
+                self.ready -= 1;
                 let line = format!("took {:?}", seen(&delivery));
-                held.push(delivery);
-                line
+                self.held.push(delivery);
+                Some(line)
             }
-            6 if !held.is_empty() => {
-                let delivery = held.remove(random.usize(0..held.len()));
-                format!("acked {:?}: {:?}", seen(&delivery), delivery.settle.ack().await)
+            6 if !self.held.is_empty() => {
+                let delivery = self.pick();
+                Some(format!("acked {:?}: {:?}", seen(&delivery), delivery.settle.ack().await))
             }
-            7 if !held.is_empty() => {
-                let delivery = held.remove(random.usize(0..held.len()));
-                let line = seen(&delivery);
-                if random.bool() {
-                    ready += 1;
-                    format!("released {line:?}: {:?}", delivery.settle.release().await)
-                } else {
-                    format!("retried {line:?}: {:?}", delivery.settle.retry(LATER).await)
-                }
-            }
-            8 if random.bool() => {
+            7 if !self.held.is_empty() => Some(self.give_back().await),
+            8 if self.random.bool() => {
                 // A consumer that goes gives back what it holds.
-                drop(inbox);
-                held.clear();
-                inbox = open(&*broker, ordered).await;
+                self.inbox = open(&*self.broker, self.ordered).await;
+                self.held.clear();
                 tokio::time::sleep(SURELY).await;
-                ready = 0;
-                format!("another consumer, then {:?}", drain(&mut inbox, ordered).await)
+                self.ready = 0;
+                Some(format!("another consumer, then {:?}", drain(&mut self.inbox, self.ordered).await))
             }
             9 => {
                 tokio::time::sleep(SURELY).await;
-                ready = 0;
-                let waiting = waiting(&*broker, ordered).await;
-                format!("of {waiting:?}, all that is due: {:?}", drain(&mut inbox, ordered).await)
+                self.ready = 0;
+                let waiting = waiting(&*self.broker, self.ordered).await;
+                let drained = drain(&mut self.inbox, self.ordered).await;
+                Some(format!("of {waiting:?}, all that is due: {drained:?}"))
             }
-            _ => continue,
-        };
-        journal.push(line);
+            _ => None,
+        }
     }
-    drop(held);
-    tokio::time::sleep(SURELY).await;
-    journal.push(format!("at the end: {:?}", drain(&mut inbox, ordered).await));
-    journal
+
+    async fn publish(&mut self) -> String {
+        let mut events = Vec::new();
+        for _ in 0..self.random.usize(1..5) {
+            let mut envelope = event(self.published.to_string());
+            envelope.key = self.random.bool().then(|| KEYS[self.random.usize(0..KEYS.len())].to_owned());
+            let late = self.random.u32(0..5) == 0;
+            if late {
+                // Two events of a key are in the order of their publishing only when both are due.
+                envelope.key = None;
+            }
+            let delay = if late { LATER } else { Duration::ZERO };
+            events.push(Outgoing { delay, ..at_once(envelope) });
+            self.ready += usize::from(!late);
+            self.published += 1;
+        }
+        let results = self.broker.publish(&topic(self.ordered), events).await;
+        let results: Vec<_> = results.into_iter().map(|result| result.map(drop)).collect();
+        format!("published {results:?}")
+    }
+
+    async fn give_back(&mut self) -> String {
+        let delivery = self.pick();
+        let line = seen(&delivery);
+        if self.random.bool() {
+            self.ready += 1;
+            format!("released {line:?}: {:?}", delivery.settle.release().await)
+        } else {
+            format!("retried {line:?}: {:?}", delivery.settle.retry(LATER).await)
+        }
+    }
+
+    fn pick(&mut self) -> Delivery {
+        let nth = self.random.usize(0..self.held.len());
+        self.held.remove(nth)
+    }
 }
 
 /// What waits or is with a consumer, read in pages. How often it was delivered depends on what a driver has fetched ahead.

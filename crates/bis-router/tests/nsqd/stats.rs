@@ -179,6 +179,67 @@ fn they_can_be_narrowed(peer: Peer) {
     }
 }
 
+const MEMORY: &[&str] = &[
+    "heap_objects",
+    "heap_idle_bytes",
+    "heap_in_use_bytes",
+    "heap_released_bytes",
+    "gc_pause_usec_100",
+    "gc_pause_usec_99",
+    "gc_pause_usec_95",
+    "next_gc_bytes",
+    "gc_total_runs",
+];
+
+const TOPIC: &[&str] = &[
+    "topic_name",
+    "channels",
+    "depth",
+    "backend_depth",
+    "message_count",
+    "message_bytes",
+    "paused",
+    "e2e_processing_latency",
+];
+
+const CHANNEL: &[&str] = &[
+    "channel_name",
+    "depth",
+    "backend_depth",
+    "in_flight_count",
+    "deferred_count",
+    "message_count",
+    "requeue_count",
+    "timeout_count",
+    "client_count",
+    "clients",
+    "paused",
+    "e2e_processing_latency",
+];
+
+const CLIENT: &[&str] = &[
+    "client_id",
+    "hostname",
+    "version",
+    "remote_address",
+    "state",
+    "ready_count",
+    "in_flight_count",
+    "message_count",
+    "finish_count",
+    "requeue_count",
+    "connect_ts",
+    "sample_rate",
+    "deflate",
+    "snappy",
+    "user_agent",
+    "tls",
+    "tls_cipher_suite",
+    "tls_version",
+    "tls_negotiated_protocol",
+    "tls_negotiated_protocol_is_mutual",
+];
+
 fn every_field_is_there(peer: Peer) {
     let server = peer.start();
     let _consumer = server.subscribe("orders", "ship", 0);
@@ -191,76 +252,13 @@ fn every_field_is_there(peer: Peer) {
         assert!(missing.is_empty(), "{missing:?} of {value}");
     };
     check(&stats, &["version", "health", "start_time", "topics", "memory", "producers"]);
-    check(
-        &stats["memory"],
-        &[
-            "heap_objects",
-            "heap_idle_bytes",
-            "heap_in_use_bytes",
-            "heap_released_bytes",
-            "gc_pause_usec_100",
-            "gc_pause_usec_99",
-            "gc_pause_usec_95",
-            "next_gc_bytes",
-            "gc_total_runs",
-        ],
-    );
+    check(&stats["memory"], MEMORY);
     let topic = &stats["topics"][0];
-    check(
-        topic,
-        &[
-            "topic_name",
-            "channels",
-            "depth",
-            "backend_depth",
-            "message_count",
-            "message_bytes",
-            "paused",
-            "e2e_processing_latency",
-        ],
-    );
+    check(topic, TOPIC);
     let channel = &topic["channels"][0];
-    check(
-        channel,
-        &[
-            "channel_name",
-            "depth",
-            "backend_depth",
-            "in_flight_count",
-            "deferred_count",
-            "message_count",
-            "requeue_count",
-            "timeout_count",
-            "client_count",
-            "clients",
-            "paused",
-            "e2e_processing_latency",
-        ],
-    );
-    let client = [
-        "client_id",
-        "hostname",
-        "version",
-        "remote_address",
-        "state",
-        "ready_count",
-        "in_flight_count",
-        "message_count",
-        "finish_count",
-        "requeue_count",
-        "connect_ts",
-        "sample_rate",
-        "deflate",
-        "snappy",
-        "user_agent",
-        "tls",
-        "tls_cipher_suite",
-        "tls_version",
-        "tls_negotiated_protocol",
-        "tls_negotiated_protocol_is_mutual",
-    ];
-    check(&channel["clients"][0], &client);
-    check(&stats["producers"][0], &client);
+    check(channel, CHANNEL);
+    check(&channel["clients"][0], CLIENT);
+    check(&stats["producers"][0], CLIENT);
     check(&stats["producers"][0], &["pub_counts"]);
 }
 
