@@ -25,13 +25,13 @@ impl Connection {
             }
             Command::MultiPublish { topic, bodies } => self.store_many(state, topic, bodies),
             Command::DeferredPublish { topic, delay, body } => {
-                let facts = MessageFacts { due: self.now.plus(delay), ..MessageFacts::default() };
+                let facts = MessageFacts { due: self.at.now.plus(delay), ..MessageFacts::default() };
                 self.store(state, "DPUB", &topic, &body, &facts)
             }
             Command::HeadedPublish { topic, headers, body } => {
                 let due = match headers.delay {
                     Duration::ZERO => Time::ZERO,
-                    delay => self.now.plus(delay),
+                    delay => self.at.now.plus(delay),
                 };
                 let key = headers.key.as_deref().map(key_hash);
                 let facts = MessageFacts {
@@ -45,42 +45,42 @@ impl Connection {
             Command::Finish(id) => {
                 let subscription = self.subscribed("FIN")?;
                 let finished = settle(id, |sequence| state.finish(subscription, sequence));
-                self.lookout.look = true;
+                self.subscriber.look = true;
                 finished.map_err(|refusal| ProtocolError::finish_failed(id, words(refusal)))
             }
             Command::Requeue { id, delay } => {
-                let now = self.now;
+                let now = self.at.now;
                 let subscription = self.subscribed("REQ")?;
                 let requeued = settle(id, |sequence| state.requeue(subscription, sequence, delay, now));
-                self.lookout.look = true;
+                self.subscriber.look = true;
                 requeued.map_err(|refusal| ProtocolError::requeue_failed(id, words(refusal)))
             }
             Command::Touch(id) => {
-                let (now, longest) = (self.now, self.server.options.max_message_timeout);
+                let (now, longest) = (self.at.now, self.server.options.max_message_timeout);
                 let subscription = self.subscribed("TOUCH")?;
                 let touched = settle(id, |sequence| state.touch(subscription, sequence, now, longest));
                 touched.map_err(|refusal| ProtocolError::touch_failed(id, words(refusal)))
             }
             Command::Release { id, delay } => {
-                let now = self.now;
+                let now = self.at.now;
                 let subscription = self.subscribed("RELEASE")?;
                 let released = settle(id, |sequence| state.release(subscription, sequence, delay, now));
-                self.lookout.look = true;
+                self.subscriber.look = true;
                 released.map_err(|refusal| ProtocolError::release_failed(id, words(refusal)))
             }
-            Command::Ready(_) if self.stage == Stage::Closing => Ok(()),
+            Command::Ready(_) if self.session.stage == Stage::Closing => Ok(()),
             Command::Ready(count) => {
                 state.set_ready(self.subscribed("RDY")?, count);
-                self.lookout.ready(count);
+                self.subscriber.ready(count);
                 Ok(())
             }
             Command::Subscribe { topic, channel, ordered } => {
-                self.check_permission("SUB", &topic, Some(&channel))?;
+                self.permission.check("SUB", &topic, Some(&channel))?;
                 let order = if ordered { DeliveryOrder::ByKey } else { DeliveryOrder::Any };
                 self.subscribe(state, &topic, &channel, order)
             }
             Command::Peek { topic, channel, limit, after } => {
-                self.check_permission("PEEK", &topic, Some(&channel))?;
+                self.permission.check("PEEK", &topic, Some(&channel))?;
                 let server = Arc::clone(&self.server);
                 self.inquire(state, async move {
                     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -89,19 +89,24 @@ impl Connection {
                 })
             }
             Command::Replay { topic, channel, from } => {
-                self.check_permission("REPLAY", &topic, Some(&channel))?;
+                self.permission.check("REPLAY", &topic, Some(&channel))?;
                 let server = Arc::clone(&self.server);
                 self.inquire(state, async move {
                     let replayed = inquiry::replay(&server, &topic, &channel, from).await;
                     inquiry::answer(replayed, ProtocolError::replay_failed)
                 })
             }
-            Command::Identify(body) => self.identify(&body),
-            Command::Auth(secret) => self.authorize(&secret),
+            Command::Identify(body) => {
+                let reply = self.session.identify(&self.server, &body)?;
+                self.start_heartbeats();
+                self.outbox.answers.push(Answer::Now(reply));
+                Ok(())
+            }
+            Command::Auth(secret) => self.permission.authorize(&secret),
             Command::Close => {
                 state.close(self.subscribed("CLS")?);
-                self.stage = Stage::Closing;
-                self.answers.push(Answer::Now(Bytes::from_static(CLOSE_WAIT)));
+                self.session.stage = Stage::Closing;
+                self.outbox.answers.push(Answer::Now(Bytes::from_static(CLOSE_WAIT)));
                 Ok(())
             }
             Command::Nop => Ok(()),
@@ -116,30 +121,31 @@ impl Connection {
         body: &[u8],
         facts: &MessageFacts,
     ) -> Result<(), ProtocolError> {
-        self.check_permission(command, topic, None)?;
+        self.permission.check(command, topic, None)?;
         let (number, ticket) = state
-            .publish(topic.as_str(), [body], facts, self.date)
+            .publish(topic.as_str(), [body], facts, self.at.date)
             .map_err(|reason| ProtocolError::publish_failed(command, &reason))?;
-        self.presence.published(number, 1);
-        self.answers.stored(ticket, command, stored_bytes(1, body.len()));
+        self.session.presence.published(number, 1);
+        self.outbox.answers.stored(ticket, command, stored_bytes(1, body.len()));
         Ok(())
     }
 
     /// `MPUB`. What is too much for one commit is stored while nothing else of this client is carried out.
     fn store_many(&mut self, state: &mut State, topic: Name, bodies: Bodies) -> Result<(), ProtocolError> {
-        self.check_permission("MPUB", &topic, None)?;
+        self.permission.check("MPUB", &topic, None)?;
         let failed = |reason: Arc<str>| ProtocolError::publish_failed("MPUB", &reason);
         let bytes = stored_bytes(bodies.len(), bodies.total_bytes());
         if bytes <= MAX_WHOLE_BYTES {
-            let published = state.publish(topic.as_str(), bodies.iter(), &MessageFacts::default(), self.date);
+            let published =
+                state.publish(topic.as_str(), bodies.iter(), &MessageFacts::default(), self.at.date);
             let (number, ticket) = published.map_err(failed)?;
-            self.presence.published(number, bodies.len() as u64);
-            self.answers.stored(ticket, "MPUB", bytes);
+            self.session.presence.published(number, bodies.len() as u64);
+            self.outbox.answers.stored(ticket, "MPUB", bytes);
             return Ok(());
         }
         let (number, _) =
-            state.publish(topic.as_str(), [], &MessageFacts::default(), self.date).map_err(failed)?;
-        self.presence.published(number, bodies.len() as u64);
+            state.publish(topic.as_str(), [], &MessageFacts::default(), self.at.date).map_err(failed)?;
+        self.session.presence.published(number, bodies.len() as u64);
         let server = Arc::clone(&self.server);
         self.inquire(state, async move {
             match server.journal.store(topic.as_str(), bodies.iter(), &MessageFacts::default()).await {
@@ -165,23 +171,23 @@ impl Connection {
         }
         let joining = Joining {
             order,
-            process: self.client.process(),
-            wake: Arc::clone(&self.wake),
-            timeout: self.terms.message_timeout,
-            sample_rate: self.terms.sample_rate,
-            sample_seed: self.client.connected,
-            vanishing: if self.limits.extensions {
-                Vanishing::Suspects(self.client.process)
+            process: self.session.client.process(),
+            wake: Arc::clone(&self.subscriber.wake),
+            timeout: self.session.terms.message_timeout,
+            sample_rate: self.session.terms.sample_rate,
+            sample_seed: self.session.client.connected,
+            vanishing: if self.session.limits.extensions {
+                Vanishing::Suspects(self.session.client.process)
             } else {
                 Vanishing::Counts
             },
         };
         let subscription = state.subscribe(topic.as_str(), channel.as_str(), joining);
-        self.presence.subscribed(subscription.consumer());
-        self.subscription = Some(subscription);
-        self.stage = Stage::Subscribed;
+        self.session.presence.subscribed(subscription.consumer());
+        self.subscriber.subscription = Some(subscription);
+        self.session.stage = Stage::Subscribed;
         // What was made for it must be durable before it is promised.
-        self.answers.push(Answer::Subscribed { ticket: state.last_awaited() });
+        self.outbox.answers.push(Answer::Subscribed { ticket: state.last_awaited() });
         Ok(())
     }
 
@@ -201,7 +207,7 @@ impl Connection {
     }
 
     fn subscribed(&self, command: &str) -> Result<&Subscription, ProtocolError> {
-        self.subscription.as_ref().ok_or_else(|| ProtocolError::out_of_place(command))
+        self.subscriber.subscription.as_ref().ok_or_else(|| ProtocolError::out_of_place(command))
     }
 }
 

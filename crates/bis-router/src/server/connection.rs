@@ -2,112 +2,67 @@
 //!
 //! An answer that promises something waits in line for its commit; messages and heartbeats do not wait in that line.
 //! Whatever is ready to be sent is sent at once: the output buffer's timeout, which clients negotiate, is a bound that is
-//! kept by never waiting. What a command means stands in [`super::commands`].
+//! kept by never waiting. What a command means is in [`super::commands`].
+//!
+//! A connection is made of parts, each of which knows nothing of the others: [`Intake`] (what the client sent), [`Outbox`] (what
+//! it is sent), [`Session`] (what was agreed on), [`Permission`] (what it may do), [`Subscriber`] (what it consumes). This file
+//! decides which of them has its turn.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bis_broker::BoxFuture;
 use bis_broker::channel::{Parting, Time};
-use bis_journal::{Progress, Subscription, Ticket};
-use bis_nsq::{
-    Command, Decoder, ErrorCode, HEARTBEAT, Limits, MAGIC_V2, OK, ProtocolError, cut_off, encode_error,
-    encode_response,
-};
-use bytes::{Bytes, BytesMut};
+use bis_journal::Progress;
+use bis_nsq::{ErrorCode, HEARTBEAT, Limits, MAGIC_V2, OK, ProtocolError, encode_error, encode_response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::answers::{Answer, Answers};
-use super::auth::Grant;
+use super::answers::Answer;
+use super::auth::{AuthError, Grant};
 use super::client::ClientInfo;
-use super::clients::Presence;
-use super::consume::{Lookout, MAX_UNSENT};
-use super::gate::{Gate, Stage};
+use super::consume::Subscriber;
+use super::gate::Stage;
 use super::inquiry::Inquiry;
-use super::negotiate::{Terms, Upgrade, tls_facts};
-use super::permission::Asking;
-use super::stranger::Stranger;
-use super::transport::{Compressor, End, Transport};
+use super::intake::{COMMANDS_AT_ONCE, Intake};
+use super::negotiate::{Upgrade, tls_facts};
+use super::outbox::Outbox;
+use super::permission::Permission;
+use super::session::Session;
+use super::stopping::{GRACE, Stopping};
+use super::transport::{Compressor, End, Exchange, Transport};
 use super::{Server, ephemeral, tls, unix_seconds};
-
-/// How many commands are carried out at once. Then other clients have a turn, and the lock. As much is [`READ_BYTES`].
-const COMMANDS_AT_ONCE: usize = 512;
-/// How long a stopping router listens to a client at most, and then waits for it to take its answers.
-const GRACE: Duration = Duration::from_secs(2);
-/// How long a client that holds messages must be quiet before a stopping router lets it go.
-const QUIET: Duration = Duration::from_millis(100);
-/// The same for a client that holds none: what it has sent must have arrived.
-const QUIET_IDLE: Duration = Duration::from_millis(5);
-/// The size of one read, in bytes.
-const READ_BYTES: usize = 64 * 1024;
 
 /// A client's side of the server.
 pub(super) struct Connection {
     pub(super) server: Arc<Server>,
-    pub(super) remote: SocketAddr,
-    pub(super) limits: Limits,
-    pub(super) stage: Stage,
-    pub(super) terms: Terms,
-    pub(super) client: Arc<ClientInfo>,
-    pub(super) presence: Presence,
-    pub(super) subscription: Option<Subscription>,
-    pub(super) wake: Arc<Notify>,
-    pub(super) answers: Answers,
-    pub(super) lookout: Lookout,
-    pub(super) unsent: BytesMut,
-    /// No more commands are read; the connection ends when everything is sent.
-    pub(super) ending: bool,
-    /// The router stops: nothing is delivered, what the client has sent is still carried out.
-    pub(super) stopping: Option<Stopping>,
-    pub(super) upgrade: Option<Upgrade>,
-    /// The common name of the client's certificate.
-    pub(super) common_name: String,
-    /// What `AUTH` said.
-    pub(super) secret: Bytes,
-    pub(super) grant: Option<Grant>,
-    pub(super) asking: Option<Asking>,
+    remote: SocketAddr,
+    pub(super) session: Session,
+    pub(super) permission: Permission,
+    pub(super) subscriber: Subscriber,
+    intake: Intake,
+    pub(super) outbox: Outbox,
     pub(super) inquiry: Option<Inquiry>,
-    /// Until the client is known, where it must be.
-    pub(super) stranger: Option<Stranger>,
-    received: BytesMut,
-    decoder: Decoder,
-    /// Read and not yet carried out.
-    commands: VecDeque<Result<Command, ProtocolError>>,
-    /// What was received may hold more commands; others have a turn first.
-    has_more: bool,
-    /// How many bytes were read since others had a turn.
-    turn_bytes: usize,
-    /// The commit to wait for before more is read: too much waits for it, of all clients together.
-    crowded: Option<Ticket>,
-    /// The client will send no more.
-    pub(super) is_over: bool,
-    /// The client will take no more.
-    pub(super) is_cut: bool,
+    /// No more commands are read; the connection ends when everything is sent.
+    ending: bool,
+    /// The router stops: nothing is delivered, what the client has sent is still carried out.
+    stopping: Option<Stopping>,
     /// When the commands at hand are carried out.
-    pub(super) now: Time,
-    /// The date at the same moment.
-    pub(super) date: Time,
-    last_read: Instant,
-    /// Since when bytes wait to be sent without any having gone.
-    behind_since: Option<Instant>,
+    pub(super) at: Moment,
     next_heartbeat: Option<Instant>,
 }
 
-/// Until when a stopping router waits for a client.
-pub(super) struct Stopping {
-    /// The client is let go when it has said nothing until then.
-    quiet: Instant,
-    /// The client is let go then at the latest.
-    listening: Instant,
-    /// The connection is cut off then.
-    end: Instant,
+/// One moment, by the journal's clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) now: Time,
+    /// The date at the same moment.
+    pub(super) date: Time,
 }
 
 /// Serves one client until it goes, misbehaves, or the router stops.
@@ -116,7 +71,7 @@ pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, remote: Socket
     if let Err(error) = connection.run(stream).await {
         tracing::debug!(%remote, error = error.to_string(), "a client's connection ended");
     }
-    if let Some(subscription) = connection.subscription.take() {
+    if let Some(subscription) = connection.subscriber.subscription.take() {
         // A router that stops says nothing about its clients.
         let parting = if connection.stopping.is_some() { Parting::Dismissed } else { Parting::Vanished };
         ephemeral::unsubscribe(&mut connection.server.journal.lock(), &subscription, parting);
@@ -126,57 +81,26 @@ pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, remote: Socket
 
 impl Connection {
     fn new(server: Arc<Server>, remote: SocketAddr) -> Self {
-        let client = ClientInfo {
+        let client = Arc::new(ClientInfo {
             client_id: remote.ip().to_string(),
             hostname: remote.ip().to_string(),
             remote_address: remote.to_string(),
             connected: unix_seconds(),
             ..ClientInfo::default()
-        };
-        let client = Arc::new(client);
+        });
         let presence = server.clients.enter(Arc::clone(&client));
-        let limits = Limits {
-            max_message_bytes: server.options.max_message_bytes,
-            max_body_bytes: server.options.max_body_bytes,
-            max_rdy_count: server.options.max_ready_count,
-            max_requeue_delay: server.options.max_requeue_delay,
-            extensions: false,
-            max_stranger_bytes: None,
-        };
         let mut connection = Self {
             remote,
-            limits,
-            stage: Stage::Fresh,
-            terms: Terms::new(&server.options),
-            client,
-            presence,
-            subscription: None,
-            wake: Arc::new(Notify::new()),
-            answers: Answers::default(),
-            lookout: Lookout::default(),
-            unsent: BytesMut::new(),
+            session: Session::new(&server.options, client, presence),
+            permission: Permission::new(server.authorizer.clone(), remote),
+            subscriber: Subscriber::default(),
+            intake: Intake::new(),
+            outbox: Outbox::default(),
+            inquiry: None,
             ending: false,
             stopping: None,
-            upgrade: None,
-            common_name: String::new(),
-            secret: Bytes::new(),
-            grant: None,
-            asking: None,
-            inquiry: None,
-            received: BytesMut::new(),
-            decoder: Decoder::default(),
-            commands: VecDeque::new(),
-            has_more: false,
-            turn_bytes: 0,
-            crowded: None,
-            is_over: false,
-            is_cut: false,
-            now: Time::ZERO,
-            date: Time::ZERO,
-            last_read: Instant::now(),
-            behind_since: None,
+            at: Moment { now: Time::ZERO, date: Time::ZERO },
             next_heartbeat: None,
-            stranger: None,
             server,
         };
         connection.note_known();
@@ -187,7 +111,7 @@ impl Connection {
     async fn is_greeted(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
         stream.set_nodelay(true)?;
         let mut magic = [0; 4];
-        let patience = match self.stranger {
+        let patience = match self.session.stranger {
             Some(_) => self.server.options.stranger_timeout,
             None => 2 * Limits::DEFAULT_HEARTBEAT,
         };
@@ -199,8 +123,8 @@ impl Connection {
             () = self.server.journal.stopped() => return Ok(false),
         }
         if &magic != MAGIC_V2 {
-            encode_error(&mut self.unsent, "E_BAD_PROTOCOL");
-            stream.write_all(&self.unsent).await?;
+            encode_error(&mut self.outbox.unsent, "E_BAD_PROTOCOL");
+            stream.write_all(&self.outbox.unsent).await?;
         }
         Ok(&magic == MAGIC_V2)
     }
@@ -214,134 +138,149 @@ impl Connection {
         tokio::pin!(stopped);
         let mut transport = Transport::new(stream);
         let mut progress = server.journal.progress();
-        self.last_read = Instant::now();
+        self.intake.forgive_silence();
         self.start_heartbeats();
         loop {
             self.send_answers(&progress.borrow_and_update());
             // One that has asked and gone at once is sent nothing.
-            if !self.lookout.started || !self.lookout.is_fresh || !transport.is_closed() {
-                self.lookout.is_fresh &= !self.lookout.started;
+            if !self.subscriber.started || !self.subscriber.is_fresh || !transport.is_closed() {
+                self.subscriber.is_fresh &= !self.subscriber.started;
                 self.deliver();
             }
-            if self.is_over && self.is_free() && !self.has_more && !self.ending {
+            if self.intake.is_over && self.is_free() && !self.intake.has_more && !self.ending {
                 self.end_of_input();
                 continue;
             }
-            let is_settled =
-                self.answers.is_empty() && self.inquiry.is_none() && !transport.is_behind(&self.unsent);
+            let is_settled = self.outbox.answers.is_empty()
+                && self.inquiry.is_none()
+                && !transport.is_behind(&self.outbox.unsent);
             if self.ending && is_settled {
                 return timeout(GRACE, transport.finish()).await?;
             }
-            if is_settled && let Some(upgrade) = self.upgrade.take() {
+            if is_settled && let Some(upgrade) = self.session.upgrade.take() {
                 transport = self.upgrade(transport, upgrade).await?;
                 continue;
             }
-            let has_room = !self.ending
-                && self.is_free()
-                && self.crowded.is_none()
-                && self.answers.has_room()
-                && self.unsent.len() < MAX_UNSENT;
-            let may_read = has_room && !self.has_more && !self.is_over;
-            self.note_progress(transport.is_behind(&self.unsent), false);
-            let timer = self.next_timer(may_read);
-            self.make_room();
-            tokio::select! {
-                exchange = transport.exchange(&mut self.unsent, &mut self.received, may_read),
-                        if may_read || transport.is_behind(&self.unsent) => {
-                    if exchange.written {
-                        self.note_progress(transport.is_behind(&self.unsent), true);
-                    }
-                    self.note_end(exchange.end, transport.is_cut());
-                    if exchange.read > 0 {
-                        self.take_received(exchange.read);
-                    }
-                }
-                // A client that sends without end would be the only one served: there is always something to read then.
-                () = yield_now(), if has_room && self.has_more => self.take_turn(),
-                changed = progress.changed(), if !self.answers.is_empty() || self.crowded.is_some() => {
-                    changed.map_err(io::Error::other)?;
-                }
-                read = self.lookout.fetched(), if self.lookout.fetching.is_some() => {
-                    self.lookout.take_fetched(read);
-                }
-                answer = pending(&mut self.inquiry), if self.inquiry.is_some() => {
-                    self.inquiry = None;
-                    self.answers.push(answer);
-                    self.go_on();
-                }
-                answer = pending(&mut self.asking), if self.asking.is_some() => {
-                    self.take_grant(answer);
-                    self.go_on();
-                }
-                () = self.wake.notified(), if self.subscription.is_some() => self.woken(),
-                () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
-                    self.tick(may_read)?;
-                }
-                () = &mut stopped, if self.stopping.is_none() => {
-                    let now = Instant::now();
-                    self.stopping =
-                        Some(Stopping { quiet: now, listening: now + GRACE, end: now + 2 * GRACE });
-                    self.next_heartbeat = None;
-                    self.note_activity(now);
-                }
+            self.turn(&mut transport, &mut progress, stopped.as_mut()).await?;
+        }
+    }
+
+    /// Waits until something can be done, and does it.
+    async fn turn(
+        &mut self,
+        transport: &mut Transport,
+        progress: &mut watch::Receiver<Progress>,
+        stopped: Pin<&mut impl Future<Output = ()>>,
+    ) -> io::Result<()> {
+        let has_room = !self.ending
+            && self.is_free()
+            && self.intake.crowded.is_none()
+            && self.outbox.has_room_for_answers();
+        let may_read = has_room && !self.intake.has_more && !self.intake.is_over;
+        let is_behind = transport.is_behind(&self.outbox.unsent);
+        self.outbox.note_progress(is_behind, false);
+        let timer = self.next_timer(may_read);
+        self.intake.make_room();
+        let is_stopping = self.stopping.is_some();
+        tokio::select! {
+            exchange = transport.exchange(&mut self.outbox.unsent, &mut self.intake.received, may_read),
+                    if may_read || is_behind => {
+                self.take_exchange(exchange, transport);
+            }
+            // A client that sends without end would be the only one served: there is always something to read then.
+            () = yield_now(), if has_room && self.intake.has_more => self.take_turn(),
+            changed = progress.changed(), if !self.outbox.answers.is_empty() || self.intake.crowded.is_some() => {
+                changed.map_err(io::Error::other)?;
+            }
+            read = pending(&mut self.subscriber.fetching), if self.subscriber.fetching.is_some() => {
+                self.subscriber.take_fetched(read);
+            }
+            answer = pending(&mut self.inquiry), if self.inquiry.is_some() => {
+                self.inquiry = None;
+                self.outbox.answers.push(answer);
+                self.intake.go_on();
+            }
+            answer = pending(&mut self.permission.asking), if self.permission.asking.is_some() => {
+                self.take_grant(answer);
+                self.intake.go_on();
+            }
+            () = self.subscriber.wake.notified(), if self.subscriber.subscription.is_some() => self.woken(),
+            () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
+                self.tick(may_read)?;
+            }
+            () = stopped, if !is_stopping => {
+                let now = Instant::now();
+                self.stopping = Some(Stopping::new(now));
+                self.next_heartbeat = None;
+                self.note_activity(now);
             }
         }
+        Ok(())
     }
 
-    /// Moves the answers that can go to the bytes to send.
-    fn send_answers(&mut self, progress: &Progress) {
-        self.crowded.take_if(|ticket| progress.outcome(ticket).is_some());
-        let sent = self.answers.send(progress, &mut self.unsent);
-        if self.is_cut {
-            self.unsent.clear();
+    /// Bytes went, or came, or there will be none any more.
+    fn take_exchange(&mut self, exchange: Exchange, transport: &Transport) {
+        if exchange.written {
+            self.outbox.note_progress(transport.is_behind(&self.outbox.unsent), true);
         }
-        self.lookout.started |= sent.is_subscribed;
-        self.lookout.look |= sent.is_subscribed;
-        self.ending |= sent.is_failed;
-    }
-
-    /// Room for the next read. A body that is arriving has its room already; twice as much would be wasted.
-    fn make_room(&mut self) {
-        let is_full = self.received.len() == self.received.capacity();
-        if is_full || self.received.len() < READ_BYTES {
-            self.received.reserve(READ_BYTES);
-        }
-    }
-
-    /// What commands had to wait for is over: they have their turn when there is room for their answers. Meanwhile nothing
-    /// was read, so that nothing is said of the client's silence.
-    fn go_on(&mut self) {
-        self.has_more = true;
-        self.last_read = Instant::now();
-    }
-
-    /// Whether commands may be carried out: nothing is under way that they must wait for.
-    fn is_free(&self) -> bool {
-        self.asking.is_none() && self.inquiry.is_none() && self.upgrade.is_none()
-    }
-
-    /// The client sends no more, or takes no more: it is sent no more messages, and what it has sent is carried out.
-    fn note_end(&mut self, end: Option<End>, is_cut: bool) {
-        if let Some(end) = end {
-            self.is_over = true;
+        self.outbox.is_cut |= transport.is_cut();
+        if let Some(end) = exchange.end {
+            self.intake.is_over = true;
             if let End::Broken(error) = end {
                 tracing::debug!(remote = %self.remote, error = error.to_string(), "a client's bytes end here");
             }
         }
-        self.is_cut |= is_cut;
+        if exchange.read == 0 {
+            return;
+        }
+        self.intake.forgive_silence();
+        let counted = self.session.stranger.as_mut().map_or(Ok(()), |stranger| stranger.count(exchange.read));
+        if let Err(error) = counted {
+            self.refuse(&error);
+        }
+        self.take_turn();
+        self.intake.end_turn(exchange.read);
     }
 
-    /// Some bytes have arrived.
-    fn take_received(&mut self, count: usize) {
-        self.last_read = Instant::now();
-        self.count_bytes(count);
-        self.take_turn();
-        self.turn_bytes += count;
-        if self.turn_bytes >= READ_BYTES {
-            // Few commands may have many bytes.
-            self.turn_bytes = 0;
-            self.has_more = true;
+    /// Moves the answers that can go to the bytes to send.
+    fn send_answers(&mut self, progress: &Progress) {
+        self.intake.take_progress(progress);
+        let sent = self.outbox.send_answers(progress);
+        if sent.is_subscribed {
+            self.subscriber.start();
         }
+        self.ending |= sent.is_failed;
+    }
+
+    /// Hands out messages, if there is a reason to look for some and room for them.
+    fn deliver(&mut self) {
+        let may_deliver = self.subscriber.may_look()
+            && self.session.stage == Stage::Subscribed
+            && !self.ending
+            && !self.intake.is_over
+            && !self.outbox.is_cut
+            && self.stopping.is_none()
+            && self.outbox.has_room();
+        if may_deliver {
+            let wants_history = self.session.client.wants_history;
+            let unsent = &mut self.outbox.unsent;
+            let is_there = self.subscriber.deliver(&self.server.journal, unsent, wants_history);
+            self.ending |= !is_there;
+        }
+    }
+
+    /// There may be messages; if this client cannot take them now, another one may. Or its channel is
+    /// gone: then it must go too.
+    fn woken(&mut self) {
+        self.subscriber.look = true;
+        if !self.outbox.has_room() || self.session.stage == Stage::Closing {
+            self.ending |= !self.subscriber.pass_on(&self.server.journal);
+        }
+    }
+
+    /// Whether commands may be carried out: nothing is under way that they must wait for.
+    fn is_free(&self) -> bool {
+        self.permission.asking.is_none() && self.inquiry.is_none() && self.session.upgrade.is_none()
     }
 
     /// Carries out what was received, as much as one turn takes.
@@ -352,194 +291,169 @@ impl Connection {
 
     /// One lock for many commands.
     fn carry_out(&mut self) {
-        self.has_more = false;
+        self.intake.has_more = false;
         let mut carried_out = 0;
         while !self.ending && self.is_free() {
             if carried_out >= COMMANDS_AT_ONCE {
-                self.has_more = true;
+                self.intake.has_more = true;
                 return;
             }
-            if self.commands.is_empty() {
-                self.decode();
-            }
-            if self.commands.is_empty() {
+            let gate = self.session.gate(&self.server.options);
+            if !self.intake.has_command(gate, &self.session.limits) {
                 return;
             }
-            let server = Arc::clone(&self.server);
-            let mut state = server.journal.lock();
-            (self.now, self.date) = (server.journal.clock().now(), server.journal.clock().date());
-            // What this client brings must not come on top of what waits already.
-            self.crowded = state.crowded();
-            if self.crowded.is_some() {
-                self.has_more = true;
-                return;
-            }
-            while let Some(command) = self.commands.pop_front() {
-                if let Ok(command) = &command
-                    && self.must_ask_for(command)
-                {
-                    self.commands.push_front(Ok(command.clone()));
-                    break;
-                }
-                carried_out += 1;
-                if let Err(error) = command.and_then(|command| self.execute(command, &mut state)) {
-                    self.refuse(&error);
-                }
-                if self.ending {
-                    self.commands.clear();
-                }
-                self.crowded = state.crowded();
-                if self.crowded.is_some() || self.inquiry.is_some() {
-                    break;
-                }
-            }
-            let is_work = state.is_awaited() || state.is_dirty();
-            drop(state);
-            if is_work {
-                server.journal.kick();
-            }
-            self.presence.settle();
-            if self.crowded.is_some() {
-                self.has_more = true;
+            carried_out += self.carry_out_batch();
+            if self.intake.crowded.is_some() {
+                self.intake.has_more = true;
                 return;
             }
         }
     }
 
-    /// Takes commands from the bytes, up to one that may change what the next bytes mean.
-    fn decode(&mut self) {
-        let gate = Gate {
-            stage: self.stage,
-            lacks_tls: self.lacks_tls(),
-            has_heartbeats: self.terms.heartbeat.is_some(),
-            extensions: self.limits.extensions,
-        };
-        while self.commands.len() < COMMANDS_AT_ONCE {
-            let mut is_ready = false;
-            let decoded = self.decoder.decode(&mut self.received, &self.limits, |word| {
-                is_ready = word == b"RDY";
-                gate.check(word)
-            });
-            let decoded = match decoded {
-                // As on nsqd: after `CLS` nobody looks at what it says.
-                Err(_) if is_ready && self.stage == Stage::Closing => Ok(Some(Command::Nop)),
-                decoded => decoded,
-            };
-            let Some(decoded) = decoded.transpose() else { return };
-            let is_last = match &decoded {
-                Ok(command) => matches!(
-                    command,
-                    Command::Identify(_)
-                        | Command::Auth(_)
-                        | Command::Subscribe { .. }
-                        | Command::Peek { .. }
-                        | Command::Replay { .. }
-                        | Command::Close
-                ),
-                Err(_) => true,
-            };
-            self.commands.push_back(decoded);
-            if is_last {
-                return;
+    /// Carries out the commands at hand, unless too much waits for the next commit; how many.
+    fn carry_out_batch(&mut self) -> usize {
+        let server = Arc::clone(&self.server);
+        let mut state = server.journal.lock();
+        let clock = server.journal.clock();
+        self.at = Moment { now: clock.now(), date: clock.date() };
+        // What this client brings must not come on top of what waits already.
+        self.intake.crowded = state.crowded();
+        if self.intake.crowded.is_some() {
+            return 0;
+        }
+        let mut carried_out = 0;
+        while let Some(command) = self.intake.next() {
+            if let Ok(command) = &command
+                && self.permission.must_ask_for(command)
+            {
+                self.intake.put_back(command.clone());
+                break;
+            }
+            carried_out += 1;
+            if let Err(error) = command.and_then(|command| self.execute(command, &mut state)) {
+                self.refuse(&error);
+            }
+            if self.ending {
+                self.intake.drop_commands();
+            }
+            self.intake.crowded = state.crowded();
+            if self.intake.crowded.is_some() || self.inquiry.is_some() {
+                break;
             }
         }
+        let is_work = state.is_awaited() || state.is_dirty();
+        drop(state);
+        if is_work {
+            server.journal.kick();
+        }
+        self.session.presence.settle();
+        carried_out
     }
 
     /// Answers with an error, and ends the connection if it is fatal.
-    pub(super) fn refuse(&mut self, error: &ProtocolError) {
+    fn refuse(&mut self, error: &ProtocolError) {
         self.ending |= error.is_fatal();
-        self.answers.push(Answer::Error(error.to_string()));
+        self.outbox.answers.push(Answer::Error(error.to_string()));
     }
 
     /// No more commands will come.
     fn end_of_input(&mut self) {
-        if let Some(error) = cut_off(&self.received, &self.limits) {
+        if let Some(error) = self.intake.cut_off(&self.session.limits) {
             self.refuse(&error);
         }
         self.ending = true;
     }
 
+    /// Goes on with what the authorization servers said.
+    fn take_grant(&mut self, answer: Result<Grant, AuthError>) {
+        match self.permission.take(answer) {
+            Ok(granted) => {
+                if let Some(granted) = granted {
+                    self.outbox.answers.push(Answer::Now(granted.reply));
+                    let client = (*self.session.client).clone();
+                    self.session.set_client(ClientInfo { identity: Some(granted.identity), ..client });
+                }
+                self.note_known();
+            }
+            Err(error) => self.refuse(&error),
+        }
+    }
+
     /// Puts the negotiated layers on, each of which is answered with `OK` through itself.
     async fn upgrade(&mut self, transport: Transport, upgrade: Upgrade) -> io::Result<Transport> {
         let mut transport = transport;
-        if !self.received.is_empty() {
+        if !self.intake.received.is_empty() {
             // What came in the clear must not be taken for something that came through the new layer.
             let text = "IDENTIFY failed: bytes before the upgrade";
             self.refuse(&ProtocolError::new(ErrorCode::IdentifyFailed, text));
             return Ok(transport);
         }
-        let mut client = (*self.client).clone();
+        let unsent = &mut self.outbox.unsent;
+        let mut client = (*self.session.client).clone();
         if upgrade.tls
             && let Some(acceptor) = &self.server.tls
         {
             transport = transport.with_tls(acceptor).await?;
             if let Some(session) = transport.tls() {
                 client.tls = Some(tls_facts(session));
-                self.common_name = tls::client_name(session);
+                self.permission.note_tls(tls::client_name(session));
             }
-            encode_response(&mut self.unsent, OK);
+            encode_response(unsent, OK);
         }
         if let Some(compressor) = upgrade.compressor {
             let written = async {
-                while transport.is_behind(&self.unsent) {
-                    transport.exchange(&mut self.unsent, &mut self.received, false).await;
+                while transport.is_behind(unsent) {
+                    transport.exchange(unsent, &mut self.intake.received, false).await;
                 }
             };
             timeout(GRACE, written).await?;
             transport.compress(compressor);
             client.snappy = compressor == Compressor::Snappy;
             client.deflate = !client.snappy;
-            encode_response(&mut self.unsent, OK);
+            encode_response(unsent, OK);
         }
-        self.set_client(client);
+        self.session.set_client(client);
         self.note_known();
-        self.last_read = Instant::now();
+        self.intake.forgive_silence();
         Ok(transport)
     }
 
-    /// More is known of the client.
-    pub(super) fn set_client(&mut self, client: ClientInfo) {
-        self.client = Arc::new(client);
-        self.presence.identified(Arc::clone(&self.client));
+    /// The client has just come, or has just done something to be known.
+    fn note_known(&mut self) {
+        self.session.note_known(&self.server.options, self.permission.lacks_grant());
     }
 
     pub(super) fn start_heartbeats(&mut self) {
-        self.next_heartbeat = self.terms.heartbeat.map(|interval| Instant::now() + interval);
-    }
-
-    /// Keeps account of how long the client takes nothing.
-    fn note_progress(&mut self, is_behind: bool, has_written: bool) {
-        match is_behind {
-            true if has_written || self.behind_since.is_none() => self.behind_since = Some(Instant::now()),
-            true => {}
-            false => self.behind_since = None,
-        }
+        let interval = self.session.terms.heartbeat;
+        self.next_heartbeat = interval.map(|interval| Instant::now() + interval);
     }
 
     /// A stopping router waits a little longer for a client that has just said something.
     fn note_activity(&mut self, now: Instant) {
-        let Some(stopping) = &mut self.stopping else { return };
-        let holds = self
-            .subscription
-            .as_ref()
-            .is_some_and(|subscription| self.server.journal.lock().in_flight(subscription) > 0);
-        stopping.quiet = stopping.listening.min(now + if holds { QUIET } else { QUIET_IDLE });
+        if let Some(stopping) = &mut self.stopping {
+            stopping.note_activity(now, self.subscriber.holds_messages(&self.server.journal));
+        }
     }
 
     /// When the client has been silent for too long.
     fn silence(&self, may_read: bool) -> Option<Instant> {
-        self.terms.heartbeat.filter(|_| may_read).map(|interval| self.last_read + 2 * interval)
+        self.intake.silence(self.session.terms.heartbeat.filter(|_| may_read))
     }
 
     /// When the client has taken nothing for too long.
     fn stall(&self) -> Option<Instant> {
-        Some(self.behind_since? + self.terms.heartbeat?)
+        self.outbox.stall(self.session.terms.heartbeat)
+    }
+
+    /// When the client must be known; `None` once it is.
+    fn must_be_known(&self) -> Option<Instant> {
+        self.session.stranger.map(|stranger| stranger.until)
     }
 
     /// Until when a stopping router waits: for the client's next word, or for it to take its answers.
     fn patience(&self) -> Option<Instant> {
         let stopping = self.stopping.as_ref()?;
-        Some(match self.has_more || self.inquiry.is_some() {
+        Some(match self.intake.has_more || self.inquiry.is_some() {
             _ if self.ending => stopping.end,
             true => stopping.listening,
             false => stopping.quiet,
@@ -548,7 +462,7 @@ impl Connection {
 
     fn next_timer(&self, may_read: bool) -> Option<Instant> {
         let (silence, stall, patience) = (self.silence(may_read), self.stall(), self.patience());
-        let lookout = self.lookout.deadline();
+        let lookout = self.subscriber.deadline();
         let known = self.must_be_known().filter(|_| !self.ending);
         [self.next_heartbeat, silence, stall, lookout, patience, known].into_iter().flatten().min()
     }
@@ -561,20 +475,21 @@ impl Connection {
             return Err(io::ErrorKind::TimedOut.into());
         }
         if is_due(self.silence(may_read)) {
-            self.is_over = true;
+            self.intake.is_over = true;
         }
         if is_due(self.must_be_known()) {
-            self.turn_away();
+            let error = self.session.turn_away(&self.server.options);
+            self.refuse(&error);
         }
         if is_due(self.patience()) {
             // What was promised is answered; then the client is let go, and what it holds is requeued.
             self.ending = true;
         }
         if is_due(self.next_heartbeat) {
-            encode_response(&mut self.unsent, HEARTBEAT);
-            self.next_heartbeat = self.terms.heartbeat.map(|interval| now + interval);
+            encode_response(&mut self.outbox.unsent, HEARTBEAT);
+            self.next_heartbeat = self.session.terms.heartbeat.map(|interval| now + interval);
         }
-        if self.lookout.is_due(now) {
+        if self.subscriber.is_due(now) {
             self.woken();
         }
         Ok(())

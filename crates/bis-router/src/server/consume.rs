@@ -1,4 +1,4 @@
-//! A connection's side of delivery: when to look for messages, and what is to be read from the journal first.
+//! A client's subscription and its deliveries: when to look for messages, and what is to be read from the journal first.
 
 use std::io;
 use std::sync::Arc;
@@ -6,24 +6,23 @@ use std::time::Duration;
 
 use bis_broker::BoxFuture;
 use bis_broker::channel::Handout;
-use bis_journal::{Fetched, Handed, Round};
+use bis_journal::{Fetched, Handed, Journal, Round, Subscription};
 use bis_nsq::{History, MessageId, encode_message, encode_message_with_history};
 use bytes::BytesMut;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::connection::Connection;
-use super::gate::Stage;
-
-/// A client that does not read what was sent gets no more messages beyond this many bytes.
-pub(super) const MAX_UNSENT: usize = 512 * 1024;
 /// How soon a connection looks again for what is due later: its timer does not go on while the machine is suspended.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How long nothing is delivered after the journal could not be read.
 const READ_PAUSE: Duration = Duration::from_secs(1);
 
-/// What a connection knows of its next delivery.
+/// A client as a consumer.
 #[derive(Default)]
-pub(super) struct Lookout {
+pub(super) struct Subscriber {
+    pub(super) subscription: Option<Subscription>,
+    /// Makes the connection look for messages, or notice that the channel is gone.
+    pub(super) wake: Arc<Notify>,
     /// There may be messages to hand out.
     pub(super) look: bool,
     /// The subscription's `OK` is sent.
@@ -42,7 +41,7 @@ pub(super) struct Lookout {
     read_again: Option<Instant>,
 }
 
-impl Lookout {
+impl Subscriber {
     /// The client is ready for so many.
     pub(super) fn ready(&mut self, count: u32) {
         self.look = true;
@@ -76,75 +75,63 @@ impl Lookout {
         }
     }
 
-    /// Waits for what is being read; forever when nothing is.
-    pub(super) async fn fetched(&mut self) -> io::Result<Fetched> {
-        match &mut self.fetching {
-            Some(fetching) => fetching.await,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-impl Connection {
-    /// There may be messages; if this client cannot take them now, another one may. Or its channel is
-    /// gone: then it must go too.
-    pub(super) fn woken(&mut self) {
-        self.lookout.look = true;
-        if (self.unsent.len() >= MAX_UNSENT || self.stage == Stage::Closing)
-            && let Some(subscription) = &self.subscription
-        {
-            let is_there = self.server.journal.lock().pass_on(subscription);
-            self.ending |= !is_there;
-        }
+    /// The subscription's `OK` is sent.
+    pub(super) fn start(&mut self) {
+        self.started = true;
+        self.look = true;
     }
 
-    /// Hands out messages, if there is a reason to look for some and room for them.
-    pub(super) fn deliver(&mut self) {
-        let lookout = &mut self.lookout;
-        let may_deliver = lookout.look
-            && lookout.started
-            && lookout.fetching.is_none()
-            && lookout.read_again.is_none()
-            && self.stage == Stage::Subscribed
-            && !self.ending
-            && !self.is_over
-            && !self.is_cut
-            && self.stopping.is_none()
-            && self.unsent.len() < MAX_UNSENT;
-        if !may_deliver {
-            return;
-        }
-        let Some(subscription) = &self.subscription else { return };
-        let journal = &self.server.journal;
+    /// What the consumer was woken for is another's. Whether the channel is still there.
+    pub(super) fn pass_on(&self, journal: &Journal) -> bool {
+        self.subscription.as_ref().is_none_or(|subscription| journal.lock().pass_on(subscription))
+    }
+
+    /// Whether the client holds messages.
+    pub(super) fn holds_messages(&self, journal: &Journal) -> bool {
+        self.subscription.as_ref().is_some_and(|subscription| journal.lock().in_flight(subscription) > 0)
+    }
+
+    /// Whether there is a reason to look for messages, and nothing to wait for first.
+    pub(super) fn may_look(&self) -> bool {
+        self.look && self.started && self.fetching.is_none() && self.read_again.is_none()
+    }
+
+    /// Hands out messages as frames, with what became of them before for a client that is told. False when the channel is gone.
+    pub(super) fn deliver(
+        &mut self,
+        journal: &Arc<Journal>,
+        unsent: &mut BytesMut,
+        wants_history: bool,
+    ) -> bool {
+        let Some(subscription) = &self.subscription else { return true };
         let now = journal.clock().now();
         let mut state = journal.lock();
-        if let Some(fetched) = lookout.fetched.take() {
+        if let Some(fetched) = self.fetched.take() {
             state.supply(fetched);
         }
-        let wants_history = self.client.wants_history;
-        let round =
-            state.deliver(subscription, now, |handed| encode(&mut self.unsent, &handed, wants_history));
+        let round = state.deliver(subscription, now, |handed| encode(unsent, &handed, wants_history));
         let is_dirty = state.is_dirty();
         drop(state);
         if is_dirty {
             journal.kick();
         }
-        lookout.look = matches!(round, Round::More);
-        lookout.deadline = None;
+        self.look = matches!(round, Round::More);
+        self.deadline = None;
         match round {
-            Round::Gone => self.ending = true,
+            Round::Gone => return false,
             // Others have a turn at the lock, and nothing else would bring this connection back.
-            Round::More if self.unsent.is_empty() => self.wake.notify_one(),
+            Round::More if unsent.is_empty() => self.wake.notify_one(),
             Round::More => {}
             Round::Missing(missing) => {
                 let journal = Arc::clone(journal);
-                lookout.fetching = Some(Box::pin(async move { journal.fetch(missing).await }));
+                self.fetching = Some(Box::pin(async move { journal.fetch(missing).await }));
             }
             Round::Done { deadline } => {
                 let wait = deadline.map(|deadline| deadline.since(now).min(LOOK_AGAIN));
-                lookout.deadline = wait.map(|wait| Instant::now() + wait);
+                self.deadline = wait.map(|wait| Instant::now() + wait);
             }
         }
+        true
     }
 }
 

@@ -13,9 +13,8 @@ use bis_nsq::{
 use bytes::Bytes;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConnection};
 
-use super::answers::Answer;
 use super::client::{ClientInfo, TlsFacts};
-use super::connection::Connection;
+use super::session::Session;
 use super::transport::Compressor;
 use super::{Server, VERSION};
 use crate::options::Options;
@@ -91,11 +90,11 @@ impl Terms {
     }
 }
 
-impl Connection {
-    pub(super) fn identify(&mut self, body: &[u8]) -> Result<(), ProtocolError> {
-        let asked = Identify::parse(body, &ranges(&self.server.options))?;
+impl Session {
+    /// `IDENTIFY`. Returns the answer.
+    pub(super) fn identify(&mut self, server: &Server, body: &[u8]) -> Result<Bytes, ProtocolError> {
+        let asked = Identify::parse(body, &ranges(&server.options))?;
         self.terms.take(&asked);
-        self.start_heartbeats();
         self.set_client(ClientInfo {
             client_id: asked.client_id.clone(),
             hostname: asked.hostname.clone(),
@@ -106,11 +105,10 @@ impl Connection {
             ..(*self.client).clone()
         });
         if !asked.feature_negotiation {
-            self.answers.push(Answer::Now(Bytes::from_static(OK)));
-            return Ok(());
+            return Ok(Bytes::from_static(OK));
         }
         self.limits.extensions = asked.bis.is_some();
-        let compression = self.server.options.compression;
+        let compression = server.options.compression;
         let is_compressed = self.client.snappy || self.client.deflate;
         let level = u32::try_from(asked.deflate_level).ok().filter(|level| *level > 0);
         let deflate = compression.deflate && asked.deflate && !is_compressed;
@@ -120,19 +118,18 @@ impl Connection {
             return Err(ProtocolError::new(ErrorCode::IdentifyFailed, text));
         }
         let level = level.filter(|_| deflate).unwrap_or(DEFLATE_LEVEL).min(compression.max_deflate_level);
-        let tls = self.server.tls.is_some() && asked.tls_v1 && self.client.tls.is_none();
+        let tls = server.tls.is_some() && asked.tls_v1 && self.client.tls.is_none();
         let reply = IdentifyReply {
             tls_v1: tls,
             deflate,
             deflate_level: i64::from(level),
             max_deflate_level: i64::from(compression.max_deflate_level),
             snappy,
-            bis: asked.bis.as_ref().map(|_| offer(&self.server.options)),
+            bis: asked.bis.as_ref().map(|_| offer(&server.options)),
             topology_region: asked.topology_region,
             topology_zone: asked.topology_zone,
-            ..reply(&self.server, &self.terms)
+            ..reply(server, &self.terms)
         };
-        self.answers.push(Answer::Now(Bytes::from(reply.to_json())));
         let compressor = match (snappy, deflate) {
             (true, _) => Some(Compressor::Snappy),
             (_, true) => Some(Compressor::Deflate(level)),
@@ -141,7 +138,7 @@ impl Connection {
         if tls || compressor.is_some() {
             self.upgrade = Some(Upgrade { tls, compressor });
         }
-        Ok(())
+        Ok(Bytes::from(reply.to_json()))
     }
 }
 
