@@ -1,0 +1,71 @@
+//! One publish under way: its command, and who waits for the answer.
+
+use std::borrow::Cow;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::error::PublishError;
+use crate::{Command, FEATURE_HEADERS, FEATURE_RESERVE, Headers, IdentifyReply};
+
+/// A publish.
+#[derive(Debug)]
+pub(super) struct Publish {
+    pub(super) command: Command,
+    pub(super) answer: oneshot::Sender<Result<(), PublishError>>,
+    /// Until when it may wait for a connection.
+    pub(super) deadline: Instant,
+}
+
+impl Publish {
+    /// Tells whoever waits.
+    pub(super) fn end(self, outcome: Result<(), PublishError>) {
+        // Whoever does not wait any more need not be told.
+        let _ = self.answer.send(outcome);
+    }
+
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.answer.is_closed()
+    }
+}
+
+/// The command as this server understands it. Publishers need not know whom it reaches: the next server may be another kind.
+pub(super) fn understood<'a>(command: &'a Command, server: &IdentifyReply) -> Cow<'a, Command> {
+    match command {
+        Command::HeadedPublish { .. } if !server.offers(FEATURE_HEADERS) => {
+            Cow::Owned(command.clone().without_headers())
+        }
+        Command::HeadedPublish { topic, headers, body }
+            if headers.is_from_handler && !server.offers(FEATURE_RESERVE) =>
+        {
+            let headers = Headers { is_from_handler: false, ..headers.clone() };
+            Cow::Owned(Command::HeadedPublish { topic: topic.clone(), headers, body: body.clone() })
+        }
+        command => Cow::Borrowed(command),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Extension, Name};
+
+    fn server(features: Option<&[&str]>) -> IdentifyReply {
+        IdentifyReply { bis: features.map(Extension::offer), ..IdentifyReply::default() }
+    }
+
+    #[test]
+    fn a_server_is_sent_no_more_than_it_understands() {
+        let headers = Headers { key: Some("a".into()), is_from_handler: true, ..Headers::default() };
+        let topic = Name::new("orders").unwrap();
+        let command = Command::HeadedPublish { topic, headers, body: "hi".into() };
+        let sent = |features| understood(&command, &server(features)).into_owned();
+        assert!(matches!(sent(None), Command::Publish { body, .. } if body == "hi"));
+        assert!(matches!(sent(Some(&[])), Command::Publish { .. }));
+        let without_reserve = sent(Some(&[FEATURE_HEADERS]));
+        assert!(matches!(without_reserve, Command::HeadedPublish { headers, .. }
+                if !headers.is_from_handler && headers.key.is_some()));
+        assert_eq!(sent(Some(&[FEATURE_HEADERS, FEATURE_RESERVE])), command);
+    }
+}
