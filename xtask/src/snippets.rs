@@ -1,4 +1,4 @@
-//! Rust that a page shows and that no doctest compiles stands in an example or in what `bis new` makes, word for word.
+//! Rust that a page shows and that no doctest compiles is, word for word, in an example or in what `bis new` makes.
 
 use std::{fs, path::Path};
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use bis_core::{TopicName, format_duration};
+use bis_core::{TopicName, codes, format_duration};
 
 /// Why one event was not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     /// No connection could be made in the time that the driver waits for one. The broker does not have the event.
-    #[error("the broker at `{address}` cannot be reached: {reason}")]
+    #[error("the broker at `{address}` cannot be reached: {reason} [{}]", codes::BROKER_UNREACHABLE)]
     Unreachable {
         /// Where it was looked for.
         address: String,
@@ -25,7 +25,8 @@ pub enum PublishError {
     },
     /// The event is larger than the broker takes.
     #[error(
-        "the event has {bytes} bytes on the wire and the broker takes {limit}; put the bulk elsewhere and publish where it is"
+        "the event has {bytes} bytes on the wire and the broker takes {limit}; put the bulk elsewhere and publish where it is [{}]",
+        codes::TOO_LARGE
     )]
     TooLarge {
         /// Its size on the wire.
@@ -34,7 +35,7 @@ pub enum PublishError {
         limit: usize,
     },
     /// The delay is longer than the broker can keep an event back.
-    #[error("a delay of {} is too long for this broker, which keeps events back for at most {}", format_duration(*.delay), format_duration(*.limit))]
+    #[error("a delay of {} is too long for this broker, which keeps events back for at most {} [{}]", format_duration(*.delay), format_duration(*.limit), codes::DELAY_TOO_LONG)]
     DelayTooLong {
         /// What was asked for.
         delay: Duration,
@@ -68,7 +69,7 @@ impl PublishError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnsureError {
     /// The topic asks for what the broker cannot do.
-    #[error("topic `{topic}` asks for {what}, which this broker cannot do")]
+    #[error("topic `{topic}` asks for {what}, which this broker cannot do [{}]", codes::BROKER_UNABLE)]
     Unsupported {
         /// The topic.
         topic: TopicName,
@@ -76,10 +77,10 @@ pub enum EnsureError {
         what: &'static str,
     },
     /// The broker answered that it does not make it.
-    #[error("the broker refused: {0}")]
+    #[error("the broker refused: {0} [{code}]", code = codes::BROKER_REFUSED)]
     Refused(String),
     /// The broker cannot be talked to as this process is set up, now or later.
-    #[error("the broker cannot be used: {0}")]
+    #[error("the broker cannot be used: {0} [{code}]", code = codes::BROKER_MISCONFIGURED)]
     Misconfigured(String),
     /// The broker was closed by this process.
     #[error("the app is stopping")]
@@ -90,7 +91,7 @@ pub enum EnsureError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConsumeError {
     /// The broker answered that this consumer gets nothing.
-    #[error("the broker refused the subscription: {0}")]
+    #[error("the broker refused the subscription: {0} [{code}]", code = codes::BROKER_REFUSED)]
     Refused(String),
     /// The broker was closed by this process.
     #[error("the app is stopping and consumes no more")]

@@ -43,7 +43,7 @@ pub use bis_core::Secret;
 pub use nsq::{NsqConfig, NsqTlsConfig};
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretSource};
 
-use bis_core::{Namespace, ServiceName};
+use bis_core::{Namespace, ServiceName, codes};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The environment variable that names the file.
@@ -151,7 +151,7 @@ pub struct InProcessConfig {}
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("the configuration `{}`, named by `{VARIABLE}`, cannot be read: {source}", path.display())]
+    #[error("the configuration `{}`, named by `{VARIABLE}`, cannot be read: {source} [{}]", path.display(), codes::CONFIG_UNREADABLE)]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -159,7 +159,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not what is documented.
-    #[error("the configuration `{}` is not valid: {source}", path.display())]
+    #[error("the configuration `{}` is not valid: {source} [{}]", path.display(), codes::CONFIG_INVALID)]
     Invalid {
         /// The file.
         path: PathBuf,
@@ -170,7 +170,7 @@ pub enum ConfigError {
     #[error("the configuration is not valid: {0}")]
     Secret(#[from] SecretError),
     /// The parts do not fit together.
-    #[error("the configuration is not valid: {0}")]
+    #[error("the configuration is not valid: {0} [{code}]", code = codes::CONFIG_INVALID)]
     Inconsistent(String),
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, fs::File, io::Read, path::PathBuf};
 
-use bis_core::Secret;
+use bis_core::{Secret, codes};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, MapAccess, Visitor},
@@ -31,7 +31,8 @@ pub enum SecretSource {
 pub enum SecretError {
     /// There is no such variable, or it is not UTF-8.
     #[error(
-        "`{key}` is in the environment variable `{name}`, which is not set; set it where the app is started"
+        "`{key}` is in the environment variable `{name}`, which is not set; set it where the app is started [{}]",
+        codes::SECRET
     )]
     Unset {
         /// The key in the configuration.
@@ -40,7 +41,7 @@ pub enum SecretError {
         name: String,
     },
     /// The file cannot be read.
-    #[error("`{key}` is in the file `{}`, which cannot be read: {source}; it must be a text file that the app's user may read", path.display())]
+    #[error("`{key}` is in the file `{}`, which cannot be read: {source}; it must be a text file that the app's user may read [{}]", path.display(), codes::SECRET)]
     Unreadable {
         /// The key in the configuration.
         key: &'static str,
@@ -50,7 +51,7 @@ pub enum SecretError {
         source: std::io::Error,
     },
     /// There is nothing where it should be.
-    #[error("`{key}` is empty; write the secret there, or leave the key out")]
+    #[error("`{key}` is empty; write the secret there, or leave the key out [{}]", codes::SECRET)]
     Empty {
         /// The key in the configuration.
         key: &'static str,

@@ -2,6 +2,7 @@
 //! can do. It does no I/O, reads no clock and knows no async runtime.
 
 pub mod capabilities;
+pub mod codes;
 pub mod dead_letter;
 pub mod duration;
 pub mod envelope;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bis_broker::Broker;
 use bis_config::{BrokerConfig, Config, SecretError};
+use bis_core::codes;
 
 use nsq::{Nsq, NsqOptions};
 
@@ -25,7 +26,7 @@ pub enum OpenError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// The settings, or what they name, cannot be used.
-    #[error("{0}")]
+    #[error("{0} [{code}]", code = codes::BROKER_MISCONFIGURED)]
     Settings(String),
 }
 

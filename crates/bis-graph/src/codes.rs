@@ -1,21 +1,42 @@
-//! The catalogue of codes: a constant for each, and its page, compiled in. A code is never given a second meaning.
+//! The catalogue of codes: a constant for each that `bis check` has, and the page of every code, compiled in. The codes of a
+//! running app have their constants in [`bis_core::codes`]. A code is never given a second meaning.
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $CODE:ident = $code:literal;)*) => {
         $($(#[$doc])* pub const $CODE: &str = $code;)*
 
-        /// Every code, in order.
+        /// Every code of `bis check`, in order.
         pub const ALL: &[&str] = &[$($code),*];
 
-        /// The page of a code, in Markdown: what it means, the wrong program and the right one. Upper and lower case
-        /// are the same.
-        pub fn explain(code: &str) -> Option<&'static str> {
+        pages! { of_check: $($code)* }
+    };
+}
+
+macro_rules! pages {
+    ($name:ident: $($code:literal)*) => {
+        fn $name(code: &str) -> Option<&'static str> {
             $(if code.eq_ignore_ascii_case($code) {
                 return Some(include_str!(concat!("codes/", $code, ".md")));
             })*
             None
         }
     };
+}
+
+/// The page of a code, in Markdown: what it means, what is wrong and what is right. Upper and lower case are the same.
+pub fn explain(code: &str) -> Option<&'static str> {
+    of_check(code).or_else(|| of_app(code))
+}
+
+pages! {
+    of_app:
+    "BIS1001" "BIS1002" "BIS1003"
+    "BIS1010" "BIS1011" "BIS1012" "BIS1013" "BIS1014" "BIS1015" "BIS1016"
+    "BIS1020" "BIS1021" "BIS1022" "BIS1023"
+    "BIS1030" "BIS1031"
+    "BIS1040" "BIS1041" "BIS1042" "BIS1043"
+    "BIS1050" "BIS1051" "BIS1052" "BIS1053"
+    "BIS1060" "BIS1061"
 }
 
 codes! {
@@ -115,4 +136,36 @@ codes! {
     PATH_PARAMETERS = "BIS0080";
     /// Two paths that the router cannot tell apart.
     ROUTE_CONFLICT = "BIS0081";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs};
+
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_page_and_every_page_a_code() {
+        let known: BTreeSet<String> =
+            ALL.iter().chain(bis_core::codes::ALL).map(|code| format!("{code}.md")).collect();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/codes");
+        let files =
+            fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        assert_eq!(known, files.collect());
+        for code in ALL.iter().chain(bis_core::codes::ALL) {
+            let page = explain(code).unwrap_or_else(|| panic!("`bis explain {code}` finds no page"));
+            assert!(page.starts_with(&format!("# {code}: ")), "{code}");
+            assert!(page.contains("\nWrong:\n") && page.contains("\nRight:\n"), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_an_app_has_from_the_check_are_codes_of_the_check() {
+        for code in bis_core::codes::SHARED {
+            assert!(ALL.contains(code), "{code}");
+        }
+        for code in bis_core::codes::ALL {
+            assert!(!ALL.contains(code), "{code}");
+        }
+    }
 }

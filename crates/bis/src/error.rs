@@ -64,12 +64,14 @@ impl Error {
         std::iter::successors(Some(first), |error| (*error).source())
     }
 
-    /// The texts of the chain, without those that the one before ends with: many errors name their source themselves.
+    /// The texts of the chain, without those that the one before ends with: many errors name their source themselves, and then
+    /// their code.
     fn texts(&self) -> Vec<String> {
         let mut texts: Vec<String> = Vec::new();
         for error in self.chain() {
             let text = error.to_string();
-            if texts.last().is_none_or(|before| !before.ends_with(&text)) {
+            let is_named = |before: &String| before.ends_with(&text) || without_code(before).ends_with(&text);
+            if !texts.last().is_some_and(is_named) {
                 texts.push(text);
             }
         }
@@ -79,6 +81,14 @@ impl Error {
     /// The first error of the chain that is an `E`.
     pub fn find<E: StdError + 'static>(&self) -> Option<&E> {
         self.chain().find_map(|error| error.downcast_ref())
+    }
+}
+
+/// A text without the code at its end, as in ` [BIS1002]`.
+fn without_code(text: &str) -> &str {
+    match text.rsplit_once(" [BIS") {
+        Some((before, rest)) if rest.ends_with(']') => before,
+        _ => text,
     }
 }
 
@@ -181,7 +191,15 @@ mod tests {
         struct Named {
             source: std::num::ParseIntError,
         }
-        let error = Error::from(Named { source: "x".parse::<u32>().unwrap_err() }).context("ship");
+        #[derive(Debug, thiserror::Error)]
+        #[error("no amount: {source} [BIS1]")]
+        struct Coded {
+            source: std::num::ParseIntError,
+        }
+        let source = "x".parse::<u32>().unwrap_err();
+        let error = Error::from(Coded { source: source.clone() }).context("ship");
+        assert_eq!(format!("{error:#}"), "ship: no amount: invalid digit found in string [BIS1]");
+        let error = Error::from(Named { source }).context("ship");
         assert_eq!(format!("{error:#}"), "ship: no amount: invalid digit found in string");
         assert_eq!(format!("{error:?}"), "ship\n  caused by: no amount: invalid digit found in string");
         assert_eq!(error.chain().count(), 3);

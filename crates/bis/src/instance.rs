@@ -18,6 +18,7 @@ use std::{
 };
 
 use bis_config::Config;
+use bis_core::codes;
 use tokio::runtime::{Handle, Id};
 
 pub(crate) use clock::{Activity, Clock, Outstanding, Patience, Purpose, Step, VirtualClock};
@@ -34,12 +35,14 @@ pub use task::spawn;
 pub enum NoApp {
     /// There is no tokio runtime on this thread.
     #[error(
-        "a topic was used on a thread without the app's runtime; take `tokio::runtime::Handle::current()` in a handler and `block_on` or `spawn` with it here"
+        "a topic was used on a thread without the app's runtime; take `tokio::runtime::Handle::current()` in a handler and `block_on` or `spawn` with it here [{}]",
+        codes::NO_RUNTIME
     )]
     NoRuntime,
     /// There is a runtime, and no app was started.
     #[error(
-        "a topic was used before its app was started; start the app with `app().main()` in `main`, or write the test with `#[bis::test(app = ..)]` in place of `#[tokio::test]`"
+        "a topic was used before its app was started; start the app with `app().main()` in `main`, or write the test with `#[bis::test(app = ..)]` in place of `#[tokio::test]` [{}]",
+        codes::NOT_STARTED
     )]
     NotStarted,
 }

@@ -130,6 +130,7 @@ async fn what_could_not_be_read_back_is_not_published(app: TestApp) -> Result<()
     let measured = |value| Measured { sensor: 7, values: vec![Some(1.0), Some(value)] };
     let error = app.publish(&MEASURED, &measured(f64::NAN)).await.unwrap_err().to_string();
     assert!(error.starts_with("the `Measured` cannot be published: `values[1]` is NaN"), "{error}");
+    assert!(error.ends_with(" [BIS1030]"), "{error}");
     let results = MEASURED.publish_all(&[measured(f64::INFINITY), measured(2.0)]).await;
     assert!(results[0].is_err() && results[1].is_ok(), "{results:?}");
     let error = app.publish(&ONE_SIDED, &OneSided { id: 7 }).await.unwrap_err().to_string();
@@ -232,7 +233,7 @@ async fn a_handler_that_outlives_its_timeout_is_cancelled_and_retried(app: TestA
     // Each run lasts the timeout of 30 s, then comes the wait.
     check_backoff(&of(&FLAKY_RUNS, 5), 4, &[31, 32, 34]);
     let [letter] = &app.dead(&FLAKY)[..] else { panic!("one letter is due") };
-    assert_eq!(letter.error, "the handler did not finish within 30s and was cancelled");
+    assert_eq!(letter.error, "the handler did not finish within 30s and was cancelled [BIS1042]");
     Ok(())
 }
 
@@ -250,7 +251,7 @@ async fn data_that_does_not_decode_is_dead_at_once_bytes_and_all(app: TestApp) -
     app.settle().await;
     let [letter] = &app.dead(&FLAKY)[..] else { panic!("one letter is due") };
     assert_eq!((letter.reason, letter.attempts), (DeadReason::Undecodable, 1));
-    assert!(letter.error.starts_with("the data is not a valid `Order`: "), "{}", letter.error);
+    assert!(letter.error.starts_with("the data is not a valid `Order` [BIS1040]: "), "{}", letter.error);
     assert_eq!(&letter.event.data[..], b"\xff\x00 no json");
     Ok(())
 }
@@ -295,7 +296,7 @@ async fn a_malformed_cloudevent_is_dead_with_its_reason_and_bytes(app: TestApp) 
     assert_eq!(letters.len(), 3);
     for letter in letters {
         assert_eq!((letter.reason, letter.attempts), (DeadReason::Undecodable, 1));
-        assert!(letter.error.starts_with("the message is meant as a CloudEvent and is none: `"));
+        assert!(letter.error.starts_with("the message is meant as a CloudEvent, and is not a valid one: `"));
         assert!(letter.event.data.starts_with(br#"{"specversion""#));
     }
     Ok(())

@@ -122,6 +122,59 @@ mod twins {
         }
     }
 
+    mod endpoint {
+        use super::*;
+
+        bis::service!("endpoint");
+
+        #[api(GET, "/broken", public)]
+        async fn broken() -> Result<()> {
+            Ok(())
+        }
+    }
+
+    mod path {
+        use super::*;
+
+        bis::service!("path");
+
+        #[api(PUT, "/jobs/{other}", public)]
+        async fn other(_: Path<u64>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    mod key {
+        use super::*;
+
+        bis::service!("key");
+
+        #[derive(Event, Serialize, Deserialize)]
+        struct Keyed {
+            #[event(key)]
+            parts: Parts,
+        }
+
+        #[derive(Default, Serialize, Deserialize)]
+        struct Parts(Vec<u64>);
+
+        static KEYED: Topic<Keyed> = Topic::new("keyed");
+
+        #[subscription(KEYED)]
+        async fn handle(_: Keyed) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    pub(crate) mod endpoints {
+        bis::app!(services: [super::super::work, super::endpoint]);
+    }
+    pub(crate) mod paths {
+        bis::app!(services: [super::super::work, super::path]);
+    }
+    pub(crate) mod keys {
+        bis::app!(services: [super::key]);
+    }
     pub(crate) mod publishers {
         bis::app!(services: [super::super::work, super::publisher]);
     }
@@ -404,33 +457,49 @@ fn check_refused(app: &str, config: &str, parts: &[&str]) {
 
 #[test]
 fn an_app_without_services_does_not_start() {
-    check_refused("empty_app", ANY_PORT, &["the app has no service", "bis::app!(services: ["]);
+    check_refused("empty_app", ANY_PORT, &["the app has no service", "bis::app!(services: [", "[BIS0010]"]);
 }
 
 #[test]
 fn an_app_inside_another_runtime_does_not_start() {
-    check_refused("nested_app", ANY_PORT, &["`#[tokio::main]`", "fn main() -> std::process::ExitCode"]);
+    check_refused(
+        "nested_app",
+        ANY_PORT,
+        &["`#[tokio::main]`", "fn main() -> std::process::ExitCode", "[BIS1003]"],
+    );
 }
 
 #[test]
 fn a_configuration_with_an_unknown_key_is_refused() {
-    check_refused("full_app", r#"{"htpp":{}}"#, &["config.json", "`htpp`", "`http`", "line 1"]);
+    check_refused("full_app", r#"{"htpp":{}}"#, &["config.json", "`htpp`", "`http`", "line 1", "[BIS1011]"]);
 }
 
 #[test]
 fn a_service_that_does_not_exist_is_refused() {
-    check_refused("full_app", r#"{"app":{"services":["orders"]}}"#, &["`orders`", "it has `work`"]);
+    check_refused(
+        "full_app",
+        r#"{"app":{"services":["orders"]}}"#,
+        &["`orders`", "it has `work`", "[BIS1013]"],
+    );
 }
 
 #[test]
 fn two_of_one_name_are_refused() {
-    check_refused("twin_services", ANY_PORT, &["the service `work` is declared twice", "process.rs:"]);
+    check_refused(
+        "twin_services",
+        ANY_PORT,
+        &["the service `work` is declared twice", "process.rs:", "[BIS0021]"],
+    );
     let other = "the first carries `process::work::Job`, the second `process::twins::topic::Other`";
-    check_refused("twin_topics", ANY_PORT, &["the topic `jobs` is declared twice", "process.rs:", other]);
+    check_refused(
+        "twin_topics",
+        ANY_PORT,
+        &["the topic `jobs` is declared twice", "process.rs:", other, "[BIS0022]"],
+    );
     check_refused(
         "twin_subscriptions",
         ANY_PORT,
-        &["topic `jobs` has two subscriptions named `run`", "process.rs:"],
+        &["topic `jobs` has two subscriptions named `run`", "process.rs:", "[BIS0023]"],
     );
 }
 
@@ -443,15 +512,16 @@ fn a_topic_that_is_only_published_on_is_not_taken_for_another_of_its_name() {
     process.expect("finished");
     process.signal("TERM");
     let (_, stderr) = process.end();
-    assert!(stderr.contains("the subscriptions of the topic `jobs` take `process::work::Job`"), "{stderr}");
+    let said = "the subscriptions of the topic `jobs` take `process::work::Job`";
+    assert!(stderr.contains(said) && stderr.contains("[BIS0022]"), "{stderr}");
 }
 
 #[test]
 fn a_configuration_that_does_not_fit_the_app_is_refused() {
     let config = r#"{"internal":{"secret":"s","services":{"wrok":"http://127.0.0.1:1"}}}"#;
-    check_refused("full_app", config, &["`internal.services` names `wrok`", "it has `work`"]);
+    check_refused("full_app", config, &["`internal.services` names `wrok`", "it has `work`", "[BIS1013]"]);
     let config = r#"{"internal":{"secret":"s","services":{"work":"127.0.0.1:1"}}}"#;
-    check_refused("full_app", config, &["`internal.services.work`", "`http://host:port`"]);
+    check_refused("full_app", config, &["`internal.services.work`", "`http://host:port`", "[BIS1011]"]);
 }
 
 #[test]
@@ -459,7 +529,35 @@ fn a_port_that_is_taken_is_named_with_the_key_that_sets_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let config = format!(r#"{{"http":{{"address":"{address}"}}}}"#);
-    check_refused("full_app", &config, &[&address, "another process has the port", "`http.address`"]);
+    let parts = [&address, "another process has the port", "`http.address`", "[BIS1015]"];
+    check_refused("full_app", &config, &parts);
+}
+
+#[test]
+fn a_configuration_or_a_secret_that_is_not_there_is_named() {
+    let mut process = Process::start("full_app", "{}", &[("BIS_CONFIG", "/nowhere/config.json")]);
+    let (code, stderr) = process.end();
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("`/nowhere/config.json`") && stderr.contains("[BIS1010]"), "{stderr}");
+    assert_eq!(stderr.matches("No such file").count(), 1, "{stderr}");
+    let secret = r#"{"env":"BIS_TEST_NO_SUCH_VARIABLE"}"#;
+    let config = format!(r#"{{"internal":{{"address":"127.0.0.1:0","secret":{secret}}}}}"#);
+    check_refused("full_app", &config, &["`BIS_TEST_NO_SUCH_VARIABLE`", "[BIS1012]"]);
+}
+
+#[test]
+fn chaos_that_cannot_be_read_is_refused() {
+    let mut process = Process::start("full_app", ANY_PORT, &[("BIS_CHAOS", "often")]);
+    let (code, stderr) = process.end();
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("`often`") && stderr.contains("[BIS1016]"), "{stderr}");
+}
+
+#[test]
+fn routes_and_keys_that_cannot_be_are_refused() {
+    check_refused("same_endpoints", ANY_PORT, &["`GET /broken` is declared twice", "[BIS0024]"]);
+    check_refused("routes_in_conflict", ANY_PORT, &["`/jobs/{other}`", "`/jobs/{millis}`", "[BIS0081]"]);
+    check_refused("list_as_key", ANY_PORT, &["`parts` is a key", "[BIS0056]"]);
 }
 
 #[test]
@@ -510,6 +608,24 @@ fn twin_topics() {
 #[ignore = "the process that the other tests start"]
 fn twin_subscriptions() {
     end_with(twins::subscriptions::app().main());
+}
+
+#[test]
+#[ignore = "the process that the other tests start"]
+fn same_endpoints() {
+    end_with(twins::endpoints::app().main());
+}
+
+#[test]
+#[ignore = "the process that the other tests start"]
+fn routes_in_conflict() {
+    end_with(twins::paths::app().main());
+}
+
+#[test]
+#[ignore = "the process that the other tests start"]
+fn list_as_key() {
+    end_with(twins::keys::app().main());
 }
 
 #[test]

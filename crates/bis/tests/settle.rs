@@ -153,7 +153,7 @@ async fn a_handler_that_never_returns_times_out_when_patience_is_over(app: TestA
     app.settle().await;
     let errors: Vec<_> = app.dead(&STARTED).into_iter().map(|letter| letter.error).collect();
     let text = "the handler did not finish within 30s and was cancelled; it waited 200ms of real time for something other \
-        than the app's time, the longest that `patience` in `#[bis::test]` allows";
+        than the app's time, the longest that `patience` in `#[bis::test]` allows [BIS1042]";
     assert_eq!(errors, [text]);
     Ok(())
 }

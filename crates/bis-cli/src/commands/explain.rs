@@ -1,4 +1,4 @@
-//! `bis explain`: the page of a diagnostic's code.
+//! `bis explain`: the page of a code, of `bis check` or of a running app.
 
 use std::process::ExitCode;
 
@@ -33,7 +33,8 @@ fn one(code: &str, format: Format) -> Result<()> {
 }
 
 fn all(format: Format) -> Result<()> {
-    let titled = codes::ALL.iter().map(|code| (*code, codes::explain(code).map_or("", title)));
+    let every = codes::ALL.iter().chain(bis_core::codes::ALL);
+    let titled = every.map(|code| (*code, codes::explain(code).map_or("", title)));
     match format {
         Format::Json => {
             let list: Vec<_> =

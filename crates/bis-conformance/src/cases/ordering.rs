@@ -44,6 +44,7 @@ pub async fn an_ordered_topic_is_kept_or_refused(context: &Context) {
     let ensured = broker.ensure(&topology(&["ship"], true)).await;
     if !broker.capabilities().ordering {
         assert!(matches!(ensured, Err(EnsureError::Unsupported { .. })), "{ensured:?}");
+        assert!(ensured.expect_err("refused").to_string().ends_with(" [BIS1023]"));
         return;
     }
     assert_eq!(ensured, Ok(()));

@@ -38,7 +38,11 @@ pub async fn a_delay_beyond_the_limit_is_refused(context: &Context) {
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     let result = try_publish(&*broker, Outgoing { delay: year, ..at_once(event("1")) }).await;
     match broker.capabilities().max_delay {
-        Some(limit) => assert_eq!(result, Err(PublishError::DelayTooLong { delay: year, limit })),
+        Some(limit) => {
+            let refused = PublishError::DelayTooLong { delay: year, limit };
+            assert!(refused.to_string().ends_with(" [BIS0042]"), "{refused}");
+            assert_eq!(result, Err(refused));
+        }
         None => assert_eq!(result.map(drop), Ok(())),
     }
     let mut inbox = Inbox::open(&*broker, "ship").await;
@@ -57,6 +61,7 @@ pub async fn an_event_that_is_too_large_is_refused_alone(context: &Context) {
         "{:?}",
         results[1]
     );
+    assert!(results[1].clone().unwrap_err().to_string().ends_with(" [BIS1031]"));
     let mut inbox = Inbox::open(&*broker, "ship").await;
     for expected in ["a", "b"] {
         let delivery = inbox.one().await;

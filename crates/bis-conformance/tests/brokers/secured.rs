@@ -68,8 +68,10 @@ async fn check(address: &str, folder: &Path) {
     };
     let error = refused(|options, _| options.client.auth_secret = None).await;
     assert!(matches!(&error, EnsureError::Misconfigured(text) if text.contains("`auth`")), "{error}");
+    assert!(error.to_string().ends_with(" [BIS1020]"), "{error}");
     let error = refused(|options, _| options.client.auth_secret = Some("wrong".to_owned().into())).await;
     assert!(matches!(&error, EnsureError::Refused(text) if text.contains("broker.nsq.auth")), "{error}");
+    assert!(error.to_string().ends_with(" [BIS1021]"), "{error}");
     let error = refused(|options, _| options.client.tls = None).await;
     let remedies = ["broker.nsq.tls", "broker.nsq.auth"];
     assert!(remedies.iter().any(|remedy| error.to_string().contains(remedy)), "{error}");

@@ -4,6 +4,7 @@ use std::{io, net::TcpListener, process::ExitCode, sync::Arc, time::Duration};
 
 use bis_broker::Broker;
 use bis_config::{BrokerConfig, Config};
+use bis_core::codes;
 use tokio::{
     runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
@@ -39,9 +40,10 @@ pub(super) fn run(app: &App) -> ExitCode {
 
 fn try_run(app: &App) -> Result<()> {
     if tokio::runtime::Handle::try_current().is_ok() {
-        return Err(Error::msg(
-            "`App::main` makes the tokio runtime, and was called inside another one: take `#[tokio::main]` away and write `fn main() -> std::process::ExitCode`",
-        ));
+        return Err(Error::msg(format!(
+            "`App::main` makes the tokio runtime, and was called inside another one: take `#[tokio::main]` away and write `fn main() -> std::process::ExitCode` [{}]",
+            codes::NESTED_RUNTIME
+        )));
     }
     let config = Config::from_env()?;
     parts::check(&app.services, &config)?;

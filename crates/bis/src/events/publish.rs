@@ -10,7 +10,7 @@ use std::{
 };
 
 use bis_broker::{Outgoing, Receipt, TopicSpec};
-use bis_core::{Envelope, EventId, TopicName, text::OneLine};
+use bis_core::{Envelope, EventId, TopicName, codes, text::OneLine};
 use bytes::Bytes;
 use tracing::Instrument;
 
@@ -31,12 +31,25 @@ pub enum PublishError {
     NoApp(#[from] NoApp),
     /// The event does not serialize to JSON that can be read back, or its key or an attribute not to a JSON scalar; or the id
     /// that it was given is not a valid one.
-    #[error("the `{event}` cannot be published: {reason}")]
+    #[error("the `{event}` cannot be published: {reason} [{}]", codes::NOT_ENCODED)]
     Encode {
         /// The event's type.
         event: &'static str,
         /// The field and what is wrong with it.
         reason: String,
+    },
+    /// Another topic has the same name, and its subscriptions take another type.
+    #[error(
+        "the `{event}` cannot be published: the subscriptions of the topic `{topic}` take `{taken}`; give the topic that you publish on another name [{}]",
+        codes::SAME_TOPIC
+    )]
+    OtherTopic {
+        /// The name.
+        topic: TopicName,
+        /// The event's type.
+        event: &'static str,
+        /// The whole path of the type that the subscriptions take.
+        taken: &'static str,
     },
     /// The broker does not have it, or may not.
     #[error("not published on `{topic}`: {source}")]
@@ -191,10 +204,7 @@ pub(crate) fn prepare<'a, T>(topic: &'a TopicSpec, codec: &Codec<T>, event: &T) 
 fn check_type<T>(instance: &Instance, topic: &TopicName, codec: &Codec<T>) -> Result<(), PublishError> {
     match Bus::of(instance).taken(topic) {
         Some(taken) if taken != std::any::type_name::<T>() => {
-            let reason = format!(
-                "the subscriptions of the topic `{topic}` take `{taken}`; give the topic that you publish on another name"
-            );
-            Err(PublishError::Encode { event: codec.name, reason })
+            Err(PublishError::OtherTopic { topic: topic.clone(), event: codec.name, taken })
         }
         _ => Ok(()),
     }

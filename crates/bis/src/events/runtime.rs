@@ -18,7 +18,7 @@ mod tests;
 use std::{fmt, sync::Arc, time::Duration};
 
 use bis_broker::{ConsumeError, Consumer, EnsureError, SubscriptionSpec, TopicSpec, Topology};
-use bis_core::{InvalidName, RetryPolicy, SubscriptionName, TopicName, format_duration};
+use bis_core::{InvalidName, RetryPolicy, SubscriptionName, TopicName, codes, format_duration};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::Instant};
 
 use leases::Leases;
@@ -75,7 +75,10 @@ pub enum StartError {
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// Two subscriptions of one topic share a name.
-    #[error("topic `{topic}` has two subscriptions named `{name}`; give one another name")]
+    #[error(
+        "topic `{topic}` has two subscriptions named `{name}`; give one another name [{}]",
+        codes::SAME_SUBSCRIPTION
+    )]
     Duplicate {
         /// The topic.
         topic: TopicName,

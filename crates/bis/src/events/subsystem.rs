@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, panic::Location};
 
-use bis_core::InvalidName;
+use bis_core::{InvalidName, codes};
 
 use super::{
     entry::{self, Declared},
@@ -22,7 +22,8 @@ pub(crate) struct Events;
 pub(crate) enum DeclarationError {
     /// Two topics have one name.
     #[error(
-        "the topic `{name}` is declared twice, at {first} and at {second}: {difference}; give one of them another name"
+        "the topic `{name}` is declared twice, at {first} and at {second}: {difference}; give one of them another name [{}]",
+        codes::SAME_TOPIC
     )]
     SameTopic {
         /// The name.
@@ -36,7 +37,8 @@ pub(crate) enum DeclarationError {
     },
     /// Two subscriptions of a topic have one name.
     #[error(
-        "the topic `{topic}` has two subscriptions named `{name}`, at {first} and at {second}; give one of them another name, as each event would reach only one of the two"
+        "the topic `{topic}` has two subscriptions named `{name}`, at {first} and at {second}; give one of them another name, as each event would reach only one of the two [{}]",
+        codes::SAME_SUBSCRIPTION
     )]
     SameSubscription {
         /// The topic.
@@ -52,7 +54,7 @@ pub(crate) enum DeclarationError {
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// An event's key or attribute cannot be one.
-    #[error("topic `{topic}`: {source}")]
+    #[error("topic `{topic}`: {source} [{}]", codes::NOT_SCALAR)]
     NotScalar {
         /// The topic.
         topic: &'static str,

@@ -4,7 +4,7 @@
 use std::{fmt, panic::Location};
 
 use bis_broker::TopicSpec;
-use bis_core::{Retention, TopicName, redaction::Sensitive};
+use bis_core::{Retention, TopicName, codes, redaction::Sensitive};
 
 use super::{
     delivery::{Delivery, Incoming},
@@ -138,13 +138,19 @@ impl<T> Topic<T> {
     #[doc(hidden)]
     pub fn decode(&self, incoming: Incoming) -> Result<Delivery<T>> {
         if let Some(reason) = &incoming.envelope.malformed {
-            let reason = format!("the message is meant as a CloudEvent and is none: {reason}");
+            let reason = format!(
+                "the message is meant as a CloudEvent, and is not a valid one: {reason} [{}]",
+                codes::MALFORMED
+            );
             return Err(Error::permanent(reason));
         }
         match (self.codec.decode)(&incoming.envelope.data) {
             Ok(event) => Ok(Delivery::new(event, incoming)),
-            Err(error) => Err(Error::permanent(error)
-                .context(format_args!("the data is not a valid `{}`", self.codec.name))),
+            Err(error) => Err(Error::permanent(error).context(format_args!(
+                "the data is not a valid `{}` [{}]",
+                self.codec.name,
+                codes::NOT_DECODED
+            ))),
         }
     }
 

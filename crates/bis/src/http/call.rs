@@ -6,6 +6,7 @@ use axum::{
     body::Body,
     http::{HeaderValue, Request, StatusCode, header},
 };
+use bis_core::codes;
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -25,13 +26,13 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
     /// Nobody is there.
-    #[error("service `{service}` at `{base}` did not answer")]
+    #[error("service `{service}` at `{base}` did not answer [{}]", codes::CALL_AWAY)]
     Away { service: &'static str, base: String, source: ClientError },
     /// It takes too long.
-    #[error("the call of `{endpoint}` was not answered within {limit_ms} ms")]
+    #[error("the call of `{endpoint}` was not answered within {limit_ms} ms [{}]", codes::CALL_LATE)]
     Late { endpoint: String, limit_ms: u128 },
     /// Somebody is there who does not take the call.
-    #[error("service `{service}` at `{base}` refused the call: {message}")]
+    #[error("service `{service}` at `{base}` refused the call: {message} [{}]", codes::CALL_REFUSED)]
     Refused { service: &'static str, base: String, message: String },
 }
 
@@ -125,8 +126,9 @@ impl Call {
         let arguments = arguments?;
         let Some(base) = self.base() else {
             return Err(Error::msg(format!(
-                "service `{0}` is not in this process: set its address in `internal.services.{0}` of the configuration",
-                self.service
+                "service `{0}` is not in this process: set its address in `internal.services.{0}` of the configuration [{1}]",
+                self.service,
+                codes::NO_ADDRESS
             )));
         };
         let scope = Scope::current();

@@ -19,6 +19,7 @@ use axum::{
     routing::post,
 };
 use bis_config::Secret;
+use bis_core::codes;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -93,14 +94,16 @@ impl IncomingArgument {
 
 pub(super) fn argument_cannot_travel(endpoint: &str, name: &str) -> Error {
     Error::permanent(format!(
-        "endpoint `{endpoint}` cannot be called from another process: argument `{name}` is not a `Json`, `Path` or `Query` of a type with both serde traits"
+        "endpoint `{endpoint}` cannot be called from another process: argument `{name}` is not a `Json`, `Path` or `Query` of a type with both serde traits [{}]",
+        codes::CALL_CANNOT_TRAVEL
     ))
 }
 
 pub(super) fn result_cannot_travel() -> Error {
-    Error::permanent(
-        "the endpoint cannot be called from another process: let it return `bis::Result` of `()` or of `Json` of a type with both serde traits",
-    )
+    Error::permanent(format!(
+        "the endpoint cannot be called from another process: let it return `bis::Result` of `()` or of `Json` of a type with both serde traits [{}]",
+        codes::CALL_CANNOT_TRAVEL
+    ))
 }
 
 /// For a function whose result has no name, since it holds an `impl Trait`.

@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use bis_broker::BoxFuture;
 use bis_config::Config;
+use bis_core::codes;
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -189,7 +190,7 @@ async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
             }
             _ => String::new(),
         };
-        Error::new(error).context(format!("cannot listen on {address}{remedy}"))
+        Error::new(error).context(format!("cannot listen on {address}{remedy} [{}]", codes::LISTEN))
     })
 }
 

@@ -11,7 +11,10 @@ use axum::{
 };
 
 use bis_config::Secret;
-use bis_core::route::{RouteConflict, Routes};
+use bis_core::{
+    codes,
+    route::{RouteConflict, Routes},
+};
 
 use super::{
     EndpointContext,
@@ -33,15 +36,19 @@ pub(crate) struct Routers {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RouteError {
     /// The same method and path twice.
-    #[error("`{method} {path}` is declared twice, at {first} and at {second}; change one of the paths")]
+    #[error(
+        "`{method} {path}` is declared twice, at {first} and at {second}; change one of the paths [{}]",
+        codes::SAME_ENDPOINT
+    )]
     Duplicate { method: &'static str, path: &'static str, first: Position, second: Position },
     /// Two paths that the router cannot tell apart.
     #[error(
-        "the path `{second_path}` at {second} cannot be served beside `{first_path}` at {first}: give their parameters the same name, or change one of them"
+        "the path `{second_path}` at {second} cannot be served beside `{first_path}` at {first}: give their parameters the same name, or change one of them [{}]",
+        codes::ROUTE_CONFLICT
     )]
     Conflict { first_path: String, first: Position, second_path: &'static str, second: Position },
     /// A path that cannot be served.
-    #[error("the path `{path}` at {position} is not valid: {reason}")]
+    #[error("the path `{path}` at {position} is not valid: {reason} [{}]", codes::ROUTE)]
     Invalid { path: &'static str, position: Position, reason: String },
 }
 

@@ -1,6 +1,6 @@
 //! What HTTP says of an app's declarations: whether every service that is called can be found, and what is linked.
 
-use bis_core::ServiceName;
+use bis_core::{ServiceName, codes};
 
 use super::entry;
 use crate::{
@@ -15,7 +15,10 @@ pub(crate) struct Http;
 #[derive(Debug, thiserror::Error)]
 enum CalleeError {
     /// The configuration says where to call a service that the app does not list.
-    #[error("`internal.services` names `{name}`, which this app does not have; it has {known}")]
+    #[error(
+        "`internal.services` names `{name}`, which this app does not have; it has {known} [{}]",
+        codes::UNKNOWN_SERVICE
+    )]
     Unknown {
         /// The name.
         name: ServiceName,
@@ -24,7 +27,8 @@ enum CalleeError {
     },
     /// A function of this process calls a service that it does not know where to find.
     #[error(
-        "`{caller}` calls `{callee}` of the service `{service}`, which this process neither hosts nor finds: set its address in `internal.services.{service}`, or add it to `app.services`"
+        "`{caller}` calls `{callee}` of the service `{service}`, which this process neither hosts nor finds: set its address in `internal.services.{service}`, or add it to `app.services` [{}]",
+        codes::NO_ADDRESS
     )]
     NoAddress {
         /// The function that calls.

@@ -264,9 +264,11 @@ fn a_late_answer_is_a_504_and_a_callee_that_is_down_a_503() {
     let mut scope = Scope::continuing(None);
     scope.deadline = Some(crate::time::now());
     let late = here.run(scope.run(there::slow(axum::extract::Path(10_000)))).unwrap_err();
+    assert!(late.to_string().ends_with(" [BIS1051]"), "{late}");
     assert_eq!(status_and_text(late).0, StatusCode::GATEWAY_TIMEOUT);
     there.stop();
     let away = here.run(there::fail(axum::extract::Path("not".into()))).unwrap_err();
+    assert!(away.to_string().ends_with(" [BIS1050]"), "{away}");
     assert_eq!(status_and_text(away).0, StatusCode::SERVICE_UNAVAILABLE);
 }
 
@@ -295,6 +297,7 @@ fn what_cannot_travel_says_so_at_the_call() {
         let text =
             "cannot be called from another process: argument `headers` is not a `Json`, `Path` or `Query`";
         assert!(error.is_permanent() && error.to_string().contains(text), "{error}");
+        assert!(error.to_string().ends_with(" [BIS1053]"), "{error}");
         let Err(error) = there::unnamed().await else { panic!("it cannot travel") };
         assert!(format!("{error:#}").contains("cannot be called from another process"), "{error:#}");
     });
@@ -327,6 +330,7 @@ fn a_wrong_secret_is_refused() {
     let error = here.run(there::fail(axum::extract::Path("not".into()))).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("secret is missing or wrong") && text.contains("`internal.secret`"), "{text}");
+    assert!(text.ends_with(" [BIS1052]"), "{text}");
 }
 
 #[test]
@@ -365,8 +369,8 @@ fn bad_calls_are_refused_with_a_reason() {
             (add, "[1, 2]", 200, "3"),
             (add, "[1]", 400, "lacks the argument `right`"),
             (add, "[1, \"x\"]", 400, "the argument `right` of the call"),
-            (add, "{}", 400, "no JSON array"),
-            (add, "[1, 2", 400, "no JSON array"),
+            (add, "{}", 400, "not a JSON array"),
+            (add, "[1, 2", 400, "not a JSON array"),
             ("shop::missing", "[]", 404, "hosts no endpoint `shop::missing`"),
         ] {
             let request = Request::post(format!("/_bis/call/{function}"))
@@ -389,13 +393,16 @@ fn a_service_that_cannot_be_reached_is_an_error_that_says_which() {
         panic!("it starts");
     };
     let text = error.to_string();
-    for part in ["here::sum` calls `", "there::add` of the service `there`", "`internal.services.there`"] {
+    for part in
+        ["here::sum` calls `", "there::add` of the service `there`", "`internal.services.there`", "[BIS1014]"]
+    {
         assert!(text.contains(part), "`{text}` lacks `{part}`");
     }
 
     let nowhere = Process::start("type", SECRET, None, "127.0.0.1:0");
     let error = nowhere.run(there::fail(axum::extract::Path("not".into()))).unwrap_err();
-    assert!(error.to_string().contains("`internal.services.there`"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("`internal.services.there`") && text.ends_with(" [BIS1014]"), "{text}");
 
     let mut gone = Process::start("there", SECRET, None, "127.0.0.1:0");
     let here = Process::start("here", SECRET, Some(gone.address), "127.0.0.1:0");

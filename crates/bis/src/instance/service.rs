@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bis_config::AppConfig;
-use bis_core::ServiceName;
+use bis_core::{ServiceName, codes};
 
 /// Where something is written: what `file!`, `line!` and `column!` say there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,10 +61,16 @@ pub(crate) struct Services(Vec<&'static ServiceEntry>);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServiceError {
     /// There is nothing to run.
-    #[error("the app has no service: list its modules, as in `bis::app!(services: [orders])`")]
+    #[error(
+        "the app has no service: list its modules, as in `bis::app!(services: [orders])` [{}]",
+        codes::NO_SERVICE
+    )]
     None,
     /// The configuration names a service that the app does not list.
-    #[error("`app.services` names `{name}`, which this app does not have; it has {known}")]
+    #[error(
+        "`app.services` names `{name}`, which this app does not have; it has {known} [{}]",
+        codes::UNKNOWN_SERVICE
+    )]
     Unknown {
         /// The name.
         name: ServiceName,
@@ -73,7 +79,8 @@ pub(crate) enum ServiceError {
     },
     /// Two services have one name.
     #[error(
-        "the service `{name}` is declared twice, at {first} and at {second}; give one of them another name"
+        "the service `{name}` is declared twice, at {first} and at {second}; give one of them another name [{}]",
+        codes::SAME_SERVICE
     )]
     Same {
         /// The name.

@@ -11,7 +11,7 @@ use axum::{
     http::{Method, header},
     response::Response,
 };
-use bis_core::{DeadLetter, Envelope, TopicName, dead_letter::Store, format_duration};
+use bis_core::{DeadLetter, Envelope, TopicName, codes, dead_letter::Store, format_duration};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Notify;
@@ -65,8 +65,7 @@ pub struct TestApp {
 pub enum NotSettled {
     /// Events cause events without end.
     #[error(
-        "the app does not settle: {events} events were published and more keep coming, the latest on {}; does a handler publish what leads back to itself?", latest.join(", ")
-    )]
+        "the app does not settle: {events} events were published and more keep coming, the latest on {}; does a handler publish what leads back to itself? [{}]", latest.join(", "), codes::ENDLESS)]
     Endless {
         /// How many were published.
         events: u64,
@@ -75,8 +74,7 @@ pub enum NotSettled {
     },
     /// Handlers still run.
     #[error(
-        "the app does not settle: after {} of real time these still have something to do: {}; if they only need longer, allow it with `patience = \"1m\"` in `#[bis::test]`", format_duration(*limit), running.join(", ")
-    )]
+        "the app does not settle: after {} of real time these still have something to do: {}; if they only need longer, allow it with `patience = \"1m\"` in `#[bis::test]` [{}]", format_duration(*limit), running.join(", "), codes::HANGING)]
     Hanging {
         /// How long was waited.
         limit: Duration,

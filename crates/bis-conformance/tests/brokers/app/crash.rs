@@ -72,7 +72,8 @@ async fn an_event_that_kills_its_process_buries_nobody_else() {
     let letter = &letters[0];
     assert_eq!(&letter.event.data[..], br#"{"kind":"abort"}"#, "{letter:?}");
     assert_eq!(letter.reason, DeadReason::Exhausted);
-    assert!(letter.error.contains("the process ended"), "{}", letter.error);
+    assert!(letter.error.contains("the process died"), "{}", letter.error);
+    assert!(letter.error.ends_with(" [BIS1043]"), "{}", letter.error);
     // There is one letter: nothing is left once the broker knows that it was read.
     while letters_kept(&client).await > 0 {
         tokio::task::yield_now().await;

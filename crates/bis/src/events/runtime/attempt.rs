@@ -12,7 +12,7 @@ use std::{
 };
 
 use bis_broker::Delivery;
-use bis_core::format_duration;
+use bis_core::{codes, format_duration};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
 
@@ -193,5 +193,6 @@ pub(super) fn timeout_text(timeout: Duration, patience: Option<Duration>) -> Str
             "; it waited {patience} of real time for something other than the app's time, the longest that `patience` in `#[bis::test]` allows"
         );
     }
+    text += &format!(" [{}]", codes::TIMED_OUT);
     text
 }

@@ -3,7 +3,9 @@
 use std::{fmt, time::Duration};
 
 use bis_broker::{Delivery, SettleError};
-use bis_core::{DeadReason, RetryPolicy, dead_letter::MAX_ERROR_BYTES, format_duration, text::shortened};
+use bis_core::{
+    DeadReason, RetryPolicy, codes, dead_letter::MAX_ERROR_BYTES, format_duration, text::shortened,
+};
 
 use super::{Subscription, attempt::timeout_text, dead_letter, memory, worker::Shared};
 use crate::{error::Error, events::bus::Bus, instance::Instance};
@@ -93,13 +95,15 @@ fn decide(outcome: &Outcome, policy: &RetryPolicy, attempt: u32) -> Decision {
         }
         Outcome::Deadly { crashes } => {
             let text = format!(
-                "the process died while handling it, {crashes} times: it crashed, was killed, or no longer extended its lease"
+                "the process died {crashes} times while handling the event: it crashed, was killed, or no longer extended its lease [{}]",
+                codes::CRASHED
             );
             return Decision::Dead(DeadReason::Exhausted, text);
         }
         Outcome::Unanswered { deliveries } => {
             let text = format!(
-                "no answer came to its last {deliveries} deliveries: the process died while handling it, was stopped, or lost its connection"
+                "the last {deliveries} deliveries of the event were not answered: the process died while handling it, was stopped, or lost its connection [{}]",
+                codes::CRASHED
             );
             return Decision::Dead(DeadReason::Exhausted, text);
         }

@@ -291,7 +291,11 @@ async fn an_event_that_killed_its_process_too_often_is_not_run_again_and_its_let
     let (calls, log) = check_past(false, 3, history).await;
     assert_eq!(calls, ["publish bis.dead e1/ship Exhausted", "ack"]);
     let letter = log.letters.lock().unwrap().remove(0);
-    assert!(letter.error.starts_with("the process died while handling it, 2 times: "), "{}", letter.error);
+    assert!(
+        letter.error.starts_with("the process died 2 times while handling the event: "),
+        "{}",
+        letter.error
+    );
     assert_eq!((letter.attempts, letter.generation), (2, 3), "this delivery was no attempt");
 }
 
@@ -309,7 +313,7 @@ async fn where_nothing_is_known_of_crashes_deliveries_have_a_bound() {
     let (calls, log) = check_past(true, 6, History::default()).await;
     assert_eq!(calls, ["publish bis.dead e1/ship Exhausted", "ack"]);
     let error = log.letters.lock().unwrap().remove(0).error;
-    assert!(error.starts_with("no answer came to its last 4 deliveries: "), "{error}");
+    assert!(error.starts_with("the last 4 deliveries of the event were not answered: "), "{error}");
 }
 
 #[tokio::test]

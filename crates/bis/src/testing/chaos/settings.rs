@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use bis_core::{format_duration, parse_duration};
+use bis_core::{codes, format_duration, parse_duration};
 
 /// Seeded faults: which, and how often. Rates are shares between 0 and 1; what is outside is taken for the nearer end.
 ///
@@ -23,7 +23,8 @@ pub struct Chaos {
 /// A text that describes no faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{part}` in `{text}` is {problem}; write a seed and what differs from the defaults, as in `42,duplicates=0.5,delays=0,reordering=0.1,publish-errors=0.2,restarts=0,longest-delay=2s,requests`"
+    "`{part}` in `{text}` is {problem}; write a seed and what differs from the defaults, as in `42,duplicates=0.5,delays=0,reordering=0.1,publish-errors=0.2,restarts=0,longest-delay=2s,requests` [{}]",
+    codes::CHAOS
 )]
 pub struct InvalidChaos {
     text: String,
@@ -145,15 +146,15 @@ impl FromStr for Chaos {
             |part: &str, problem| InvalidChaos { text: text.to_owned(), part: part.to_owned(), problem };
         let mut parts = text.split(',').map(str::trim);
         let seed = parts.next().unwrap_or_default();
-        let mut chaos = Self::seeded(seed.parse().map_err(|_| invalid(seed, "no seed, a whole number"))?);
+        let mut chaos = Self::seeded(seed.parse().map_err(|_| invalid(seed, "not a whole number"))?);
         for part in parts {
             if part == "requests" {
                 chaos.requests = true;
                 continue;
             }
-            let (name, value) = part.split_once('=').ok_or_else(|| invalid(part, "no setting"))?;
+            let (name, value) = part.split_once('=').ok_or_else(|| invalid(part, "not a setting"))?;
             if name == "longest-delay" {
-                chaos.longest_delay = parse_duration(value).map_err(|_| invalid(part, "no duration"))?;
+                chaos.longest_delay = parse_duration(value).map_err(|_| invalid(part, "not a duration"))?;
                 continue;
             }
             let rate = match name {
@@ -162,11 +163,11 @@ impl FromStr for Chaos {
                 "reordering" => &mut chaos.reordering,
                 "publish-errors" => &mut chaos.publish_errors,
                 "restarts" => &mut chaos.restarts,
-                _ => return Err(invalid(part, "no setting")),
+                _ => return Err(invalid(part, "not a setting")),
             };
-            let number: f64 = value.parse().map_err(|_| invalid(part, "no share between 0 and 1"))?;
+            let number: f64 = value.parse().map_err(|_| invalid(part, "not a share between 0 and 1"))?;
             if !(0.0..=1.0).contains(&number) {
-                return Err(invalid(part, "no share between 0 and 1"));
+                return Err(invalid(part, "not a share between 0 and 1"));
             }
             *rate = number;
         }

@@ -1,0 +1,92 @@
+//! The codes of errors that a user of a running app can cause. An error ends with its code, as in `.. [BIS1002]`, and
+//! `bis explain` prints the code's page. The pages are in the crate of the analyser's codes, so that no app links them. A code is
+//! never given a second meaning.
+
+macro_rules! codes {
+    ($list:ident: $list_doc:literal; $($(#[$doc:meta])* $CODE:ident = $code:literal;)*) => {
+        $($(#[$doc])* pub const $CODE: &str = $code;)*
+
+        #[doc = $list_doc]
+        pub const $list: &[&str] = &[$($code),*];
+    };
+}
+
+codes! {
+    ALL: "The codes that only a running app has, in order.";
+
+    /// A topic is used on a thread without the app's runtime.
+    NO_RUNTIME = "BIS1001";
+    /// A topic is used before its app is started.
+    NOT_STARTED = "BIS1002";
+    /// The app is started inside another runtime.
+    NESTED_RUNTIME = "BIS1003";
+    /// The configuration cannot be read.
+    CONFIG_UNREADABLE = "BIS1010";
+    /// The configuration is not valid.
+    CONFIG_INVALID = "BIS1011";
+    /// A secret of the configuration is not there.
+    SECRET = "BIS1012";
+    /// The configuration names a service that the app does not have.
+    UNKNOWN_SERVICE = "BIS1013";
+    /// A service is called that has no address.
+    NO_ADDRESS = "BIS1014";
+    /// The app cannot listen on an address.
+    LISTEN = "BIS1015";
+    /// `BIS_CHAOS` cannot be used.
+    CHAOS = "BIS1016";
+    /// The broker cannot be used as it is configured.
+    BROKER_MISCONFIGURED = "BIS1020";
+    /// The broker refused a topic or a subscription.
+    BROKER_REFUSED = "BIS1021";
+    /// The broker cannot be reached.
+    BROKER_UNREACHABLE = "BIS1022";
+    /// The broker cannot do what a topic asks for.
+    BROKER_UNABLE = "BIS1023";
+    /// An event cannot be encoded.
+    NOT_ENCODED = "BIS1030";
+    /// An event is too large.
+    TOO_LARGE = "BIS1031";
+    /// An event does not decode.
+    NOT_DECODED = "BIS1040";
+    /// A message looks like a CloudEvent and is not a valid one.
+    MALFORMED = "BIS1041";
+    /// A handler did not finish within its timeout.
+    TIMED_OUT = "BIS1042";
+    /// The process ended during an event's last attempt.
+    CRASHED = "BIS1043";
+    /// A called service does not answer.
+    CALL_AWAY = "BIS1050";
+    /// A call was not answered in time.
+    CALL_LATE = "BIS1051";
+    /// Another process refused a call.
+    CALL_REFUSED = "BIS1052";
+    /// A call's arguments or result cannot go to another process.
+    CALL_CANNOT_TRAVEL = "BIS1053";
+    /// A test publishes events without end.
+    ENDLESS = "BIS1060";
+    /// A test waits for something that does not come.
+    HANGING = "BIS1061";
+}
+
+codes! {
+    SHARED: "The codes of `bis check` that a running app has, too, since it finds the same mistake.";
+
+    /// An app without services.
+    NO_SERVICE = "BIS0010";
+    /// A path that cannot be served.
+    ROUTE = "BIS0017";
+    /// Two services have one name.
+    SAME_SERVICE = "BIS0021";
+    /// Two topics have one name.
+    SAME_TOPIC = "BIS0022";
+    /// Two subscriptions of a topic have one name.
+    SAME_SUBSCRIPTION = "BIS0023";
+    /// Two endpoints answer one method and path.
+    SAME_ENDPOINT = "BIS0024";
+    /// A delay is longer than the broker's longest.
+    DELAY_TOO_LONG = "BIS0042";
+    /// A key that is not text, number or boolean.
+    NOT_SCALAR = "BIS0056";
+    /// Two paths that cannot be served side by side.
+    ROUTE_CONFLICT = "BIS0081";
+}
