@@ -95,7 +95,7 @@ impl<'a> Assembly<'_, '_, 'a> {
         let unknown = Diagnostic::warning(
             codes::UNKNOWN_CFG,
             position(file, condition.range),
-            format!("whether `{predicate}` holds is known in the build only"),
+            format!("only the build knows whether `{predicate}` holds"),
         )
         .labelled("in the graph as if it held")
         .help("use a feature instead of what a build script or rustflags set");

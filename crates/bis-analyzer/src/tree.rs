@@ -262,8 +262,7 @@ impl<'a> Builder<'a> {
             "modules and included files nest deeper than {MAX_DEPTH} here, so the rest is missing from the graph"
         );
         self.report(
-            Diagnostic::warning(codes::TOO_DEEP, position(file, range), message)
-                .help("let fewer modules be in each other"),
+            Diagnostic::warning(codes::TOO_DEEP, position(file, range), message).help("nest fewer modules"),
         );
     }
 

@@ -52,7 +52,7 @@ codes! {
     MALFORMED = "BIS1041";
     /// A handler did not finish within its timeout.
     TIMED_OUT = "BIS1042";
-    /// The process ended during an event's last attempt.
+    /// An event killed its process too often.
     CRASHED = "BIS1043";
     /// A called service does not answer.
     CALL_AWAY = "BIS1050";

@@ -35,13 +35,17 @@ pub enum Frame {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The size is negative, too small for its type, or over the reader's bound.
-    #[error("a frame of {size} bytes; is this the TCP address of an NSQ server (by default port 4150)?")]
+    #[error(
+        "the server sent a frame of {size} bytes; is this the TCP address of an NSQ server (by default port 4150)?"
+    )]
     Size {
         /// The size that the frame claims.
         size: i64,
     },
     /// The type is not known.
-    #[error("a frame of unknown type {frame_type}; is this the TCP address of an NSQ server?")]
+    #[error(
+        "the server sent a frame of the unknown type {frame_type}; is this the TCP address of an NSQ server?"
+    )]
     Type {
         /// The type that the frame claims.
         frame_type: i32,

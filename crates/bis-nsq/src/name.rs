@@ -20,8 +20,8 @@ pub struct Name(Bytes);
 /// A name that NSQ does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{name}` is no name for an NSQ topic or channel; use 1 to 64 of the characters a-z A-Z 0-9 . _ -, \
-     with `#ephemeral` at the end or not"
+    "`{name}` is not a valid name for an NSQ topic or channel; use 1 to 64 of the characters a-z A-Z 0-9 . _ -, \
+     optionally followed by `#ephemeral`"
 )]
 pub struct NameError {
     /// The refused text; bytes that are not UTF-8 are replaced.

@@ -1,4 +1,4 @@
-//! Adds up how late flights arrive, by airport, and tells of those that are very late.
+//! Adds up how late flights arrive, by airport, and reports those that are very late.
 
 use std::{
     collections::{BTreeMap, HashSet},

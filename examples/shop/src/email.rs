@@ -1,4 +1,4 @@
-//! Letters to customers. An address that is none becomes a dead letter.
+//! Letters to customers. An event whose address is not valid becomes a dead letter.
 
 use std::{
     collections::BTreeMap,
@@ -58,7 +58,7 @@ async fn announce_parcel(shipped: shipping::OrderShipped) -> Result<()> {
 /// Sends a letter, unless it was sent before: an event may come twice.
 fn send(address: &str, subject: String) -> Result<()> {
     if !address.contains('@') {
-        return Err(Error::permanent(format!("`{address}` is no e-mail address")));
+        return Err(Error::permanent(format!("`{address}` is not an e-mail address")));
     }
     let mut sent = SENT.lock().unwrap_or_else(PoisonError::into_inner);
     let letters = sent.entry(address.to_owned()).or_default();

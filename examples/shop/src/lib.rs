@@ -1,4 +1,4 @@
-//! A small shop: carts, orders, shipping and e-mail, which know each other by events.
+//! A small shop: carts, orders, shipping and e-mail, which communicate by events.
 //!
 //! Its state is in memory, so that the example needs nothing but Bis.
 

@@ -77,7 +77,7 @@ pub async fn place(Json(request): Json<PlaceOrder>) -> Result<Json<Order>> {
     Ok(Json(order))
 }
 
-/// How an order stands.
+/// The state of an order.
 #[api(GET, "/orders/{id}", public)]
 pub async fn show(Path(id): Path<Uuid>) -> Result<Json<Order>> {
     orders().get(&id).cloned().map(Json).ok_or_else(|| Error::not_found(format!("there is no order `{id}`")))

@@ -66,7 +66,7 @@ async fn where_the_carrier_does_not_go_the_order_becomes_a_dead_letter(app: Test
 }
 
 #[bis::test(app = shop::app)]
-async fn an_address_that_is_none_gets_no_letter(app: TestApp) -> Result<()> {
+async fn an_address_that_is_not_valid_gets_no_letter(app: TestApp) -> Result<()> {
     app.publish(&email::SIGNED_UP, &SignedUp { email: "nobody".into() }).await?;
     app.publish(&email::SIGNED_UP, &SignedUp { email: "grace@example.org".into() }).await?;
     app.settle().await;

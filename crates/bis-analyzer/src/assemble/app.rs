@@ -70,6 +70,6 @@ pub(crate) fn find(resolver: &Resolver<'_, '_>) -> Found {
 
 /// What is said when nothing calls `app!`.
 pub(crate) fn no_app(position: Option<Position>) -> Diagnostic {
-    Diagnostic::error(codes::NO_APP, position, "this is no Bis app: nothing calls `bis::app!`")
+    Diagnostic::error(codes::NO_APP, position, "this is not a Bis app: nothing calls `bis::app!`")
         .help("write `bis::app!(services: [orders]);` in `src/lib.rs`, with the modules of your services")
 }

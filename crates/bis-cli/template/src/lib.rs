@@ -1,4 +1,4 @@
-//! Orders and shipping, which know each other by events.
+//! Orders and shipping, which communicate by events.
 
 pub mod orders;
 pub mod shipping;

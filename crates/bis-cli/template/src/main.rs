@@ -1,4 +1,4 @@
-//! The program: starts the application that the library declares.
+//! The program: starts the app that the library declares.
 
 fn main() -> std::process::ExitCode {
     {{crate}}::app().main()

@@ -32,7 +32,7 @@ pub enum TlsError {
     #[error("TLS is not built in; enable the feature `tls` of `bis-nsq` (`nsq-tls` of `bis`)")]
     NotBuiltIn,
     /// A file cannot be read, or is not what it should be.
-    #[error("`{}` holds no {what} that can be used: {reason}", path.display())]
+    #[error("`{}` contains no usable {what}: {reason}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum TlsError {
         reason: String,
     },
     /// The certificate and its key, or the name, cannot be used.
-    #[error("the settings of TLS cannot be used: {0}")]
+    #[error("the TLS settings cannot be used: {0}")]
     Settings(String),
     /// The server does not offer TLS.
     #[error(

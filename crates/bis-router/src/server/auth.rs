@@ -44,11 +44,11 @@ pub(super) struct Question {
 /// Why nobody granted anything. For the log only: a client does not learn it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AuthError {
-    #[error("`{0}` is no URL that can be asked; use `host:port` or an `http` or `https` URL")]
+    #[error("`{0}` is not a URL that can be requested; use `host:port` or an `http` or `https` URL")]
     Address(String),
     #[error("no connection")]
     Connect(#[source] io::Error),
-    #[error("no whole answer within {0:?}")]
+    #[error("no complete answer within {0:?}")]
     Timeout(std::time::Duration),
     #[error("the exchange failed: {0}")]
     Http(Box<dyn std::error::Error + Send + Sync>),
