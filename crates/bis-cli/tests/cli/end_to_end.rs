@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::{Run, address, bis, get, post, wait_until};
 
 /// One folder for the compiled dependencies, kept between runs of the tests.
-const TARGET: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/apps");
+pub(crate) const TARGET: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/apps");
 
 /// What a command prints with `--format json`.
 #[track_caller]

@@ -5,6 +5,7 @@ mod support;
 mod comparison;
 mod edits;
 mod end_to_end;
+mod guide;
 mod letters;
 mod output;
 mod router;
