@@ -5,6 +5,7 @@ mod exceptions;
 mod headers;
 mod layers;
 mod links;
+mod map;
 mod modules;
 mod sizes;
 mod snippets;
@@ -55,6 +56,7 @@ fn tidy() -> Result<Vec<String>> {
     let sources = sources::read(&root)?;
     let checks = [
         ("layers", layers::check(&root, &sources)?),
+        ("map", map::check(&root)?),
         ("modules", modules::check(&root, &sources)?),
         ("headers", headers::check(&sources)),
         ("sizes", sizes::check(&sources)),
