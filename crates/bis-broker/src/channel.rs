@@ -359,6 +359,12 @@ impl Channel {
         self.leases.sequences().filter_map(|sequence| Some((sequence, self.lease(sequence)?)))
     }
 
+    /// What lies from here on was not handed out, or not again since a replay.
+    #[must_use]
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
     /// Everything below this sequence is finished.
     #[must_use]
     pub fn floor(&self) -> u64 {

@@ -35,7 +35,7 @@ use bis_broker::{
     BoxFuture, Broker, ConsumeError, Consumer, EnsureError, InquiryError, Outgoing, Page, PublishError,
     Receipt, ReplayFrom, Replayed, SubscriptionSpec, TopicSpec, Topology,
 };
-use bis_core::{BrokerKind, Capabilities, NameRules, PhysicalName, SubscriptionName, TopicName};
+use bis_core::{BrokerKind, Capabilities, NameRules, PhysicalName, Retention, SubscriptionName, TopicName};
 use bis_nsq::{Command, Headers, IdentifyReply, Name};
 
 pub use consumer::envelope;
@@ -87,6 +87,28 @@ impl Nsq {
         })
     }
 
+    /// Whether the servers can do what the topic asks for.
+    fn check(&self, topic: &TopicSpec, can: &Capabilities) -> Result<(), EnsureError> {
+        let name = &topic.name;
+        if topic.retention != Retention::DEFAULT && !can.replay {
+            return Err(Self::no_retention(name));
+        }
+        if topic.ordered && !can.ordering {
+            let what = if self.cluster.is_many() {
+                "events of one key in order (one router can keep it, several servers cannot)"
+            } else {
+                "events of one key in order"
+            };
+            return Err(EnsureError::Unsupported { topic: name.clone(), what });
+        }
+        Ok(())
+    }
+
+    fn no_retention(topic: &TopicName) -> EnsureError {
+        let what = "a retention of its own (one router keeps what was handled, for replay)";
+        EnsureError::Unsupported { topic: topic.clone(), what }
+    }
+
     /// The command that publishes, or why there is none.
     fn command(&self, topic: &Name, event: &Outgoing) -> Result<Command, PublishError> {
         let can = self.capabilities();
@@ -124,17 +146,14 @@ impl Broker for Nsq {
             let channels = subscriptions.map(|spec| (self.topic(&spec.topic), Self::channel(&spec.name)));
             let server = self.cluster.ensure(channels.collect()).await?;
             let can = self.learn(&server);
-            match topology.topics.iter().find(|topic| topic.ordered && !can.ordering) {
-                Some(topic) => {
-                    let what = if self.cluster.is_many() {
-                        "events of one key in order (one router can keep it, several servers cannot)"
-                    } else {
-                        "events of one key in order"
-                    };
-                    Err(EnsureError::Unsupported { topic: topic.name.clone(), what })
-                }
-                None => Ok(()),
+            for topic in &topology.topics {
+                self.check(topic, can)?;
             }
+            let kept = topology.topics.iter().filter(|topic| topic.retention != Retention::DEFAULT);
+            for topic in kept {
+                self.retain(topic).await?;
+            }
+            Ok(())
         })
     }
 

@@ -15,7 +15,7 @@ pub struct Journal {
     state: Mutex<State>,
     pub(crate) work: Condvar,
     pub(crate) progress: watch::Sender<Progress>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: JournalMetrics,
     /// Old segments are being looked at, and those that may go removed.
     pub(crate) expired: Notify,

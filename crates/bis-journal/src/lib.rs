@@ -42,6 +42,6 @@ pub use replay::ReplayFrom;
 pub use state::delivery::{Handed, PeekedMessage, Refusal, Round, Subscription};
 pub use state::replay::Replayed;
 pub use state::ticket::{Outcome, Progress, Ticket};
-pub use state::topic::{ChannelState, Consumer, DeliveryOrder, Joining, Process, Topic};
+pub use state::topic::{ChannelState, Consumer, DeliveryOrder, Joining, Process, Retention, Topic};
 pub use state::totals::Totals;
 pub use state::{MessageFacts, State};

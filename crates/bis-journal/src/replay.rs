@@ -35,17 +35,35 @@ impl Journal {
             ReplayFrom::Sequence(sequence) => sequence,
             ReplayFrom::Time(time) => first_at(self, topic, time).await?,
         };
+        let oldest = self.oldest(topic).await?;
         let (replayed, ticket) = {
             let mut state = self.lock();
             state.check_open().map_err(InquiryError::Refused)?;
             let number = existing(&state, topic)?;
-            (state.replay(number, channel, to).ok_or(InquiryError::NoChannel)?, state.ticket())
+            (state.replay(number, channel, to, oldest).ok_or(InquiryError::NoChannel)?, state.ticket())
         };
         self.kick();
         self.decided(ticket).await.map_err(InquiryError::Refused)?;
         let Replayed { from, messages } = replayed;
         tracing::info!(topic, channel, from, messages, "a channel is replayed");
         Ok(replayed)
+    }
+}
+
+impl Journal {
+    /// The first message of a topic that its own retention lets come again; 0 when it has none.
+    async fn oldest(&self, topic: &str) -> Result<u64, InquiryError> {
+        let (retention, by_bytes) = {
+            let state = self.lock();
+            let number = existing(&state, topic)?;
+            let Some(retention) = state.topics.get(&number).and_then(|topic| topic.retention) else {
+                return Ok(0);
+            };
+            (retention, state.first_within(number, retention.max_bytes))
+        };
+        let age = u64::try_from(retention.max_age.as_nanos()).unwrap_or(u64::MAX);
+        let since = self.clock.date().0.saturating_sub(age);
+        Ok(first_at(self, topic, since).await?.max(by_bytes))
     }
 }
 

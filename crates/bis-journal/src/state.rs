@@ -43,7 +43,7 @@ use dedup::Dedup;
 use next_commit::NextCommit;
 use suspicions::Suspicions;
 pub(crate) use ticket::{Progress, Ticket};
-use topic::{ChannelState, Topic};
+use topic::{ChannelState, Retention, Topic};
 use topics::Topics;
 use topology::Topology;
 
@@ -261,8 +261,23 @@ impl State {
     /// Notes a topic's state: paused or held, and where its first channel begins.
     fn note_topic(&mut self, topic: u32) {
         if let Some(topic) = self.topics.get(&topic) {
-            self.next.add(&Header::new(Kind::TopicState, topic.id, topic.base), &[topic.flags()]);
+            self.next.add(&Header::new(Kind::TopicState, topic.id, topic.base), &topic.state_record());
         }
+    }
+
+    /// What every channel of a topic, which is made if it is not there, has finished is kept for so long, and no longer
+    /// replayed. The ticket tells when that is durable.
+    ///
+    /// # Errors
+    /// When the journal takes nothing any more.
+    pub fn retain(&mut self, topic: &str, retention: Retention) -> Result<Ticket, Arc<str>> {
+        self.check_open()?;
+        let id = self.make_topic(topic);
+        let Some(topic) = self.topics.get_mut(&id) else { return Ok(self.last_awaited()) };
+        if topic.retention.replace(retention) != Some(retention) {
+            self.note_topic(id);
+        }
+        Ok(self.last_awaited())
     }
 
     /// Counts changes of which topics and channels there are, for those who tell others of them.

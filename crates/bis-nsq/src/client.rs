@@ -28,7 +28,7 @@ pub use connection::{ConnectError, Connection, LostError};
 pub use consumer::{ConsumeError, Consumer, ConsumerHandle, Order};
 pub use delivery::{Delivery, Lease, SettleError, touch_all};
 pub use http::{HttpAddress, HttpError};
-pub use inquiry::{peek, replay};
+pub use inquiry::{peek, replay, retain};
 pub use lookup::{DEFAULT_INTERVAL, Found, Lookup, Node, nodes};
 pub use outages::Outages;
 pub use process::Process;

@@ -103,6 +103,17 @@ pub enum Command {
         /// Where it begins; the nearest message that is kept, if that one is not.
         from: ReplayFrom,
     },
+    /// `RETAIN` (Bis's extension): keep what every channel of a topic has finished for so long, so that it can be replayed. Holds
+    /// until another one, also across restarts. Only after the server offered
+    /// [`FEATURE_RETENTION`](crate::FEATURE_RETENTION).
+    Retain {
+        /// The topic, made if it is not there.
+        topic: Name,
+        /// The oldest that can be replayed, in whole seconds.
+        max_age: Duration,
+        /// About how many bytes can be replayed at most.
+        max_bytes: u64,
+    },
     /// `CLS`: no more messages, please; answered with `CLOSE_WAIT`.
     Close,
     /// `NOP`: the sign of life that a heartbeat asks for.
@@ -128,6 +139,7 @@ impl Command {
             Self::HeadedPublish { .. } => "HPUB",
             Self::Peek { .. } => "PEEK",
             Self::Replay { .. } => "REPLAY",
+            Self::Retain { .. } => "RETAIN",
             Self::Close => "CLS",
             Self::Nop => "NOP",
         }
@@ -191,6 +203,11 @@ impl Command {
                 };
                 buffer.put_slice(word);
                 end_with_number(buffer, number);
+            }
+            Self::Retain { topic, max_age, max_bytes } => {
+                put_name(buffer, topic);
+                buffer.put_slice(format!(" {}", max_age.as_secs()).as_bytes());
+                end_with_number(buffer, *max_bytes);
             }
             Self::Identify(body) | Self::Auth(body) => {
                 buffer.put_u8(b'\n');

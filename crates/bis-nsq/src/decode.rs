@@ -231,6 +231,12 @@ fn command(line: Bytes, mut body: Bytes, limits: &Limits, scan: Scan) -> Result<
             };
             Ok(Command::Replay { topic, channel, from })
         }
+        b"RETAIN" if limits.extensions => {
+            need(parameters, 3, "RETAIN", "parameters")?;
+            let topic = topic("RETAIN", &line, next())?;
+            let max_age = Duration::from_secs(number("RETAIN", "age", next())?);
+            Ok(Command::Retain { topic, max_age, max_bytes: number("RETAIN", "size", next())? })
+        }
         b"CLS" => Ok(Command::Close),
         b"NOP" => Ok(Command::Nop),
         b"IDENTIFY" => Ok(Command::Identify(body)),

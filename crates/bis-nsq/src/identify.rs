@@ -31,6 +31,9 @@ pub const FEATURE_DEDUP: &str = "dedup";
 /// The feature whose server understands [`Command::Replay`](crate::Command::Replay).
 pub const FEATURE_REPLAY: &str = "replay";
 
+/// The feature whose server understands [`Command::Retain`](crate::Command::Retain).
+pub const FEATURE_RETENTION: &str = "retention";
+
 /// The feature whose server understands [`Command::Peek`](crate::Command::Peek).
 pub const FEATURE_PEEK: &str = "peek";
 

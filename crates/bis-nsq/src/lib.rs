@@ -48,8 +48,8 @@ pub use frame::{
 pub use headers::Headers;
 pub use identify::{
     EXTENSION_VERSION, Extension, FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_HISTORY, FEATURE_ORDERED,
-    FEATURE_PEEK, FEATURE_POSTPONE, FEATURE_RELEASE, FEATURE_REPLAY, FEATURE_RESERVE, Identify,
-    IdentifyReply, Ranges,
+    FEATURE_PEEK, FEATURE_POSTPONE, FEATURE_RELEASE, FEATURE_REPLAY, FEATURE_RESERVE, FEATURE_RETENTION,
+    Identify, IdentifyReply, Ranges,
 };
 pub use limits::Limits;
 pub use message::{History, Message, MessageId};

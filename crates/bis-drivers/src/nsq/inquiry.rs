@@ -7,14 +7,21 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bis_broker::{InquiryError, Page, ReplayFrom, Replayed, SubscriptionSpec, Waiting, WaitingState};
-use bis_core::Capabilities;
+use bis_broker::{
+    EnsureError, InquiryError, Page, ReplayFrom, Replayed, SubscriptionSpec, TopicSpec, Waiting, WaitingState,
+};
+use bis_core::{Capabilities, Retention};
 use bis_nsq::{
     FEATURE_PEEK, WaitingMessage,
     client::{self, ConnectError},
 };
 
+use tokio::time::sleep;
+
 use super::{Nsq, consumer::envelope};
+
+/// How soon a server that could not be reached is told again for how long to keep a topic.
+const RETAIN_AGAIN: Duration = Duration::from_millis(500);
 
 impl Nsq {
     pub(super) async fn peek_page(
@@ -45,6 +52,30 @@ impl Nsq {
         let replayed = client::replay(&options, &topic, &channel, from).await;
         let replayed = replayed.map_err(|error| inquiry_error(&options.address, error))?;
         Ok(Replayed { from: replayed.from, events: replayed.messages })
+    }
+
+    /// Tells the one server how long to keep what was handled of a topic.
+    pub(super) async fn retain(&self, topic: &TopicSpec) -> Result<(), EnsureError> {
+        let [address] = &self.cluster.options.servers[..] else {
+            return Err(Self::no_retention(&topic.name));
+        };
+        let options = self.cluster.options.client_for(address);
+        let Retention { max_age, max_bytes } = topic.retention;
+        let name = self.topic(&topic.name);
+        let mut failures = 0_u32;
+        while let Err(error) = client::retain(&options, &name, max_age, max_bytes).await {
+            match error {
+                ConnectError::Lacks(_) => return Err(Self::no_retention(&topic.name)),
+                ConnectError::Refused(refusal) => return Err(EnsureError::Refused(refusal.to_string())),
+                _ if self.cluster.is_closed() => return Err(EnsureError::Closed),
+                error => {
+                    failures += 1;
+                    options.outages.unreachable(address, &error, failures.is_power_of_two());
+                    sleep(RETAIN_AGAIN).await;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// How to reach the one server, once it is known that it can.

@@ -19,6 +19,7 @@ use super::moved::Message;
 use super::record::{read_u32, read_u64};
 use super::writer::Position;
 use crate::state::operations::{marked_attempts, recalled};
+use crate::state::topic::Retention;
 
 const MAGIC: &[u8; 8] = b"BISCKPT1";
 const HEADER: usize = 20;
@@ -60,6 +61,9 @@ pub(crate) struct TopicPoint {
     /// It shows its channels nothing until those that others know of are made.
     #[serde(default)]
     pub(crate) held: bool,
+    /// What was asked of it, in place of the journal's own.
+    #[serde(default)]
+    pub(crate) retention: Option<Retention>,
     pub(crate) channels: Vec<ChannelPoint>,
 }
 

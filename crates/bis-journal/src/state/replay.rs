@@ -18,11 +18,13 @@ pub struct Replayed {
 impl State {
     /// Moves a channel to the message `to`, or to the nearest one that is kept: everything from there on comes (again),
     /// as [`Channel::rewind`](bis_broker::channel::Channel::rewind) has it. What is no longer kept is passed over. `None`
-    /// when there is no such channel.
-    pub(crate) fn replay(&mut self, topic: u32, channel: &str, to: u64) -> Option<Replayed> {
+    /// when there is no such channel. Of what was handed out, nothing below `oldest` comes again.
+    pub(crate) fn replay(&mut self, topic: u32, channel: &str, to: u64, oldest: u64) -> Option<Replayed> {
         let kept = self.log.kept(topic);
         let state = self.channel(topic, channel)?;
         let first = kept.first().map_or(state.reached, |(first, _)| *first);
+        // What has its first turn yet to come waits however old it is.
+        let to = to.max(oldest.min(state.machine.cursor()));
         let from = to.max(first).min(state.reached);
         match state.machine.rewind(from) {
             Rewound::Forward { from, to, dropped } => {

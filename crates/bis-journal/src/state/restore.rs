@@ -250,7 +250,7 @@ fn from_checkpoint(log: Log, checkpoint: &Checkpoint) -> State {
 fn restore_topic(point: &TopicPoint) -> Topic {
     let mut topic = Topic::new(point.id, Name::new(&point.name));
     (topic.end, topic.base) = (point.end, point.base);
-    (topic.paused, topic.held) = (point.paused, point.held);
+    (topic.paused, topic.held, topic.retention) = (point.paused, point.held, point.retention);
     for at in &point.channels {
         let mut channel = ChannelState::new(at.id, &at.snapshot());
         channel.reach(at.reached);
@@ -290,7 +290,7 @@ impl State {
             Kind::Moved => topic.hold_end(header.sequence.saturating_add(1)),
             Kind::TopicState => {
                 topic.base = header.sequence;
-                topic.set_flags(body.first().copied().unwrap_or(0));
+                topic.set_state(body);
                 topic.hold_end(header.sequence);
                 topic.extend();
             }

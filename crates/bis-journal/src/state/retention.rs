@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bis_broker::channel::Time;
 
@@ -158,8 +159,7 @@ impl State {
 
     /// Segments that are handled or pinned and too old, or with the newer ones too large; the oldest first.
     fn past_retention(&self, now: Time, policy: &Policy) -> Vec<(u64, &Sealed)> {
-        let age = u64::try_from(policy.retention.as_nanos()).unwrap_or(u64::MAX);
-        let is_old = |sealed: &Sealed| now.0.saturating_sub(sealed.sealed) > age;
+        let is_old = |sealed: &Sealed| now.since(Time(sealed.sealed)) > self.age_of(sealed, policy);
         if self.log.sealed_bytes() <= policy.retention_bytes && !self.log.sealed().any(|(_, at)| is_old(at)) {
             return Vec::new();
         }
@@ -172,6 +172,35 @@ impl State {
             is_past
         });
         light
+    }
+
+    /// How old a segment becomes: what the topic wants that wants most.
+    fn age_of(&self, sealed: &Sealed, policy: &Policy) -> Duration {
+        let of_topic = |id| Some(self.topics.get(id)?.retention.map_or(policy.retention, |own| own.max_age));
+        sealed.topics.keys().filter_map(of_topic).max().unwrap_or(policy.retention)
+    }
+
+    /// The first message of a topic so that it and all that follow have about so many bytes: of a segment that has messages of
+    /// several topics, each is taken to have its share.
+    pub(crate) fn first_within(&self, topic: u32, max_bytes: u64) -> u64 {
+        let active = self.log.as_if_sealed();
+        let mut left = max_bytes;
+        let sealed = self.log.sealed().map(|(_, sealed)| sealed).collect::<Vec<_>>();
+        for segment in [&active].into_iter().chain(sealed.into_iter().rev()) {
+            let Some((first, end)) = segment.topics.get(&topic).copied() else { continue };
+            let all: u64 = segment.topics.values().map(|(first, end)| end - first).sum();
+            let share = |count: u64| {
+                u64::try_from(u128::from(segment.bytes) * u128::from(count) / u128::from(all.max(1)))
+                    .unwrap_or(u64::MAX)
+            };
+            let bytes = share(end - first);
+            if bytes > left {
+                let one = share(1).max(1);
+                return end - (left / one).min(end - first);
+            }
+            left -= bytes;
+        }
+        0
     }
 
     /// The messages that a segment is pinned by, none when it is handled; `None` when there are more than few.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bis_broker::channel::{Channel, ConsumerId, Limits, ProcessId, Snapshot, Vanishing};
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::operations::Operations;
 use super::sampler::Sampler;
+use crate::files::record::read_u64;
 use crate::name::Name;
 
 /// A topic.
@@ -27,6 +29,8 @@ pub struct Topic {
     pub(crate) channels: BTreeMap<Name, ChannelState>,
     /// Channels have not been shown what was stored last.
     pub(crate) is_behind: bool,
+    /// What was asked of it, in place of the journal's own retention.
+    pub(crate) retention: Option<Retention>,
     /// Messages and bytes taken since the start of the process.
     pub(crate) message_count: u64,
     pub(crate) message_bytes: u64,
@@ -34,6 +38,15 @@ pub struct Topic {
 
 const PAUSED: u8 = 1;
 const HELD: u8 = 2;
+
+/// For how long what every channel of a topic has finished can be replayed, and how much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// The oldest, by when it was published.
+    pub max_age: Duration,
+    /// About how many bytes. The journal's own bound on all topics together holds beside it.
+    pub max_bytes: u64,
+}
 
 impl Topic {
     pub(crate) fn new(id: u32, name: Name) -> Self {
@@ -46,6 +59,7 @@ impl Topic {
             base: 0,
             channels: BTreeMap::new(),
             is_behind: false,
+            retention: None,
             message_count: 0,
             message_bytes: 0,
         }
@@ -106,13 +120,32 @@ impl Topic {
     }
 
     /// Its state as records have it.
-    pub(crate) fn flags(&self) -> u8 {
+    fn flags(&self) -> u8 {
         let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
         flag(self.paused, PAUSED) | flag(self.held, HELD)
     }
 
-    /// Takes its state from a record.
-    pub(crate) fn set_flags(&mut self, flags: u8) {
+    /// Its state as the body of a record: flags, and the retention in nanoseconds and bytes where it has one of its own.
+    pub(crate) fn state_record(&self) -> Vec<u8> {
+        let mut body = vec![self.flags()];
+        if let Some(retention) = self.retention {
+            let age = u64::try_from(retention.max_age.as_nanos()).unwrap_or(u64::MAX);
+            body.extend_from_slice(&age.to_le_bytes());
+            body.extend_from_slice(&retention.max_bytes.to_le_bytes());
+        }
+        body
+    }
+
+    /// Reads [`Topic::state_record`].
+    pub(crate) fn set_state(&mut self, body: &[u8]) {
+        self.set_flags(body.first().copied().unwrap_or(0));
+        self.retention = (body.len() >= 17).then(|| Retention {
+            max_age: Duration::from_nanos(read_u64(body, 1)),
+            max_bytes: read_u64(body, 9),
+        });
+    }
+
+    fn set_flags(&mut self, flags: u8) {
         self.paused = flags & PAUSED != 0;
         self.held = flags & HELD != 0;
     }

@@ -164,6 +164,7 @@ impl Topics {
             base: topic.base,
             paused: topic.paused,
             held: topic.held,
+            retention: topic.retention,
             channels: topic
                 .channels
                 .iter()
@@ -184,7 +185,7 @@ impl Topics {
             let header = Header::new(Kind::Topic, topic.id, 0);
             record::append(&mut definitions, &header, topic.name.as_str().as_bytes());
             let header = Header::new(Kind::TopicState, topic.id, topic.base);
-            record::append(&mut definitions, &header, &[topic.flags()]);
+            record::append(&mut definitions, &header, &topic.state_record());
             for (name, channel) in &topic.channels {
                 let header = Header::new(Kind::Channel, topic.id, channel.machine.floor());
                 record::append(&mut definitions, &header, &channel_body(channel.id, name.as_str()));

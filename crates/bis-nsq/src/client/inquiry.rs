@@ -1,11 +1,16 @@
 //! Looking into a channel and moving it, over a connection of its own each time: an inquiry is rare, and must not wait behind
 //! publishes or deliveries.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::{ConnectError, Connection, Options};
-use crate::{Command, FEATURE_PEEK, FEATURE_REPLAY, Name, PeekPage, ReplayFrom, Replayed};
+use crate::{
+    Command, FEATURE_PEEK, FEATURE_REPLAY, FEATURE_RETENTION, Name, OK, PeekPage, ReplayFrom, Replayed,
+};
 
 /// Shows up to `limit` unfinished messages of a channel, those behind a place in the topic if one is given, and takes none.
 /// [`ConnectError::Lacks`] when the server does not offer [`FEATURE_PEEK`].
@@ -32,18 +37,35 @@ pub async fn replay(
     inquire(options, FEATURE_REPLAY, &Command::Replay { topic, channel, from }).await
 }
 
+/// Keeps what every channel of a topic has finished for so long, in whole seconds, and about so many bytes of it. Resolves when
+/// the server has it durably. [`ConnectError::Lacks`] when the server does not offer [`FEATURE_RETENTION`].
+pub async fn retain(
+    options: &Options,
+    topic: &Name,
+    max_age: Duration,
+    max_bytes: u64,
+) -> Result<(), ConnectError> {
+    let command = Command::Retain { topic: topic.clone(), max_age, max_bytes };
+    let answer = ask(options, FEATURE_RETENTION, &command).await?;
+    if answer == OK { Ok(()) } else { Err(ConnectError::unexpected(&answer)) }
+}
+
 async fn inquire<T: DeserializeOwned>(
     options: &Options,
     feature: &'static str,
     command: &Command,
 ) -> Result<T, ConnectError> {
+    let answer = ask(options, feature, command).await?;
+    serde_json::from_slice(&answer).map_err(|_| ConnectError::unexpected(&answer))
+}
+
+async fn ask(options: &Options, feature: &'static str, command: &Command) -> Result<Bytes, ConnectError> {
     let mut connection = Connection::open(options).await?;
     if !connection.server().offers(feature) {
         return Err(ConnectError::Lacks(feature));
     }
     let answer = timeout(options.answer_wait, connection.ask(command)).await;
     let answer = answer.map_err(|_| ConnectError::Timeout(options.answer_wait))??;
-    let answer = serde_json::from_slice(&answer).map_err(|_| ConnectError::unexpected(&answer))?;
     connection.finish(options.connect_timeout).await;
     Ok(answer)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bis_broker::channel::{Time, Vanishing};
 use bis_journal::{
-    DeliveryOrder, Joining, MAX_WHOLE_BYTES, MessageFacts, Refusal, State, Subscription, key_hash,
+    DeliveryOrder, Joining, MAX_WHOLE_BYTES, MessageFacts, Refusal, Retention, State, Subscription, key_hash,
     stored_bytes,
 };
 use bis_nsq::{Bodies, CLOSE_WAIT, Command, ErrorCode, MessageId, Name, OK, ProtocolError};
@@ -95,6 +95,14 @@ impl Connection {
                     let replayed = inquiry::replay(&server, &topic, &channel, from).await;
                     inquiry::answer(replayed, ProtocolError::replay_failed)
                 })
+            }
+            Command::Retain { topic, max_age, max_bytes } => {
+                self.permission.check("RETAIN", &topic, None)?;
+                let ticket = state
+                    .retain(topic.as_str(), Retention { max_age, max_bytes })
+                    .map_err(|reason| ProtocolError::publish_failed("RETAIN", &reason))?;
+                self.outbox.answers.stored(ticket, "RETAIN", 0);
+                Ok(())
             }
             Command::Identify(body) => {
                 let reply = self.session.identify(&self.server, &body)?;

@@ -146,5 +146,6 @@ fn concerns(command: &Command) -> bool {
             | Command::Subscribe { .. }
             | Command::Peek { .. }
             | Command::Replay { .. }
+            | Command::Retain { .. }
     )
 }

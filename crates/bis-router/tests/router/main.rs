@@ -24,6 +24,7 @@ mod order;
 mod pausing;
 mod protocol;
 mod replay;
+mod retention;
 mod stopping;
 mod strange;
 mod suspects;
