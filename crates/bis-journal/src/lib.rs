@@ -40,6 +40,7 @@ pub use options::{Backlog, BacklogPolicy, BacklogPolicyError, Options, SyncMode,
 pub use repeated::Repeated;
 pub use replay::ReplayFrom;
 pub use state::delivery::{Handed, PeekedMessage, Refusal, Round, Subscription};
+pub use state::missed::Missed;
 pub use state::replay::Replayed;
 pub use state::ticket::{Outcome, Progress, Ticket};
 pub use state::topic::{ChannelState, Consumer, DeliveryOrder, Joining, Process, Retention, Topic};

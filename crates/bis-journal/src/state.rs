@@ -10,6 +10,7 @@ mod commit;
 mod dedup;
 pub(crate) mod delivery;
 mod lost;
+pub(crate) mod missed;
 mod next_commit;
 pub(crate) mod operations;
 pub(crate) mod replay;
@@ -133,6 +134,9 @@ impl State {
         };
         let number = intake.topic;
         if let Some(ticket) = self.dedup.known(number, facts.event) {
+            if let Some(topic) = self.topics.get_mut(&number) {
+                topic.missed.duplicate(&topic.name);
+            }
             return (number, ticket);
         }
         self.dedup.note(number, facts.event, self.next.ticket());
@@ -230,6 +234,7 @@ impl State {
         let Some(topic) = self.topics.get_mut(&topic) else { return false };
         let Some(mut channel) = topic.channels.remove(name) else { return false };
         channel.wake_all();
+        topic.missed.deleted(&topic.name, name, channel.machine.unfinished());
         let header = Header::new(Kind::ChannelDeleted, topic.id, topic.base);
         self.next.forget_channel(topic.id, name);
         self.next.add(&header, &channel.id.to_le_bytes());
@@ -243,7 +248,11 @@ impl State {
         emptied.base = emptied.end;
         let channels = emptied.channels.iter_mut();
         let changed: Vec<Name> = channels
-            .filter_map(|(name, channel)| (channel.pass_over(emptied.end) > 0).then(|| name.clone()))
+            .filter_map(|(name, channel)| {
+                let dropped = channel.pass_over(emptied.end);
+                channel.dropped += dropped;
+                (dropped > 0).then(|| name.clone())
+            })
             .collect();
         changed.iter().for_each(|name| self.mark_dirty(topic, name));
         self.note_topic(topic);

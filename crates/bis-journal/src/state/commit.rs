@@ -27,7 +27,9 @@ impl State {
             topic.message_count += u64::from(message.count);
             topic.message_bytes += message.bytes as u64;
             topic.end = message.sequence + u64::from(message.count);
-            if !topic.channels.is_empty() && !std::mem::replace(&mut topic.is_behind, true) {
+            if topic.channels.is_empty() {
+                topic.missed.unrouted(&topic.name, u64::from(message.count));
+            } else if !std::mem::replace(&mut topic.is_behind, true) {
                 behind.push(message.topic);
             }
         }

@@ -219,7 +219,7 @@ impl State {
             return Round::Gone;
         };
         let id = subscription.consumer;
-        let ChannelState { machine, operations, consumers, order, .. } = channel;
+        let ChannelState { machine, operations, consumers, order, sampled_out, .. } = channel;
         let Some(consumer) = consumers.get_mut(&id) else { return Round::Gone };
         let until = now.plus(subscription.timeout);
         let mut taker = Taker { consumer: id, until, vanishing: consumer.vanishing, suspects };
@@ -255,6 +255,7 @@ impl State {
                 // As on nsqd: what a sampling client is not given, no other client of the channel is given either.
                 if machine.finish(handout.sequence, id).is_ok() {
                     operations.finished(handout.sequence);
+                    *sampled_out += 1;
                     is_noted = true;
                 }
                 passed_over += 1;
@@ -473,7 +474,7 @@ impl State {
     /// Drops all messages of a channel. False when it is not there.
     pub fn empty_channel(&mut self, topic: u32, channel: &str) -> bool {
         let Some(state) = self.channel(topic, channel) else { return false };
-        state.machine.empty();
+        state.dropped += state.machine.empty();
         state.operations.forgot(state.machine.floor());
         self.mark_dirty(topic, &Name::new(channel));
         true

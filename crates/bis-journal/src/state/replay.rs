@@ -37,7 +37,15 @@ impl State {
                 for (start, next_end) in kept {
                     let (gap, gap_end) = (end.max(to), start.min(state.reached));
                     if gap < gap_end {
-                        state.machine.skip(gap, gap_end);
+                        let lost = state.machine.skip(gap, gap_end);
+                        state.dropped += lost;
+                        tracing::warn!(
+                            channel,
+                            from = gap,
+                            to = gap_end,
+                            lost,
+                            "a replay passes over messages that are not kept"
+                        );
                         state.operations.skipped(gap, gap_end);
                     }
                     end = next_end.max(end);

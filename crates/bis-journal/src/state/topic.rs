@@ -8,6 +8,7 @@ use bis_broker::channel::{Channel, ConsumerId, Limits, ProcessId, Snapshot, Vani
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use super::missed::Missed;
 use super::operations::Operations;
 use super::sampler::Sampler;
 use crate::files::record::read_u64;
@@ -31,6 +32,7 @@ pub struct Topic {
     pub(crate) is_behind: bool,
     /// What was asked of it, in place of the journal's own retention.
     pub(crate) retention: Option<Retention>,
+    pub(crate) missed: Missed,
     /// Messages and bytes taken since the start of the process.
     pub(crate) message_count: u64,
     pub(crate) message_bytes: u64,
@@ -60,6 +62,7 @@ impl Topic {
             channels: BTreeMap::new(),
             is_behind: false,
             retention: None,
+            missed: Missed::default(),
             message_count: 0,
             message_bytes: 0,
         }
@@ -105,6 +108,12 @@ impl Topic {
     #[must_use]
     pub fn message_count(&self) -> u64 {
         self.message_count
+    }
+
+    /// Messages that reached no consumer.
+    #[must_use]
+    pub fn missed(&self) -> Missed {
+        self.missed
     }
 
     /// Bytes of bodies taken since the start of the process.
@@ -201,6 +210,7 @@ pub struct ChannelState {
     /// Unfinished messages that were dropped since the start of the process: by the backlog's bound, or by a replay that
     /// went forward.
     pub(crate) dropped: u64,
+    pub(crate) sampled_out: u64,
 }
 
 impl ChannelState {
@@ -227,6 +237,12 @@ impl ChannelState {
         self.dropped
     }
 
+    /// Messages that were finished without being delivered, because a client takes samples, since the start of the process.
+    #[must_use]
+    pub fn sampled_out(&self) -> u64 {
+        self.sampled_out
+    }
+
     pub(crate) fn new(id: u32, snapshot: &Snapshot) -> Self {
         Self {
             id,
@@ -238,6 +254,7 @@ impl ChannelState {
             reached: snapshot.floor,
             message_count: 0,
             dropped: 0,
+            sampled_out: 0,
         }
     }
 

@@ -76,6 +76,21 @@ fn topics(topics: &[&Topic], page: &mut Page) {
     family("message_bytes_total", COUNTER, "Bytes of bodies published since the start.", &|topic| {
         topic.message_bytes() as f64
     });
+    family("unrouted_total", COUNTER, "Messages published while the topic had no channel.", &|topic| {
+        topic.missed().unrouted as f64
+    });
+    family(
+        "duplicates_total",
+        COUNTER,
+        "Events published again under their id, and stored once.",
+        &|topic| topic.missed().duplicates as f64,
+    );
+    family(
+        "deleted_total",
+        COUNTER,
+        "Messages that were unfinished when their channel was deleted.",
+        &|topic| topic.missed().deleted as f64,
+    );
 }
 
 fn channels(topics: &[&Topic], page: &mut Page) {
@@ -101,9 +116,21 @@ fn channels(topics: &[&Topic], page: &mut Page) {
     family("messages_total", COUNTER, "Messages shown to the channel since the start.", &|one| {
         one.message_count() as f64
     });
-    family("dropped_total", COUNTER, "Messages dropped because the backlog was full.", &|one| {
-        one.dropped() as f64
-    });
+    let help =
+        "Messages dropped unfinished: by the backlog's bound, a replay, or when the channel was emptied.";
+    family("dropped_total", COUNTER, help, &|one| one.dropped() as f64);
+    family(
+        "gone_total",
+        COUNTER,
+        "Messages passed over because the journal does not have them any more.",
+        &|one| one.machine().counters().gone as f64,
+    );
+    family(
+        "sampled_out_total",
+        COUNTER,
+        "Messages finished undelivered for a client that takes samples.",
+        &|one| one.sampled_out() as f64,
+    );
     family("delivered_total", COUNTER, "Deliveries since the start.", &|one| {
         one.machine().counters().handed_out as f64
     });

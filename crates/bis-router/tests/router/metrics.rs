@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::http::get;
-use crate::support::{Client, start};
+use bis_nsq::{Command, Headers};
+
+use crate::support::http::{get, post};
+use crate::support::{Client, name, start};
 
 /// Reads the text format; panics at a line that is none.
 fn parse(text: &str) -> BTreeMap<String, f64> {
@@ -78,4 +80,37 @@ async fn the_page_is_what_prometheus_reads() {
     assert!(samples[r#"bis_router_journal_sync_seconds_bucket{le="1"}"#] <= syncs);
     assert!(samples["bis_router_journal_written_bytes_total"] > 11.0);
     router.shutdown().await.expect("a clean stop");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_reaches_no_consumer_is_counted_with_its_reason() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let router = start(folder.path()).await;
+    let (tcp, http) = (router.tcp_address(), router.http_address());
+    let mut publisher = Client::connect_extended(tcp);
+    for _ in 0..2 {
+        let headers = Headers { event: Some([7; 16]), ..Headers::default() };
+        publisher.send(&Command::HeadedPublish { topic: name("zoo"), headers, body: "same".into() });
+        assert_eq!(publisher.response(), "OK");
+    }
+    publisher.publish("zoo", "other");
+    for channel in ["feed", "clean"] {
+        post(http, &format!("/channel/create?topic=zoo&channel={channel}"), b"");
+    }
+    post(http, "/channel/empty?topic=zoo&channel=feed", b"");
+    publisher.publish("zoo", "last");
+    post(http, "/channel/delete?topic=zoo&channel=clean", b"");
+    let samples = parse(&get(http, "/metrics").body);
+    let topic = r#"{topic="zoo"}"#;
+    for (series, value) in [
+        (format!("bis_router_topic_unrouted_total{topic}"), 2.0),
+        (format!("bis_router_topic_duplicates_total{topic}"), 1.0),
+        (format!("bis_router_topic_deleted_total{topic}"), 1.0),
+        (r#"bis_router_channel_dropped_total{topic="zoo",channel="feed"}"#.to_owned(), 2.0),
+        (r#"bis_router_channel_gone_total{topic="zoo",channel="feed"}"#.to_owned(), 0.0),
+        (r#"bis_router_channel_sampled_out_total{topic="zoo",channel="feed"}"#.to_owned(), 0.0),
+    ] {
+        assert_eq!(samples.get(&series), Some(&value), "{series}");
+    }
+    router.shutdown().await.expect("it stops");
 }

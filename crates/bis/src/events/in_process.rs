@@ -1,6 +1,7 @@
 //! The in-process broker: the channel state machine over memory. It keeps every promise of the contract but durability,
 //! and reads no clock other than the app's.
 
+mod missed;
 mod peek;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use bis_core::{BrokerKind, Capabilities, Envelope, SubscriptionName, TopicName};
 use tokio::sync::Notify;
 
 use crate::instance::{Clock, Outstanding, Purpose};
+use missed::{Counts, Missed};
 
 /// The most events that a topic keeps for its subscriptions. A publish beyond is refused.
 pub const MAX_BACKLOG: usize = 1_000_000;
@@ -47,6 +49,7 @@ struct Shared {
     next_consumer: AtomicU64,
     closed: AtomicBool,
     hasher: RandomState,
+    missed: Missed,
 }
 
 /// One topic with its subscriptions.
@@ -143,6 +146,7 @@ impl InProcess {
             next_consumer: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             hasher: RandomState::new(),
+            missed: Missed::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -199,11 +203,18 @@ impl Shared {
         if self.is_closed() {
             return events.iter().map(|_| Err(PublishError::Closed)).collect();
         }
-        let topic = self.topic(&topic.name).unwrap_or_else(|| self.topic_or_new(&topic.name));
+        let name = &topic.name;
+        let topic = self.topic(name).unwrap_or_else(|| self.topic_or_new(name));
         let now = self.now();
         let mut state = topic.lock();
-        let results = events.into_iter().map(|event| self.store(&mut state, event, now)).collect();
+        let results: Vec<_> = events.into_iter().map(|event| self.store(&mut state, event, now)).collect();
+        let unrouted = if state.channels.is_empty() { state.log.events.len() } else { 0 };
         state.hand_over();
+        drop(state);
+        let duplicates = results.iter().flatten().filter(|receipt| receipt.duplicate).count();
+        if duplicates + unrouted > 0 {
+            self.missed.add(name, Counts { unrouted: unrouted as u64, duplicates: duplicates as u64 });
+        }
         results
     }
 
@@ -323,7 +334,9 @@ impl Broker for InProcess {
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        self.shared.closed.store(true, Ordering::Release);
+        if !self.shared.closed.swap(true, Ordering::AcqRel) {
+            self.shared.missed.tell();
+        }
         let topics = self.shared.topics.read().unwrap_or_else(PoisonError::into_inner);
         for (name, topic) in &*topics {
             for subscribed in &topic.lock().channels {

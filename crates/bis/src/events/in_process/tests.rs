@@ -1,8 +1,8 @@
-//! Somebody sets the date while events wait: they come when they are due.
+//! Somebody sets the date while events wait: they come when they are due. And what reaches nobody is counted.
 
 use std::time::SystemTime;
 
-use bis_core::EventId;
+use bis_core::{EventId, Retention};
 use bytes::Bytes;
 
 use super::*;
@@ -64,4 +64,28 @@ async fn what_is_due_comes_after_its_wait_whatever_the_date() {
         let (delivery, waited) = after_a_jump(&clock, &mut broker).await;
         assert_eq!((waited, delivery.attempt), (WAIT, 2), "a retry");
     }
+}
+
+#[tokio::test]
+async fn what_reaches_nobody_is_counted() {
+    let broker = InProcess::new();
+    let placed = TopicName::from_static("placed");
+    let topic = TopicSpec { name: placed.clone(), ordered: false, retention: Retention::DEFAULT };
+    let publish = async |count: usize| {
+        let envelope = || Envelope::new(EventId::generate(), "/shop", "T", SystemTime::now(), Bytes::new());
+        let events: Vec<_> =
+            (0..count).map(|_| Outgoing { envelope: Arc::new(envelope()), delay: Duration::ZERO }).collect();
+        let twice = events.last().cloned();
+        broker.publish(&topic, events).await;
+        twice.unwrap()
+    };
+    publish(2).await;
+    assert_eq!(broker.shared.missed.of(&placed), Counts { unrouted: 2, duplicates: 0 });
+    let ship = SubscriptionName::from_static("ship");
+    let spec = SubscriptionSpec { topic: placed.clone(), name: ship, ordered: false };
+    let topology = Topology { subscriptions: vec![spec], ..Topology::default() };
+    broker.ensure(&topology).await.unwrap();
+    let event = publish(3).await;
+    broker.publish(&topic, vec![event]).await;
+    assert_eq!(broker.shared.missed.of(&placed), Counts { unrouted: 2, duplicates: 1 });
 }

@@ -130,6 +130,9 @@ pub(super) async fn settle(shared: &Shared, mut delivery: Delivery, outcome: &Ou
     let attempt = delivery.attempt;
     let result = match decide(outcome, &subscription.retry, attempt) {
         Decision::Ack => {
+            if matches!(outcome, Outcome::Skipped) {
+                shared.pass_over(&delivery.envelope.id);
+            }
             shared.memory.forget(&delivery.envelope.id);
             delivery.settle.ack().await
         }

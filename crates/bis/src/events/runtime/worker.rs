@@ -1,7 +1,13 @@
 //! The loop of one subscription: receives what there are free handlers for, and starts a handler for each. It decides
 //! nothing about outcomes.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bis_broker::{ConsumeError, Consumer, Delivery, Extender};
 use bis_core::EventId;
@@ -25,6 +31,8 @@ pub(super) struct Shared {
     /// What extends leases at the broker.
     extender: Option<Arc<dyn Extender>>,
     pub(super) memory: Memory,
+    /// How many events were meant for another subscription.
+    passed_over: AtomicU64,
 }
 
 impl Shared {
@@ -43,6 +51,15 @@ impl Shared {
                 self.uncounted(&event);
                 None
             }
+        }
+    }
+
+    /// The event was sent again for another subscription. Counted, and told when that begins and at the end.
+    pub(super) fn pass_over(&self, event: &EventId) {
+        let Subscription { topic, name, .. } = &*self.subscription;
+        if self.passed_over.fetch_add(1, Ordering::Relaxed) == 0 {
+            let event = event.shown();
+            tracing::info!(%topic, subscription = %name, %event, "an event is passed over that was sent again for another subscription");
         }
     }
 
@@ -71,7 +88,14 @@ impl Worker {
         let concurrency = u32::try_from(subscription.concurrency.clamp(1, 1 << 20)).unwrap_or(1);
         let slots = Arc::new(Semaphore::new(concurrency as usize));
         Self {
-            shared: Arc::new(Shared { instance, subscription, leases, extender, memory: Memory::default() }),
+            shared: Arc::new(Shared {
+                instance,
+                subscription,
+                leases,
+                extender,
+                memory: Memory::default(),
+                passed_over: AtomicU64::new(0),
+            }),
             slots,
             concurrency,
         }
@@ -94,6 +118,11 @@ impl Worker {
         // Every run holds a permit until it has settled.
         let drained = self.slots.acquire_many(self.concurrency).await;
         drop(drained);
+        let passed_over = self.shared.passed_over.load(Ordering::Relaxed);
+        if passed_over > 0 {
+            let Subscription { topic, name, .. } = &*self.shared.subscription;
+            tracing::info!(%topic, subscription = %name, passed_over, "events were meant for another subscription");
+        }
     }
 
     async fn deliver(&self, consumer: &mut dyn Consumer) -> ConsumeError {
