@@ -19,6 +19,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use bis_analyzer::Options;
+use bis_config::{BrokerConfig, Config, NsqConfig};
+use bis_core::ServiceName;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
@@ -86,7 +88,7 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
         router_http: router.http_address().to_string(),
     };
     claim.write_addresses(&running)?;
-    claim.write_config(&config(&running, &listener, &arguments.services))?;
+    claim.write_config(&config(&running, &listener, &arguments.services)?)?;
     let replaced_ports = listener
         .taken_port()
         .map(|wanted| (wanted, listener.address().port()))
@@ -159,16 +161,16 @@ fn check_services(checked: &Checked, wanted: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// The application's configuration: documented in the `bis` crate, which refuses what it does not know.
-fn config(running: &Running, listener: &PublicListener, services: &[String]) -> serde_json::Value {
-    let mut config = serde_json::json!({
-        "http": { "address": listener.address().to_string() },
-        "broker": { "nsq": { "address": running.router } },
-    });
-    if !services.is_empty() {
-        config["app"] = serde_json::json!({ "services": services });
-    }
-    config
+/// The app's configuration.
+fn config(running: &Running, listener: &PublicListener, services: &[String]) -> Result<Config> {
+    let services =
+        services.iter().map(|name| ServiceName::parse(name.clone())).collect::<Result<Vec<_>, _>>();
+    let mut config = Config::default();
+    config.app.services = Some(services?).filter(|services| !services.is_empty());
+    config.http.address = Some(listener.address());
+    let nsq = NsqConfig { address: Some(running.router.clone()), ..NsqConfig::default() };
+    config.broker = BrokerConfig::Nsq(Box::new(nsq));
+    Ok(config)
 }
 
 fn listen_for_signals(events: mpsc::Sender<Event>) -> Result<()> {

@@ -9,6 +9,8 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+use bis_core::handover;
+
 /// The first argument that makes this process a starter.
 pub(crate) const ARGUMENT: &str = "__start";
 
@@ -28,9 +30,9 @@ pub(crate) fn main() -> Option<ExitCode> {
         return Some(crate::exit::SURROUNDINGS.into());
     }
     let mut command = Command::new(&program);
-    if std::env::var_os("LISTEN_FDS").is_some() {
+    if std::env::var_os(handover::LISTEN_FDS).is_some() {
         // The process id stays the same when this process becomes the program.
-        command.env("LISTEN_PID", std::process::id().to_string());
+        command.env(handover::LISTEN_PID, std::process::id().to_string());
     }
     let error = command.args(arguments).exec();
     anstream::eprintln!("error: cannot start `{}`: {error}", program.to_string_lossy());

@@ -183,7 +183,7 @@ impl Claim {
     }
 
     /// Writes the configuration file of the application.
-    pub(crate) fn write_config(&self, config: &serde_json::Value) -> Result<()> {
+    pub(crate) fn write_config(&self, config: &bis_config::Config) -> Result<()> {
         self.write(&self.folder.config(), config)
     }
 

@@ -47,7 +47,7 @@ use bis_core::{Namespace, ServiceName, codes};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The environment variable that names the file.
-pub const VARIABLE: &str = "BIS_CONFIG";
+pub const VARIABLE: &str = bis_core::handover::CONFIG;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ pub mod dead_letter;
 pub mod duration;
 pub mod envelope;
 pub mod event_id;
+pub mod handover;
 pub mod name;
 pub mod policy;
 pub mod redaction;

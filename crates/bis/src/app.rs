@@ -10,6 +10,8 @@ mod test_run;
 
 use std::{fmt, process::ExitCode};
 
+use bis_core::handover;
+
 use crate::instance::{ServiceEntry, Services};
 
 pub use test_run::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test};
@@ -45,7 +47,7 @@ impl App {
     /// then everything settled is flushed to the broker.
     #[must_use = "return it from `main`: `fn main() -> std::process::ExitCode { shop::app().main() }`"]
     pub fn main(self) -> ExitCode {
-        if std::env::var_os("BIS_DESCRIBE").is_some_and(|value| value == "1") {
+        if std::env::var_os(handover::DESCRIBE).is_some_and(|value| value == "1") {
             return describe::print(&self);
         }
         process::run(&self)

@@ -13,7 +13,7 @@ use line::Line;
 pub(crate) use line::Place;
 
 /// The variables that hold the filter, the first one that is set counts: `info`, or `warn,shop::orders=debug`.
-const VARIABLES: [&str; 2] = ["BIS_LOG", "RUST_LOG"];
+const VARIABLES: [&str; 2] = [bis_core::handover::LOG, "RUST_LOG"];
 
 /// Sends logs to stderr, unless the program has set up `tracing` itself. Colours only on a terminal, and not with
 /// `NO_COLOR`. Each line ends with what `place` writes.

@@ -8,9 +8,6 @@ use anyhow::Result;
 use crate::exit;
 use crate::failure::Failure;
 
-/// The variable that makes the application inject faults; it is documented in the `bis` crate.
-pub(crate) const VARIABLE: &str = "BIS_CHAOS";
-
 /// How long the router runs between two restarts.
 const RUNS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(20));
 /// How long it is gone.
@@ -40,7 +37,7 @@ impl Chaos {
         Ok(Self { text: text.to_owned(), seed, restarts })
     }
 
-    /// The value of [`VARIABLE`]: without restarts, since those are the router's own here.
+    /// The value of [`bis_core::handover::CHAOS`]: without restarts, since those are the router's own here.
     pub(crate) fn value(&self) -> String {
         format!("{},restarts=0", self.text)
     }

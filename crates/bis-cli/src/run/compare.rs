@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use bis_core::handover;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -18,7 +19,7 @@ pub(crate) fn start(executable: &Path, folder: &Path, checked: Box<Checked>) {
     let mut command = Command::new(executable);
     command
         .current_dir(folder)
-        .env("BIS_DESCRIBE", "1")
+        .env(handover::DESCRIBE, "1")
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true);

@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use bis_core::handover::{self, Progress};
 use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use crate::format::Format;
-use crate::run::chaos::{self, Chaos};
+use crate::run::chaos::Chaos;
 use crate::run::event::{Event, InstanceId};
 use crate::run::listener::PublicListener;
 
@@ -129,16 +130,16 @@ fn command(launch: &Launch<'_>) -> Command {
         .arg(std::process::id().to_string())
         .arg(launch.executable)
         .current_dir(launch.folder)
-        .env("BIS_CONFIG", &launch.config)
+        .env(handover::CONFIG, &launch.config)
         // systemd's words for a socket at fd 3 (sd_listen_fds(3)); `start` adds the process id that belongs to it.
-        .env("LISTEN_FDS", "1")
-        .env("BIS_READY_FD", READY_FD.to_string())
-        .env_remove("BIS_DESCRIBE")
+        .env(handover::LISTEN_FDS, "1")
+        .env(handover::READY_FD, READY_FD.to_string())
+        .env_remove(handover::DESCRIBE)
         .stdin(Stdio::null())
         .process_group(0)
         .kill_on_drop(true);
     if let Some(chaos) = launch.chaos {
-        command.env(chaos::VARIABLE, chaos.value());
+        command.env(handover::CHAOS, chaos.value());
     }
     if launch.format == Format::Json {
         command.stdout(Stdio::from(io::stderr()));
@@ -158,18 +159,29 @@ pub(crate) fn this_program() -> PathBuf {
 async fn report_ready(ready: PipeReader, id: InstanceId, events: mpsc::Sender<Event>) {
     let Ok(receiver) = pipe::Receiver::from_owned_fd(OwnedFd::from(ready)) else { return };
     let mut lines = BufReader::new(receiver).lines();
-    let event = match tokio::time::timeout(READY_LIMIT, lines.next_line()).await {
-        Ok(Ok(Some(_))) => Event::Ready(id),
+    let is_ready = |progress: &Progress| matches!(progress, Progress::Ready { .. });
+    let event = match tokio::time::timeout(READY_LIMIT, reached(&mut lines, is_ready)).await {
+        Ok(true) => Event::Ready(id),
         // The pipe was closed without a word: the process is about to end, and `own` will say how.
-        Ok(_) => return,
+        Ok(false) => return,
         Err(_) => Event::NotReadyInTime(id),
     };
-    let is_ready = matches!(event, Event::Ready(_));
-    if events.send(event).await.is_ok() && is_ready {
+    let goes_on = matches!(event, Event::Ready(_));
+    if events.send(event).await.is_ok() && goes_on {
         // A program that has closed the pipe says nothing more.
-        let _ = lines.next_line().await;
+        reached(&mut lines, |progress| *progress == Progress::Draining).await;
         let _ = events.send(Event::Draining(id)).await;
     }
+}
+
+/// Reads until the app is so far; `false` when the pipe was closed before. What this version does not know is passed over.
+async fn reached(lines: &mut Lines<BufReader<pipe::Receiver>>, is_it: impl Fn(&Progress) -> bool) -> bool {
+    while let Ok(Some(line)) = lines.next_line().await {
+        if serde_json::from_str(&line).is_ok_and(|progress| is_it(&progress)) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Owns the child: passes signals on to its process group, and reports its end.

@@ -179,7 +179,16 @@ fn check_takes_the_broker_from_the_configuration() {
     assert_eq!(printed["diagnostics"][0]["code"], "BIS0044");
     let (_, stderr, code) = check(r#"{"broker": {"kafka": {}}}"#);
     assert_eq!(code, Some(3));
-    assert!(stderr.contains("neither `nsq` nor `in_process`"), "{stderr}");
+    assert!(stderr.contains("expected `in_process` or `nsq`") && stderr.contains("`--broker`"), "{stderr}");
+    // The whole file is checked, and the secrets that only the app has are not asked for.
+    let (_, stderr, code) = check(r#"{"http": {"port": 1}}"#);
+    assert_eq!(code, Some(3));
+    assert!(stderr.contains("unknown field `port`"), "{stderr}");
+    let (_, stderr, code) = check(r#"{"broker": {"nsq": {"address": "a:1", "auth": {"secret_env": "S"}}}}"#);
+    assert_eq!(code, Some(3));
+    assert!(stderr.contains(r#"write `{ "env": "S" }`"#), "{stderr}");
+    let (_, _, code) = check(r#"{"broker": {"nsq": {"address": "a:1", "auth": {"env": "BIS_TEST_NONE"}}}}"#);
+    assert_eq!(code, Some(0));
 }
 
 #[test]

@@ -79,7 +79,7 @@ pub use faults::Faults;
 pub use settings::{Chaos, InvalidChaos};
 
 /// The environment variable that injects faults into a running app, and replaces the seed of tests with chaos.
-pub const VARIABLE: &str = "BIS_CHAOS";
+pub const VARIABLE: &str = bis_core::handover::CHAOS;
 
 /// What [`VARIABLE`] asks for; `None` when it is not set or empty.
 ///
