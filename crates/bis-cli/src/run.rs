@@ -10,6 +10,7 @@ mod event;
 mod instance;
 mod late;
 mod listener;
+mod part;
 mod report;
 mod restart;
 mod router;
@@ -22,7 +23,7 @@ use bis_analyzer::Options;
 use bis_config::{BrokerConfig, Config, NsqConfig};
 use bis_core::ServiceName;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use bis_graph::{Diagnostic, codes};
 
@@ -33,9 +34,10 @@ use crate::failure::Failure;
 use crate::project::Project;
 use crate::run::build::BuildOptions;
 use crate::run::chaos::Chaos;
-use crate::run::dispatcher::{Dispatcher, PENDING_EVENTS, Parts};
+use crate::run::dispatcher::{Dispatcher, PENDING_EVENTS, Setup};
 use crate::run::event::Event;
 use crate::run::listener::PublicListener;
+use crate::run::part::Parts;
 use crate::run::report::{Report, Reporter};
 use crate::run::router::LocalRouter;
 use crate::run::watch::{Inputs, Watch};
@@ -79,8 +81,9 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     let watch = Watch::start(Inputs::of_package(project.folder()), sender.clone())
         .context("cannot watch the application's files")?;
     let listener = PublicListener::bind(arguments.port).context("cannot listen for requests")?;
-    let router = LocalRouter::start(&state.router_data(), arguments.router_port).await?;
-
+    let mut parts = Parts::new(sender.clone());
+    let restarts = chaos.as_ref().and_then(Chaos::restarts);
+    let router = LocalRouter::start(&state.router_data(), arguments.router_port, restarts).await?;
     let running = Running {
         pid: std::process::id(),
         app: format!("http://{}", listener.address()),
@@ -95,10 +98,8 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
         .into_iter()
         .chain(router.replaced_ports())
         .collect();
-    let (stop_router, router_stops) = oneshot::channel();
-    let restarts = chaos.as_ref().and_then(Chaos::restarts);
-    let router = tokio::spawn(router.keep(restarts, sender.clone(), router_stops));
-    let parts = Parts {
+    parts.add(router);
+    let setup = Setup {
         project,
         options: BuildOptions {
             binary: arguments.bin,
@@ -114,13 +115,12 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
         sender,
         chaos,
     };
-    let ended = Dispatcher::new(parts).run(events).await;
-    // The application is gone by now, so that nobody misses the router. A router that ended by itself needs no word.
-    let _ = stop_router.send(());
-    let stopped = router.await.context("the router's task failed").flatten();
+    let ended = Dispatcher::new(setup).run(events).await;
+    // The app is gone by now, so that it misses none of them.
+    let stopped = parts.stop().await;
     let code = ended?;
     if code != exit::SURROUNDINGS {
-        // What became of a router that has failed was told.
+        // What became of a part that has failed was told.
         stopped?;
     }
     reporter.report(&Report::Stopped).context("cannot write to stdout")?;

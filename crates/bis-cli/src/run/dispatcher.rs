@@ -41,7 +41,7 @@ use crate::target;
 pub(crate) const PENDING_EVENTS: usize = 256;
 /// What the loop is made of.
 #[derive(Debug)]
-pub(crate) struct Parts {
+pub(crate) struct Setup {
     pub(crate) project: Project,
     pub(crate) options: BuildOptions,
     pub(crate) format: Format,
@@ -57,7 +57,7 @@ pub(crate) struct Parts {
 /// The loop's state.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
-    parts: Parts,
+    setup: Setup,
     reporter: Reporter,
     work: Work,
     last_build: BuildId,
@@ -134,10 +134,10 @@ enum Next {
 
 impl Dispatcher {
     /// A loop that has not started anything yet.
-    pub(crate) fn new(parts: Parts) -> Self {
-        let reporter = Reporter::new(parts.format);
+    pub(crate) fn new(setup: Setup) -> Self {
+        let reporter = Reporter::new(setup.format);
         Self {
-            parts,
+            setup,
             reporter,
             work: Work::Nothing,
             last_build: 0,
@@ -191,7 +191,7 @@ impl Dispatcher {
             Event::NotReadyInTime(id) => self.not_ready_in_time(id)?,
             Event::NotDrainedInTime(id) => self.not_drained_in_time(id)?,
             Event::Exited(id, status) => self.exited(id, status)?,
-            Event::RouterFailed(reason) => self.router_failed(reason)?,
+            Event::PartFailed { part, reason } => self.part_failed(part, reason)?,
             Event::RouterRestarts { milliseconds, told } => {
                 self.tell(Report::RouterRestarts { milliseconds })?;
                 // Nobody waits once the router is to stop.
@@ -205,7 +205,7 @@ impl Dispatcher {
         }
         let nothing_lives = self.serving.is_none() && self.starting.is_none() && self.draining.is_empty();
         if self.stop != Stop::No && nothing_lives {
-            if let Some(chaos) = &self.parts.chaos {
+            if let Some(chaos) = &self.setup.chaos {
                 let router_restarts = self.router_restarts;
                 self.tell(Report::ChaosEnded { chaos: chaos.text.clone(), router_restarts })?;
             }
@@ -234,13 +234,13 @@ impl Dispatcher {
         self.last_instance += 1;
         let launch = Launch {
             executable: &program.executable,
-            folder: self.parts.project.folder(),
-            config: self.parts.claim.folder().config(),
-            listener: &self.parts.listener,
-            format: self.parts.format,
-            chaos: self.parts.chaos.as_ref(),
+            folder: self.setup.project.folder(),
+            config: self.setup.claim.folder().config(),
+            listener: &self.setup.listener,
+            format: self.setup.format,
+            chaos: self.setup.chaos.as_ref(),
         };
-        let instance = Instance::start(&launch, self.last_instance, self.parts.sender.clone())
+        let instance = Instance::start(&launch, self.last_instance, self.setup.sender.clone())
             .with_context(|| format!("cannot start `{}`", program.executable.display()))?;
         self.starting = Some((instance, program.stamp.clone()));
         Ok(())
@@ -258,7 +258,7 @@ impl Dispatcher {
     /// Plans a new start after the death of the last process; returns how long it is until then.
     fn restart_later(&mut self, died: &Instance) -> Duration {
         let wait = self.backoff.after_death(died.age());
-        instance::after(wait, Event::RestartDue(self.last_instance), &self.parts.sender);
+        instance::after(wait, Event::RestartDue(self.last_instance), &self.setup.sender);
         wait
     }
 
@@ -268,14 +268,14 @@ impl Dispatcher {
             return Ok(());
         };
         let addresses = Addresses {
-            app: self.parts.running.app.clone(),
-            router: self.parts.running.router.clone(),
-            router_http: self.parts.running.router_http.clone(),
+            app: self.setup.running.app.clone(),
+            router: self.setup.running.router.clone(),
+            router_http: self.setup.running.router_http.clone(),
             process: instance.pid(),
-            chaos: self.parts.chaos.as_ref().map(|chaos| chaos.text.clone()),
-            faults: self.parts.chaos.as_ref().map(Chaos::summary),
-            replaced_ports: self.parts.replaced_ports.clone(),
-            state: print::path(self.parts.claim.folder().path()),
+            chaos: self.setup.chaos.as_ref().map(|chaos| chaos.text.clone()),
+            faults: self.setup.chaos.as_ref().map(Chaos::summary),
+            replaced_ports: self.setup.replaced_ports.clone(),
+            state: print::path(self.setup.claim.folder().path()),
             after: if self.last_build > 1 { self.work_began.0.elapsed() } else { self.began.elapsed() },
         };
         let old = self.serving.replace((instance, stamp));
@@ -357,10 +357,10 @@ impl Dispatcher {
         }
     }
 
-    /// Without its router the application can do nothing; a new start recovers from the disk.
-    fn router_failed(&mut self, reason: String) -> Result<()> {
+    /// Without its parts the app can do nothing; a new start recovers from the disk.
+    fn part_failed(&mut self, part: &'static str, reason: String) -> Result<()> {
         self.code = exit::SURROUNDINGS;
-        self.tell(Report::RouterFailed { reason })?;
+        self.tell(Report::PartFailed { part, reason })?;
         if self.stop == Stop::No { self.stop_requested() } else { Ok(()) }
     }
 
@@ -384,7 +384,7 @@ impl Dispatcher {
     }
 
     fn drain(&mut self, instance: Instance) {
-        instance.stop(&self.parts.sender);
+        instance.stop(&self.setup.sender);
         self.draining.push(instance);
     }
 
@@ -400,9 +400,9 @@ impl Dispatcher {
     /// Looks, in the background, for what collects events on the router and is not declared.
     fn name_orphans(&self) {
         let (reporter, orphans) = (self.reporter, self.orphans.clone());
-        let folder = self.parts.project.folder().to_path_buf();
-        let options = check::options(&self.parts.options.features, None);
-        let Ok(router) = target::of_run(&self.parts.running) else { return };
+        let folder = self.setup.project.folder().to_path_buf();
+        let options = check::options(&self.setup.options.features, None);
+        let Ok(router) = target::of_run(&self.setup.running) else { return };
         tokio::spawn(async move {
             // A router that has stopped meanwhile has nothing to say.
             let Ok(topics) = router.topics().await else { return };

@@ -42,8 +42,8 @@ pub(crate) enum Event {
     NotDrainedInTime(InstanceId),
     /// A process of the application ended.
     Exited(InstanceId, ExitStatus),
-    /// The router accepts nothing any more, for this reason.
-    RouterFailed(String),
+    /// A part beside the app serves nothing any more, for this reason.
+    PartFailed { part: &'static str, reason: String },
     /// The router is about to restart and will be gone for so long, as chaos asked for. It waits until that was told.
     RouterRestarts { milliseconds: u128, told: oneshot::Sender<()> },
     /// It is back.

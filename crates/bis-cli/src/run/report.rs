@@ -66,8 +66,8 @@ pub(crate) enum Report {
     RouterRestarted { milliseconds: u128 },
     /// The faults were injected with this seed and these settings; the router restarted so often.
     ChaosEnded { chaos: String, router_restarts: u64 },
-    /// The router accepts nothing any more.
-    RouterFailed { reason: String },
+    /// A part beside the app serves nothing any more.
+    PartFailed { part: &'static str, reason: String },
     /// Everything is being stopped.
     Stopping,
     /// Everything has stopped.
@@ -199,8 +199,8 @@ fn text(report: &Report) -> String {
                 ),
             )
         }
-        Report::RouterFailed { reason } => {
-            bad(&format!("the router has failed: {reason}; `bis run` again recovers what was answered"))
+        Report::PartFailed { part, reason } => {
+            bad(&format!("the {part} has failed: {reason}; `bis run` again recovers what was answered"))
         }
         Report::Stopping => good("Stopping", "(Ctrl-C again stops at once)"),
         Report::Stopped => good("Stopped", ""),

@@ -12,18 +12,21 @@ use tokio::sync::{mpsc, oneshot};
 use crate::print::BOLD_YELLOW;
 use crate::run::chaos::Restarts;
 use crate::run::event::Event;
+use crate::run::part::Part;
 
-/// A router that lives until the end of [`LocalRouter::keep`].
+/// A router that is ready.
 #[derive(Debug)]
 pub(crate) struct LocalRouter {
     handle: Handle,
     options: Options,
     wanted: [u16; 2],
+    /// When it restarts for a while, if chaos asks for it.
+    restarts: Option<Restarts>,
 }
 
 impl LocalRouter {
     /// Starts a router on `port`, with its HTTP API on the port after it; each is replaced by a free one when it is taken.
-    pub(crate) async fn start(data: &Path, port: u16) -> Result<Self> {
+    pub(crate) async fn start(data: &Path, port: u16, restarts: Option<Restarts>) -> Result<Self> {
         // Port 0 has no next one: both are any free ones.
         let wanted = [port, if port == 0 { 0 } else { port.checked_add(1).unwrap_or(0) }];
         let mut options = Options::new(data);
@@ -33,64 +36,16 @@ impl LocalRouter {
         warn_of_damage(&handle);
         options.tcp_address = handle.tcp_address();
         options.http_address = handle.http_address();
-        Ok(Self { handle, options, wanted })
-    }
-
-    /// Lives until `stop`: restarts when it is time to, and tells of that and of a failure.
-    pub(crate) async fn keep(
-        mut self,
-        mut restarts: Option<Restarts>,
-        events: mpsc::Sender<Event>,
-        mut stop: oneshot::Receiver<()>,
-    ) -> Result<()> {
-        loop {
-            let due = async {
-                match &mut restarts {
-                    Some(restarts) => {
-                        tokio::time::sleep(restarts.runs_for()).await;
-                        restarts.gone_for()
-                    }
-                    None => std::future::pending().await,
-                }
-            };
-            let gone = tokio::select! {
-                // A sender that is gone means the same.
-                _ = &mut stop => return self.stop().await,
-                reason = self.failed() => {
-                    // A closed queue means that the loop has ended.
-                    let _ = events.send(Event::RouterFailed(reason)).await;
-                    let _ = stop.await;
-                    return self.stop().await;
-                }
-                gone = due => gone,
-            };
-            // First, so that who reads the log knows why connections break.
-            let milliseconds = gone.as_millis();
-            let (told, heard) = oneshot::channel();
-            let _ = events.send(Event::RouterRestarts { milliseconds, told }).await;
-            tokio::select! {
-                _ = heard => {}
-                _ = &mut stop => return self.stop().await,
-            }
-            self = match self.restart(gone).await {
-                Ok(restarted) => restarted,
-                Err(error) => {
-                    let _ = events.send(Event::RouterFailed(format!("{error:#}"))).await;
-                    let _ = stop.await;
-                    return Ok(());
-                }
-            };
-            let _ = events.send(Event::RouterRestarted { milliseconds }).await;
-        }
+        Ok(Self { handle, options, wanted, restarts })
     }
 
     /// Closes connections and journal, and starts again on them at the same addresses.
     async fn restart(self, gone: Duration) -> Result<Self> {
-        let Self { handle, options, wanted } = self;
+        let Self { handle, options, wanted, restarts } = self;
         handle.shutdown().await.context("cannot stop the router")?;
         tokio::time::sleep(gone).await;
         let handle = Router::start(options.clone()).await.context("cannot start the router again")?;
-        Ok(Self { handle, options, wanted })
+        Ok(Self { handle, options, wanted, restarts })
     }
 
     /// Where NSQ clients connect.
@@ -118,6 +73,56 @@ impl LocalRouter {
     /// Closes connections and journal.
     async fn stop(self) -> Result<()> {
         self.handle.shutdown().await.context("cannot stop the router")
+    }
+}
+
+impl Part for LocalRouter {
+    const NAME: &'static str = "router";
+
+    /// Restarts when chaos asks for it, and tells of that and of a failure.
+    async fn live(mut self, events: mpsc::Sender<Event>, mut stop: oneshot::Receiver<()>) -> Result<()> {
+        let mut restarts = self.restarts.take();
+        loop {
+            let due = async {
+                match &mut restarts {
+                    Some(restarts) => {
+                        tokio::time::sleep(restarts.runs_for()).await;
+                        restarts.gone_for()
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            let gone = tokio::select! {
+                // A sender that is gone means the same.
+                _ = &mut stop => return self.stop().await,
+                reason = self.failed() => {
+                    // A closed queue means that the loop has ended.
+                    let _ = events.send(Event::PartFailed { part: Self::NAME, reason }).await;
+                    let _ = stop.await;
+                    return self.stop().await;
+                }
+                gone = due => gone,
+            };
+            // First, so that who reads the log knows why connections break.
+            let milliseconds = gone.as_millis();
+            let (told, heard) = oneshot::channel();
+            let _ = events.send(Event::RouterRestarts { milliseconds, told }).await;
+            tokio::select! {
+                _ = heard => {}
+                _ = &mut stop => return self.stop().await,
+            }
+            self = match self.restart(gone).await {
+                Ok(restarted) => restarted,
+                Err(error) => {
+                    let _ = events
+                        .send(Event::PartFailed { part: Self::NAME, reason: format!("{error:#}") })
+                        .await;
+                    let _ = stop.await;
+                    return Ok(());
+                }
+            };
+            let _ = events.send(Event::RouterRestarted { milliseconds }).await;
+        }
     }
 }
 

@@ -93,7 +93,7 @@ impl Dispatcher {
                 }
                 self.check();
             }
-            Some((pause, _)) => instance::after(pause, Event::BuildDue(self.last_build), &self.parts.sender),
+            Some((pause, _)) => instance::after(pause, Event::BuildDue(self.last_build), &self.setup.sender),
             None => {}
         }
         Ok(())
@@ -111,10 +111,10 @@ impl Dispatcher {
         let id = self.last_build;
         self.work = Work::Checking(id);
         self.work_began = (Instant::now(), SystemTime::now());
-        let folder = self.parts.project.folder().to_path_buf();
-        let options = check::options(&self.parts.options.features, Some(BrokerKind::Router));
-        let options = Options { bin: self.parts.options.binary.clone(), ..options };
-        let sender = self.parts.sender.clone();
+        let folder = self.setup.project.folder().to_path_buf();
+        let options = check::options(&self.setup.options.features, Some(BrokerKind::Router));
+        let options = Options { bin: self.setup.options.binary.clone(), ..options };
+        let sender = self.setup.sender.clone();
         tokio::spawn(async move {
             let checked = match tokio::task::spawn_blocking(move || check::check(&folder, &options)).await {
                 Ok(checked) => checked.map(Box::new),
@@ -137,18 +137,18 @@ impl Dispatcher {
                 return self.tell(Report::CheckImpossible { reason: format!("{error:#}"), still_running });
             }
         };
-        self.parts.watch.add(inputs(&checked, &self.parts.project), self.work_began.1);
+        self.setup.watch.add(inputs(&checked, &self.setup.project), self.work_began.1);
         anstream::eprint!("{}", checked.text());
         let (errors, warnings) = (checked.errors(), checked.warnings());
         if errors > 0 {
-            self.parts.watch.expect_any_file(true);
+            self.setup.watch.expect_any_file(true);
             let still_running = Some(still_running);
             return self.tell(Report::CheckFailed { errors, warnings, still_running });
         }
         if id == 1 {
             self.tell(Report::Building { changed: Vec::new() })?;
         }
-        let build = Build::start(&self.parts.project, &self.parts.options, id, self.parts.sender.clone())
+        let build = Build::start(&self.setup.project, &self.setup.options, id, self.setup.sender.clone())
             .context("cannot start cargo")?;
         self.traces.push(build.traces().clone());
         self.traces.drain(..self.traces.len().saturating_sub(TRACES));
@@ -163,9 +163,9 @@ impl Dispatcher {
             return Ok(());
         }
         let began = build.traces().began();
-        self.parts.watch.expect_any_file(!matches!(outcome, Outcome::Built(_)));
+        self.setup.watch.expect_any_file(!matches!(outcome, Outcome::Built(_)));
         if let Outcome::Built(built) = &outcome {
-            self.parts.watch.add(built.inputs.clone(), began);
+            self.setup.watch.add(built.inputs.clone(), began);
         }
         if matches!(self.again, Some((pause, _)) if pause.is_zero()) {
             return self.build_again();
@@ -175,13 +175,13 @@ impl Dispatcher {
             Outcome::Built(built) => {
                 self.tell(Report::Built { milliseconds: built.took.as_millis() })?;
                 if let Some(expected) = self.expected.take() {
-                    compare::start(&built.executable, self.parts.project.folder(), expected);
+                    compare::start(&built.executable, self.setup.project.folder(), expected);
                 }
                 self.start(built)?;
             }
             Outcome::Failed(code) => self.tell(Report::BuildFailed { code, still_running })?,
             Outcome::Programs(names) => {
-                let failure = no_single_program(&self.parts.project, &names);
+                let failure = no_single_program(&self.setup.project, &names);
                 if !self.served_once {
                     return Err(failure.into());
                 }
@@ -202,7 +202,7 @@ impl Dispatcher {
     }
 
     fn name(&self, file: &Path) -> String {
-        file.strip_prefix(self.parts.project.folder())
+        file.strip_prefix(self.setup.project.folder())
             .map_or_else(|_| print::path(file), |short| short.display().to_string())
     }
 }
