@@ -35,7 +35,9 @@ async fn send_ticket(sold: Delivery<TicketSold>) -> Result<()> {
     // An event may come twice: its id is the same each time, so the second letter is not sent.
     deliver(&sold.email, &format!("Ticket {} for {}", sold.seat, sold.show), sold.id().as_str())?;
     let reminder = ReminderDue { show: sold.show.clone(), email: sold.email.clone() };
-    REMINDER_DUE.publish(&reminder).delay(REMIND_AFTER).await?;
+    let id = format!("{}-{}", sold.show, sold.seat);
+    // Published again when this handler runs again; the broker recognizes the id and keeps one.
+    REMINDER_DUE.publish(&reminder).id(id).delay(REMIND_AFTER).await?;
     Ok(())
 }
 
