@@ -197,7 +197,7 @@ impl<'a> Assembly<'_, '_, 'a> {
     }
 }
 
-/// Where something stands that is not read, after its path: in a macro's call, or in an item that does not parse.
+/// Where something is that is not read, after its path: in a macro's call, or in an item that does not parse.
 fn comes_from(call: &str) -> String {
     match call {
         "" => "is in an item that does not parse".to_owned(),

@@ -66,7 +66,7 @@ pub(crate) struct Dependency {
     pub(crate) features: Vec<String>,
     pub(crate) default_features: bool,
     pub(crate) optional: bool,
-    /// `workspace = true`: the rest stands in the workspace's manifest.
+    /// `workspace = true`: the rest is in the workspace's manifest.
     pub(crate) inherited: bool,
 }
 

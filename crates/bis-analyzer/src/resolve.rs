@@ -31,7 +31,7 @@ pub(crate) enum Target<'a> {
     Bis(String),
     /// An item of another crate, whose source is not read: the crate, then the rest.
     Foreign(Vec<String>),
-    /// A name that stands in the arguments of a macro among the items of the module.
+    /// A name that is in the arguments of a macro among the items of the module.
     Generated(String),
     /// It goes through a file that does not parse or is missing.
     Unknown,

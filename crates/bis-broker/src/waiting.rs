@@ -22,11 +22,11 @@ pub struct Waiting {
     pub envelope: Arc<Envelope>,
     /// How often it was delivered.
     pub attempts: u32,
-    /// Where it stands.
+    /// Where it is.
     pub state: WaitingState,
 }
 
-/// Where an event that waits stands.
+/// Where an event that waits is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitingState {
     /// Waits for a consumer, or for an earlier event with its key.

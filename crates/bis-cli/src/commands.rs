@@ -15,7 +15,7 @@ use anyhow::Result;
 
 use crate::arguments::{Arguments, Command};
 
-/// Adds to the arguments what stands in a file that they name.
+/// Adds to the arguments what is in a file that they name.
 pub(crate) use router::config::complete;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Keeping sensitive fields off the terminal: which fields are sensitive stands in the application's source
+//! Keeping sensitive fields off the terminal: which fields are sensitive is in the application's source
 //! (`#[event(sensitive)]`), so the graph of the application in the folder decides.
 //!
 //! What nothing is known about is hidden as a whole. Only what is printed changes, never what is stored or replayed.

@@ -67,7 +67,7 @@ impl SecretSource {
         }
     }
 
-    /// The secret, from where it is. `key` is where in the configuration this stands, for the error.
+    /// The secret, from where it is. `key` is where in the configuration this is, for the error.
     ///
     /// # Errors
     /// When it is not there, or is empty.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{Diagnostic, Graph, Position, codes};
 
 /// What only the graph or only the program has; `description` is what the program prints under `BIS_DESCRIBE=1`. What
-/// stands under a `cfg` that only the build knows may be missing from the program.
+/// is under a `cfg` that only the build knows may be missing from the program.
 pub fn compare(graph: &Graph, description: &Value) -> Vec<Diagnostic> {
     let analysed: Vec<Entry> = entries(graph);
     let built = built(description);

@@ -32,7 +32,7 @@ pub struct Diagnostic {
     pub message: String,
     /// Where. `None` only for what concerns no file.
     pub position: Option<Position>,
-    /// What stands at the position, shown under its carets. May be empty.
+    /// What is at the position, shown under its carets. May be empty.
     pub label: String,
     /// Other places that belong to it.
     pub labels: Vec<Label>,

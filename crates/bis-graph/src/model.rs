@@ -49,7 +49,7 @@ pub struct Service {
     /// The `cfg` around it, when only the build knows whether it holds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub condition: Option<String>,
-    /// Where `service!` stands.
+    /// Where `service!` is.
     pub position: Position,
 }
 
@@ -83,7 +83,7 @@ pub struct Topic {
     /// The path of its static.
     #[serde(rename = "static")]
     pub static_path: String,
-    /// Where the static stands.
+    /// Where the static is.
     pub position: Position,
 }
 
@@ -103,7 +103,7 @@ pub struct PublishDelay {
     pub service: String,
     /// How long the broker is to keep the event back, in milliseconds.
     pub delay_ms: u64,
-    /// Where the duration stands.
+    /// Where the duration is.
     pub position: Position,
 }
 
@@ -134,9 +134,9 @@ pub struct Subscription {
     /// The `cfg` around it, when only the build knows whether it holds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub condition: Option<String>,
-    /// Where the handler's name stands.
+    /// Where the handler's name is.
     pub position: Position,
-    /// Where the type that the handler takes stands.
+    /// Where the type that the handler takes is.
     pub event_position: Position,
 }
 
@@ -205,7 +205,7 @@ pub struct Endpoint {
     /// The `cfg` around it, when only the build knows whether it holds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub condition: Option<String>,
-    /// Where the function's name stands.
+    /// Where the function's name is.
     pub position: Position,
 }
 
@@ -231,7 +231,7 @@ pub struct Mount {
     /// The `cfg` around it, when only the build knows whether it holds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub condition: Option<String>,
-    /// Where the function's name stands.
+    /// Where the function's name is.
     pub position: Position,
 }
 
@@ -255,7 +255,7 @@ pub struct EventType {
     pub name: String,
     /// Its whole path.
     pub path: String,
-    /// The field whose value orders events, as it stands in JSON.
+    /// The field whose value orders events, as it is in JSON.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key: Option<String>,
     /// The fields that are also broker attributes.
@@ -264,7 +264,7 @@ pub struct EventType {
     pub sensitive: Vec<String>,
     /// Its JSON Schema (draft 2020-12).
     pub schema: serde_json::Value,
-    /// Where its name stands.
+    /// Where its name is.
     pub position: Position,
 }
 

@@ -21,7 +21,7 @@
 //!
 //! # Checksums
 //! Recovery looks for records byte by byte where a batch does not hold, and a message's body may be anything: a copy of a
-//! segment, or what somebody made who knows this page. So every crc32c after the header says where it stands. It continues the
+//! segment, or what somebody made who knows this page. So every crc32c after the header says where it is. It continues the
 //! segment's seed, which is the crc32c of its number (8 bytes) and the salt, with the bits of the offset turned at which the
 //! record, the batch, its records or the trailer begin. The bytes of another segment or journal, or such that were made
 //! without the salt, hold by a chance of one in 4 billion; the bytes of this segment at another offset never do.

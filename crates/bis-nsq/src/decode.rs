@@ -327,7 +327,7 @@ fn invalid(text: impl Into<std::borrow::Cow<'static, str>>) -> ProtocolError {
     ProtocolError::new(ErrorCode::Invalid, text)
 }
 
-/// A number of decimal digits only; nothing is nought, as in nsqd. Too large a number stays at the largest.
+/// A number of decimal digits only; nothing is zero, as in nsqd. Too large a number stays at the largest.
 fn decimal(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |number, byte| {
         byte.is_ascii_digit().then(|| number.saturating_mul(10).saturating_add(u64::from(byte - b'0')))

@@ -31,7 +31,7 @@ pub enum Frame {
     Message(Message),
 }
 
-/// Bytes that are no frame; the connection cannot go on.
+/// Bytes that are not a frame; the connection cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The size is negative, too small for its type, or over the reader's bound.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 /// The 16 bytes that name one message in one channel. Clients treat them as opaque.
 ///
-/// A server should use printable bytes, as the id stands in the line of `FIN`, `REQ` and `TOUCH`.
+/// A server should use printable bytes, as the id is in the line of `FIN`, `REQ` and `TOUCH`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId([u8; 16]);
 

@@ -29,14 +29,14 @@ pub struct WaitingMessage {
     pub timestamp_ns: u64,
     /// How often it was delivered.
     pub attempts: u32,
-    /// Where it stands.
+    /// Where it is.
     pub state: WaitingState,
     /// What was published.
     #[serde(rename = "body_base64", with = "base64_text")]
     pub body: Bytes,
 }
 
-/// Where a waiting message stands.
+/// Where a waiting message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitingState {

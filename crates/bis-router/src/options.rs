@@ -76,7 +76,7 @@ pub struct Options {
     pub auth: Auth,
     /// Where the router registers; nowhere unless set.
     pub lookup: Lookup,
-    /// How much is logged. Whoever writes the log holds a clone; it stands at [`LogLevel::Info`] unless set.
+    /// How much is logged. Whoever writes the log holds a clone; it is [`LogLevel::Info`] unless set.
     pub log: LogSwitch,
 }
 

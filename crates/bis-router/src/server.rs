@@ -1,4 +1,4 @@
-//! The listeners: who connects, by which protocol. What they may do stands in the modules below.
+//! The listeners: who connects, by which protocol. What they may do is in the modules below.
 
 mod answers;
 pub(crate) mod auth;
@@ -70,7 +70,7 @@ pub(crate) struct Server {
     pub(crate) authorizer: Option<Arc<Authorizer>>,
     /// Where nsqlookupd is; the HTTP API changes it.
     pub(crate) lookup_addresses: watch::Sender<Option<Vec<String>>>,
-    /// How it stands with each of them.
+    /// The state of the connection to each of them.
     pub(crate) lookup_standings: watch::Sender<lookup::Standings>,
 }
 

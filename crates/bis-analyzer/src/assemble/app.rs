@@ -8,7 +8,7 @@ use crate::{findings::position, resolve::Resolver, tree::ModuleId};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AppRef {
     pub(crate) module: ModuleId,
-    /// The part of the module in which it stands.
+    /// The part of the module in which it is.
     pub(crate) part: ModuleId,
     pub(crate) index: usize,
     pub(crate) krate: usize,

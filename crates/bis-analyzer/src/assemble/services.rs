@@ -168,7 +168,7 @@ impl Assembly<'_, '_, '_> {
         }
     }
 
-    /// How a module is written where `app!` stands: from there on when it is below, else from the root of its crate.
+    /// How a module is written where `app!` is: from there on when it is below, else from the root of its crate.
     fn path_from(&self, app: AppRef, module: ModuleId) -> String {
         let tree = self.resolver.tree;
         let mut names: Vec<&str> = Vec::new();

@@ -120,7 +120,7 @@ impl<'a> Extractor<'a> {
         self.context.cfg
     }
 
-    /// Reads what stands under attributes, when it may be in the build.
+    /// Reads what is under attributes, when it may be in the build.
     pub(super) fn under(&self, attrs: &[Attribute], read: impl FnOnce()) {
         match self.cfg().truth(attrs) {
             Truth::Off => {}

@@ -83,7 +83,7 @@ pub(super) fn is_shallow(tokens: &TokenStream, deep: usize) -> bool {
         })
 }
 
-/// Where an attribute stands, for what concerns the whole of it.
+/// Where an attribute is, for what concerns the whole of it.
 pub(super) fn attribute_range(attribute: &Attribute) -> Range {
     Range::of(attribute.path().span())
 }

@@ -1,4 +1,4 @@
-//! Handing out: what comes next, from where the cursor stands, from what came back, and from the lists whose time has
+//! Handing out: what comes next, from where the cursor is, from what came back, and from the lists whose time has
 //! come.
 
 use std::collections::VecDeque;

@@ -10,7 +10,7 @@ use super::Time;
 /// A queue this short is not looked at for room.
 const SMALL: usize = 64;
 
-/// Where a lease stands; give it back to end the lease.
+/// Where a lease is; give it back to end the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place(u64);
 

@@ -69,7 +69,7 @@ impl Channel {
         self.cursor = self.cursor.min(from);
     }
 
-    /// Drops every unfinished message of `from..to`, wherever it stands, in flight too. They count neither as delivered nor
+    /// Drops every unfinished message of `from..to`, wherever it is, in flight too. They count neither as delivered nor
     /// as finished. Returns how many there were.
     pub fn skip(&mut self, from: u64, to: u64) -> u64 {
         let (from, to) = (from.max(self.floor), to.min(self.end));

@@ -230,7 +230,7 @@ impl Channel {
         }
     }
 
-    /// Marks a message finished, wherever it stands, and lets the next of its key go.
+    /// Marks a message finished, wherever it is, and lets the next of its key go.
     pub(super) fn remove(&mut self, sequence: u64) {
         self.counters.finished += 1;
         if sequence == self.floor {
@@ -242,7 +242,7 @@ impl Channel {
         }
     }
 
-    /// Takes an unfinished message out of whatever it stands in.
+    /// Takes an unfinished message out of whatever it is in.
     pub(super) fn take_out(&mut self, sequence: u64) {
         if !self.recalled.is_empty() {
             self.recalled.remove(&sequence);

@@ -126,7 +126,7 @@ pub struct Lease {
     pub attempt: u32,
 }
 
-/// Where an unfinished message stands.
+/// Where an unfinished message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Waits for a consumer, or for an earlier message with its key.
@@ -150,7 +150,7 @@ pub struct Peeked {
     pub sequence: u64,
     /// How often it was handed out.
     pub attempts: u32,
-    /// Where it stands.
+    /// Where it is.
     pub standing: Standing,
 }
 

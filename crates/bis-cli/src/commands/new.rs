@@ -18,7 +18,7 @@ use crate::print::{self, BOLD, BOLD_GREEN};
 
 use sdk::Sdk;
 
-/// Where each file goes, and what stands in it. Manifest and ignore file have other names in the template, because cargo
+/// Where each file goes, and what is in it. Manifest and ignore file have other names in the template, because cargo
 /// and git would take them for their own.
 const TEMPLATE: [(&str, &str); 8] = [
     ("Cargo.toml", include_str!("../../template/Cargo.toml.template")),

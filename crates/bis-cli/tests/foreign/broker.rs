@@ -1,5 +1,5 @@
 //! The broker under test, a process started with nsqd's flags: `bis router`, or nsqd when `BIS_FOREIGN_BROKER=nsqd`.
-//! nsqlookupd stands beside it where a test wants it.
+//! nsqlookupd runs beside it where a test wants it.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::env;

@@ -11,7 +11,7 @@ use crate::spawned::Spawned;
 
 /// A broker that a whole app can run on.
 pub(crate) trait Site: Peer {
-    /// What stands under `broker` in the app's configuration.
+    /// What is under `broker` in the app's configuration.
     fn config(&self) -> serde_json::Value;
 
     /// Its servers, each with its TCP address first; none in process.

@@ -31,7 +31,7 @@ pub(crate) struct Program {
     /// What goes to `arguments` last.
     pub(crate) extra: Vec<String>,
     pub(crate) environment: fn(&[String], &Path) -> Variables,
-    /// What stands before each address in a line of its log.
+    /// What is before each address in a line of its log.
     pub(crate) address_after: &'static [&'static str],
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bis_core::TopicName;
 
-/// What stands in a publisher's way.
+/// What is in a publisher's way.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     /// Why nothing is accepted any more.

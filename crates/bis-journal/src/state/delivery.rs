@@ -110,7 +110,7 @@ impl Source for TopicSource<'_> {
 
 /// A message as peeking shows it.
 pub struct PeekedMessage {
-    /// Its place and how it stands.
+    /// Its place and its state.
     pub peeked: Peeked,
     /// When it was published, in nanoseconds since 1970.
     pub published: u64,

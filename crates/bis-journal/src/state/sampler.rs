@@ -10,7 +10,7 @@ pub(crate) struct Sampler {
 impl Sampler {
     /// Takes about `rate` per cent; `None` when that is all. The seed makes the sequence.
     pub(crate) fn new(rate: u32, seed: u64) -> Option<Self> {
-        // An xorshift must not begin with nought.
+        // An xorshift must not begin with zero.
         (rate > 0).then_some(Self { rate, noise: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 })
     }
 

@@ -349,7 +349,7 @@ pub enum DeliveryOrder {
 pub struct Consumer {
     /// Makes its connection look for messages, or notice that it was closed.
     wake: Arc<Notify>,
-    /// Whether it stands in the line of those that wait.
+    /// Whether it is in the line of those that wait.
     is_waiting: bool,
     /// Which process it is part of.
     process: Process,

@@ -34,7 +34,7 @@ pub enum ConsumeError {
     Closed,
 }
 
-/// Where a consumer stands.
+/// Where a consumer is.
 #[derive(Debug, Clone)]
 pub(super) enum State {
     Connecting,
@@ -180,7 +180,7 @@ impl Consumer {
         }
     }
 
-    /// Waits for at least one delivery and returns at most `max`, or none when `max` is nought. Cancel safe.
+    /// Waits for at least one delivery and returns at most `max`, or none when `max` is zero. Cancel safe.
     pub async fn receive(&mut self, max: usize) -> Result<Vec<Delivery>, ConsumeError> {
         let mut received = Vec::new();
         while received.is_empty() && max > 0 {
@@ -190,7 +190,7 @@ impl Consumer {
     }
 
     /// Like [`Consumer::receive`], but returns none as soon as the connection comes or breaks, or when what came was
-    /// lost. With nought it asks the server for no more, and waits for such a change alone. Cancel safe.
+    /// lost. With zero it asks the server for no more, and waits for such a change alone. Cancel safe.
     pub async fn receive_or_change(&mut self, max: usize) -> Result<Vec<Delivery>, ConsumeError> {
         self.asked.store(max, Ordering::Release);
         self.ask(max)?;

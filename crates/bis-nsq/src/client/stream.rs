@@ -23,7 +23,7 @@ pub(super) struct Stream {
 /// What [`Stream::transfer`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transferred {
-    /// So many bytes were read; nought is the end.
+    /// So many bytes were read; zero is the end.
     Read(usize),
     /// Some bytes were written.
     Wrote,

@@ -20,7 +20,7 @@ pub fn written() -> f64 {
     line.and_then(|fields| fields[9].parse::<f64>().ok()).unwrap_or(0.0) * 512.0
 }
 
-/// What a sync of a small write costs here: what every durable figure stands on.
+/// What a sync of a small write costs here: what every durable figure rests on.
 pub fn sync_latency() -> String {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&vec![0; 4 << 20]).unwrap();

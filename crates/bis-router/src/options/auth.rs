@@ -67,7 +67,7 @@ impl Auth {
 /// How an authorization server is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AuthMethod {
-    /// The question stands in the URL.
+    /// The question is in the URL.
     #[default]
     Get,
     /// The question is a form in the body, so that secrets stay out of access logs.

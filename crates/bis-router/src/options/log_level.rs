@@ -52,7 +52,7 @@ impl Default for LogSwitch {
 }
 
 impl LogSwitch {
-    /// A switch that stands at `level`.
+    /// A switch that is at `level`.
     #[must_use]
     pub fn new(level: LogLevel) -> Self {
         Self(Arc::new(AtomicU8::new(level as u8)))

@@ -1,4 +1,4 @@
-//! nsqd's HTTP API: its routes, words and shapes, and what Bis adds beside them. What a request does stands in the
+//! nsqd's HTTP API: its routes, words and shapes, and what Bis adds beside them. What a request does is in the
 //! modules below.
 
 mod arguments;

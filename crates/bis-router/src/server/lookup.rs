@@ -18,7 +18,7 @@ use super::Server;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// How it stands with one nsqlookupd.
+/// The state of the connection to one nsqlookupd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// It was not tried yet.
@@ -116,7 +116,7 @@ async fn keep(server: Arc<Server>, address: String) {
     }
 }
 
-/// Notes how it stands with an nsqlookupd that is still wanted.
+/// Notes the state of the connection to an nsqlookupd that is still wanted.
 fn stand(server: &Server, address: &str, standing: Standing) {
     server.lookup_standings.send_modify(|standings| {
         if let Some(entry) = standings.get_mut(address) {

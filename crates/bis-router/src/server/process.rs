@@ -31,7 +31,7 @@ fn parse(status: &str, stat: &str) -> Process {
         let number = line.and_then(|line| line.split_whitespace().next()).and_then(|word| word.parse().ok());
         number.unwrap_or_default()
     };
-    // The program's name stands in brackets and may hold anything. User and system time are the 12th and 13th word after it.
+    // The program's name is in brackets and may hold anything. User and system time are the 12th and 13th word after it.
     let after_name = stat.rsplit_once(") ").map_or("", |(_, after)| after);
     let ticks: u64 = after_name.split(' ').skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum();
     Process {

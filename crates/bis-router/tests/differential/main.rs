@@ -2,7 +2,7 @@
 //! each.
 //!
 //! `BIS_SEED=7 cargo test -p bis-router --test differential` plays one seed again; `BIS_LONG=1` plays new seeds for
-//! some minutes. What may differ, and why, stands in `differences.rs`.
+//! some minutes. What may differ, and why, is in `differences.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 

@@ -7,7 +7,7 @@ use bis_nsq::{Command, Headers};
 use crate::support::http::{get, post};
 use crate::support::{Client, name, start};
 
-/// Reads the text format; panics at a line that is none.
+/// Reads the text format; panics at a line that is not valid.
 fn parse(text: &str) -> BTreeMap<String, f64> {
     let is_name =
         |name: &str| name.chars().all(|one| one.is_ascii_lowercase() || one == '_') && !name.is_empty();

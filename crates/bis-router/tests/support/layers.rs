@@ -98,7 +98,7 @@ fn read_certificate(path: &Path) -> CertificateDer<'static> {
 pub struct Layers {
     pub tls: Option<Arc<ClientConfig>>,
     pub snappy: bool,
-    /// With its level; nought is the server's choice.
+    /// With its level; zero is the server's choice.
     pub deflate: Option<u32>,
 }
 

@@ -71,7 +71,7 @@ impl Subscription {
 /// Why deliveries could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A name in the registry is none.
+    /// A name in the registry is not valid.
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// Two subscriptions of one topic share a name.

@@ -1,6 +1,6 @@
 //! A small HTTP/1.1 client for calls between the app's own processes: plain connections, kept for the next call.
 //!
-//! It stands on hyper's connections, which axum links anyway; the pooled client of hyper-util would add crates for
+//! It is built on hyper's connections, which axum links anyway; the pooled client of hyper-util would add crates for
 //! proxies, redirects and TLS hooks that no call here needs.
 
 use std::{

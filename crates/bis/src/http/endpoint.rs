@@ -38,7 +38,7 @@ pub struct EndpointContext {
 /// Serves a function at its method.
 ///
 /// # Panics
-/// When the method is none that `#[api]` takes.
+/// When `#[api]` does not take the method.
 pub fn route<F, R>(context: EndpointContext, handle: F) -> MethodRouter
 where
     F: Fn(Request) -> R + Clone + Send + Sync + 'static,

@@ -48,7 +48,7 @@ pub(crate) trait Part: Send {
         Ok(())
     }
 
-    /// Where it can be reached from outside, under the names that whoever started the process knows.
+    /// Where it can be reached from outside, under the names that the process's parent knows.
     fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! Telling systemd how it stands (sd_notify): one datagram to the socket that it names. Without one, nothing happens.
+//! Telling systemd its state (sd_notify): one datagram to the socket that it names. Without one, nothing happens.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;

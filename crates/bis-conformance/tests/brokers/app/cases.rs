@@ -147,7 +147,7 @@ pub(super) async fn a_letter_is_kept_however_large_its_event_is(site: &dyn Site)
     app.stop().await;
 }
 
-/// What is meant as a CloudEvent and is none is never handled as something else.
+/// What is meant as a CloudEvent and is not a valid one is never handled as something else.
 pub(super) async fn a_malformed_cloudevent_is_a_dead_letter(site: &dyn Site) {
     let mut app = App::start(site).await;
     let body = |wrong: &str| {

@@ -76,7 +76,7 @@ fn what_looks_like_records_is_nothing_without_the_salt() {
 fn a_topic_that_was_made_anew_keeps_its_name_when_the_old_ones_deletion_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let mut state = start(&folder).state;
-    // Definitions are written before what else is in a commit: the new topic's stands before the deletion.
+    // Definitions are written before what else is in a commit: the new topic's comes before the deletion.
     for (kind, topic) in [(Kind::Topic, 1), (Kind::Topic, 2), (Kind::TopicDeleted, 1), (Kind::Topic, 2)] {
         state.apply(&Header::new(kind, topic, 0), b"orders");
     }

@@ -25,7 +25,7 @@ struct Rule {
     may_subscribe: bool,
 }
 
-/// The answer as it is sent. Null stands for nothing, as in Go.
+/// The answer as it is sent. Null means nothing, as in Go.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Answer {

@@ -1,4 +1,4 @@
-//! The arguments of a request: what stands after `?` in its address, read as strictly as nsqd reads it.
+//! The arguments of a request: what is after `?` in its address, read as strictly as nsqd reads it.
 
 use std::collections::HashMap;
 

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest answer, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
 
-/// A topic, or one of its channels. A topic stands before its channels.
+/// A topic, or one of its channels. A topic comes before its channels.
 type Entry = (Name, Option<Name>);
 
 /// A session in which the router has identified itself.

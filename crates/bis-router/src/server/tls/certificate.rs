@@ -42,7 +42,7 @@ impl fmt::Display for CertificateFault {
     }
 }
 
-/// The last common name of the subject, as Go reads it; `None` when there is none or the bytes are no certificate.
+/// The last common name of the subject, as Go reads it; `None` when there is none or the bytes are not a certificate.
 pub(super) fn common_name(certificate: &[u8]) -> Option<String> {
     last_common_name(fields(certificate)?.subject)
 }

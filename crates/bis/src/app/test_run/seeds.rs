@@ -95,7 +95,7 @@ fn run_one<F>(
     run(app, test, patience, Some(&mut chaos));
 }
 
-/// One run with chaos, which tells of its seed when it fails.
+/// One run with chaos, which names its seed when it fails.
 pub(super) struct ChaosRun<'n> {
     name: &'n str,
     settings: Chaos,
