@@ -1,22 +1,13 @@
 //! What a broker does for the runtime.
 
-use std::{
-    future::{Future, ready},
-    num::NonZeroUsize,
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::ready, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bis_core::{Capabilities, Envelope};
 
 use crate::{
-    ConsumeError, Delivery, EnsureError, Extender, InquiryError, Page, PublishError, Receipt, ReplayFrom,
-    Replayed, SubscriptionSpec, TopicSpec, Topology,
+    BoxFuture, ConsumeError, Delivery, EnsureError, Extender, InquiryError, Page, PublishError, Receipt,
+    ReplayFrom, Replayed, SubscriptionSpec, TopicSpec, Topology,
 };
-
-/// A future that a trait object can return.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// An event on its way to a broker.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Bodies, Headers, MessageId, Name, ReplayFrom};
+use crate::{Bodies, Headers, MessageId, Name, ReplayFrom, headers::whole_millis};
 
 /// A command of a client. Bodies share the buffer that they were read into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,26 +164,27 @@ impl Command {
     /// comes early.
     pub fn encode(&self, buffer: &mut BytesMut) {
         buffer.put_slice(self.word().as_bytes());
+        self.put_parameters(buffer);
+        buffer.put_u8(b'\n');
+        self.put_body(buffer);
+    }
+
+    /// What follows the command's word on its line.
+    fn put_parameters(&self, buffer: &mut BytesMut) {
         match self {
-            Self::Close | Self::Nop => buffer.put_u8(b'\n'),
-            Self::Finish(id) | Self::Touch(id) | Self::Release { id, delay: None } => {
-                buffer.put_u8(b' ');
-                buffer.put_slice(id.as_bytes());
-                buffer.put_u8(b'\n');
-            }
+            Self::Close | Self::Nop | Self::Identify(_) | Self::Auth(_) => {}
+            Self::Finish(id) | Self::Touch(id) | Self::Release { id, delay: None } => put_id(buffer, id),
             Self::Requeue { id, delay } | Self::Release { id, delay: Some(delay) } => {
-                buffer.put_u8(b' ');
-                buffer.put_slice(id.as_bytes());
-                end_with_number(buffer, whole_millis(*delay));
+                put_id(buffer, id);
+                put_number(buffer, whole_millis(*delay));
             }
-            Self::Ready(count) => end_with_number(buffer, u64::from(*count)),
+            Self::Ready(count) => put_number(buffer, u64::from(*count)),
             Self::Subscribe { topic, channel, ordered } => {
                 put_name(buffer, topic);
                 put_name(buffer, channel);
                 if *ordered {
                     buffer.put_slice(b" ordered");
                 }
-                buffer.put_u8(b'\n');
             }
             Self::Peek { topic, channel, limit, after } => {
                 put_name(buffer, topic);
@@ -192,7 +193,6 @@ impl Command {
                 if let Some(after) = after {
                     put_number(buffer, *after);
                 }
-                buffer.put_u8(b'\n');
             }
             Self::Replay { topic, channel, from } => {
                 put_name(buffer, topic);
@@ -202,55 +202,55 @@ impl Command {
                     ReplayFrom::Time(time) => (&b" time"[..], *time),
                 };
                 buffer.put_slice(word);
-                end_with_number(buffer, number);
+                put_number(buffer, number);
             }
             Self::Retain { topic, max_age, max_bytes } => {
                 put_name(buffer, topic);
-                buffer.put_slice(format!(" {}", max_age.as_secs()).as_bytes());
-                end_with_number(buffer, *max_bytes);
+                put_number(buffer, max_age.as_secs());
+                put_number(buffer, *max_bytes);
             }
-            Self::Identify(body) | Self::Auth(body) => {
-                buffer.put_u8(b'\n');
-                put_sized(buffer, body);
-            }
-            Self::Publish { topic, body } => {
+            Self::Publish { topic, .. }
+            | Self::HeadedPublish { topic, .. }
+            | Self::MultiPublish { topic, .. } => {
                 put_name(buffer, topic);
-                buffer.put_u8(b'\n');
-                put_sized(buffer, body);
             }
-            Self::DeferredPublish { topic, delay, body } => {
+            Self::DeferredPublish { topic, delay, .. } => {
                 put_name(buffer, topic);
-                end_with_number(buffer, whole_millis(*delay));
-                put_sized(buffer, body);
+                put_number(buffer, whole_millis(*delay));
             }
-            Self::HeadedPublish { topic, headers, body } => {
-                put_name(buffer, topic);
-                buffer.put_u8(b'\n');
+        }
+    }
+
+    /// What follows the command's line: its size and its bytes.
+    fn put_body(&self, buffer: &mut BytesMut) {
+        match self {
+            Self::Identify(body) | Self::Auth(body) => put_sized(buffer, body),
+            Self::Publish { body, .. } | Self::DeferredPublish { body, .. } => put_sized(buffer, body),
+            Self::HeadedPublish { headers, body, .. } => {
                 let size = headers.len() + body.len();
                 buffer.reserve(4 + size);
                 put_length(buffer, size);
                 headers.encode(buffer);
                 buffer.put_slice(body);
             }
-            Self::MultiPublish { topic, bodies } => {
-                put_name(buffer, topic);
-                buffer.put_u8(b'\n');
+            Self::MultiPublish { bodies, .. } => {
                 buffer.reserve(4 + bodies.encoded_bytes());
                 put_length(buffer, bodies.encoded_bytes());
                 bodies.encode(buffer);
             }
+            _ => {}
         }
     }
+}
+
+fn put_id(buffer: &mut BytesMut, id: &MessageId) {
+    buffer.put_u8(b' ');
+    buffer.put_slice(id.as_bytes());
 }
 
 fn put_name(buffer: &mut BytesMut, name: &Name) {
     buffer.put_u8(b' ');
     buffer.put_slice(name.as_bytes());
-}
-
-fn end_with_number(buffer: &mut BytesMut, number: u64) {
-    put_number(buffer, number);
-    buffer.put_u8(b'\n');
 }
 
 fn put_number(buffer: &mut BytesMut, number: u64) {
@@ -266,8 +266,4 @@ fn put_sized(buffer: &mut BytesMut, body: &[u8]) {
 
 fn put_length(buffer: &mut BytesMut, length: usize) {
     buffer.put_i32(i32::try_from(length).expect("bodies are bounded far below 2 GiB"));
-}
-
-pub(crate) fn whole_millis(delay: Duration) -> u64 {
-    u64::try_from(delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

@@ -59,7 +59,7 @@ impl Headers {
             buffer.put_slice(key);
         }
         if !self.delay.is_zero() {
-            buffer.put_u64(crate::command::whole_millis(self.delay));
+            buffer.put_u64(whole_millis(self.delay));
         }
     }
 
@@ -102,4 +102,9 @@ impl Headers {
 
 fn bad(text: impl Into<std::borrow::Cow<'static, str>>) -> ProtocolError {
     ProtocolError::new(ErrorCode::BadMessage, text)
+}
+
+/// A duration as it is sent: rounded up, so that nothing comes early.
+pub(crate) fn whole_millis(delay: Duration) -> u64 {
+    u64::try_from(delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
