@@ -537,4 +537,6 @@ pub(crate) enum MisplacedKind {
     Static(Name, Ty),
     /// A handler's attribute inside of a function, or in an `impl` or trait.
     Handler(Name, PathRef, &'static str),
+    /// A resource of this type, made within another value.
+    Value(PathRef),
 }

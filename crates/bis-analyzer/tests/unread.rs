@@ -355,3 +355,31 @@ fn a_name_that_may_come_from_elsewhere_is_a_warning() {
     let lost = analyze(&format!("{ORDERS}{}", handler("MISSPELT")));
     assert!(lost.has_errors() && codes(&lost) == ["BIS0030"], "{}", common::text(&lost));
 }
+
+#[test]
+fn a_topic_within_another_value_is_told() {
+    let fixture = format!(
+        r#"{ORDERS}
+pub struct Topics {{ pub placed: Topic<Placed> }}
+pub static BY_REFERENCE: &Topic<Placed> = &Topic::new("a");
+pub static IN_LIST: [Topic<Placed>; 2] = [Topic::new("b"), bis::Topic::<Placed>::new("c").ordered()];
+pub static IN_STRUCT: Topics = Topics {{ placed: Topic::new("d") }};
+pub static LATER: std::sync::LazyLock<Topic<Placed>> = std::sync::LazyLock::new(|| Topic::new("e"));
+mod other {{ pub struct Topic; impl Topic {{ pub const fn new(_: &str) -> Self {{ Self }} }}
+    pub static FOREIGN: [Topic; 1] = [Topic::new("f")]; }}
+"#
+    );
+    let analysis = analyze(&fixture);
+    let lines: Vec<u32> = analysis
+        .diagnostics
+        .iter()
+        .map(|found| {
+            assert_eq!(found.code, "BIS0029", "{}", common::text(&analysis));
+            assert!(!found.is_error());
+            assert!(found.message.contains("so it is missing from the graph"), "{}", found.message);
+            found.position.as_ref().map_or(0, |position| position.line)
+        })
+        .collect();
+    assert_eq!(lines, [10, 11, 11, 12, 13]);
+    assert_eq!(analysis.graph.topics.len(), 1);
+}

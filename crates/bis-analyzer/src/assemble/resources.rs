@@ -191,6 +191,19 @@ impl Assembly<'_, '_, '_> {
                     // It works, but belongs to nothing that the graph could show.
                     self.found.push(Diagnostic { severity: Severity::Warning, ..diagnostic });
                 }
+                MisplacedKind::Value(path) => {
+                    let target = self.resolver.resolve(module, path, Namespace::Type, scope);
+                    let Some(Target::Bis(name)) = target else { continue };
+                    let Some(declaration) = Declaration::of_type(&name) else { continue };
+                    let (kind, ty) = (declaration.kind, declaration.type_text);
+                    let message = format!(
+                        "a {kind} is made here that is not itself a static of a module, so it is missing from the graph"
+                    );
+                    let here = position(&node.file, misplaced.range);
+                    self.found.push(Diagnostic::warning(codes::NOT_A_MODULE_STATIC, here, message).help(
+                        format!("declare `static NAME: {ty}` in the module, and name it where it is used"),
+                    ));
+                }
                 MisplacedKind::Handler(name, attribute, place)
                     if self.resolver.is_bis(module, attribute, scope) =>
                 {

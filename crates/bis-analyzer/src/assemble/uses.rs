@@ -177,7 +177,7 @@ impl<'a> Assembly<'_, '_, 'a> {
         let node = &self.resolver.tree.modules[module];
         let own = |misplaced: &crate::summary::Misplaced| match &misplaced.kind {
             crate::summary::MisplacedKind::Static(name, _) => &**name == mention.path.last(),
-            crate::summary::MisplacedKind::Handler(..) => false,
+            crate::summary::MisplacedKind::Handler(..) | crate::summary::MisplacedKind::Value(_) => false,
         };
         node.module.misplaced.iter().any(own)
             || matches!(&mention.path.segments[..], [.., owner, _] if owner.starts_with(char::is_uppercase))

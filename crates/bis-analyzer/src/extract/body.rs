@@ -5,6 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
+use bis_syntax::{Declaration, ResourceChain};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{
     Block, Expr, ItemFn, ItemImpl, ItemTrait, Macro, Stmt,
@@ -41,7 +42,7 @@ pub(super) fn impl_item(extractor: &Extractor<'_>, item: &ItemImpl, module: &mut
                 body.function(&method.block);
             }
             syn::ImplItem::Const(constant) if extractor.cfg().may_be_on(&constant.attrs) => {
-                initialiser(extractor, &constant.expr, module);
+                initialiser(extractor, None, &constant.expr, module);
             }
             syn::ImplItem::Macro(call) if extractor.cfg().may_be_on(&call.attrs) => {
                 Body::new(extractor, module).visit_macro(&call.mac);
@@ -65,12 +66,20 @@ pub(super) fn trait_item(extractor: &Extractor<'_>, item: &ItemTrait, module: &m
     }
 }
 
-/// The value of a static or const.
-pub(super) fn initialiser(extractor: &Extractor<'_>, expr: &Expr, module: &mut Module) {
+/// The value of a static or const of this type; that of an associated const has none.
+pub(super) fn initialiser(
+    extractor: &Extractor<'_>,
+    ty: Option<&syn::Type>,
+    expr: &Expr,
+    module: &mut Module,
+) {
     let mut body = Body::new(extractor, module);
     body.place = "inside a constant";
     body.mark(expr, &How::Stored);
-    body.visit_expr(expr);
+    match ty {
+        Some(ty) => body.static_value(ty, expr),
+        None => body.visit_expr(expr),
+    }
 }
 
 /// The mentions in a macro's tokens.
@@ -90,11 +99,21 @@ struct Body<'a, 'm> {
     escaping: Vec<(Range, How)>,
     /// The delay of the publish that is visited next.
     delay: Option<Box<Delay>>,
+    /// Whether the constructor that is visited next makes a static itself, not something within one.
+    is_static_value: bool,
 }
 
 impl<'a, 'm> Body<'a, 'm> {
     fn new(extractor: &'a Extractor<'a>, module: &'m mut Module) -> Self {
-        Self { extractor, module, scope: None, place: "inside a function", escaping: Vec::new(), delay: None }
+        Self {
+            extractor,
+            module,
+            scope: None,
+            place: "inside a function",
+            escaping: Vec::new(),
+            delay: None,
+            is_static_value: false,
+        }
     }
 
     fn function(&mut self, block: &Block) {
@@ -255,6 +274,28 @@ impl<'a, 'm> Body<'a, 'm> {
         }
     }
 
+    fn static_value(&mut self, ty: &syn::Type, expr: &Expr) {
+        self.is_static_value = matches!(ty, syn::Type::Path(_)) && ResourceChain::parse(expr).is_some();
+        self.visit_expr(expr);
+    }
+
+    /// A call that makes a resource, unless the value of a static is what it makes.
+    fn constructor(&mut self, function: &Expr) {
+        let Expr::Path(function) = function else { return };
+        let segments = &function.path.segments;
+        let is_new = segments.len() > 1 && segments.last().is_some_and(|last| last.ident == "new");
+        if !is_new || std::mem::take(&mut self.is_static_value) {
+            return;
+        }
+        let mut path = path_ref(&function.path);
+        path.segments.pop();
+        if Declaration::of_type(path.last()).is_some() {
+            let range = path_range(&function.path);
+            let kind = MisplacedKind::Value(path);
+            self.module.misplaced.push(Misplaced { range, kind, scope: self.scope });
+        }
+    }
+
     fn misplaced_static(&mut self, ident: &proc_macro2::Ident, ty_: &syn::Type) {
         let kind = MisplacedKind::Static(word(ident), ty(ty_));
         self.module.misplaced.push(Misplaced { range: Range::of(ident.span()), kind, scope: self.scope });
@@ -342,6 +383,7 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
                 }
             }
             Expr::Call(call) => {
+                self.constructor(&call.func);
                 if let Expr::Path(function) = &*call.func
                     && function.path.get_ident().is_some()
                 {
@@ -410,9 +452,9 @@ impl<'ast> Visit<'ast> for Body<'_, '_> {
         match item {
             syn::Item::Static(item) => {
                 self.misplaced_static(&item.ident, &item.ty);
-                self.visit_expr(&item.expr);
+                self.static_value(&item.ty, &item.expr);
             }
-            syn::Item::Const(item) => self.visit_expr(&item.expr),
+            syn::Item::Const(item) => self.static_value(&item.ty, &item.expr),
             syn::Item::Fn(item) => {
                 self.misplaced_handler(&item.attrs, &item.sig.ident, self.place);
                 self.mark_tail(&item.block, &How::Returned);

@@ -72,13 +72,13 @@ fn plain_item(extractor: &Extractor<'_>, item: &Item, module: &mut Module) {
             }
         }
         Item::Static(item) => {
-            body::initialiser(extractor, &item.expr, module);
+            body::initialiser(extractor, Some(&item.ty), &item.expr, module);
             module
                 .statics
                 .push(StaticItem { condition: extractor.condition(), ..static_item(extractor, item) });
         }
         Item::Const(item) => {
-            body::initialiser(extractor, &item.expr, module);
+            body::initialiser(extractor, Some(&item.ty), &item.expr, module);
             module.consts.push(ConstItem {
                 name: word(&item.ident),
                 range: Range::of(item.ident.span()),
