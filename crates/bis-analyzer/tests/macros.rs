@@ -335,3 +335,26 @@ announcer!();
     write(&lower);
     assert_eq!(publishers(), ["refunds"]);
 }
+
+#[test]
+fn fragments_are_what_rustc_takes_them_for() {
+    let source = r#"
+macro_rules! kept { ($name:ident, $days:expr) => {
+    pub static $name: Topic<Placed> = Topic::new(stringify!($name)).retention(Retention {
+        max_age: std::time::Duration::from_secs($days * 60),
+        ..Retention::DEFAULT
+    });
+}; }
+kept!(minutes, 1 + 2);
+macro_rules! counts { ($name:ident; $($first:stmt);*) => {
+    #[subscription(PLACED)]
+    async fn $name(_: Placed) -> Result<()> { $($first;)* Ok(()) }
+}; }
+counts!(count; let (a, b): (u8, u8) = (1, 2); a + b; fn c() {});
+"#;
+    let analysis = analyze(&format!("{ORDERS}{source}"));
+    assert!(!codes(&analysis).contains(&"BIS0053"), "{}", common::text(&analysis));
+    let kept = analysis.graph.topic("minutes").expect("the macro declares it");
+    assert_eq!(kept.retention.map(|retention| retention.max_age_ms), Some(180_000));
+    assert!(analysis.graph.subscriptions.iter().any(|one| one.name == "count"));
+}

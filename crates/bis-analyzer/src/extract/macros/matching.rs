@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
+    Expr, Token,
     ext::IdentExt,
     parse::{Parse, ParseStream, Parser, discouraged::Speculative},
 };
@@ -94,7 +95,8 @@ fn fragment(kind: &str, input: ParseStream<'_>) -> syn::Result<TokenStream> {
         "lifetime" => one::<syn::Lifetime>(input),
         "ty" => one::<syn::Type>(input),
         "path" => one::<syn::Path>(input),
-        "expr" | "expr_2021" => one::<syn::Expr>(input),
+        "expr" | "expr_2021" => input.parse().map(|expr| expression(&expr)),
+        "stmt" => statement(input),
         "literal" => {
             let minus: Option<syn::Token![-]> = input.parse()?;
             let literal: syn::Lit = input.parse()?;
@@ -109,4 +111,45 @@ fn fragment(kind: &str, input: ParseStream<'_>) -> syn::Result<TokenStream> {
         "tt" => one::<TokenTree>(input),
         _ => Err(input.error("this kind of fragment is not known")),
     }
+}
+
+/// An expression as the compiler passes it on: one that operators could tear apart stays whole, in invisible brackets.
+fn expression(expr: &Expr) -> TokenStream {
+    let is_whole = matches!(
+        expr,
+        Expr::Array(_)
+            | Expr::Block(_)
+            | Expr::Call(_)
+            | Expr::Field(_)
+            | Expr::Group(_)
+            | Expr::Index(_)
+            | Expr::Lit(_)
+            | Expr::Macro(_)
+            | Expr::MethodCall(_)
+            | Expr::Paren(_)
+            | Expr::Path(_)
+            | Expr::Struct(_)
+            | Expr::Tuple(_)
+    );
+    let tokens = expr.to_token_stream();
+    if is_whole { tokens } else { TokenTree::Group(Group::new(Delimiter::None, tokens)).into() }
+}
+
+/// A statement without the semicolon after it.
+fn statement(input: ParseStream<'_>) -> syn::Result<TokenStream> {
+    if input.peek(Token![let]) {
+        let mut tokens = TokenStream::new();
+        while !input.is_empty() && !input.peek(Token![;]) {
+            tokens.extend([input.parse::<TokenTree>()?]);
+        }
+        return Ok(tokens);
+    }
+    let ahead = input.fork();
+    if let Ok(item) = ahead.parse::<syn::Item>()
+        && !matches!(item, syn::Item::Macro(_) | syn::Item::Verbatim(_))
+    {
+        input.advance_to(&ahead);
+        return Ok(item.into_token_stream());
+    }
+    input.parse().map(|expr| expression(&expr))
 }
