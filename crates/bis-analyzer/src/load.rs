@@ -66,7 +66,22 @@ struct Cached {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     modified: SystemTime,
+    /// When the file's own record last changed, in seconds and nanoseconds: a file that takes another's place keeps its time.
+    changed: (i64, i64),
     length: u64,
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Option<Self> {
+        #[cfg(unix)]
+        let changed = {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.ctime(), metadata.ctime_nsec())
+        };
+        #[cfg(not(unix))]
+        let changed = (0, 0);
+        Some(Self { modified: metadata.modified().ok()?, changed, length: metadata.len() })
+    }
 }
 
 /// A module's file, and where the files of its own modules lie.
@@ -282,7 +297,7 @@ impl Files {
             Err(error) if error.kind() != ErrorKind::NotFound => return Some(unreadable(error.to_string())),
             _ => return None,
         };
-        let stamp = metadata.modified().ok().map(|modified| Stamp { modified, length: metadata.len() });
+        let stamp = Stamp::of(&metadata);
         if let Some(known) = known.filter(|known| known.stamp.is_some() && known.stamp == stamp) {
             return Some(Cached { load: self.loads, ..known.clone() });
         }

@@ -39,7 +39,12 @@ impl Workspace {
         Self { dir: dir.to_owned(), options, files: Files::default(), packages: Vec::new() }
     }
 
-    /// Analyses what is on disk now. Files whose time and length have not changed since the last call are not read.
+    /// Asks for something else from now on. What was read stays, as far as it is the same with these options.
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
+    }
+
+    /// Analyses what is on disk now. Files whose times and length have not changed since the last call are not read.
     pub fn analyze(&mut self) -> Analysis {
         let mut project = Project::load(&self.dir, &self.options);
         let packages: Vec<(PathBuf, Cfg)> = project

@@ -1,10 +1,11 @@
 //! Reading an application's source with the analyser, and how its diagnostics look on this terminal.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use anstream::ColorChoice;
 use anyhow::Result;
-use bis_analyzer::{Analysis, Options};
+use bis_analyzer::{Analysis, Options, Workspace};
 use bis_core::BrokerKind;
 use bis_graph::{Colour, Severity};
 
@@ -76,12 +77,44 @@ pub(crate) fn options(features: &Features, broker: Option<BrokerKind>) -> Option
 
 /// Reads the package in `folder`, or in the nearest folder above it.
 pub(crate) fn check(folder: &Path, options: &Options) -> Result<Checked> {
-    if !folder.is_dir() {
-        return Err(Failure::new(exit::NOT_FOUND, format!("there is no folder `{}`", folder.display()))
-            .help("give the folder of an application, or make one with `bis new NAME`")
-            .into());
+    Checker::new(folder).check(options)
+}
+
+/// Reads one application again and again: what has not changed is not read again.
+#[derive(Debug, Clone)]
+pub(crate) struct Checker {
+    folder: PathBuf,
+    workspace: Arc<Mutex<Workspace>>,
+}
+
+impl Checker {
+    /// Nothing is read yet.
+    pub(crate) fn new(folder: &Path) -> Self {
+        let workspace = Workspace::open(folder, Options::default());
+        Self { folder: folder.to_owned(), workspace: Arc::new(Mutex::new(workspace)) }
     }
-    let options = Options { target: rustc::target(folder), ..options.clone() };
-    let analysis = bis_analyzer::analyze(folder, &options);
-    Ok(Checked { analysis })
+
+    /// Reads what is there now.
+    pub(crate) fn check(&self, options: &Options) -> Result<Checked> {
+        let options = self.options(options)?;
+        let mut workspace = self.workspace.lock().unwrap_or_else(|poisoned| {
+            // An analysis that panicked may have left anything behind.
+            self.workspace.clear_poison();
+            let mut workspace = poisoned.into_inner();
+            *workspace = Workspace::open(&self.folder, Options::default());
+            workspace
+        });
+        workspace.set_options(options);
+        Ok(Checked { analysis: workspace.analyze() })
+    }
+
+    fn options(&self, options: &Options) -> Result<Options> {
+        let folder = &self.folder;
+        if !folder.is_dir() {
+            return Err(Failure::new(exit::NOT_FOUND, format!("there is no folder `{}`", folder.display()))
+                .help("give the folder of an application, or make one with `bis new NAME`")
+                .into());
+        }
+        Ok(Options { target: rustc::target(folder), ..options.clone() })
+    }
 }

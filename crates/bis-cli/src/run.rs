@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 use bis_graph::{Diagnostic, codes};
 
 use crate::arguments;
-use crate::check::{self, Checked};
+use crate::check::{self, Checked, Checker};
 use crate::exit;
 use crate::failure::Failure;
 use crate::project::Project;
@@ -62,7 +62,8 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     let reporter = Reporter::new(arguments.format);
     let options = check::options(&arguments.features, None);
     let options = Options { bin: arguments.bin.clone(), ..options };
-    let checked = check::check(project.folder(), &options)?;
+    let checker = Checker::new(project.folder());
+    let checked = checker.check(&options)?;
     if !is_application(&checked) {
         anstream::eprint!("{}", checked.text());
         let (errors, warnings) = (checked.errors(), checked.warnings());
@@ -101,6 +102,7 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     parts.add(router);
     let setup = Setup {
         project,
+        checker,
         options: BuildOptions {
             binary: arguments.bin,
             release: arguments.release,

@@ -17,7 +17,7 @@ use bis_analyzer::Options;
 use bis_core::BrokerKind;
 use tokio::sync::mpsc;
 
-use crate::check::{self, Checked};
+use crate::check::{self, Checked, Checker};
 use crate::exit::{self, Code};
 use crate::failure::Failure;
 use crate::format::Format;
@@ -43,6 +43,7 @@ pub(crate) const PENDING_EVENTS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) project: Project,
+    pub(crate) checker: Checker,
     pub(crate) options: BuildOptions,
     pub(crate) format: Format,
     pub(crate) claim: Claim,

@@ -111,12 +111,12 @@ impl Dispatcher {
         let id = self.last_build;
         self.work = Work::Checking(id);
         self.work_began = (Instant::now(), SystemTime::now());
-        let folder = self.setup.project.folder().to_path_buf();
+        let checker = self.setup.checker.clone();
         let options = check::options(&self.setup.options.features, Some(BrokerKind::Router));
         let options = Options { bin: self.setup.options.binary.clone(), ..options };
         let sender = self.setup.sender.clone();
         tokio::spawn(async move {
-            let checked = match tokio::task::spawn_blocking(move || check::check(&folder, &options)).await {
+            let checked = match tokio::task::spawn_blocking(move || checker.check(&options)).await {
                 Ok(checked) => checked.map(Box::new),
                 Err(error) => Err(error.into()),
             };
