@@ -83,12 +83,12 @@ pub(crate) struct WorkspaceTable {
 
 impl Manifest {
     /// Reads the text of the manifest in `dir`, which diagnostics name as `file`.
-    pub(crate) fn parse(dir: &Path, file: &Arc<str>, text: &str) -> Result<Self, Diagnostic> {
+    pub(crate) fn parse(dir: &Path, file: &Arc<str>, text: &str) -> Result<Self, Box<Diagnostic>> {
         let error = |message: &str, bytes: Option<std::ops::Range<usize>>| {
             let position = source::position_of_bytes(file, text, bytes.unwrap_or(0..0));
             let message = format!("`{file}` is not a valid manifest: {}", message.replace('\n', " "));
-            Diagnostic::error(codes::MANIFEST, position, message)
-                .help("run `cargo metadata` for what cargo says about it")
+            let error = Diagnostic::error(codes::MANIFEST, position, message);
+            Box::new(error.help("`cargo metadata` says what cargo thinks of it"))
         };
         let table: Table = toml::from_str(text).map_err(|wrong| error(wrong.message(), wrong.span()))?;
         let missing = |what: &str| error(&format!("`{what}` is missing"), None);

@@ -276,7 +276,7 @@ impl Reader {
         };
         let manifest = Manifest::parse(dir, &file, &text);
         self.project.sources.insert(file, text);
-        manifest.map_err(|error| self.project.diagnostics.push(error)).ok()
+        manifest.map_err(|error| self.project.diagnostics.push(*error)).ok()
     }
 
     fn package(&mut self, dir: &Path) -> Option<usize> {

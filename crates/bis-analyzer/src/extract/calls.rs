@@ -107,7 +107,7 @@ fn definition<'a>(extractor: &Extractor<'a>, name: &str, line: u32) -> Option<&'
         home.is_some_and(|(path, package)| (&**path, *package) == (context.path, context.package))
     };
     let in_file = all.iter().filter(here);
-    if let Some(last) = in_file.clone().filter(|definition| definition.line <= line).last() {
+    if let Some(last) = in_file.clone().rfind(|definition| definition.line <= line) {
         return Some(last);
     }
     let only = |definitions: Vec<&'a MacroDefinition>| match &definitions[..] {
