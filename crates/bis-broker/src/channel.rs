@@ -58,7 +58,6 @@ mod sequence_set;
 mod settling;
 mod snapshot;
 mod time;
-mod varint;
 mod words;
 
 pub use replay::Rewound;

@@ -15,6 +15,7 @@ mod lease;
 mod number_map;
 mod receipt;
 mod topology;
+pub mod varint;
 mod waiting;
 
 pub use broker::{Broker, Consumer, Outgoing};

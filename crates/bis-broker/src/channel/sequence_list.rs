@@ -1,7 +1,7 @@
 //! A list of rising sequences that is read from its front, at one to three bytes each where they lie close: what waits
 //! behind an ordering key, or for a time that is far. It knows nothing of messages.
 
-use super::varint;
+use crate::varint;
 
 /// Read bytes are given back once there are more of them than of those left, and than this.
 const SPARE: usize = 64;

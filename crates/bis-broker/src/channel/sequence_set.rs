@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::varint;
+use crate::varint;
 
 /// Sequences a chunk.
 const CHUNK: u64 = 4096;

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use bis_broker::NumberMap;
+use bis_broker::{NumberMap, varint};
 
 use super::batch::{BATCH_HEADER, Batch};
 use super::disk::DiskFile;
@@ -73,7 +73,7 @@ pub(crate) fn append(buffer: &mut Vec<u8>, segment: &SegmentOffsets) {
         let mut body = Vec::with_capacity(2 * offsets.len());
         let mut last = 0;
         for &offset in offsets {
-            put_varint(&mut body, if offset == 0 { 0 } else { offset - last });
+            varint::put(&mut body, u64::from(if offset == 0 { 0 } else { offset - last }));
             last = last.max(offset);
         }
         record::append(buffer, &Header::new(Kind::Footer, topic, *first), &body);
@@ -128,11 +128,11 @@ fn decode(segment: Segment, offset: u64, bytes: &[u8]) -> Option<SegmentOffsets>
         let mut body = &rest[record::RECORD_HEADER..length];
         let mut offsets = Vec::new();
         let mut last = 0_u32;
-        while let Some(delta) = take_varint(&mut body) {
+        while let Some(delta) = varint::take(&mut body) {
             if delta == 0 {
                 offsets.push(0);
             } else {
-                last = last.checked_add(delta)?;
+                last = last.checked_add(u32::try_from(delta).ok()?)?;
                 offsets.push(last);
             }
         }
@@ -140,27 +140,6 @@ fn decode(segment: Segment, offset: u64, bytes: &[u8]) -> Option<SegmentOffsets>
         rest = &rest[length..];
     }
     Some(found)
-}
-
-fn put_varint(bytes: &mut Vec<u8>, mut number: u32) {
-    while number >= 0x80 {
-        bytes.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-fn take_varint(bytes: &mut &[u8]) -> Option<u32> {
-    let mut number = 0_u32;
-    for shift in (0..35).step_by(7) {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u32::from(first & 0x7f).checked_shl(shift)?;
-        if first & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
