@@ -5,24 +5,20 @@
 
 mod grant;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
+use http_body_util::Full;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
 use hyper::http::uri::Authority;
-use hyper::{Method, Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use hyper::{Method, Request, Uri};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use super::http_client::{self, AskError, NSQ_DATA};
 use super::tls::{self, TlsError};
 use crate::options::{Auth, AuthMethod, Tls, shown};
 pub(super) use grant::Grant;
@@ -46,14 +42,10 @@ pub(super) struct Question {
 pub(super) enum AuthError {
     #[error("`{0}` is not a URL that can be requested; use `host:port` or an `http` or `https` URL")]
     Address(String),
-    #[error("no connection")]
-    Connect(#[source] io::Error),
     #[error("no complete answer within {0:?}")]
     Timeout(std::time::Duration),
-    #[error("the exchange failed: {0}")]
-    Http(Box<dyn std::error::Error + Send + Sync>),
-    #[error("the answer's status is {0}")]
-    Status(StatusCode),
+    #[error(transparent)]
+    Unanswered(#[from] AskError),
     #[error("the answer is not an authorization: {0}")]
     Answer(String),
     /// All of them, each with its address.
@@ -108,17 +100,15 @@ impl Authorizer {
         let host = base.host().ok_or_else(bad)?.trim_matches(['[', ']']).to_owned();
         let is_https = base.scheme_str() == Some("https");
         let port = base.port_u16().unwrap_or(if is_https { 443 } else { 80 });
-        let request = self.request(&base, question).map_err(|error| AuthError::Http(error.into()))?;
-        let connecting = TcpStream::connect((host.as_str(), port));
-        let connected = tokio::time::timeout(self.options.connect_timeout, connecting).await;
-        let stream =
-            connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(AuthError::Connect)?;
+        let request = self.request(&base, question).map_err(AskError::Request)?;
+        let stream = http_client::connect((host.as_str(), port), self.options.connect_timeout).await?;
         let answer = match &self.connector {
             Some(connector) if is_https => {
                 let name = ServerName::try_from(host).map_err(|_| bad())?;
-                exchange(connector.connect(name, stream).await.map_err(AuthError::Connect)?, request).await?
+                let stream = connector.connect(name, stream).await.map_err(AskError::Connect)?;
+                http_client::exchange(stream, request, MAX_ANSWER_BYTES).await?
             }
-            _ => exchange(stream, request).await?,
+            _ => http_client::exchange(stream, request, MAX_ANSWER_BYTES).await?,
         };
         Grant::read(&answer)
     }
@@ -133,7 +123,7 @@ impl Authorizer {
         let path = base.path();
         let builder = Request::builder()
             .header(HOST, base.authority().map_or("", host_and_port))
-            .header(ACCEPT, "application/vnd.nsq; version=1.0");
+            .header(ACCEPT, NSQ_DATA);
         match self.options.method {
             AuthMethod::Get => builder.uri(format!("{path}?{form}")).body(Full::default()),
             AuthMethod::Post => builder
@@ -148,31 +138,6 @@ impl Authorizer {
 /// Without the name and password that a URL may have: they are not for this header.
 fn host_and_port(authority: &Authority) -> &str {
     authority.as_str().rsplit('@').next().unwrap_or_default()
-}
-
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    request: Request<Full<Bytes>>,
-) -> Result<Bytes, AuthError> {
-    let http = |error: hyper::Error| AuthError::Http(error.into());
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
-    let asked = async {
-        let response = sender.send_request(request).await.map_err(http)?;
-        if response.status() != StatusCode::OK {
-            return Err(AuthError::Status(response.status()));
-        }
-        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
-        Ok(body.map_err(AuthError::Http)?.to_bytes())
-    };
-    tokio::pin!(asked, connection);
-    // The connection is driven here, so that it ends with the question. Its own error comes out of the question too.
-    let mut is_driven = true;
-    loop {
-        tokio::select! {
-            answer = &mut asked => return answer,
-            _ = &mut connection, if is_driven => is_driven = false,
-        }
-    }
 }
 
 /// Trusts the authorities of the options, or those of the system.

@@ -63,11 +63,7 @@ async fn ask(address: String, topic: bis_journal::Name, timeouts: Timeouts) -> V
     // Of the characters that names have, only `#` means something in an address.
     let path = format!("/channels?topic={}", topic.as_str().replace('#', "%23"));
     let body = match http_client::get(&address, &path, timeouts).await {
-        Ok((status, body)) if status.is_success() => body,
-        Ok((status, _)) => {
-            tracing::warn!(address, topic = topic.as_str(), %status, "nsqlookupd does not say a topic's channels");
-            return Vec::new();
-        }
+        Ok(body) => body,
         Err(error) => {
             let error = error.to_string();
             tracing::warn!(
