@@ -8,7 +8,7 @@ use bis_journal::{
     DeliveryOrder, Joining, MAX_WHOLE_BYTES, MessageFacts, Refusal, Retention, State, Subscription, key_hash,
     stored_bytes,
 };
-use bis_nsq::{Bodies, CLOSE_WAIT, Command, ErrorCode, MessageId, Name, OK, ProtocolError};
+use bis_nsq::{Bodies, CLOSE_WAIT, Command, ErrorCode, Headers, MessageId, Name, OK, ProtocolError};
 use bytes::Bytes;
 
 use super::answers::Answer;
@@ -29,45 +29,13 @@ impl Connection {
                 self.store(state, "DPUB", &topic, &body, &facts)
             }
             Command::HeadedPublish { topic, headers, body } => {
-                let due = match headers.delay {
-                    Duration::ZERO => Time::ZERO,
-                    delay => self.at.now.plus(delay),
-                };
-                let key = headers.key.as_deref().map(key_hash);
-                let facts = MessageFacts {
-                    due,
-                    key,
-                    event: headers.event.unwrap_or_default(),
-                    is_from_handler: headers.is_from_handler,
-                };
+                let facts = facts(&headers, self.at.now);
                 self.store(state, "HPUB", &topic, &body, &facts)
             }
-            Command::Finish(id) => {
-                let subscription = self.subscribed("FIN")?;
-                let finished = settle(id, |sequence| state.finish(subscription, sequence));
-                self.subscriber.look = true;
-                finished.map_err(|refusal| ProtocolError::finish_failed(id, words(refusal)))
-            }
-            Command::Requeue { id, delay } => {
-                let now = self.at.now;
-                let subscription = self.subscribed("REQ")?;
-                let requeued = settle(id, |sequence| state.requeue(subscription, sequence, delay, now));
-                self.subscriber.look = true;
-                requeued.map_err(|refusal| ProtocolError::requeue_failed(id, words(refusal)))
-            }
-            Command::Touch(id) => {
-                let (now, longest) = (self.at.now, self.server.options.max_message_timeout);
-                let subscription = self.subscribed("TOUCH")?;
-                let touched = settle(id, |sequence| state.touch(subscription, sequence, now, longest));
-                touched.map_err(|refusal| ProtocolError::touch_failed(id, words(refusal)))
-            }
-            Command::Release { id, delay } => {
-                let now = self.at.now;
-                let subscription = self.subscribed("RELEASE")?;
-                let released = settle(id, |sequence| state.release(subscription, sequence, delay, now));
-                self.subscriber.look = true;
-                released.map_err(|refusal| ProtocolError::release_failed(id, words(refusal)))
-            }
+            Command::Finish(id) => self.finish(state, id),
+            Command::Requeue { id, delay } => self.requeue(state, id, delay),
+            Command::Touch(id) => self.touch(state, id),
+            Command::Release { id, delay } => self.release(state, id, delay),
             Command::Ready(_) if self.session.stage == Stage::Closing => Ok(()),
             Command::Ready(count) => {
                 state.set_ready(self.subscribed("RDY")?, count);
@@ -119,6 +87,41 @@ impl Connection {
             }
             Command::Nop => Ok(()),
         }
+    }
+
+    fn finish(&mut self, state: &mut State, id: MessageId) -> Result<(), ProtocolError> {
+        let subscription = self.subscribed("FIN")?;
+        let finished = with_sequence(id, |sequence| state.finish(subscription, sequence));
+        self.subscriber.look = true;
+        finished.map_err(|refusal| ProtocolError::finish_failed(id, words(refusal)))
+    }
+
+    fn requeue(&mut self, state: &mut State, id: MessageId, delay: Duration) -> Result<(), ProtocolError> {
+        let now = self.at.now;
+        let subscription = self.subscribed("REQ")?;
+        let requeued = with_sequence(id, |sequence| state.requeue(subscription, sequence, delay, now));
+        self.subscriber.look = true;
+        requeued.map_err(|refusal| ProtocolError::requeue_failed(id, words(refusal)))
+    }
+
+    fn touch(&mut self, state: &mut State, id: MessageId) -> Result<(), ProtocolError> {
+        let (now, longest) = (self.at.now, self.server.options.max_message_timeout);
+        let subscription = self.subscribed("TOUCH")?;
+        let touched = with_sequence(id, |sequence| state.touch(subscription, sequence, now, longest));
+        touched.map_err(|refusal| ProtocolError::touch_failed(id, words(refusal)))
+    }
+
+    fn release(
+        &mut self,
+        state: &mut State,
+        id: MessageId,
+        delay: Option<Duration>,
+    ) -> Result<(), ProtocolError> {
+        let now = self.at.now;
+        let subscription = self.subscribed("RELEASE")?;
+        let released = with_sequence(id, |sequence| state.release(subscription, sequence, delay, now));
+        self.subscriber.look = true;
+        released.map_err(|refusal| ProtocolError::release_failed(id, words(refusal)))
     }
 
     fn store(
@@ -219,8 +222,22 @@ impl Connection {
     }
 }
 
-/// Does something to the message of this id; an id that is none of ours is not in flight.
-fn settle(id: MessageId, action: impl FnOnce(u64) -> Result<(), Refusal>) -> Result<(), Refusal> {
+/// What a publish says of its message in headers.
+fn facts(headers: &Headers, now: Time) -> MessageFacts {
+    let due = match headers.delay {
+        Duration::ZERO => Time::ZERO,
+        delay => now.plus(delay),
+    };
+    MessageFacts {
+        due,
+        key: headers.key.as_deref().map(key_hash),
+        event: headers.event.unwrap_or_default(),
+        is_from_handler: headers.is_from_handler,
+    }
+}
+
+/// Does something to the message of this id; an id that is not ours is not in flight.
+fn with_sequence(id: MessageId, action: impl FnOnce(u64) -> Result<(), Refusal>) -> Result<(), Refusal> {
     id.to_number().map_or(Err(Refusal::NotInFlight), action)
 }
 
