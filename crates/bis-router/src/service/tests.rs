@@ -163,12 +163,15 @@ async fn a_slow_disk_makes_publishers_wait_and_not_memory_grow() {
         });
     }
     let uncommitted = || router.keeper.journal().lock().uncommitted();
-    let (mut before, mut now) = (0, uncommitted());
-    while now == 0 || now != before {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        (before, now) = (now, uncommitted());
-    }
     let bound = 32 * 1024 * 1024;
+    let (mut before, mut now) = (0, uncommitted());
+    let is_full = async {
+        while now < bound || now != before {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            (before, now) = (now, uncommitted());
+        }
+    };
+    tokio::time::timeout(LIMIT, is_full).await.expect("clients send until the bound is reached");
     assert!((bound..bound + 2 * BYTES).contains(&now), "{now} bytes wait");
     assert!(3 * now < 2 * CLIENTS * EACH * BYTES, "the clients sent too little to mean something");
     sync.store(WORKS, Ordering::SeqCst);
