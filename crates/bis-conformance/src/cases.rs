@@ -77,6 +77,7 @@ cases! {
     looking {
         what_waits_is_shown_or_peeking_is_refused: [Peeked, Refused];
         what_was_handled_comes_again_or_replaying_is_refused: [Replayed, Refused];
+        a_retention_is_kept_or_refused: [Replayed, Refused];
         a_replay_survives_a_kill: [Replayed, NothingLost] [Durable, MultiProcess];
     }
     outages {

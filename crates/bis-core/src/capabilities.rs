@@ -79,7 +79,7 @@ const IN_PROCESS: Capabilities = Capabilities {
     uncounted_release: true,
     peek: true,
     deduplication: Some(DEDUPLICATION),
-    replay: false,
+    replay: true,
     max_delay: None,
     durable_delay: false,
     max_lease: None,

@@ -2,15 +2,16 @@
 
 use std::{
     num::NonZeroUsize,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
-use bis_broker::{Broker, InquiryError, Outgoing, Page, ReplayFrom, Replayed, WaitingState};
+use bis_broker::{Broker, EnsureError, InquiryError, Outgoing, Page, ReplayFrom, Replayed, WaitingState};
+use bis_core::Retention;
 use tokio::time::sleep;
 
 use crate::{
     Context, Inbox, Peer,
-    context::{ack, at_once, bounded_inquiry, event, publish, publish_numbers, spec, try_publish},
+    context::{ack, at_once, bounded_inquiry, event, publish, publish_numbers, spec, topology, try_publish},
 };
 
 async fn peek(broker: &dyn Broker, after: Option<u64>, limit: usize) -> Result<Page, InquiryError> {
@@ -95,12 +96,13 @@ pub async fn what_was_handled_comes_again_or_replaying_is_refused(context: &Cont
     for waiting in &page.events[2..] {
         let delivery = inbox.one().await;
         assert_eq!((&delivery.envelope.id, delivery.attempt), (&waiting.envelope.id, 1));
+        assert_eq!(delivery.history.generation, 1, "a replay is told from a duplicate");
         ack(delivery).await;
     }
     let replayed = replay(&*broker, ReplayFrom::Time(between)).await.expect("replayed");
     assert_eq!(replayed.events, 1);
     let handled = inbox.one().await;
-    assert_eq!(handled.envelope.id, last);
+    assert_eq!((&handled.envelope.id, handled.history.generation), (&last, 2));
     // It is with a handler already, and not given out a second time.
     let again = replay(&*broker, ReplayFrom::Time(SystemTime::UNIX_EPOCH)).await.expect("replayed");
     assert_eq!(again.events, 4);
@@ -114,6 +116,49 @@ pub async fn what_was_handled_comes_again_or_replaying_is_refused(context: &Cont
     ack(handled).await;
     inbox.expect_nothing(context.slack()).await;
     other.expect_nothing(context.slack()).await;
+}
+
+/// What is older than a topic keeps does not come again; a broker that keeps nothing says so before the app is ready.
+pub async fn a_retention_is_kept_or_refused(context: &Context) {
+    let broker = context.client().await;
+    let mut topology = topology(&["ship"], false);
+    let max_age = Duration::from_secs(2);
+    topology.topics[0].retention = Retention { max_age, ..Retention::DEFAULT };
+    let ensured = broker.ensure(&topology).await;
+    if !broker.capabilities().replay {
+        return assert!(matches!(ensured, Err(EnsureError::Unsupported { .. })), "{ensured:?}");
+    }
+    assert_eq!(ensured, Ok(()));
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    let published = Instant::now();
+    publish(&*broker, "1").await;
+    ack(inbox.one().await).await;
+    let again = loop {
+        // An ack is under way when it is taken on; what is in flight does not come a second time.
+        let replayed = replay(&*broker, ReplayFrom::Position(0)).await.expect("replayed");
+        match inbox.receive_within(1, Duration::from_millis(100)).await {
+            Some(mut again) => break Some(again.remove(0)),
+            None if replayed.events == 0 && published.elapsed() < max_age => panic!("it is not kept"),
+            None if published.elapsed() >= max_age => break None,
+            None => {}
+        }
+    };
+    if let Some(again) = again {
+        ack(again).await;
+    }
+    sleep(max_age).await;
+    // Nothing but a settlement makes what is handled old.
+    publish(&*broker, "2").await;
+    ack(inbox.one().await).await;
+    inbox.expect_nothing(context.slack()).await;
+    replay(&*broker, ReplayFrom::Position(0)).await.expect("replayed");
+    if let Some(again) = inbox.receive_within(9, context.slack()).await {
+        let data: Vec<_> = again.iter().map(|delivery| delivery.envelope.data.clone()).collect();
+        assert_eq!(data, ["2"], "what is too old came again");
+        for delivery in again {
+            ack(delivery).await;
+        }
+    }
 }
 
 /// A replay that was answered holds.

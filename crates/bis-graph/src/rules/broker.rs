@@ -152,12 +152,12 @@ fn replay(graph: &Graph, can: &Capabilities, found: &mut Vec<Diagnostic>) {
         let broker = can.broker;
         let kept = millis(retention.max_age_ms);
         let message = format!(
-            "the topic `{}` is to keep handled events for {kept}, but {broker} has no replay that would use them",
+            "the topic `{}` is to keep handled events for {kept}, but {broker} cannot replay them",
             topic.name
         );
         found.push(
-            Diagnostic::warning(codes::NO_REPLAY, topic.position.clone(), message)
-                .labelled("its retention has no effect")
+            Diagnostic::error(codes::NO_REPLAY, topic.position.clone(), message)
+                .labelled("kept to be replayed; the app does not start")
                 .help(help("drop `.retention(..)`", |can| can.replay)),
         );
     }

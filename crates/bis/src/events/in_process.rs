@@ -1,13 +1,15 @@
 //! The in-process broker: the channel state machine over memory. It keeps every promise of the contract but durability,
 //! and reads no clock other than the app's.
 
+mod log;
 mod missed;
 mod peek;
+mod replay;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     convert::Infallible,
     fmt,
     hash::{BuildHasher, RandomState},
@@ -21,14 +23,15 @@ use std::{
 
 use bis_broker::{
     BoxFuture, Broker, ConsumeError, Consumer, Delivery, EnsureError, EventWindow, Extender, History,
-    InquiryError, LeaseToken, Outgoing, Page, PublishError, Receipt, Settle, SettleError, SubscriptionSpec,
-    TopicSpec, Topology,
+    InquiryError, LeaseToken, Outgoing, Page, PublishError, Receipt, ReplayFrom, Replayed, Settle,
+    SettleError, SubscriptionSpec, TopicSpec, Topology,
     channel::{Channel, ConsumerId, Facts, Limits, Parting, Source, Suspects, Taker, Time, Vanishing},
 };
-use bis_core::{BrokerKind, Capabilities, Envelope, SubscriptionName, TopicName};
+use bis_core::{BrokerKind, Capabilities, SubscriptionName, TopicName};
 use tokio::sync::Notify;
 
 use crate::instance::{Clock, Outstanding, Purpose};
+use log::{Log, Stored};
 use missed::{Counts, Missed};
 
 /// The most events that a topic keeps for its subscriptions. A publish beyond is refused.
@@ -90,30 +93,6 @@ impl Subscribed {
     fn ring(&mut self) {
         self.rung = true;
         self.arrived.notify_one();
-    }
-}
-
-/// The events that some subscription has not finished, by sequence.
-#[derive(Default)]
-struct Log {
-    first: u64,
-    events: VecDeque<Stored>,
-}
-
-struct Stored {
-    envelope: Arc<Envelope>,
-    due: Time,
-    key: Option<u64>,
-}
-
-impl Log {
-    fn end(&self) -> u64 {
-        self.first + self.events.len() as u64
-    }
-
-    fn get(&self, sequence: u64) -> Option<&Stored> {
-        let index = sequence.checked_sub(self.first)?;
-        self.events.get(usize::try_from(index).ok()?)
     }
 }
 
@@ -208,10 +187,11 @@ impl Shared {
         let now = self.now();
         let mut state = topic.lock();
         let results: Vec<_> = events.into_iter().map(|event| self.store(&mut state, event, now)).collect();
-        let unrouted = if state.channels.is_empty() { state.log.events.len() } else { 0 };
-        state.hand_over();
+        let is_unrouted = state.channels.is_empty();
+        state.hand_over(now);
         drop(state);
         let duplicates = results.iter().flatten().filter(|receipt| receipt.duplicate).count();
+        let unrouted = if is_unrouted { results.iter().flatten().count() - duplicates } else { 0 };
         if duplicates + unrouted > 0 {
             self.missed.add(name, Counts { unrouted: unrouted as u64, duplicates: duplicates as u64 });
         }
@@ -228,7 +208,7 @@ impl Shared {
 
     fn store(&self, state: &mut TopicState, event: Outgoing, now: Time) -> Result<Receipt, PublishError> {
         self.check_size(&event)?;
-        if state.log.events.len() >= MAX_BACKLOG {
+        if state.log.unhandled() >= MAX_BACKLOG {
             let text =
                 format!("the topic holds {MAX_BACKLOG} events that are not handled yet; publish later");
             return Err(PublishError::Unavailable(text));
@@ -242,7 +222,8 @@ impl Shared {
         let position = Some(state.log.end());
         let due = if event.delay.is_zero() { Time::ZERO } else { now.plus(event.delay) };
         let key = event.envelope.key.as_ref().map(|key| self.hasher.hash_one(key));
-        state.log.events.push_back(Stored { envelope: event.envelope, due, key });
+        let published = self.clock.now();
+        state.log.push(Stored { envelope: event.envelope, due, key, published, stored: now });
         Ok(Receipt { position, duplicate: false })
     }
 }
@@ -255,24 +236,22 @@ impl Topic {
 
 impl TopicState {
     /// Shows every subscription what was stored.
-    fn hand_over(&mut self) {
+    fn hand_over(&mut self, now: Time) {
         let end = self.log.end();
         for subscribed in &mut self.channels {
             subscribed.channel.extend(end);
             subscribed.ring();
         }
         if self.channels.is_empty() {
-            self.forget_finished();
+            self.forget_finished(now);
         }
     }
 
-    /// Drops what every subscription has finished.
-    fn forget_finished(&mut self) {
+    /// Drops what every subscription has finished, and nothing keeps.
+    fn forget_finished(&mut self, now: Time) {
         let end = self.log.end();
         let floor = self.channels.iter().map(|subscribed| subscribed.channel.floor()).min().unwrap_or(end);
-        while self.log.first < floor && self.log.events.pop_front().is_some() {
-            self.log.first += 1;
-        }
+        self.log.handle_below(floor, now);
     }
 }
 
@@ -287,7 +266,7 @@ impl Broker for InProcess {
                 return Err(EnsureError::Closed);
             }
             for spec in &topology.topics {
-                self.shared.topic_or_new(&spec.name);
+                self.shared.topic_or_new(&spec.name).lock().log.retention = spec.retention;
             }
             for spec in &topology.subscriptions {
                 self.shared.topic_or_new(&spec.topic).lock().ensure(spec);
@@ -331,6 +310,14 @@ impl Broker for InProcess {
         limit: NonZeroUsize,
     ) -> BoxFuture<'a, Result<Page, InquiryError>> {
         Box::pin(std::future::ready(self.shared.peek(spec, after, limit)))
+    }
+
+    fn replay<'a>(
+        &'a self,
+        spec: &'a SubscriptionSpec,
+        from: ReplayFrom,
+    ) -> BoxFuture<'a, Result<Replayed, InquiryError>> {
+        Box::pin(std::future::ready(self.shared.replay(spec, from)))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -522,7 +509,8 @@ impl InProcessSettle {
             subscribed.ring();
         }
         if subscribed.channel.floor() != before {
-            state.forget_finished();
+            let now = self.held.shared.now();
+            state.forget_finished(now);
         }
         Ok(())
     }

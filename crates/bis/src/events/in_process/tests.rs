@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use bis_core::{EventId, Retention};
+use bis_core::{Envelope, EventId, Retention};
 use bytes::Bytes;
 
 use super::*;
