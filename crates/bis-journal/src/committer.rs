@@ -15,6 +15,7 @@ use crate::files::reserve::{self, Reserve};
 use crate::files::segment::name_of;
 use crate::files::writer::{Writer, Written};
 use crate::journal::Journal;
+use crate::options::Policy;
 use crate::options::SyncMode;
 use crate::repeated::Repeated;
 use crate::state::{Batch, Ticket};
@@ -29,14 +30,6 @@ const ROOM_CHECK: Duration = Duration::from_millis(200);
 const PLACE_CHECK: Duration = Duration::from_secs(1);
 /// How often old segments are looked at when nothing else makes a reason.
 const RETENTION_CHECK: Duration = Duration::from_secs(60);
-
-/// How to commit.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Policy {
-    pub(crate) sync: SyncMode,
-    pub(crate) retention: Duration,
-    pub(crate) retention_bytes: u64,
-}
 
 pub(crate) struct Committer {
     pub(crate) journal: Arc<Journal>,

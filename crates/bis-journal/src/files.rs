@@ -105,6 +105,7 @@ pub(crate) mod footer;
 pub(crate) mod found;
 pub(crate) mod log;
 pub(crate) mod moved;
+pub(crate) mod operations;
 pub(crate) mod record;
 pub(crate) mod reserve;
 pub(crate) mod salt;

@@ -11,14 +11,14 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock, SystemClock};
-use crate::committer::{Committer, Policy};
+use crate::committer::Committer;
 use crate::files::damage::Damage;
 use crate::files::disk::Disk;
 use crate::files::folder::{self, Folder};
 use crate::files::reserve::{self, Reserve};
 use crate::files::salt::Salt;
 use crate::journal::Journal;
-use crate::options::Options;
+use crate::options::{Options, Policy};
 use crate::repeated::Repeated;
 use crate::state::restore;
 use crate::{mover, scrubber};

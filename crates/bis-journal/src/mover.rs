@@ -8,8 +8,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::committer::Policy;
 use crate::journal::Journal;
+use crate::options::Policy;
 use crate::repeated::Repeated;
 
 /// How much is copied at once, in bytes; at least one message.

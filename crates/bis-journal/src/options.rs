@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 mod backlog;
 mod sync;
 
@@ -42,4 +44,21 @@ impl Options {
             retention_bytes: 10_000_000_000,
         }
     }
+}
+
+/// For how long what every channel of a topic has finished can be replayed, and how much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// The oldest, by when it was published.
+    pub max_age: Duration,
+    /// About how many bytes. The journal's own bound on all topics together holds beside it.
+    pub max_bytes: u64,
+}
+
+/// How the journal is committed and kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policy {
+    pub(crate) sync: SyncMode,
+    pub(crate) retention: Duration,
+    pub(crate) retention_bytes: u64,
 }

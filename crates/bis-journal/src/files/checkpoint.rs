@@ -18,8 +18,8 @@ use super::fetch::read_up_to;
 use super::moved::Message;
 use super::record::{read_u32, read_u64};
 use super::writer::Position;
-use crate::state::operations::{marked_attempts, recalled};
-use crate::state::topic::Retention;
+use crate::files::operations::{marked_attempts, recalled};
+use crate::options::Retention;
 
 const MAGIC: &[u8; 8] = b"BISCKPT1";
 const HEADER: usize = 20;

@@ -7,7 +7,6 @@ use crate::name::Name;
 use bis_broker::channel::{Snapshot, Time};
 use bytes::Bytes;
 
-use super::operations;
 use super::topic::{ChannelState, Topic};
 use super::topics::Topics;
 use super::{State, Ticket};
@@ -19,6 +18,7 @@ use crate::files::fetch::read_whole;
 use crate::files::footer::{self, SegmentOffsets, TRAILER};
 use crate::files::found::{self, Found};
 use crate::files::log::Log;
+use crate::files::operations;
 use crate::files::record::{self, Header, Kind, RECORD_HEADER, read_u32};
 use crate::files::salt::Salt;
 use crate::files::scan;

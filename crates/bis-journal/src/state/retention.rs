@@ -12,13 +12,13 @@ use std::time::Duration;
 use bis_broker::channel::Time;
 
 use super::{State, Ticket};
-use crate::committer::Policy;
 use crate::files::disk::DiskFile;
 use crate::files::fetch::{read_offsets, read_up_to};
 use crate::files::log::Sealed;
 use crate::files::moved::Message;
 use crate::files::record::{self, RECORD_HEADER};
 use crate::files::segment::Segment;
+use crate::options::Policy;
 
 /// A segment is pinned by at most this part of its messages and bytes; with more it is backlog.
 const PINNED_PART: u64 = 8;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bis_broker::channel::{Channel, ConsumerId, Limits, ProcessId, Snapshot, Vanishing};
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::missed::Missed;
-use super::operations::Operations;
 use super::sampler::Sampler;
+use crate::files::operations::Operations;
 use crate::files::record::read_u64;
 use crate::name::Name;
+use crate::options::Retention;
 
 /// A topic.
 #[derive(Debug)]
@@ -40,15 +40,6 @@ pub struct Topic {
 
 const PAUSED: u8 = 1;
 const HELD: u8 = 2;
-
-/// For how long what every channel of a topic has finished can be replayed, and how much of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retention {
-    /// The oldest, by when it was published.
-    pub max_age: Duration,
-    /// About how many bytes. The journal's own bound on all topics together holds beside it.
-    pub max_bytes: u64,
-}
 
 impl Topic {
     pub(crate) fn new(id: u32, name: Name) -> Self {

@@ -10,10 +10,10 @@
 use bis_broker::NumberMap;
 use foldhash::HashMap;
 
-use super::operations::Operations;
 use super::topic::Topic;
 use crate::files::batch::BATCH_HEADER;
 use crate::files::checkpoint::{ChannelPoint, TopicPoint};
+use crate::files::operations::Operations;
 use crate::files::record::{self, Header, Kind};
 use crate::name::Name;
 

@@ -2,7 +2,7 @@
 
 use bis_broker::channel::{Channel, Recalled, Time};
 
-use crate::files::record::{read_u32, read_u64};
+use super::record::{read_u32, read_u64};
 
 const FINISHED: u8 = 1;
 const ATTEMPTS: u8 = 2;
