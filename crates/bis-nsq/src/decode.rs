@@ -190,19 +190,8 @@ fn command(line: Bytes, mut body: Bytes, limits: &Limits, scan: Scan) -> Result<
             let topic = topic("DPUB", &line, next())?;
             Ok(Command::DeferredPublish { topic, delay: deferral(next(), limits)?, body })
         }
-        b"HPUB" if limits.extensions => {
-            let length = next().len();
-            let topic = only_topic("HPUB", line, length)?;
-            let headers = Headers::decode(&mut body, limits)?;
-            Ok(Command::HeadedPublish { topic, headers, body })
-        }
         b"FIN" => message_id("FIN", parameters, 1, next()).map(Command::Finish),
         b"TOUCH" => message_id("TOUCH", parameters, 1, next()).map(Command::Touch),
-        b"RELEASE" if limits.extensions => {
-            let id = message_id("RELEASE", parameters, 1, next())?;
-            let delay = if parameters > 1 { Some(wait("RELEASE", next(), limits)?) } else { None };
-            Ok(Command::Release { id, delay })
-        }
         b"REQ" => {
             let id = message_id("REQ", parameters, 2, next())?;
             Ok(Command::Requeue { id, delay: wait("REQ", next(), limits)? })
@@ -214,14 +203,40 @@ fn command(line: Bytes, mut body: Bytes, limits: &Limits, scan: Scan) -> Result<
             let ordered = limits.extensions && next() == b"ordered";
             Ok(Command::Subscribe { topic, channel, ordered })
         }
-        b"PEEK" if limits.extensions => {
+        b"CLS" => Ok(Command::Close),
+        b"NOP" => Ok(Command::Nop),
+        b"IDENTIFY" => Ok(Command::Identify(body)),
+        b"AUTH" => Ok(Command::Auth(body)),
+        word if limits.extensions => extended(word, line.clone(), body, limits),
+        unknown => Err(unknown_command(unknown)),
+    }
+}
+
+/// Commands of Bis's extensions.
+fn extended(word: &[u8], line: Bytes, mut body: Bytes, limits: &Limits) -> Result<Command, ProtocolError> {
+    let mut words = line.split(|byte| *byte == b' ').skip(1);
+    let parameters = words.clone().count();
+    let mut next = || words.next().unwrap_or_default();
+    match word {
+        b"HPUB" => {
+            let length = next().len();
+            let topic = only_topic("HPUB", line, length)?;
+            let headers = Headers::decode(&mut body, limits)?;
+            Ok(Command::HeadedPublish { topic, headers, body })
+        }
+        b"RELEASE" => {
+            let id = message_id("RELEASE", parameters, 1, next())?;
+            let delay = if parameters > 1 { Some(wait("RELEASE", next(), limits)?) } else { None };
+            Ok(Command::Release { id, delay })
+        }
+        b"PEEK" => {
             need(parameters, 3, "PEEK", "parameters")?;
             let (topic, channel) = (topic("PEEK", &line, next())?, channel("PEEK", &line, next())?);
             let limit = u32::try_from(number("PEEK", "limit", next())?).unwrap_or(u32::MAX);
             let after = if parameters > 3 { Some(number("PEEK", "sequence", next())?) } else { None };
             Ok(Command::Peek { topic, channel, limit, after })
         }
-        b"REPLAY" if limits.extensions => {
+        b"REPLAY" => {
             need(parameters, 4, "REPLAY", "parameters")?;
             let (topic, channel) = (topic("REPLAY", &line, next())?, channel("REPLAY", &line, next())?);
             let from = match next() {
@@ -231,18 +246,18 @@ fn command(line: Bytes, mut body: Bytes, limits: &Limits, scan: Scan) -> Result<
             };
             Ok(Command::Replay { topic, channel, from })
         }
-        b"RETAIN" if limits.extensions => {
+        b"RETAIN" => {
             need(parameters, 3, "RETAIN", "parameters")?;
             let topic = topic("RETAIN", &line, next())?;
             let max_age = Duration::from_secs(number("RETAIN", "age", next())?);
             Ok(Command::Retain { topic, max_age, max_bytes: number("RETAIN", "size", next())? })
         }
-        b"CLS" => Ok(Command::Close),
-        b"NOP" => Ok(Command::Nop),
-        b"IDENTIFY" => Ok(Command::Identify(body)),
-        b"AUTH" => Ok(Command::Auth(body)),
-        unknown => Err(invalid(format!("invalid command {}", text(unknown)))),
+        unknown => Err(unknown_command(unknown)),
     }
+}
+
+fn unknown_command(word: &[u8]) -> ProtocolError {
+    invalid(format!("invalid command {}", text(word)))
 }
 
 fn ready(parameters: usize, count: &[u8], limits: &Limits) -> Result<Command, ProtocolError> {
