@@ -12,7 +12,7 @@ use crate::broker::Broker;
 use crate::format::{Format, GraphFormat};
 use crate::moment::Moment;
 
-/// Event-driven backends in Rust, from source to running application
+/// Event-driven backends in Rust, from source to running app
 #[derive(Debug, Parser)]
 #[command(name = "bis", version, after_help = crate::exit::HELP, max_term_width = 110)]
 pub(crate) struct Arguments {
@@ -23,13 +23,13 @@ pub(crate) struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a new application that runs and tests at once
+    /// Make a new app that runs and tests at once
     New(New),
-    /// Build an application and run it with its event router; rebuild and hand over when a file is saved
+    /// Build an app and run it with its event router; rebuild and hand over when a file is saved
     Run(Run),
-    /// Read an application's source and report what is wrong with it, in milliseconds
+    /// Read an app's source and report what is wrong with it, in milliseconds
     Check(Check),
-    /// Print an application's services, topics, subscriptions and endpoints
+    /// Print an app's services, topics, subscriptions and endpoints
     Graph(Graph),
     /// Explain a diagnostic, such as BIS0001
     Explain(Explain),
@@ -54,7 +54,7 @@ pub(crate) struct New {
     /// Folder to make; by default the name, in the current folder
     #[arg(long)]
     pub(crate) path: Option<PathBuf>,
-    /// Checkout of Bis that the application uses; by default the one around it, or around this program
+    /// Checkout of Bis that the app uses; by default the one around it, or around this program
     #[arg(long, value_name = "DIR")]
     pub(crate) bis_path: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -64,10 +64,10 @@ pub(crate) struct New {
 /// Arguments of `bis run`.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// Folder of the application
+    /// Folder of the app
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
-    /// Port of the application on 127.0.0.1; a free one is taken when it is in use
+    /// Port of the app on 127.0.0.1; a free one is taken when it is in use
     #[arg(long, default_value_t = 4000)]
     pub(crate) port: u16,
     /// Port of the router on 127.0.0.1; its HTTP port is the next one
@@ -76,13 +76,13 @@ pub(crate) struct Run {
     /// Forget all events first
     #[arg(long)]
     pub(crate) fresh: bool,
-    /// Run beside other runs of the same application, with a router and data of its own
+    /// Run beside other runs of the same app, with a router and data of its own
     #[arg(long)]
     pub(crate) namespace: Option<String>,
     /// Program to run, when the package has several; by default the one that `default-run` in its manifest names
     #[arg(long, value_name = "NAME")]
     pub(crate) bin: Option<String>,
-    /// Host only these services of the application, separated by commas
+    /// Host only these services of the app, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) services: Vec<String>,
     /// Build with optimisations
@@ -102,7 +102,7 @@ pub(crate) struct Run {
 /// Cargo's choice of features, in cargo's words.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Features {
-    /// Features of the application's package to enable, separated by commas
+    /// Features of the app's package to enable, separated by commas
     #[arg(long, short = 'F', value_delimiter = ',')]
     pub(crate) features: Vec<String>,
     /// Leave out the default features
@@ -116,7 +116,7 @@ pub(crate) struct Features {
 /// Arguments of `bis check`.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Folder of the application
+    /// Folder of the app
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
     /// Report too what this broker cannot do; by default the one in the file that BIS_CONFIG names, if that is set
@@ -131,7 +131,7 @@ pub(crate) struct Check {
 /// Arguments of `bis graph`.
 #[derive(Debug, Args)]
 pub(crate) struct Graph {
-    /// Folder of the application
+    /// Folder of the app
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
     #[command(flatten)]
@@ -152,16 +152,16 @@ pub(crate) struct Explain {
 /// Which router a command talks to.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Where {
-    /// TCP address of the router; by default that of the `bis run` of this folder's application
+    /// TCP address of the router; by default that of the `bis run` of this folder's app
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) router: Option<String>,
-    /// HTTP address of the router; by default that of the `bis run` of this folder's application
+    /// HTTP address of the router; by default that of the `bis run` of this folder's app
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) router_http: Option<String>,
     /// Namespace of the `bis run`
     #[arg(long)]
     pub(crate) namespace: Option<String>,
-    /// Folder of the application
+    /// Folder of the app
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) app: PathBuf,
 }
@@ -183,7 +183,7 @@ pub(crate) enum Topic {
         /// End after this many events
         #[arg(long, value_name = "N")]
         limit: Option<u64>,
-        /// Show the fields under `#[event(sensitive)]` too. Which these are is read from the application's source;
+        /// Show the fields under `#[event(sensitive)]` too. Which these are is read from the app's source;
         /// outside its folder, and of events that it does not declare, all data and keys are hidden without this
         #[arg(long)]
         reveal: bool,
@@ -270,7 +270,7 @@ pub(crate) enum Dead {
     Show {
         /// Id of the letter, or the start of one
         id: String,
-        /// Show the fields under `#[event(sensitive)]` too. Which these are is read from the application's source;
+        /// Show the fields under `#[event(sensitive)]` too. Which these are is read from the app's source;
         /// outside its folder, and of events that it does not declare, all data and keys are hidden without this
         #[arg(long)]
         reveal: bool,

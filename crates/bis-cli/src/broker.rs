@@ -20,7 +20,7 @@ pub(crate) enum Broker {
     Nsqd,
     /// Bis's router with its default settings
     Router,
-    /// The memory of the application's own process
+    /// The memory of the app's own process
     InProcess,
 }
 

@@ -1,4 +1,4 @@
-//! Reading an application's source with the analyser, and how its diagnostics look on this terminal.
+//! Reading an app's source with the analyser, and how its diagnostics look on this terminal.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -80,7 +80,7 @@ pub(crate) fn check(folder: &Path, options: &Options) -> Result<Checked> {
     Checker::new(folder).check(options)
 }
 
-/// Reads one application again and again: what has not changed is not read again.
+/// Reads one app again and again: what has not changed is not read again.
 #[derive(Debug, Clone)]
 pub(crate) struct Checker {
     folder: PathBuf,
@@ -112,7 +112,7 @@ impl Checker {
         let folder = &self.folder;
         if !folder.is_dir() {
             return Err(Failure::new(exit::NOT_FOUND, format!("there is no folder `{}`", folder.display()))
-                .help("give the folder of an application, or make one with `bis new NAME`")
+                .help("give the folder of an app, or make one with `bis new NAME`")
                 .into());
         }
         Ok(Options { target: rustc::target(folder), ..options.clone() })

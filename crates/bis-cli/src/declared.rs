@@ -1,4 +1,4 @@
-//! What the application in the folder declares about a topic's events: how data is checked before it is published by hand.
+//! What the app in the folder declares about a topic's events: how data is checked before it is published by hand.
 
 use anyhow::Result;
 use bis_analyzer::Options;
@@ -13,13 +13,13 @@ use crate::print::{BOLD_YELLOW, shown};
 use crate::project::Project;
 use crate::schema;
 
-/// Reads what the application in the folder declares; `None` when there is none.
+/// Reads what the app in the folder declares; `None` when there is none.
 pub(crate) fn graph(place: &Where) -> Result<Option<Graph>> {
     let Ok(project) = Project::find(&place.app) else { return Ok(None) };
     Ok(Some(check(project.folder(), &Options::default())?.analysis().graph.clone()))
 }
 
-/// Refuses data that is not what handlers of the topic decode. Where the application here does not declare the topic, it is
+/// Refuses data that is not what handlers of the topic decode. Where the app here does not declare the topic, it is
 /// said that only JSON was asked for.
 pub(crate) fn refuse_mismatch(graph: Option<&Graph>, topic: &str, data: &[u8]) -> Result<()> {
     let wrong = |reason: String| {
@@ -35,7 +35,7 @@ pub(crate) fn refuse_mismatch(graph: Option<&Graph>, topic: &str, data: &[u8]) -
         },
         None => {
             anstream::eprintln!(
-                "{BOLD_YELLOW}warning{BOLD_YELLOW:#}: the application here does not declare `{}`, so that the data is checked \
+                "{BOLD_YELLOW}warning{BOLD_YELLOW:#}: the app here does not declare `{}`, so that the data is checked \
                  for being JSON alone; name its folder with `--app DIR`",
                 shown(topic)
             );

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 pub(crate) const HELP: &str = "\
 Exit codes:
   0  done; for `bis run` and `bis router`, stopped by Ctrl-C or SIGTERM
-  1  the application is at fault: diagnostics with errors, no program to run, a machine that `doctor` finds wanting
+  1  the app is at fault: diagnostics with errors, no program to run, a machine that `doctor` finds wanting
   2  the command line is wrong
   3  the surroundings are at fault: no router, no cargo, a file that cannot be written, a journal that failed,
      another `bis run`; or a second signal ended `bis router` before it had stopped
@@ -14,8 +14,8 @@ Exit codes:
 
 /// The command did what was asked.
 pub(crate) const DONE: Code = Code(0);
-/// The application is at fault: diagnostics with errors, or no program to run.
-pub(crate) const APPLICATION: Code = Code(1);
+/// The app is at fault: diagnostics with errors, or no program to run.
+pub(crate) const APP: Code = Code(1);
 /// The command line is wrong. clap uses the same number.
 pub(crate) const USAGE: Code = Code(2);
 /// The surroundings are at fault: no router, no cargo, a file that cannot be written.

@@ -1,6 +1,6 @@
 //! The `bis` command: reads arguments, runs one command, prints one kind of error, and ends with a documented exit code.
 //!
-//! It starts an application as a process and never links the application's runtime.
+//! It starts an app as a process and never links the app's runtime.
 
 mod advice;
 mod arguments;

@@ -1,4 +1,4 @@
-//! Topics and subscriptions on a router that the application does not declare: renamed or removed, they collect events that
+//! Topics and subscriptions on a router that the app does not declare: renamed or removed, they collect events that
 //! nobody will handle. It names them and removes nothing.
 
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(crate) struct Orphan {
     pub(crate) events: u64,
 }
 
-/// What the application does not declare and nobody consumes. What ends with its consumers is not counted, nor are the
+/// What the app does not declare and nobody consumes. What ends with its consumers is not counted, nor are the
 /// dead letters.
 pub(crate) fn of(graph: &Graph, topics: &[Topic]) -> Vec<Orphan> {
     let mut orphans = Vec::new();
@@ -54,7 +54,7 @@ pub(crate) fn of(graph: &Graph, topics: &[Topic]) -> Vec<Orphan> {
 pub(crate) struct Named(Mutex<Vec<Orphan>>);
 
 impl Named {
-    /// The orphans of a router that were not named before. None when the application's source cannot be read whole: it may
+    /// The orphans of a router that were not named before. None when the app's source cannot be read whole: it may
     /// declare more than is seen.
     pub(crate) fn find_more(
         &self,
@@ -85,12 +85,12 @@ pub(crate) fn text(orphan: &Orphan) -> String {
         Some(name) => {
             let name = shown(name);
             format!(
-                "`{topic}` has a subscription `{name}` that the application does not declare; it keeps {count} and collects \
+                "`{topic}` has a subscription `{name}` that the app does not declare; it keeps {count} and collects \
                  more; `bis topic rm {topic} {name}` removes it"
             )
         }
         None => format!(
-            "the application does not declare the topic `{topic}`, which keeps {count}; `bis topic rm {topic}` removes it"
+            "the app does not declare the topic `{topic}`, which keeps {count}; `bis topic rm {topic}` removes it"
         ),
     }
 }

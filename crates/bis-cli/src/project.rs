@@ -1,4 +1,4 @@
-//! Where an application lives: the folder of the package that a command works on.
+//! Where an app lives: the folder of the package that a command works on.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,21 +17,21 @@ pub(crate) struct Project {
 
 impl Project {
     /// The package in `folder`, or in the nearest folder above it, as cargo looks for it. For a workspace without a package
-    /// of its own it is the member that is an application, when there is one.
+    /// of its own it is the member that is an app, when there is one.
     pub(crate) fn find(folder: &Path) -> Result<Self> {
         let start = folder.canonicalize().map_err(|error| {
             Failure::new(exit::NOT_FOUND, format!("cannot open the folder `{}`: {error}", folder.display()))
-                .help("give the folder of an application, or make one with `bis new NAME`")
+                .help("give the folder of an app, or make one with `bis new NAME`")
         })?;
         let found = start.ancestors().find(|ancestor| ancestor.join("Cargo.toml").is_file());
         match found {
-            Some(found) if is_workspace_alone(found) => Ok(Self { folder: application_of(found)? }),
+            Some(found) if is_workspace_alone(found) => Ok(Self { folder: app_of(found)? }),
             Some(found) => Ok(Self { folder: found.to_path_buf() }),
             None => Err(Failure::new(
                 exit::NOT_FOUND,
                 format!("there is no `Cargo.toml` in `{}` or above it", folder.display()),
             )
-            .help("give the folder of an application, or make one with `bis new NAME`")
+            .help("give the folder of an app, or make one with `bis new NAME`")
             .into()),
         }
     }
@@ -54,7 +54,7 @@ fn is_workspace_alone(folder: &Path) -> bool {
     has("[workspace") && !has("[package]")
 }
 
-fn application_of(workspace: &Path) -> Result<PathBuf> {
+fn app_of(workspace: &Path) -> Result<PathBuf> {
     let analysis = bis_analyzer::analyze(workspace, &bis_analyzer::Options::default());
     let several = analysis.diagnostics.iter().filter(|found| found.code == bis_graph::codes::MANY_APPS);
     let places = several
@@ -66,7 +66,7 @@ fn application_of(workspace: &Path) -> Result<PathBuf> {
     let candidates: BTreeSet<String> = places.filter_map(|place| folder_of(&place.file)).collect();
     let Some(first) = candidates.first() else { return Ok(analysis.package_dir) };
     let folders = candidates.iter().map(|folder| format!("`{folder}`")).collect::<Vec<_>>().join(", ");
-    Err(Failure::new(exit::USAGE, format!("the workspace has several applications: {folders}"))
+    Err(Failure::new(exit::USAGE, format!("the workspace has several apps: {folders}"))
         .help(format!("name the folder of the one that you mean, such as `{first}`"))
         .into())
 }

@@ -1,5 +1,5 @@
-//! Keeping sensitive fields off the terminal: which fields are sensitive is in the application's source
-//! (`#[event(sensitive)]`), so the graph of the application in the folder decides.
+//! Keeping sensitive fields off the terminal: which fields are sensitive is in the app's source
+//! (`#[event(sensitive)]`), so the graph of the app in the folder decides.
 //!
 //! What nothing is known about is hidden as a whole. Only what is printed changes, never what is stored or replayed.
 
@@ -26,20 +26,20 @@ pub(crate) struct Redaction {
 enum Rule {
     /// The user asked for all of it.
     Reveal,
-    /// What the application in the folder declares.
-    Application(Box<Graph>),
-    /// There is no application in the folder.
+    /// What the app in the folder declares.
+    App(Box<Graph>),
+    /// There is no app in the folder.
     Unknown,
 }
 
 impl Redaction {
-    /// Reads the application's source, unless everything is to be revealed.
+    /// Reads the app's source, unless everything is to be revealed.
     pub(crate) fn new(place: &Where, reveal: bool) -> Result<Self> {
         let rule = if reveal {
             Rule::Reveal
         } else if let Ok(project) = Project::find(&place.app) {
             let graph = check(project.folder(), &Options::default())?.analysis().graph.clone();
-            if graph.topics.is_empty() { Rule::Unknown } else { Rule::Application(Box::new(graph)) }
+            if graph.topics.is_empty() { Rule::Unknown } else { Rule::App(Box::new(graph)) }
         } else {
             Rule::Unknown
         };
@@ -64,18 +64,17 @@ impl Rule {
     fn shown(&self, topic: &str, mut event: Envelope) -> (Envelope, Option<String>) {
         let graph = match self {
             Self::Reveal => return (event, None),
-            Self::Application(graph) => graph,
+            Self::App(graph) => graph,
             Self::Unknown => {
                 Sensitive::whole().hide_event(&mut event, []);
-                let reason =
-                    "which fields are sensitive is known only in the application's folder (`--app DIR`)";
+                let reason = "which fields are sensitive is known only in the app's folder (`--app DIR`)";
                 return (event, Some(reason.to_owned()));
             }
         };
         let types = types_of(graph, topic, &event.event_type);
         if types.is_empty() {
             Sensitive::whole().hide_event(&mut event, []);
-            let reason = format!("the application here does not declare the events of `{topic}`");
+            let reason = format!("the app here does not declare the events of `{topic}`");
             return (event, Some(reason));
         }
         let mut sensitive = Sensitive::default();
@@ -105,7 +104,7 @@ mod tests {
     fn rule(sensitive: &str) -> Rule {
         let mut graph = Graph::empty("shop");
         graph.events.push(serde_json::from_str(&TYPE.replace("[\"email\"]", sensitive)).unwrap());
-        Rule::Application(Box::new(graph))
+        Rule::App(Box::new(graph))
     }
 
     /// What is shown of the data of an `OrderPlaced`.

@@ -1,6 +1,6 @@
 //! `bis run`: everything that lives between the first build and Ctrl-C.
 //!
-//! The router runs in this process; the application is a process of its own, and never linked.
+//! The router runs in this process; the app is a process of its own, and never linked.
 
 mod build;
 mod chaos;
@@ -45,7 +45,7 @@ use crate::state::{Running, StateFolder};
 
 pub(crate) use crate::run::router::warn_of_damage;
 
-/// Runs an application until it is stopped.
+/// Runs an app until it is stopped.
 pub(crate) fn run(arguments: arguments::Run) -> Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
@@ -64,12 +64,12 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     let options = Options { bin: arguments.bin.clone(), ..options };
     let checker = Checker::new(project.folder());
     let checked = checker.check(&options)?;
-    if !is_application(&checked) {
+    if !is_app(&checked) {
         anstream::eprint!("{}", checked.text());
         let (errors, warnings) = (checked.errors(), checked.warnings());
         let failed = Report::CheckFailed { errors, warnings, still_running: None };
         reporter.report(&failed).context("cannot write to stdout")?;
-        return Ok(exit::APPLICATION.into());
+        return Ok(exit::APP.into());
     }
     check_services(&checked, &arguments.services)?;
     let state = StateFolder::of(project.folder(), arguments.namespace.as_deref())?;
@@ -80,7 +80,7 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     let (sender, events) = mpsc::channel(PENDING_EVENTS);
     listen_for_signals(sender.clone())?;
     let watch = Watch::start(Inputs::of_package(project.folder()), sender.clone())
-        .context("cannot watch the application's files")?;
+        .context("cannot watch the app's files")?;
     let listener = PublicListener::bind(arguments.port).context("cannot listen for requests")?;
     let mut parts = Parts::new(sender.clone());
     let restarts = chaos.as_ref().and_then(Chaos::restarts);
@@ -129,17 +129,17 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     Ok(code.into())
 }
 
-/// Whether the source has one application to run; other errors can be mended while the command waits. An application that may
+/// Whether the source has one app to run; other errors can be mended while the command waits. An app that may
 /// be in what could not be read is one.
-fn is_application(checked: &Checked) -> bool {
+fn is_app(checked: &Checked) -> bool {
     let analysis = checked.analysis();
     let is_none =
         |found: &Diagnostic| found.is_error() && [codes::NO_APP, codes::MANY_APPS].contains(&found.code);
     analysis.package.is_some() && !analysis.diagnostics.iter().any(is_none)
 }
 
-/// Refuses services that the application does not have. With errors in the source, or where a file or macro could not be read,
-/// some may be missing from the graph; then the application itself judges.
+/// Refuses services that the app does not have. With errors in the source, or where a file or macro could not be read,
+/// some may be missing from the graph; then the app itself judges.
 fn check_services(checked: &Checked, wanted: &[String]) -> Result<(), Failure> {
     let known: Vec<&str> = checked.analysis().graph.services.iter().map(|service| &*service.name).collect();
     let unknown = wanted.iter().find(|name| !known.contains(&name.as_str()));
@@ -153,12 +153,11 @@ fn check_services(checked: &Checked, wanted: &[String]) -> Result<(), Failure> {
     let has_gap =
         checked.analysis().diagnostics.iter().any(|found| found.is_error() || gaps.contains(&found.code));
     match unknown {
-        Some(name) if !has_gap => {
-            Err(Failure::new(exit::USAGE, format!("the application has no service `{name}`")).help(format!(
+        Some(name) if !has_gap => Err(Failure::new(exit::USAGE, format!("the app has no service `{name}`"))
+            .help(format!(
                 "its services are {}",
                 known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-            )))
-        }
+            ))),
         _ => Ok(()),
     }
 }

@@ -1,9 +1,9 @@
-//! The step between `bis run` and the application: asks the kernel to kill this process when the command dies, then
-//! becomes the application.
+//! The step between `bis run` and the app: asks the kernel to kill this process when the command dies, then
+//! becomes the app.
 //!
 //! `bis run` starts itself as `bis __start PARENT PROGRAM [ARGUMENT]..`. That needs no `unsafe` in a forked child, and it
 //! works for any program, one that hangs included. On other systems than Linux there is no such request; there the
-//! application outlives a command that was killed with SIGKILL.
+//! app outlives a command that was killed with SIGKILL.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;

@@ -1,4 +1,4 @@
-//! The folder `.bis/<namespace>` of an application: who runs it now, at which addresses, and the router's data.
+//! The folder `.bis/<namespace>` of an app: who runs it now, at which addresses, and the router's data.
 //!
 //! It never holds anything that cannot be thrown away with `bis run --fresh`, and nothing outside it is written.
 
@@ -16,7 +16,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::print;
 
-/// The folder of an application that runs without `--namespace`.
+/// The folder of an app that runs without `--namespace`.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
 /// A reader of the lock holds it for microseconds; a claim that meets one tries again this often.
@@ -26,21 +26,21 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(20);
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
-/// `.bis/<namespace>` of one application.
+/// `.bis/<namespace>` of one app.
 #[derive(Debug, Clone)]
 pub(crate) struct StateFolder {
     path: PathBuf,
     namespace: String,
 }
 
-/// The right to run the application in this namespace. Ends with the process, however that ends.
+/// The right to run the app in this namespace. Ends with the process, however that ends.
 #[derive(Debug)]
 pub(crate) struct Claim {
     folder: StateFolder,
     _lock: File,
 }
 
-/// The addresses of a running application.
+/// The addresses of a running app.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Running {
     /// Process id of the `bis run`.
@@ -54,7 +54,7 @@ pub(crate) struct Running {
 }
 
 impl StateFolder {
-    /// The state of the application in `folder`. Refuses a namespace that is not kebab-case.
+    /// The state of the app in `folder`. Refuses a namespace that is not kebab-case.
     pub(crate) fn of(folder: &Path, namespace: Option<&str>) -> Result<Self> {
         let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
         if let Some(reason) = name_error(namespace) {
@@ -78,12 +78,12 @@ impl StateFolder {
         self.path.join("router")
     }
 
-    /// The configuration file that the application is given.
+    /// The configuration file that the app is given.
     pub(crate) fn config(&self) -> PathBuf {
         self.path.join("config.json")
     }
 
-    /// Takes the right to run the application here; refused while another `bis run` has it.
+    /// Takes the right to run the app here; refused while another `bis run` has it.
     pub(crate) fn claim(&self) -> Result<Claim> {
         self.create()?;
         let lock = create_file(&self.lock()).map_err(|error| unusable("write", &self.lock(), &error))?;
@@ -143,7 +143,7 @@ impl StateFolder {
         Failure::new(
             exit::SURROUNDINGS,
             format!(
-                "this application already runs in the namespace `{}`{}",
+                "this app already runs in the namespace `{}`{}",
                 self.namespace,
                 of_whom.unwrap_or_default()
             ),
@@ -166,7 +166,7 @@ impl Claim {
         &self.folder
     }
 
-    /// Forgets all events: the application starts empty.
+    /// Forgets all events: the app starts empty.
     pub(crate) fn clear(&self) -> Result<()> {
         let data = self.folder.router_data();
         match fs::remove_dir_all(&data) {
@@ -182,7 +182,7 @@ impl Claim {
         self.write(&self.folder.addresses(), running)
     }
 
-    /// Writes the configuration file of the application.
+    /// Writes the configuration file of the app.
     pub(crate) fn write_config(&self, config: &bis_config::Config) -> Result<()> {
         self.write(&self.folder.config(), config)
     }
@@ -224,7 +224,7 @@ fn create_file(path: &Path) -> io::Result<File> {
 
 fn unusable(verb: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::new(exit::SURROUNDINGS, format!("cannot {verb} `{}`: {error}", print::path(path))).help(
-        "`bis run` keeps its state in the folder `.bis` of the application: see that it can be written, and that the disk \
+        "`bis run` keeps its state in the folder `.bis` of the app: see that it can be written, and that the disk \
          has room",
     )
 }

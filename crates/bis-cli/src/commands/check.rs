@@ -1,4 +1,4 @@
-//! `bis check`: what is wrong with an application's source.
+//! `bis check`: what is wrong with an app's source.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use crate::exit;
 use crate::format::Format;
 use crate::print::{self, BOLD, BOLD_GREEN};
 
-/// Prints all diagnostics; [`exit::APPLICATION`] when one is an error.
+/// Prints all diagnostics; [`exit::APP`] when one is an error.
 pub(crate) fn run(arguments: &arguments::Check) -> Result<ExitCode> {
     let broker = broker::chosen(arguments.broker)?;
     let checked = check(&arguments.folder, &options(&arguments.features, broker))?;
@@ -37,6 +37,6 @@ pub(crate) fn run(arguments: &arguments::Check) -> Result<ExitCode> {
             }
         }
     }
-    let code = if checked.errors() > 0 { exit::APPLICATION } else { exit::DONE };
+    let code = if checked.errors() > 0 { exit::APP } else { exit::DONE };
     Ok(code.into())
 }

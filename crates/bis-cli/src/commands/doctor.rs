@@ -17,7 +17,7 @@ use crate::print::{self, BOLD, BOLD_GREEN, BOLD_RED, BOLD_YELLOW, CYAN};
 
 /// The ports that `bis run` takes unless told otherwise.
 const PORTS: [u16; 3] = [4000, 4150, 4151];
-/// Below this many, a large application's folders cannot all be watched.
+/// Below this many, a large app's folders cannot all be watched.
 const MIN_WATCHES: u64 = 8192;
 
 /// How a check came out.
@@ -27,7 +27,7 @@ enum Status {
     Ok,
     /// Everything works, with less comfort or without one feature.
     Optional,
-    /// Applications cannot be built or run.
+    /// Apps cannot be built or run.
     Missing,
 }
 
@@ -50,7 +50,7 @@ impl Check {
     }
 }
 
-/// Prints all checks; [`exit::APPLICATION`] when something is missing that every application needs.
+/// Prints all checks; [`exit::APP`] when something is missing that every app needs.
 pub(crate) fn run(arguments: &arguments::Doctor) -> Result<ExitCode> {
     let mut checks = vec![tool("cargo"), tool("rustc"), linker(), postgres()];
     checks.extend(PORTS.map(port));
@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &arguments::Doctor) -> Result<ExitCode> {
         Format::Json => print::json_line(&json!({ "ok": ok, "checks": checks }))?,
         Format::Text => print::text(&checks.iter().map(line).collect::<String>())?,
     }
-    Ok(if ok { exit::DONE } else { exit::APPLICATION }.into())
+    Ok(if ok { exit::DONE } else { exit::APP }.into())
 }
 
 fn line(check: &Check) -> String {
@@ -114,7 +114,7 @@ fn postgres() -> Check {
         None => Check::not(
             name,
             Status::Optional,
-            "not there; needed only for applications that declare a database",
+            "not there; needed only for apps that declare a database",
             package("postgresql", "postgresql-server"),
         ),
     }
@@ -158,7 +158,7 @@ fn watches() -> Option<Check> {
         Check::ok(name, format!("{limit} folders"))
     } else {
         let fix = "sudo sysctl fs.inotify.max_user_watches=524288";
-        Check::not(name, Status::Optional, format!("{limit} folders; a large application has more"), fix)
+        Check::not(name, Status::Optional, format!("{limit} folders; a large app has more"), fix)
     })
 }
 

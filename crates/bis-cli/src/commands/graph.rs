@@ -1,4 +1,4 @@
-//! `bis graph`: what an application declares and how it is wired.
+//! `bis graph`: what an app declares and how it is wired.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -13,7 +13,7 @@ use crate::exit;
 use crate::format::GraphFormat;
 use crate::print::{self, BOLD};
 
-/// Prints the graph; [`exit::APPLICATION`] when the source has errors, since parts may then be missing.
+/// Prints the graph; [`exit::APP`] when the source has errors, since parts may then be missing.
 pub(crate) fn run(arguments: &arguments::Graph) -> Result<ExitCode> {
     let checked = check(&arguments.folder, &options(&arguments.features, None))?;
     let graph = &checked.analysis().graph;
@@ -25,12 +25,12 @@ pub(crate) fn run(arguments: &arguments::Graph) -> Result<ExitCode> {
     // What could not be read is missing: the graph is not printed without a word about that.
     anstream::eprint!("{}", checked.text());
     if checked.errors() > 0 {
-        return Ok(exit::APPLICATION.into());
+        return Ok(exit::APP.into());
     }
     Ok(exit::DONE.into())
 }
 
-/// The application by service: what comes in, what it hears, what it publishes.
+/// The app by service: what comes in, what it hears, what it publishes.
 fn overview(graph: &Graph) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     for service in &graph.services {

@@ -1,4 +1,4 @@
-//! `bis new`: a small application from the template in `template/`, which is part of this program.
+//! `bis new`: a small app from the template in `template/`, which is part of this program.
 
 mod sdk;
 
@@ -43,7 +43,7 @@ const KEYWORDS: [&str; 51] = [
     "where", "while", "yield",
 ];
 
-/// Makes an application in a new or empty folder.
+/// Makes an app in a new or empty folder.
 pub(crate) fn run(arguments: &arguments::New) -> Result<ExitCode> {
     let name = &arguments.name;
     validate(name)?;
@@ -68,8 +68,7 @@ fn validate(name: &str) -> Result<()> {
         None if KEYWORDS.contains(&name) => "it is a keyword of Rust",
         None => return Ok(()),
     };
-    let failure =
-        Failure::new(exit::USAGE, format!("`{name}` cannot be the name of an application: {reason}"));
+    let failure = Failure::new(exit::USAGE, format!("`{name}` cannot be the name of an app: {reason}"));
     Err(failure.help(format!("try `bis new {}`", suggestion(name))).into())
 }
 

@@ -1,4 +1,4 @@
-//! Building the application with cargo: progress and compile errors go to the terminal as cargo shows them, and cargo's
+//! Building the app with cargo: progress and compile errors go to the terminal as cargo shows them, and cargo's
 //! messages say where the program is and which local packages it is made of.
 //!
 //! Nothing here decides what a result means for the processes that run.
@@ -168,7 +168,7 @@ fn command(project: &Project, options: &BuildOptions) -> Command {
     if options.features.all_features {
         command.arg("--all-features");
     }
-    // What `cargo run` tells the program that it starts is about that program, not about the application.
+    // What `cargo run` tells the program that it starts is about that program, not about the app.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]

@@ -1,4 +1,4 @@
-//! `bis run --chaos`: the faults that the application is asked to inject, and the restarts of the router, which are real.
+//! `bis run --chaos`: the faults that the app is asked to inject, and the restarts of the router, which are real.
 //! When the router restarts follows from the seed; which event it strikes does not.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(crate) struct Chaos {
 }
 
 impl Chaos {
-    /// Reads `SEED[,SETTING..]`. The settings are the application's to judge, but for that of restarts.
+    /// Reads `SEED[,SETTING..]`. The settings are the app's to judge, but for that of restarts.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let mut parts = text.split(',').map(str::trim);
         let seed = parts.next().unwrap_or_default();

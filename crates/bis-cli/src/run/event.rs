@@ -10,7 +10,7 @@ use crate::run::watch::Changes;
 
 /// Which build an event belongs to; a result of a build that was given up is dropped by its number.
 pub(crate) type BuildId = u64;
-/// Which process of the application an event belongs to: 1 is the first, and each handover adds one.
+/// Which process of the app an event belongs to: 1 is the first, and each handover adds one.
 pub(crate) type InstanceId = u64;
 
 /// One thing that happened.
@@ -28,19 +28,19 @@ pub(crate) enum Event {
     Checked(BuildId, anyhow::Result<Box<Checked>>),
     /// Cargo is done.
     Built(BuildId, Outcome),
-    /// A process of the application accepts requests and is subscribed.
+    /// A process of the app accepts requests and is subscribed.
     Ready(InstanceId),
-    /// A process of the application accepts no new connection, or says nothing of that.
+    /// A process of the app accepts no new connection, or says nothing of that.
     Draining(InstanceId),
-    /// A process of the application has had its time to close its listener.
+    /// A process of the app has had its time to close its listener.
     DrainingInTime(InstanceId),
-    /// The application is to be started again, unless it was since this process.
+    /// The app is to be started again, unless it was since this process.
     RestartDue(InstanceId),
-    /// A process of the application took longer than the limit to become ready.
+    /// A process of the app took longer than the limit to become ready.
     NotReadyInTime(InstanceId),
-    /// A process of the application took longer than the limit to drain.
+    /// A process of the app took longer than the limit to drain.
     NotDrainedInTime(InstanceId),
-    /// A process of the application ended.
+    /// A process of the app ended.
     Exited(InstanceId, ExitStatus),
     /// A part beside the app serves nothing any more, for this reason.
     PartFailed { part: &'static str, reason: String },

@@ -1,4 +1,4 @@
-//! One process of the application: started with the public listener and a readiness pipe, stopped by signals.
+//! One process of the app: started with the public listener and a readiness pipe, stopped by signals.
 //!
 //! One task owns the child: it alone waits for it and signals it, so that no signal reaches a recycled process id.
 
@@ -22,18 +22,18 @@ use crate::run::chaos::Chaos;
 use crate::run::event::{Event, InstanceId};
 use crate::run::listener::PublicListener;
 
-/// Where the application finds the listening socket and the pipe on which it reports that it is ready.
+/// Where the app finds the listening socket and the pipe on which it reports that it is ready.
 const LISTEN_FD: i32 = 3;
 const READY_FD: i32 = 4;
 /// How long a process may take to become ready.
 pub(crate) const READY_LIMIT: Duration = Duration::from_secs(60);
-/// How long a process may take to end after SIGTERM. The application's own limit is 30 s, and it should win.
+/// How long a process may take to end after SIGTERM. The app's own limit is 30 s, and it should win.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(35);
 
 /// How long a process that was asked to end may take to close its listener until the hand-over is told anyway.
 const HANDOVER_LIMIT: Duration = Duration::from_secs(2);
 
-/// What a process of the application is started from.
+/// What a process of the app is started from.
 #[derive(Debug)]
 pub(crate) struct Launch<'a> {
     /// The program.
@@ -44,13 +44,13 @@ pub(crate) struct Launch<'a> {
     pub(crate) config: PathBuf,
     /// The public listener.
     pub(crate) listener: &'a PublicListener,
-    /// With JSON output the application's stdout goes to stderr, so that stdout carries JSON alone.
+    /// With JSON output the app's stdout goes to stderr, so that stdout carries JSON alone.
     pub(crate) format: Format,
     /// The faults to inject.
     pub(crate) chaos: Option<&'a Chaos>,
 }
 
-/// A process of the application.
+/// A process of the app.
 #[derive(Debug)]
 pub(crate) struct Instance {
     id: InstanceId,

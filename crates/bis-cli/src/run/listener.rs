@@ -1,5 +1,5 @@
 //! The public port. The command holds the listening socket for its whole life and passes it on, so that connections that
-//! arrive during a handover wait in one queue that every process of the application accepts from.
+//! arrive during a handover wait in one queue that every process of the app accepts from.
 //!
 //! Nothing here ever accepts.
 
@@ -38,7 +38,7 @@ impl PublicListener {
         (self.wanted != 0 && self.wanted != self.address.port()).then_some(self.wanted)
     }
 
-    /// The same socket once more, for a process of the application.
+    /// The same socket once more, for a process of the app.
     pub(crate) fn share(&self) -> io::Result<OwnedFd> {
         Ok(self.socket.try_clone()?.into())
     }

@@ -45,7 +45,7 @@ pub(crate) enum Report {
     Ready(Addresses),
     /// A new process serves, and the old one drains.
     Restarted(Addresses),
-    /// The router keeps these, and the application does not declare them.
+    /// The router keeps these, and the app does not declare them.
     Orphaned { orphans: Vec<Orphan> },
     /// A new process could not serve; the old one, if there is one, still does. Without one it is started again after a wait.
     StartFailed {
@@ -85,13 +85,13 @@ impl Report {
 /// Where what runs can be reached.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Addresses {
-    /// The application's base address.
+    /// The app's base address.
     pub(crate) app: String,
     /// The router's TCP address.
     pub(crate) router: String,
     /// The router's HTTP address.
     pub(crate) router_http: String,
-    /// The application's process.
+    /// The app's process.
     pub(crate) process: u32,
     /// The faults that are injected.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,7 +138,7 @@ impl Reporter {
 fn text(report: &Report) -> String {
     match report {
         Report::CheckFailed { errors, still_running, .. } => {
-            let errors = format!("{errors} {} in the application", plural(*errors, "error"));
+            let errors = format!("{errors} {} in the app", plural(*errors, "error"));
             match still_running {
                 Some(still_running) => {
                     bad(&format!("{errors}, nothing was built; {}", what_runs(*still_running)))
@@ -174,20 +174,20 @@ fn text(report: &Report) -> String {
             bad(&format!("the new process {reason}; {}", what_runs(true)))
         }
         Report::StartFailed { reason, again_in_milliseconds, .. } => {
-            bad(&format!("the application {reason}; {}", what_follows(*again_in_milliseconds)))
+            bad(&format!("the app {reason}; {}", what_follows(*again_in_milliseconds)))
         }
         Report::Orphaned { orphans } => orphans.iter().map(|orphan| warn(&orphans::text(orphan))).collect(),
         Report::Drained { pid } => good("Drained", &format!("process {pid}")),
         Report::Killed { pid } => warn(&format!("process {pid} did not end in time and was killed")),
         Report::Exited { pid, code, signal, again_in_milliseconds } => bad(&format!(
-            "the application (process {pid}) {}; {}",
+            "the app (process {pid}) {}; {}",
             how(*code, *signal),
             what_follows(Some(*again_in_milliseconds))
         )),
         Report::RouterRestarts { milliseconds } => {
             good("Chaos", &format!("the router restarts and is gone for {milliseconds} ms"))
         }
-        // The application says so when it is connected again.
+        // The app says so when it is connected again.
         Report::RouterRestarted { .. } => String::new(),
         Report::ChaosEnded { chaos, router_restarts } => {
             let times = plural(usize::try_from(*router_restarts).unwrap_or(usize::MAX), "time");
@@ -211,7 +211,7 @@ fn text(report: &Report) -> String {
 fn what_runs(still_running: bool) -> &'static str {
     match still_running {
         true => "the old process still runs, save a file to build again",
-        false => "no process of the application runs, save a file to build again",
+        false => "no process of the app runs, save a file to build again",
     }
 }
 
@@ -228,7 +228,7 @@ fn what_follows(again_in_milliseconds: Option<u128>) -> String {
     }
 }
 
-/// How a process ended, after "the application".
+/// How a process ended, after "the app".
 pub(crate) fn how_it_ended(status: ExitStatus) -> String {
     how(status.code(), status.signal())
 }

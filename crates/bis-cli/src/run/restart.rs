@@ -1,4 +1,4 @@
-//! When an application that died is started again: soon, then ever later.
+//! When an app that died is started again: soon, then ever later.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The event router of `bis run`, in this process: its journal lies in the application's state folder.
+//! The event router of `bis run`, in this process: its journal lies in the app's state folder.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -1,5 +1,5 @@
 //! Dead letters on a router, as `bis dead` shows, replays and removes them. The letters are written by hand, as an
-//! application writes them.
+//! app writes them.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use crate::support::{bis, post};
 
 const LIMIT: usize = 1024 * 1024;
 
-/// A router with a store of dead letters, and a new application in the folder `app`.
+/// A router with a store of dead letters, and a new app in the folder `app`.
 struct Site {
     folder: tempfile::TempDir,
     router: Router,
@@ -238,7 +238,7 @@ fn the_earlier_name_of_resend_works_and_says_the_new_one() {
 
 const RIGHT: &str = r#"{"order_id":"0191d6f8-0000-7000-8000-000000000001","item":"tea","quantity":3}"#;
 
-/// A letter of an order that the application's own code published.
+/// A letter of an order that the app's own code published.
 fn order() -> DeadLetter {
     let data = RIGHT.replace('3', "0").into_bytes().into();
     let event = Envelope::new(EventId::generate(), "/app/orders", "OrderPlaced", SystemTime::now(), data);
@@ -383,7 +383,7 @@ fn what_the_application_does_not_declare_is_named_and_removed_when_asked() {
     }
     post(site.router.http.parse().unwrap(), "/topic/create?topic=older", "").unwrap();
     site.post("/pub?topic=order-placed", b"{}");
-    // As a `bis run` of the application leaves word of itself.
+    // As a `bis run` of the app leaves word of itself.
     let state = site.folder.path().join("app/.bis/default");
     std::fs::create_dir_all(&state).unwrap();
     let lock = std::fs::File::create(state.join("lock")).unwrap();

@@ -75,7 +75,7 @@ fn codes_are_explained() {
     insta::assert_snapshot!(transcript(folder.path(), &["explain", "BIS9999"]));
 }
 
-/// A new application with one mistake in it.
+/// A new app with one mistake in it.
 fn broken_application(folder: &Path) {
     transcript(folder, &["new", "shop"]);
     let file = folder.join("shop/src/shipping.rs");
@@ -300,5 +300,5 @@ fn a_workspace_with_one_application_is_as_good_as_its_folder() {
     let text = fs::read_to_string(&manifest).unwrap();
     fs::write(&manifest, text.replace("[workspace]\n", "")).unwrap();
     let text = transcript(folder.path(), &["topic", "ls"]);
-    assert!(text.contains("the application in `shop` does not run"), "{text}");
+    assert!(text.contains("the app in `shop` does not run"), "{text}");
 }

@@ -196,7 +196,7 @@ fn the_application_dies_with_the_command() {
     let process = run.wait_for("ready")["process"].as_u64().unwrap();
     run.signal(Signal::SIGKILL);
     run.wait();
-    wait_until("the end of the application", || !lives(process));
+    wait_until("the end of the app", || !lives(process));
     // What the dead command left behind is recognised, and does not stand in the way.
     assert!(app.folder.path().join(".bis/default/run.json").exists());
     Run::start(&app, &[]).wait_for("ready");
@@ -221,7 +221,7 @@ fn a_second_run_is_refused_unless_it_has_a_namespace_of_its_own() {
     let second = bis().arg("run").arg(app.folder.path()).output().unwrap();
     assert_eq!(second.status.code(), Some(3));
     let stderr = String::from_utf8(second.stderr).unwrap();
-    assert!(stderr.contains("this application already runs in the namespace `default`"), "{stderr}");
+    assert!(stderr.contains("this app already runs in the namespace `default`"), "{stderr}");
     let other = Run::start(&app, &["--namespace", "other"]);
     other.wait_for("ready");
 }

@@ -1,4 +1,4 @@
-//! What the tests of supervision share: a stand-in application in a folder of its own, and a `bis run` of it that ends
+//! What the tests of supervision share: a stand-in app in a folder of its own, and a `bis run` of it that ends
 //! with the test.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
@@ -19,7 +19,7 @@ use serde_json::Value;
 /// Everything that is waited for ends within this time, or the test fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// A stand-in application in a temporary folder.
+/// A stand-in app in a temporary folder.
 pub(crate) struct StandIn {
     pub(crate) folder: tempfile::TempDir,
 }
@@ -30,7 +30,7 @@ impl StandIn {
         fs::create_dir(folder.path().join("src")).unwrap();
         fs::write(folder.path().join("Cargo.toml"), include_str!("support/stand_in.toml")).unwrap();
         fs::write(folder.path().join("src/main.rs"), include_str!("support/stand_in.rs")).unwrap();
-        // The analyser wants an application; its macros expand to nothing here.
+        // The analyser wants an app; its macros expand to nothing here.
         fs::create_dir_all(folder.path().join("bis/src")).unwrap();
         fs::write(folder.path().join("bis/Cargo.toml"), "[package]\nname = \"bis\"\nedition = \"2024\"\n")
             .unwrap();
@@ -40,7 +40,7 @@ impl StandIn {
         Self { folder }
     }
 
-    /// Saves the application with another version, as an editor does: a new file moved over the old one.
+    /// Saves the app with another version, as an editor does: a new file moved over the old one.
     pub(crate) fn save_version(&self, version: &str) {
         self.save(&include_str!("support/stand_in.rs").replace("\"one\"", &format!("\"{version}\"")));
     }
@@ -78,7 +78,7 @@ impl Run {
         Self::start_in(app.folder.path(), &app.folder.path().join("target"), arguments)
     }
 
-    /// Runs the application in `folder`, built in `target`.
+    /// Runs the app in `folder`, built in `target`.
     pub(crate) fn start_in(folder: &Path, target: &Path, arguments: &[&str]) -> Self {
         Self::spawn(bis(), folder, target, arguments)
     }

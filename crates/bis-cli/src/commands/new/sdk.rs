@@ -1,4 +1,4 @@
-//! Where a new application takes the crate `bis` from. The crates are in no registry yet, where another crate may have their
+//! Where a new app takes the crate `bis` from. The crates are in no registry yet, where another crate may have their
 //! names, so it is a folder of this machine or the repository.
 
 use std::env;
@@ -16,17 +16,17 @@ const WITHIN_CHECKOUT: &str = "crates/bis";
 /// Where the crate comes from.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sdk {
-    /// A folder, as the manifest has it: relative to the application where both can be moved together.
+    /// A folder, as the manifest has it: relative to the app where both can be moved together.
     Folder(PathBuf),
     /// The repository.
     Repository,
 }
 
 impl Sdk {
-    /// The crate that the user names, else the one of the nearest checkout: around the application, around this program, or
+    /// The crate that the user names, else the one of the nearest checkout: around the app, around this program, or
     /// the one that this program was built in, if it is still there.
-    pub(super) fn find(application: &Path, given: Option<&Path>) -> Result<Self> {
-        let application = absolute(application)?;
+    pub(super) fn find(app: &Path, given: Option<&Path>) -> Result<Self> {
+        let app = absolute(app)?;
         if let Some(given) = given {
             let sdk = absolute(given)?;
             let within = sdk.join(WITHIN_CHECKOUT);
@@ -37,11 +37,11 @@ impl Sdk {
             };
             return Ok(Self::Folder(match given.is_absolute() {
                 true => sdk,
-                false => relative(&application, &sdk),
+                false => relative(&app, &sdk),
             }));
         }
         let program = env::current_exe().ok().and_then(|program| program.canonicalize().ok());
-        let around = [Some(application.as_path()), program.as_deref()].into_iter().flatten();
+        let around = [Some(app.as_path()), program.as_deref()].into_iter().flatten();
         let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
         let found = around
             .flat_map(Path::ancestors)
@@ -49,8 +49,8 @@ impl Sdk {
             .find(|folder| is_sdk(&folder.join(WITHIN_CHECKOUT)));
         Ok(match found {
             None => Self::Repository,
-            Some(checkout) if is_beside(&application, checkout) => {
-                Self::Folder(relative(&application, &checkout.join(WITHIN_CHECKOUT)))
+            Some(checkout) if is_beside(&app, checkout) => {
+                Self::Folder(relative(&app, &checkout.join(WITHIN_CHECKOUT)))
             }
             Some(checkout) => Self::Folder(checkout.join(WITHIN_CHECKOUT)),
         })
@@ -64,11 +64,11 @@ impl Sdk {
         }
     }
 
-    /// The lock file of the checkout: the versions that it was tested with. Cargo leaves out what the application does not
+    /// The lock file of the checkout: the versions that it was tested with. Cargo leaves out what the app does not
     /// need.
-    pub(super) fn lock(&self, application: &Path) -> Option<String> {
+    pub(super) fn lock(&self, app: &Path) -> Option<String> {
         let Self::Folder(path) = self else { return None };
-        let checkout = application.join(path).ancestors().nth(2)?.to_owned();
+        let checkout = app.join(path).ancestors().nth(2)?.to_owned();
         fs::read_to_string(checkout.join("Cargo.lock")).ok()
     }
 }
@@ -78,10 +78,10 @@ fn is_sdk(folder: &Path) -> bool {
         .is_ok_and(|manifest| manifest.lines().any(|line| line.trim() == "name = \"bis\""))
 }
 
-/// Whether the application is in the checkout or beside it.
-fn is_beside(application: &Path, checkout: &Path) -> bool {
+/// Whether the app is in the checkout or beside it.
+fn is_beside(app: &Path, checkout: &Path) -> bool {
     let parent = checkout.parent().filter(|parent| parent.parent().is_some());
-    application.starts_with(parent.unwrap_or(checkout))
+    app.starts_with(parent.unwrap_or(checkout))
 }
 
 /// A path without symbolic links, of which the last parts need not exist.
@@ -123,11 +123,11 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(application: &Path, given: Option<&Path>, expected: &Path) {
-        let sdk = Sdk::find(application, given).unwrap();
-        fs::create_dir_all(application).unwrap();
+    fn check(app: &Path, given: Option<&Path>, expected: &Path) {
+        let sdk = Sdk::find(app, given).unwrap();
+        fs::create_dir_all(app).unwrap();
         assert_eq!(sdk, Sdk::Folder(expected.to_owned()));
-        assert_eq!(sdk.lock(application).as_deref(), Some("# locked"), "{application:?}");
+        assert_eq!(sdk.lock(app).as_deref(), Some("# locked"), "{app:?}");
     }
 
     #[test]
@@ -140,10 +140,10 @@ mod tests {
     #[test]
     fn a_folder_that_is_given_comes_first() {
         let (_folder, checkout) = checkout();
-        let application = checkout.join("../my-app");
-        check(&application, Some(&checkout), &checkout.join("crates/bis"));
-        check(&application, Some(&checkout.join("crates/bis")), &checkout.join("crates/bis"));
-        let error = Sdk::find(&application, Some(&checkout.join("crates"))).unwrap_err().to_string();
+        let app = checkout.join("../my-app");
+        check(&app, Some(&checkout), &checkout.join("crates/bis"));
+        check(&app, Some(&checkout.join("crates/bis")), &checkout.join("crates/bis"));
+        let error = Sdk::find(&app, Some(&checkout.join("crates"))).unwrap_err().to_string();
         assert!(error.contains("is not a checkout of Bis"), "{error}");
     }
 

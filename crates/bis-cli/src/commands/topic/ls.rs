@@ -24,7 +24,7 @@ pub(crate) fn run(place: &Where, format: Format) -> Result<()> {
             "orphans": orphans,
         }))?,
         Format::Text if topics.is_empty() => {
-            anstream::eprintln!("there is no topic yet; the application makes its topics when it starts");
+            anstream::eprintln!("there is no topic yet; the app makes its topics when it starts");
         }
         Format::Text => {
             print::text(&table(&topics).to_string())?;
@@ -36,7 +36,7 @@ pub(crate) fn run(place: &Where, format: Format) -> Result<()> {
     Ok(())
 }
 
-/// What the application does not declare. A router that was named may belong to another one; and what cannot be read whole
+/// What the app does not declare. A router that was named may belong to another one; and what cannot be read whole
 /// may declare more than is seen.
 fn orphans(place: &Where, topics: &[Topic]) -> Result<Vec<Orphan>> {
     if place.router_http.is_some() {

@@ -1,4 +1,4 @@
-//! `bis topic publish`: one event, in the envelope that the application's own publishers use.
+//! `bis topic publish`: one event, in the envelope that the app's own publishers use.
 
 use std::io::Read;
 use std::time::SystemTime;
@@ -81,7 +81,7 @@ fn envelope(event: &Event, data: Vec<u8>, place: &Where) -> Result<Envelope> {
     let graph = declared::graph(place)?;
     let is_named = place.router_http.is_some();
     let is_declared = graph.as_ref().is_some_and(|graph| graph.topic(&event.topic).is_some());
-    // A router that was named may belong to another application, of which nothing is known here.
+    // A router that was named may belong to another app, of which nothing is known here.
     if !event.force && (is_declared || !is_named) {
         declared::refuse_mismatch(graph.as_ref(), &event.topic, &data)?;
     }
@@ -96,7 +96,7 @@ fn envelope(event: &Event, data: Vec<u8>, place: &Where) -> Result<Envelope> {
     Ok(envelope)
 }
 
-/// Adds what the application's own publishers would: the type's name, the ordering key and the attributes.
+/// Adds what the app's own publishers would: the type's name, the ordering key and the attributes.
 fn describe(envelope: &mut Envelope, topic: &str, value: &Value, graph: &Graph) -> Result<()> {
     let Some(declared) = graph.topic(topic) else {
         let known = graph.topics.iter().map(|topic| topic.name.clone()).collect();

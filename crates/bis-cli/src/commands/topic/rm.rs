@@ -44,7 +44,7 @@ pub(crate) fn run(remove: &Remove, place: &Where, format: Format) -> Result<()> 
     Ok(())
 }
 
-/// An application makes again what it declares, without the events.
+/// An app makes again what it declares, without the events.
 fn tell_declared(remove: &Remove, place: &Where) -> Result<()> {
     let Some(graph) = declared::graph(place)? else { return Ok(()) };
     let is_declared = match &remove.subscription {
@@ -53,7 +53,7 @@ fn tell_declared(remove: &Remove, place: &Where) -> Result<()> {
     };
     if is_declared {
         anstream::eprintln!(
-            "{BOLD_YELLOW}warning{BOLD_YELLOW:#}: the application here declares it, and makes it again, empty, when it starts"
+            "{BOLD_YELLOW}warning{BOLD_YELLOW:#}: the app here declares it, and makes it again, empty, when it starts"
         );
     }
     Ok(())

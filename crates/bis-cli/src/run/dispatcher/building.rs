@@ -225,8 +225,8 @@ fn inputs(checked: &Checked, project: &Project) -> Inputs {
 fn no_single_program(project: &Project, names: &[String]) -> Failure {
     let folder = print::path(project.folder());
     if names.is_empty() {
-        return Failure::new(exit::APPLICATION, format!("the package in `{folder}` has no program to run"))
-            .help("give the folder of an application, or add a `src/main.rs`: `fn main() -> std::process::ExitCode { my_app::app().main() }`");
+        return Failure::new(exit::APP, format!("the package in `{folder}` has no program to run"))
+            .help("give the folder of an app, or add a `src/main.rs`: `fn main() -> std::process::ExitCode { my_app::app().main() }`");
     }
     Failure::new(
         exit::USAGE,

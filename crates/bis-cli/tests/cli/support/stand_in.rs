@@ -1,4 +1,4 @@
-//! An application that keeps the contract of `bis run` with the standard library alone, so that the command's supervision
+//! An app that keeps the contract of `bis run` with the standard library alone, so that the command's supervision
 //! is tested without the SDK. It answers every request with its version, and finishes requests after SIGTERM.
 
 use std::fs;
