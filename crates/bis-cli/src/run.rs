@@ -107,6 +107,7 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
             binary: arguments.bin,
             release: arguments.release,
             features: arguments.features,
+            faults: chaos.is_some(),
         },
         format: arguments.format,
         claim,

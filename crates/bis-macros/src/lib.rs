@@ -150,3 +150,12 @@ pub fn allow(arguments: TokenStream, item: TokenStream) -> TokenStream {
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     test::expand(arguments.into(), item.into()).into()
 }
+
+/// Takes the place of [`macro@test`] where `bis` is built without its feature `testing`, and says how to enable it. The test
+/// itself is left out, or its `TestApp` would be a second error.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn test_without_feature(_: TokenStream, _: TokenStream) -> TokenStream {
+    let message = "`#[bis::test]` needs the feature `testing` of `bis`: add it to `[dev-dependencies]` in Cargo.toml, as in `bis = { version = \"0.1\", features = [\"testing\"] }`";
+    quote::quote!(::core::compile_error!(#message);).into()
+}

@@ -2,10 +2,12 @@
 //! inside is a list of parts, started here and stopped here in order; nothing here handles an event or a request.
 
 pub(crate) mod describe;
+mod faults;
 mod parts;
 mod process;
 mod ready;
 mod running;
+#[cfg(feature = "testing")]
 mod test_run;
 
 use std::{fmt, process::ExitCode};
@@ -14,6 +16,7 @@ use bis_core::handover;
 
 use crate::instance::{ServiceEntry, Services};
 
+#[cfg(feature = "testing")]
 pub use test_run::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test};
 
 /// The services that one `app!` lists. Made by the function that `app!` makes.

@@ -35,6 +35,6 @@ pub use internal::{Arguments, RemoteFuture, RemoteHandler, unnamed_result};
 pub(crate) use client::Client;
 pub(crate) use listeners::{Listeners, PUBLIC};
 pub(crate) use request::MAX_BODY_BYTES;
-pub(crate) use router::Routers;
-pub(crate) use server::answer;
 pub(crate) use subsystem::Http;
+#[cfg(feature = "testing")]
+pub(crate) use {router::Routers, server::answer};

@@ -21,7 +21,9 @@ use bis_config::Config;
 use bis_core::codes;
 use tokio::runtime::{Handle, Id};
 
-pub(crate) use clock::{Activity, Clock, Outstanding, Patience, Purpose, Step, VirtualClock};
+pub(crate) use clock::{Activity, Clock, Purpose};
+#[cfg(feature = "testing")]
+pub(crate) use clock::{Outstanding, Patience, Step, VirtualClock};
 pub(crate) use part::{Host, Part, Stop};
 pub(crate) use resources::Resources;
 pub(crate) use scope::{Scope, Span};
@@ -136,6 +138,7 @@ pub(crate) fn register(instance: Arc<Instance>, reach: Reach) -> Registered {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// What runs in its runtime.
+    #[cfg(feature = "testing")]
     Runtime,
     /// What runs in any runtime that has no app of its own.
     Process,

@@ -23,6 +23,11 @@
 //! An app is a library whose `app!` lists its services, and a `main` that calls [`App::main`]. It needs no daemon: without
 //! configuration events go through memory; with the file that `BIS_CONFIG` names through a real broker. Delivery is at least once; an error has
 //! the event retried with back-off, and what cannot be handled is kept as a dead letter.
+//!
+//! # Features
+//! - `testing`: `#[bis::test]`, `TestApp` and seeded faults. Enable it under `[dev-dependencies]`; `bis run --chaos` enables it by
+//!   itself.
+//! - `nsq-tls`: TLS to NSQ servers, `broker.nsq.tls` in the configuration.
 
 // So that tests inside the crate can use the macros, which name `::bis`.
 #[cfg(test)]
@@ -39,6 +44,7 @@ mod events;
 pub mod http;
 mod instance;
 mod telemetry;
+#[cfg(feature = "testing")]
 mod testing;
 
 pub mod drivers;
@@ -53,10 +59,15 @@ pub mod __private;
 
 pub use app::App;
 pub use bis_core::{Attributes, DeadLetter, DeadReason, EventId, Retention};
-pub use bis_macros::{Event, allow, api, app, mount, service, subscription, test};
+#[cfg(feature = "testing")]
+pub use bis_macros::test;
+#[cfg(not(feature = "testing"))]
+pub use bis_macros::test_without_feature as test;
+pub use bis_macros::{Event, allow, api, app, mount, service, subscription};
 pub use error::{Context, Error, IntoError, Result};
 pub use events::{Delivery, Event, NotScalar, Publish, PublishError, Published, Topic};
 pub use instance::{NoApp, spawn};
+#[cfg(feature = "testing")]
 pub use testing::{
     NotSettled, TestApp,
     chaos::{self, Chaos},

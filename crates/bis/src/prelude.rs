@@ -13,4 +13,6 @@ pub use axum::{
 };
 pub use serde::{Deserialize, Serialize};
 
-pub use crate::{Delivery, Error, Event, EventId, Result, TestApp, Topic, api, mount, subscription, tracing};
+#[cfg(feature = "testing")]
+pub use crate::TestApp;
+pub use crate::{Delivery, Error, Event, EventId, Result, Topic, api, mount, subscription, tracing};

@@ -5,7 +5,6 @@ pub use inventory;
 pub use serde::{Serialize, de::DeserializeOwned};
 
 pub use crate::{
-    app::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test},
     events::{
         NotScalar, SubscriptionEntry,
         event::{reach, scalar, shape},
@@ -17,6 +16,9 @@ pub use crate::{
     },
     instance::{Position, ServiceEntry},
 };
+
+#[cfg(feature = "testing")]
+pub use crate::app::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test};
 
 /// Where an item may be written, and what stands for one that is elsewhere.
 pub mod place {

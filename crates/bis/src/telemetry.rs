@@ -35,6 +35,7 @@ pub(crate) fn init(place: Place) {
 }
 
 /// Sends warnings and errors to the captured output of the running test, as [`init`] does.
+#[cfg(feature = "testing")]
 pub(crate) fn init_for_tests(place: Place) {
     let (filter, _) = filter(LevelFilter::WARN);
     let layer = fmt::layer()

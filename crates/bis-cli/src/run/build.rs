@@ -39,6 +39,8 @@ pub(crate) struct BuildOptions {
     pub(crate) release: bool,
     /// The package's features.
     pub(crate) features: Features,
+    /// With the faults of `bis run --chaos`, which a usual build leaves out.
+    pub(crate) faults: bool,
 }
 
 /// How a build ended.
@@ -162,6 +164,9 @@ fn command(project: &Project, options: &BuildOptions) -> Command {
     if !options.features.features.is_empty() {
         command.arg("--features").arg(options.features.features.join(","));
     }
+    if options.faults && depends_on_sdk(&project.manifest()) {
+        command.args(["--features", "bis/testing"]);
+    }
     if options.features.no_default_features {
         command.arg("--no-default-features");
     }
@@ -185,6 +190,14 @@ fn command(project: &Project, options: &BuildOptions) -> Command {
 fn default_run(manifest: &Path) -> Option<String> {
     let manifest: toml::Table = std::fs::read_to_string(manifest).ok()?.parse().ok()?;
     Some(manifest.get("package")?.get("default-run")?.as_str()?.to_owned())
+}
+
+/// Whether the package itself depends on `bis`, so that cargo can be asked for a feature of it. Where it does not, the application
+/// says what to do when it is asked for faults.
+fn depends_on_sdk(manifest: &Path) -> bool {
+    let Ok(text) = std::fs::read_to_string(manifest) else { return false };
+    let Ok(manifest) = text.parse::<toml::Table>() else { return false };
+    manifest.get("dependencies").is_some_and(|dependencies| dependencies.get("bis").is_some())
 }
 
 /// The part of cargo's messages that matters here.

@@ -1,9 +1,9 @@
 //! The whole way, with the real SDK and the real router: `bis new`, its tests, `bis run`, events, a handover under load, dead
-//! letters and their replay.
+//! letters and their replay, and faults on demand.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -56,6 +56,7 @@ fn a_new_application_runs_hands_over_and_replays() {
     let tested = tests.output().unwrap();
     assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
 
+    build(&app, &[]);
     let mut run = Run::start_in(&app, Path::new(TARGET), &[]);
     let ready = run.wait_for("ready");
     let http = address(&ready, "app");
@@ -72,6 +73,34 @@ fn a_new_application_runs_hands_over_and_replays() {
     for (arguments, kept) in [(&[][..], 1), (&["--namespace", "other"], 0), (&["--fresh"], 0)] {
         started_again(&app, arguments, kept);
     }
+    faults(&app);
+}
+
+/// Builds ahead what `bis run` will build, which then has its whole time for starting.
+fn build(app: &Path, arguments: &[&str]) {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet"]).args(arguments).env("CARGO_TARGET_DIR", TARGET).current_dir(app);
+    assert!(cargo.status().unwrap().success());
+}
+
+/// A usual build has no faults and says so; `bis run --chaos` builds one that has.
+fn faults(app: &Path) {
+    let program = Path::new(TARGET).join("debug/hello-orders");
+    let mut usual = Command::new(program);
+    let mut usual = usual.env("BIS_CHAOS", "7").stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("a refusal", || usual.try_wait().unwrap().is_some());
+    let refused = usual.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{text}");
+    for part in ["`BIS_CHAOS`", "`bis run --chaos SEED`", "`cargo build --features bis/testing`"] {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+    build(app, &["--features", "bis/testing"]);
+    let mut run = Run::start_in(app, Path::new(TARGET), &["--chaos", "7,restarts=0"]);
+    run.wait_for("ready");
+    run.wait_for_stderr("faults are injected");
+    run.signal(Signal::SIGINT);
+    assert_eq!(run.wait().code(), Some(0));
 }
 
 fn shipped(http: std::net::SocketAddr, order: &str) {

@@ -32,8 +32,11 @@ impl StandIn {
         fs::write(folder.path().join("src/main.rs"), include_str!("support/stand_in.rs")).unwrap();
         // The analyser wants an app; its macros expand to nothing here.
         fs::create_dir_all(folder.path().join("bis/src")).unwrap();
-        fs::write(folder.path().join("bis/Cargo.toml"), "[package]\nname = \"bis\"\nedition = \"2024\"\n")
-            .unwrap();
+        fs::write(
+            folder.path().join("bis/Cargo.toml"),
+            "[package]\nname = \"bis\"\nedition = \"2024\"\n[features]\ntesting = []\n",
+        )
+        .unwrap();
         let macros = "#[macro_export]\nmacro_rules! app { ($($any:tt)*) => {} }\n\
                       #[macro_export]\nmacro_rules! service { ($($any:tt)*) => {} }\n";
         fs::write(folder.path().join("bis/src/lib.rs"), macros).unwrap();

@@ -31,6 +31,7 @@ pub(super) fn process_resources(services: &Services, broker: Arc<dyn Broker>) ->
 }
 
 /// What the subsystems keep for an app in a test, which may play another build of the app.
+#[cfg(feature = "testing")]
 pub(super) fn test_resources(broker: Arc<dyn Broker>) -> Resources {
     Resources::default().with(Bus::new(broker)).with(http::Client::default())
 }
@@ -51,6 +52,7 @@ pub(super) fn of_process(
 }
 
 /// The parts of a test: as those of a process, without what listens. It stops when it is dropped, so nothing is flushed.
+#[cfg(feature = "testing")]
 pub(super) fn of_test(services: &Services) -> Result<Vec<Box<dyn Part>>> {
     Ok(vec![Box::new(Deliveries::new(services, services)?)])
 }

@@ -10,14 +10,13 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::{App, parts, ready, running::Running};
+use super::{App, faults::Faults, parts, ready, running::Running};
 use crate::{
     error::{Context, Error, Result},
     events::in_process::InProcess,
     http,
     instance::{self, Clock, Host, Instance, Part, Reach, Scope, Stop},
     telemetry,
-    testing::chaos::{self, ChaosBroker},
 };
 
 /// The exit code after a second signal: as if the first SIGINT had ended the process.
@@ -81,14 +80,7 @@ fn broker(config: &Config) -> Result<Arc<dyn Broker>> {
 async fn serve(app: &App, config: Config, inherited: Option<TcpListener>, handlers: &Handle) -> Result<()> {
     let mut signals = Signals::new()?;
     let parts = parts::of_process(&app.services, &config, inherited, tell_draining)?;
-    let mut broker = broker(&config)?;
-    let chaos = chaos::from_env()?.map(|settings| {
-        tracing::warn!(seed = settings.seed(), %settings, "faults are injected, as `BIS_CHAOS` asks for");
-        Arc::new(ChaosBroker::new(broker.clone(), settings))
-    });
-    if let Some(chaos) = &chaos {
-        broker = chaos.clone();
-    }
+    let (broker, faults) = Faults::before(broker(&config)?)?;
     let resources = parts::process_resources(&app.services, broker);
     let instance = Arc::new(Instance::new(app.name(), config, Clock::System, resources));
     let limit = instance.config.app.stop_within;
@@ -103,9 +95,7 @@ async fn serve(app: &App, config: Config, inherited: Option<TcpListener>, handle
             std::process::exit(CUT_SHORT);
         }
     }
-    if let Some(chaos) = chaos {
-        tracing::info!(faults = %chaos.faults(), "chaos ends");
-    }
+    faults.tell();
     drop(registered);
     result
 }

@@ -30,7 +30,9 @@ use bis_broker::{
 use bis_core::{BrokerKind, Capabilities, SubscriptionName, TopicName};
 use tokio::sync::Notify;
 
-use crate::instance::{Clock, Outstanding, Purpose};
+#[cfg(feature = "testing")]
+use crate::instance::Outstanding;
+use crate::instance::{Clock, Purpose};
 use log::{Log, Stored};
 use missed::{Counts, Missed};
 
@@ -131,6 +133,7 @@ impl InProcess {
     }
 
     /// What the consumers of all subscriptions have yet to do. Subscriptions without a consumer do not count.
+    #[cfg(feature = "testing")]
     pub(crate) fn outstanding(&self) -> Outstanding {
         let mut outstanding = Outstanding::default();
         let topics = self.shared.topics.read().unwrap_or_else(PoisonError::into_inner);

@@ -11,6 +11,7 @@ use std::{
 
 use bis_broker::{Outgoing, Receipt, TopicSpec};
 use bis_core::{Envelope, EventId, TopicName, codes, text::OneLine};
+#[cfg(feature = "testing")]
 use bytes::Bytes;
 use tracing::Instrument;
 
@@ -265,6 +266,7 @@ pub(crate) async fn send(
 }
 
 /// Publishes a body as it is, with nothing around it. A CloudEvent is read as one.
+#[cfg(feature = "testing")]
 pub(crate) async fn bytes(topic: &TopicSpec, data: Bytes) -> Result<Published, PublishError> {
     let instance = instance::current()?;
     let envelope = Envelope::from_body(data, EventId::generate, instance.clock.now());

@@ -127,6 +127,7 @@ impl<T> Topic<T> {
     }
 
     /// The topic as brokers see it.
+    #[cfg(feature = "testing")]
     pub(crate) const fn spec(&self) -> &TopicSpec {
         &self.spec
     }

@@ -1,5 +1,6 @@
 //! Where an app's time comes from: the system, or in a test a clock that jumps to the next deadline.
 
+#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only the time of tests is virtual"))]
 mod virtual_clock;
 
 use std::{
@@ -7,7 +8,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-pub(crate) use virtual_clock::{Activity, Outstanding, Patience, Step, VirtualClock};
+pub(crate) use virtual_clock::{Activity, VirtualClock};
+#[cfg(feature = "testing")]
+pub(crate) use virtual_clock::{Outstanding, Patience, Step};
 
 /// What a wait is for, which decides whether virtual time moves for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +29,7 @@ pub(crate) enum Clock {
     /// The system.
     System,
     /// A test.
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only the time of tests is virtual"))]
     Virtual(std::sync::Arc<VirtualClock>),
 }
 

@@ -64,7 +64,8 @@
 //!
 //! `BIS_CHAOS=42` in the environment injects the same faults into a running app, on whichever broker;
 //! `BIS_CHAOS=42,duplicates=0.5,restarts=0` sets rates (see [`Chaos`]'s `FromStr`). `bis run --chaos 42` sets it, and
-//! restarts the router for real. The log tells of each fault at `debug`, of the seed at the start, and of the sum at the
+//! restarts the router for real. An app that was built without the feature `testing` of `bis`, as releases are, refuses the variable;
+//! `bis run --chaos` builds with it. The log tells of each fault at `debug`, of the seed at the start, and of the sum at the
 //! end. Without the variable nothing of this is in an event's way.
 
 mod broker;

@@ -56,11 +56,11 @@ impl Sdk {
         })
     }
 
-    /// The value of `bis` in the manifest's dependencies.
+    /// Where `bis` comes from, in the manifest's dependencies.
     pub(super) fn dependency(&self) -> String {
         match self {
-            Self::Folder(path) => format!("{{ path = {path:?} }}"),
-            Self::Repository => format!("{{ git = {:?} }}", env!("CARGO_PKG_REPOSITORY")),
+            Self::Folder(path) => format!("path = {path:?}"),
+            Self::Repository => format!("git = {:?}", env!("CARGO_PKG_REPOSITORY")),
         }
     }
 
