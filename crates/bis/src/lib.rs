@@ -50,6 +50,7 @@ mod testing;
 pub mod drivers;
 mod error;
 mod json;
+mod panics;
 pub mod prelude;
 pub mod time;
 

@@ -1,12 +1,6 @@
 //! What surrounds each request: its span and scope, the trace that it continues, and the end of a panic.
 
-use std::{
-    any::Any,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    task::Poll,
-};
+use std::{future::Future, pin::pin};
 
 use axum::{
     http::{HeaderMap, Method, StatusCode, Uri},
@@ -16,7 +10,7 @@ use bis_core::TraceContext;
 use tracing::{Instrument, Span, field::Empty};
 
 use super::error;
-use crate::instance::Scope;
+use crate::{instance::Scope, panics::Caught};
 
 /// The largest body that an extractor reads: 1 MiB.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -66,21 +60,9 @@ pub(crate) async fn run(scope: Scope, span: Span, handle: impl Future<Output = R
 }
 
 async fn unless_it_panics(handle: impl Future<Output = Response>) -> Response {
-    let mut handle = pin!(handle);
-    poll_fn(|context| {
-        // The future is not polled again after it panicked, so nobody sees what it left half done.
-        match catch_unwind(AssertUnwindSafe(|| handle.as_mut().poll(context))) {
-            Ok(poll) => poll,
-            Err(panic) => {
-                tracing::error!(panic = panic_text(&*panic), "the endpoint panicked");
-                Poll::Ready(error::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error", false))
-            }
-        }
+    let handle = pin!(handle);
+    Caught::new("the endpoint", handle).await.unwrap_or_else(|panic| {
+        tracing::error!(%panic, "the endpoint panicked");
+        error::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error", false)
     })
-    .await
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is not text")
 }

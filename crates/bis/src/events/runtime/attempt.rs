@@ -2,9 +2,7 @@
 //! It decides nothing about what the outcome means for the event.
 
 use std::{
-    any::Any,
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -30,6 +28,7 @@ use crate::{
         entry::{ErasedHandler, HandlerFuture},
     },
     instance::{Activity, Purpose, Scope},
+    panics::{self, Caught},
 };
 
 /// Handles one delivery and settles it. The slot is free again afterwards.
@@ -118,69 +117,40 @@ pub(super) async fn limited(
 ) -> Outcome {
     let future = {
         let _entered = threads::enter(subscription);
-        match catch_unwind(AssertUnwindSafe(call)) {
+        match panics::catch(call) {
             Ok(Ok(future)) => future,
             Ok(Err(error)) => return Outcome::Undecodable(error),
-            Err(panic) => return Outcome::Panicked(panic_text(&*panic)),
+            Err(panic) => return Outcome::Panicked(panic.into_text()),
         }
     };
     let (clock, timeout) = (&instance.clock, subscription.timeout);
     // What is ready at once never costs a timer.
     tokio::select! {
         biased;
-        outcome = Caught { subscription, future: Some(future) } => outcome,
+        result = Caught::new(subscription, Entering { subscription, future }) => match result {
+            Ok(Ok(())) => Outcome::Handled,
+            Ok(Err(error)) => Outcome::Failed(error),
+            Err(panic) => Outcome::Panicked(panic.into_text()),
+        },
         () = clock.sleep(timeout, Purpose::Guard) => {
             Outcome::TimedOut { timeout, patience: clock.ended_patience() }
         }
     }
 }
 
-/// A handler whose panics are outcomes.
-struct Caught<'a> {
+/// A handler that is known to have its thread while it runs.
+struct Entering<'a> {
     subscription: &'a Arc<Subscription>,
-    /// Until it has ended.
-    future: Option<HandlerFuture>,
+    future: HandlerFuture,
 }
 
-impl Future for Caught<'_> {
-    type Output = Outcome;
+impl Future for Entering<'_> {
+    type Output = Result<(), Error>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let _entered = threads::enter(self.subscription);
-        let future = self.future.as_mut().expect("it is not polled again after it has ended");
-        // The future is not polled again after it panicked, so nobody sees what it left half done.
-        let outcome = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Ok(()))) => Outcome::Handled,
-            Ok(Poll::Ready(Err(error))) => Outcome::Failed(error),
-            Err(panic) => Outcome::Panicked(panic_text(&*panic)),
-        };
-        self.end();
-        Poll::Ready(outcome)
+        self.future.as_mut().poll(context)
     }
-}
-
-impl Caught<'_> {
-    /// Drops what is left of the handler. What it returned, or that it ran out of time, stays true when a destructor panics.
-    fn end(&mut self) {
-        let future = self.future.take();
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(future))) {
-            let (subscription, panic) = (self.subscription, panic_text(&*panic));
-            tracing::error!(%subscription, panic, "a destructor panicked when the handler had ended");
-        }
-    }
-}
-
-impl Drop for Caught<'_> {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a value that is not text").to_owned()
 }
 
 /// What a run that timed out is reported with. `patience` is that of a test, if time only moved because it was over.
