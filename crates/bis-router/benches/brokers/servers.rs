@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ use crate::wire::Wire;
 const FOLDER: &str = "BIS_ROUTER_BENCH_FOLDER";
 const SYNC: &str = "BIS_ROUTER_BENCH_SYNC";
 const START: Duration = Duration::from_secs(60);
+/// Messages of a topic or channel that nsqd may keep in memory: more than any run publishes.
+const MEMORY_QUEUE: usize = 1_000_000;
 
 /// What survives after an answer; only servers of one class are alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,9 @@ impl Class {
 pub enum Kind {
     RouterAlways,
     RouterNone,
+    /// With nsqd's own settings: what exceeds its queue of 10,000 messages goes to files.
+    NsqdDefault,
+    /// With a queue that holds every message of a run.
     NsqdMemory,
     RedisAlways,
     RedisEverySecond,
@@ -50,9 +55,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RouterAlways,
         Self::RouterNone,
+        Self::NsqdDefault,
         Self::NsqdMemory,
         Self::RedisAlways,
         Self::RedisEverySecond,
@@ -64,7 +70,8 @@ impl Kind {
         match self {
             Self::RouterAlways => "bis router",
             Self::RouterNone => "bis router --sync none",
-            Self::NsqdMemory => "nsqd",
+            Self::NsqdDefault => "nsqd, default",
+            Self::NsqdMemory => "nsqd, memory only",
             Self::RedisAlways => "redis appendfsync always",
             Self::RedisEverySecond => "redis appendfsync everysec",
             Self::NatsDefault => "nats-server JetStream",
@@ -76,13 +83,13 @@ impl Kind {
         match self {
             Self::RouterAlways | Self::RedisAlways | Self::NatsAlways => Class::Durable,
             Self::RouterNone | Self::RedisEverySecond | Self::NatsDefault => Class::PageCache,
-            Self::NsqdMemory => Class::Memory,
+            Self::NsqdDefault | Self::NsqdMemory => Class::Memory,
         }
     }
 
     pub fn wire(self) -> Wire {
         match self {
-            Self::RouterAlways | Self::RouterNone | Self::NsqdMemory => Wire::Nsq,
+            Self::RouterAlways | Self::RouterNone | Self::NsqdDefault | Self::NsqdMemory => Wire::Nsq,
             Self::RedisAlways | Self::RedisEverySecond => Wire::Redis,
             Self::NatsDefault | Self::NatsAlways => Wire::Nats,
         }
@@ -91,7 +98,7 @@ impl Kind {
     /// Whether the program is on this machine.
     pub fn is_here(self) -> bool {
         let program = match self.wire() {
-            Wire::Nsq if self != Self::NsqdMemory => return true,
+            Wire::Nsq if matches!(self, Self::RouterAlways | Self::RouterNone) => return true,
             Wire::Nsq => "nsqd",
             Wire::Redis => "redis-server",
             Wire::Nats => "nats-server",
@@ -109,7 +116,9 @@ pub struct Server {
     /// The time from the start of the process until it took connections.
     pub started_in: Duration,
     process: Child,
-    _folder: Option<TempDir>,
+    folder: PathBuf,
+    /// Removes the folder, when it is the server's own.
+    _own: Option<TempDir>,
 }
 
 impl Server {
@@ -117,7 +126,7 @@ impl Server {
     pub fn start(kind: Kind) -> Self {
         let folder = TempDir::new().unwrap();
         let mut server = Self::start_in(kind, folder.path());
-        server._folder = Some(folder);
+        server._own = Some(folder);
         kind.wire().prepare(server.address);
         server
     }
@@ -128,19 +137,33 @@ impl Server {
         let (process, address) = match kind {
             Kind::RouterAlways => router(folder, "always"),
             Kind::RouterNone => router(folder, "none"),
-            Kind::NsqdMemory => nsqd(folder),
+            Kind::NsqdDefault => nsqd(folder, None),
+            Kind::NsqdMemory => nsqd(folder, Some(MEMORY_QUEUE)),
             Kind::RedisAlways => redis(folder, "always"),
             Kind::RedisEverySecond => redis(folder, "everysec"),
             Kind::NatsDefault => nats(folder, ""),
             Kind::NatsAlways => nats(folder, "sync_interval: always"),
         };
-        let mut server = Self { kind, address, started_in: Duration::ZERO, process, _folder: None };
+        let (started_in, folder) = (Duration::ZERO, folder.to_owned());
+        let mut server = Self { kind, address, started_in, process, folder, _own: None };
         while TcpStream::connect(address).is_err() {
             assert!(began.elapsed() < START, "{} did not start", kind.name());
             std::thread::sleep(Duration::from_millis(5));
         }
         server.started_in = began.elapsed();
         server
+    }
+
+    /// Stops the benchmark when what is named for its memory has put messages into files after all.
+    pub fn check_name(&self) {
+        if self.kind != Kind::NsqdMemory {
+            return;
+        }
+        for file in fs::read_dir(&self.folder).unwrap().map(Result::unwrap) {
+            let is_queue = file.file_name().to_string_lossy().contains(".diskqueue.");
+            let is_spilled = is_queue && file.metadata().unwrap().len() > 0;
+            assert!(!is_spilled, "`{}` wrote messages to {file:?}", self.kind.name());
+        }
     }
 
     /// What it has used so far.
@@ -214,11 +237,12 @@ fn router(folder: &Path, sync: &str) -> (Child, SocketAddr) {
     (process, address)
 }
 
-fn nsqd(folder: &Path) -> (Child, SocketAddr) {
+fn nsqd(folder: &Path, queue: Option<usize>) -> (Child, SocketAddr) {
     let (tcp, http) = (free_address(), free_address());
     let mut command = Command::new("nsqd");
     command.arg(format!("--tcp-address={tcp}")).arg(format!("--http-address={http}"));
     command.arg(format!("--data-path={}", folder.display()));
+    command.args(queue.map(|queue| format!("--mem-queue-size={queue}")));
     (quiet(command), tcp)
 }
 
