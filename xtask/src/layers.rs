@@ -17,6 +17,9 @@ use crate::{Finding, output, sources::Source};
 /// The arrows, by the crate that they start from.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
+/// Folders of packages that nothing depends on, and that may use whatever they show or measure.
+const OUTSIDE: [&str; 2] = ["/examples/", "/bench/"];
+
 /// Arrows that only one of page and manifests has, and those that no code uses.
 pub fn check(root: &Path, sources: &[Source]) -> Result<Vec<Finding>> {
     let page = fs::read_to_string(root.join("ARCHITECTURE.md")).context("read ARCHITECTURE.md")?;
@@ -94,7 +97,7 @@ fn actual(metadata: &Metadata) -> Arrows {
     metadata
         .packages
         .iter()
-        .filter(|package| !package.manifest_path.contains("/examples/"))
+        .filter(|package| !OUTSIDE.iter().any(|folder| package.manifest_path.contains(folder)))
         .map(|package| {
             let to = package.dependencies.iter().filter(|dependency| dependency.kind.is_none());
             let to = to.map(|dependency| &dependency.name).filter(|name| ours.contains(name));
