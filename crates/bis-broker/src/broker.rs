@@ -48,6 +48,16 @@ pub trait Broker: Send + Sync + 'static {
         events: Vec<Outgoing>,
     ) -> BoxFuture<'a, Vec<Result<Receipt, PublishError>>>;
 
+    /// Publishes one event, as [`Broker::publish`] does, where the broker can answer without being waited for; else gives the
+    /// event back. It spares the futures and lists of the general way.
+    fn publish_at_once(
+        &self,
+        _topic: &TopicSpec,
+        event: Outgoing,
+    ) -> Result<Result<Receipt, PublishError>, Outgoing> {
+        Err(event)
+    }
+
     /// Starts to consume `subscription` in this process. Several consumers of one subscription share its events.
     fn subscribe<'a>(
         &'a self,

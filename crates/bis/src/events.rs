@@ -17,6 +17,6 @@ pub(crate) use deliveries::{Connection, Deliveries};
 pub use delivery::Delivery;
 pub use entry::SubscriptionEntry;
 pub use event::{Event, NotScalar};
-pub use publish::{Publish, PublishError, Published};
+pub use publish::{Publish, PublishError, Published, Publishing};
 pub(crate) use subsystem::Events;
 pub use topic::Topic;

@@ -185,20 +185,48 @@ impl Shared {
         if self.is_closed() {
             return events.iter().map(|_| Err(PublishError::Closed)).collect();
         }
+        let store = |state: &mut TopicState, now| {
+            events.into_iter().map(|event| self.store(state, event, now)).collect::<Vec<_>>()
+        };
+        self.store_with(topic, store, |results| {
+            let receipts = || results.iter().flatten();
+            (receipts().count(), receipts().filter(|receipt| receipt.duplicate).count())
+        })
+    }
+
+    fn publish_one(&self, topic: &TopicSpec, event: Outgoing) -> Result<Receipt, PublishError> {
+        if self.is_closed() {
+            return Err(PublishError::Closed);
+        }
+        let store = |state: &mut TopicState, now| self.store(state, event, now);
+        self.store_with(topic, store, |result| {
+            let is_duplicate = result.as_ref().is_ok_and(|receipt| receipt.duplicate);
+            (usize::from(result.is_ok()), usize::from(is_duplicate))
+        })
+    }
+
+    /// Stores something in the topic, shows it to the subscriptions, and notes what reaches none of them. `count` says how many
+    /// events were taken, and how many of those were known.
+    fn store_with<R>(
+        &self,
+        topic: &TopicSpec,
+        store: impl FnOnce(&mut TopicState, Time) -> R,
+        count: impl FnOnce(&R) -> (usize, usize),
+    ) -> R {
         let name = &topic.name;
         let topic = self.topic(name).unwrap_or_else(|| self.topic_or_new(name));
         let now = self.now();
         let mut state = topic.lock();
-        let results: Vec<_> = events.into_iter().map(|event| self.store(&mut state, event, now)).collect();
+        let stored = store(&mut state, now);
         let is_unrouted = state.channels.is_empty();
         state.hand_over(now);
         drop(state);
-        let duplicates = results.iter().flatten().filter(|receipt| receipt.duplicate).count();
-        let unrouted = if is_unrouted { results.iter().flatten().count() - duplicates } else { 0 };
+        let (taken, duplicates) = count(&stored);
+        let unrouted = if is_unrouted { taken - duplicates } else { 0 };
         if duplicates + unrouted > 0 {
             self.missed.add(name, Counts { unrouted: unrouted as u64, duplicates: duplicates as u64 });
         }
-        results
+        stored
     }
 
     fn check_size(&self, event: &Outgoing) -> Result<(), PublishError> {
@@ -284,6 +312,14 @@ impl Broker for InProcess {
         events: Vec<Outgoing>,
     ) -> BoxFuture<'a, Vec<Result<Receipt, PublishError>>> {
         Box::pin(std::future::ready(self.shared.publish(topic, events)))
+    }
+
+    fn publish_at_once(
+        &self,
+        topic: &TopicSpec,
+        event: Outgoing,
+    ) -> Result<Result<Receipt, PublishError>, Outgoing> {
+        Ok(self.shared.publish_one(topic, event))
     }
 
     fn subscribe<'a>(

@@ -6,6 +6,7 @@ use std::{
     future::{Future, IntoFuture},
     pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -171,22 +172,73 @@ impl Publish<'_> {
         }
         self
     }
+}
 
-    async fn send(self) -> Result<Published, PublishError> {
-        let Prepared { instance, envelope } = self.prepared?;
+impl<'a> Publish<'a> {
+    /// Publishes it where the broker answers at once, or begins to.
+    fn send(self) -> Result<Result<Published, PublishError>, Sending<'a>> {
+        let Self { topic, prepared, delay, .. } = self;
+        let Prepared { instance, envelope } = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Ok(Err(error)),
+        };
         let id = envelope.id.clone();
-        let outgoing = Outgoing { envelope: Arc::new(envelope), delay: self.delay };
-        let results = send(&instance, self.topic, vec![outgoing]).await;
-        one(self.topic, results).map(|receipt| Published::new(id, receipt))
+        let outgoing = Outgoing { envelope: Arc::new(envelope), delay };
+        let span = span(topic, std::slice::from_ref(&outgoing));
+        let answer = span.in_scope(|| Bus::of(&instance).broker().publish_at_once(topic, outgoing));
+        let published = |result: Result<Receipt, bis_broker::PublishError>, id| match result {
+            Ok(receipt) => Ok(Published::new(id, receipt)),
+            Err(source) => Err(PublishError::Broker { topic: topic.name.clone(), source }),
+        };
+        match answer {
+            Ok(result) => Ok(published(result, id)),
+            Err(outgoing) => Err(Box::pin(async move {
+                let results =
+                    Bus::of(&instance).broker().publish(topic, vec![outgoing]).instrument(span).await;
+                one(topic, results).map(|receipt| Published::new(id, receipt))
+            })),
+        }
     }
 }
 
 impl<'a> IntoFuture for Publish<'a> {
     type Output = Result<Published, PublishError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+    type IntoFuture = Publishing<'a>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.send())
+    fn into_future(self) -> Publishing<'a> {
+        Publishing { prepared: Some(self), sending: None }
+    }
+}
+
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<Published, PublishError>> + Send + 'a>>;
+
+/// An event that is being published: what [`Publish`] becomes when it is awaited.
+#[must_use = "an event is published when this is awaited"]
+pub struct Publishing<'a> {
+    /// Until it is polled.
+    prepared: Option<Publish<'a>>,
+    /// Where the broker must be waited for.
+    sending: Option<Sending<'a>>,
+}
+
+impl fmt::Debug for Publishing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publishing").field("prepared", &self.prepared).finish_non_exhaustive()
+    }
+}
+
+impl Future for Publishing<'_> {
+    type Output = Result<Published, PublishError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(publish) = self.prepared.take() {
+            match publish.send() {
+                Ok(result) => return Poll::Ready(result),
+                Err(sending) => self.sending = Some(sending),
+            }
+        }
+        let sending = self.sending.as_mut().expect("it is not polled again after it has ended");
+        sending.as_mut().poll(context)
     }
 }
 
@@ -250,7 +302,12 @@ pub(crate) async fn send(
     topic: &TopicSpec,
     events: Vec<Outgoing>,
 ) -> Vec<Result<Receipt, bis_broker::PublishError>> {
-    let span = tracing::debug_span!(
+    let span = span(topic, &events);
+    Bus::of(instance).broker().publish(topic, events).instrument(span).await
+}
+
+fn span(topic: &TopicSpec, events: &[Outgoing]) -> tracing::Span {
+    tracing::debug_span!(
         "publish",
         "otel.kind" = "producer",
         "messaging.system" = "bis",
@@ -261,8 +318,7 @@ pub(crate) async fn send(
         "messaging.batch.message_count" = (events.len() > 1).then_some(events.len()),
         "bis.traceparent" =
             events.first().and_then(|event| event.envelope.trace.as_ref()).map(|trace| &*trace.traceparent),
-    );
-    Bus::of(instance).broker().publish(topic, events).instrument(span).await
+    )
 }
 
 /// Publishes a body as it is, with nothing around it. A CloudEvent is read as one.
@@ -311,7 +367,7 @@ fn envelope_of<T>(instance: &Instance, codec: &Codec<T>, event: &T) -> Result<En
     });
     let source = instance.source_of(service);
     let now = instance.clock.now();
-    let mut envelope = Envelope::new(EventId::generate(), source, codec.name, now, encoded.data.into());
+    let mut envelope = Envelope::new(EventId::generate(), source, codec.name, now, encoded.data);
     envelope.key = encoded.key;
     envelope.attributes = encoded.attributes;
     envelope.trace = Some(trace);
