@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 pub use binary::BinaryEvent;
 
-use crate::{EventId, SubscriptionName};
+use crate::{EventId, ShortText, SubscriptionName};
 
 /// The content type of one event in CloudEvents' structured JSON mode.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -39,7 +39,7 @@ pub type Attributes = BTreeMap<String, String>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceContext {
     /// The header `traceparent`, as it is.
-    pub traceparent: String,
+    pub traceparent: ShortText,
     /// The header `tracestate`, as it is.
     pub tracestate: Option<String>,
 }
@@ -50,9 +50,9 @@ pub struct Envelope {
     /// Given by the producer; stays the same through retries and replays.
     pub id: EventId,
     /// Where the event was published: `/app/service`.
-    pub source: String,
+    pub source: ShortText,
     /// The name of the event's type.
-    pub event_type: String,
+    pub event_type: ShortText,
     /// When it was published, on the producer's clock.
     pub time: SystemTime,
     /// The media type of `data`; `None` means JSON.
@@ -91,8 +91,8 @@ impl Envelope {
     /// A new event with nothing but its data.
     pub fn new(
         id: EventId,
-        source: impl Into<String>,
-        event_type: impl Into<String>,
+        source: impl Into<ShortText>,
+        event_type: impl Into<ShortText>,
         time: SystemTime,
         data: Bytes,
     ) -> Self {

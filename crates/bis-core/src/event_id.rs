@@ -1,11 +1,11 @@
 //! The id that a producer gives to an event and that stays with it on every broker.
 
-use std::{borrow::Cow, fmt, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, fmt, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{name::short_hash, text::shortened};
+use crate::{ShortText, name::short_hash, text::shortened};
 
 /// The longest id that an app may give to an event, in bytes.
 pub const MAX_EVENT_ID_BYTES: usize = 256;
@@ -20,13 +20,13 @@ const IDENTITIES: Uuid = Uuid::from_u128(0x9c5d_3e6b_6f0a_4c58_8f2e_7b1d_52c4_a9
 /// not empty.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct EventId(Arc<str>);
+pub struct EventId(ShortText);
 
 impl EventId {
     /// A new id, unlike any other.
     pub fn generate() -> Self {
         let mut buffer = Uuid::encode_buffer();
-        Self(Arc::from(&*Uuid::now_v7().hyphenated().encode_lower(&mut buffer)))
+        Self(ShortText::from(&*Uuid::now_v7().hyphenated().encode_lower(&mut buffer)))
     }
 
     /// The id of an event whose producer gave it none, made of the message in which a broker `received` it. Topics and
@@ -74,13 +74,13 @@ impl EventId {
 
 impl From<&str> for EventId {
     fn from(id: &str) -> Self {
-        Self(Arc::from(id))
+        Self(ShortText::from(id))
     }
 }
 
 impl From<String> for EventId {
     fn from(id: String) -> Self {
-        Self(Arc::from(id))
+        Self(ShortText::from(id))
     }
 }
 

@@ -14,6 +14,7 @@ pub mod redaction;
 pub mod resource;
 pub mod route;
 pub mod secret;
+pub mod short_text;
 pub mod text;
 
 pub use capabilities::{BrokerKind, Capabilities};
@@ -28,3 +29,4 @@ pub use name::{
 pub use policy::{BatchPolicy, Retention, RetryPolicy, SubscriptionPolicy};
 pub use resource::ResourceKind;
 pub use secret::Secret;
+pub use short_text::ShortText;

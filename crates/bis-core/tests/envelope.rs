@@ -42,7 +42,7 @@ prop_compose! {
         Envelope {
             key,
             attributes,
-            trace: trace.map(|(traceparent, tracestate)| TraceContext { traceparent, tracestate }),
+            trace: trace.map(|(traceparent, tracestate)| TraceContext { traceparent: traceparent.into(), tracestate }),
             cause: cause.map(EventId::from),
             target: target.map(|name| SubscriptionName::parse(name).unwrap()),
             replay,
@@ -65,8 +65,8 @@ prop_compose! {
     ) -> Envelope {
         Envelope {
             id: EventId::from(id),
-            source,
-            event_type,
+            source: source.into(),
+            event_type: event_type.into(),
             time: SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos),
             content_type,
             data: data.into(),

@@ -18,7 +18,7 @@ use std::{
 };
 
 use bis_config::Config;
-use bis_core::codes;
+use bis_core::{ShortText, codes};
 use tokio::runtime::{Handle, Id};
 
 pub(crate) use clock::{Activity, Clock, Purpose};
@@ -82,10 +82,10 @@ impl Instance {
     }
 
     /// Where an event comes from: `/app/service`, or `/app` outside every service.
-    pub(crate) fn source_of(&self, service: Option<&str>) -> String {
+    pub(crate) fn source_of(&self, service: Option<&str>) -> ShortText {
         match service {
-            None => self.source.clone(),
-            Some(service) => [&self.source, "/", service].concat(),
+            None => ShortText::from(&self.source),
+            Some(service) => ShortText::concat([&self.source, "/", service]),
         }
     }
 }

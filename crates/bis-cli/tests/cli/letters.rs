@@ -428,8 +428,8 @@ fn what_others_wrote_is_shown_without_what_a_terminal_obeys() {
     let forged = "\u{1b}[2J\u{9b}31mno\nerror: forged\r\u{202e}";
     let mut event = foreign("{\"a\":\"\u{9b}31m\",\n\"b\":1}");
     event.id = EventId::from(forged);
-    event.source = forged.to_owned();
-    event.event_type = forged.to_owned();
+    event.source = forged.into();
+    event.event_type = forged.into();
     event.key = Some(forged.to_owned());
     let mut letter = letter("orders", event.clone());
     letter.error = forged.to_owned();

@@ -7,13 +7,13 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, IgnoredAny, MapAccess, Visitor, value::MapDeserializer},
+    de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapDeserializer},
     ser::SerializeMap,
 };
 use serde_json::{Value, value::RawValue};
 
 use super::{Attributes, Envelope, TraceContext, format_time, parse_time};
-use crate::{EventId, SubscriptionName};
+use crate::{EventId, ShortText, SubscriptionName};
 
 pub(super) const SPEC_VERSION: &str = "1.0";
 pub(super) const JSON: &str = "application/json";
@@ -161,24 +161,27 @@ impl<'de> Visitor<'de> for ParsedVisitor {
     }
 }
 
+/// An attribute that CloudEvents defines as text, when it is there.
+type Text<'de> = Option<Cow<'de, str>>;
+
 #[derive(Default)]
 struct Fields<'de> {
-    version: Option<String>,
-    id: Option<String>,
-    source: Option<String>,
-    event_type: Option<String>,
-    time: Option<String>,
-    content_type: Option<String>,
-    key: Option<String>,
+    version: Text<'de>,
+    id: Text<'de>,
+    source: Text<'de>,
+    event_type: Text<'de>,
+    time: Text<'de>,
+    content_type: Text<'de>,
+    key: Text<'de>,
     attributes: Attributes,
-    traceparent: Option<String>,
-    tracestate: Option<String>,
-    cause: Option<String>,
+    traceparent: Text<'de>,
+    tracestate: Text<'de>,
+    cause: Text<'de>,
     target: Option<SubscriptionName>,
     replay: Option<u32>,
-    malformed: Option<String>,
+    malformed: Text<'de>,
     data: Option<&'de RawValue>,
-    data_base64: Option<String>,
+    data_base64: Text<'de>,
 }
 
 impl<'de> Fields<'de> {
@@ -198,14 +201,14 @@ impl<'de> Fields<'de> {
             "data_base64" => &mut self.data_base64,
             other => return self.read_other(other, map),
         };
-        *text = read_text(key, map.next_value()?)?;
+        *text = map.next_value_seed(ReadText(key))?;
         Ok(())
     }
 
     fn read_other<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "bisattributes" => {
-                if let Some(text) = read_text::<A::Error>(key, map.next_value()?)? {
+                if let Some(text) = map.next_value_seed(ReadText(key))? {
                     let attributes: Attributes = serde_json::from_str(&text).map_err(de::Error::custom)?;
                     self.attributes.extend(attributes);
                 }
@@ -236,7 +239,7 @@ impl<'de> Fields<'de> {
             return Err(E::custom("it has both `data` and `data_base64`"));
         }
         let data =
-            STANDARD.decode(text).map_err(|error| wrong("data_base64", "base64 with padding", error))?;
+            STANDARD.decode(&**text).map_err(|error| wrong("data_base64", "base64 with padding", error))?;
         Ok(data.into())
     }
 
@@ -253,19 +256,20 @@ impl<'de> Fields<'de> {
         let event_type = self.event_type.ok_or_else(|| E::missing_field("type"))?;
         let envelope = Envelope {
             id: EventId::from(&*self.id.ok_or_else(|| E::missing_field("id"))?),
-            source: self.source.ok_or_else(|| E::missing_field("source"))?,
-            event_type: if event_type == FOREIGN_TYPE { String::new() } else { event_type },
+            source: ShortText::from(&*self.source.ok_or_else(|| E::missing_field("source"))?),
+            event_type: if event_type == FOREIGN_TYPE { ShortText::default() } else { (&*event_type).into() },
             time,
-            content_type: self.content_type.filter(|media_type| media_type != JSON),
-            key: self.key,
+            content_type: self.content_type.filter(|media_type| media_type != JSON).map(Cow::into_owned),
+            key: self.key.map(Cow::into_owned),
             attributes: self.attributes,
-            trace: self
-                .traceparent
-                .map(|traceparent| TraceContext { traceparent, tracestate: self.tracestate }),
+            trace: self.traceparent.map(|traceparent| TraceContext {
+                traceparent: (&*traceparent).into(),
+                tracestate: self.tracestate.map(Cow::into_owned),
+            }),
             cause: self.cause.map(|cause| EventId::from(&*cause)),
             target: self.target,
             replay: self.replay.unwrap_or(0),
-            malformed: self.malformed,
+            malformed: self.malformed.map(Cow::into_owned),
             data,
         };
         // Data in both forms: the embedded one is null, and so not there.
@@ -274,17 +278,69 @@ impl<'de> Fields<'de> {
     }
 }
 
-/// The value of an attribute that CloudEvents defines as text; null is the same as not there.
-fn read_text<E: de::Error>(name: &str, value: Value) -> Result<Option<String>, E> {
-    let kind = match value {
-        Value::String(text) => return Ok(Some(text)),
-        Value::Null => return Ok(None),
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    };
-    Err(E::custom(format_args!("`{name}` is {kind} and not text")))
+/// Reads the value of an attribute of this name that CloudEvents defines as text; null is the same as not there.
+struct ReadText<'n>(&'n str);
+
+impl ReadText<'_> {
+    fn refuse<T, E: de::Error>(&self, kind: &str) -> Result<T, E> {
+        Err(E::custom(format_args!("`{}` is {kind} and not text", self.0)))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ReadText<'_> {
+    type Value = Text<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ReadText<'_> {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+        Ok(Some(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<'de>, E> {
+        self.visit_string(text.to_owned())
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Text<'de>, E> {
+        Ok(Some(Cow::Owned(text)))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Text<'de>, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Text<'de>, E> {
+        self.refuse("a boolean")
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Text<'de>, E> {
+        self.refuse("a number")
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Text<'de>, E> {
+        self.refuse("a number")
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Text<'de>, E> {
+        self.refuse("a number")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Text<'de>, A::Error> {
+        self.refuse("an array")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Text<'de>, A::Error> {
+        self.refuse("an object")
+    }
 }
 
 fn wrong<E: de::Error>(name: &str, expected: &str, reason: impl fmt::Display) -> E {

@@ -3,7 +3,10 @@
 pub mod reach;
 pub mod shape;
 
+use std::cell::Cell;
+
 use bis_core::{Attributes, redaction::Sensitive};
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::json;
@@ -99,7 +102,7 @@ pub(crate) struct Codec<T> {
 
 /// What of an event goes into its envelope.
 pub(crate) struct Encoded {
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Bytes,
     pub(crate) key: Option<String>,
     pub(crate) attributes: Attributes,
 }
@@ -126,12 +129,24 @@ impl<T: Event> Codec<T> {
     }
 }
 
-/// The room that is set aside for an event's JSON before its size is known, in bytes.
-const USUAL_SIZE: usize = 256;
+/// The most room for an event's JSON that a thread keeps for its next event, in bytes.
+const KEPT_ROOM: usize = 64 * 1024;
+
+thread_local! {
+    /// Where events are written before their size is known.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 fn encode<T: Event>(event: &T) -> Result<Encoded, EncodeError> {
-    let mut data = Vec::with_capacity(USUAL_SIZE);
-    json::write(&mut data, event)?;
+    // An event that is published while this one is written finds no room and makes its own.
+    let mut room = ROOM.take();
+    room.clear();
+    let written = json::write(&mut room, event);
+    let data = Bytes::copy_from_slice(&room);
+    if room.capacity() <= KEPT_ROOM {
+        ROOM.set(room);
+    }
+    written?;
     Ok(Encoded { data, key: event.key()?, attributes: event.attributes()? })
 }
 

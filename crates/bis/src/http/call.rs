@@ -174,7 +174,7 @@ impl Call {
             .header(DEADLINE_MS, u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
         if let Some(scope) = scope {
             let context = scope.trace_context();
-            request = request.header("traceparent", context.traceparent);
+            request = request.header("traceparent", &*context.traceparent);
             if let Some(state) = context.tracestate {
                 request = request.header("tracestate", state);
             }

@@ -32,7 +32,7 @@ pub(crate) fn scope(
 
 fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    Some(TraceContext { traceparent: text("traceparent")?, tracestate: text("tracestate") })
+    Some(TraceContext { traceparent: text("traceparent")?.into(), tracestate: text("tracestate") })
 }
 
 /// The span of a request.

@@ -3,7 +3,7 @@
 
 use std::{fmt, future::Future, time::SystemTime};
 
-use bis_core::{EventId, TraceContext};
+use bis_core::{EventId, ShortText, TraceContext};
 
 tokio::task_local! {
     static CURRENT: Scope;
@@ -32,14 +32,10 @@ impl Span {
     }
 
     /// The header's text, version `00`.
-    pub(crate) fn traceparent(self) -> String {
-        let mut text = String::with_capacity(55);
-        text.push_str("00-");
-        push_hex(&mut text, self.trace, 32);
-        text.push('-');
-        push_hex(&mut text, self.span.into(), 16);
-        text.push_str(if self.sampled { "-01" } else { "-00" });
-        text
+    pub(crate) fn traceparent(self) -> ShortText {
+        let (mut trace, mut span) = ([0; 32], [0; 16]);
+        let flags = if self.sampled { "-01" } else { "-00" };
+        ShortText::concat(["00-", hex(&mut trace, self.trace), "-", hex(&mut span, self.span.into()), flags])
     }
 
     /// Reads the header's text; of a version above `00`, the part that every version begins with.
@@ -58,11 +54,13 @@ impl Span {
     }
 }
 
-fn push_hex(text: &mut String, number: u128, digits: u32) {
-    for place in (0..digits).rev() {
-        let digit = (number >> (place * 4)) as u32 & 0xf;
-        text.push(char::from_digit(digit, 16).expect("four bits are one hexadecimal digit"));
+/// The number's last hexadecimal digits, as many as there is room for.
+fn hex(room: &mut [u8], mut number: u128) -> &str {
+    for place in room.iter_mut().rev() {
+        *place = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
     }
+    std::str::from_utf8(room).expect("digits are text")
 }
 
 /// What surrounds the running code.

@@ -102,7 +102,7 @@ fn describe(envelope: &mut Envelope, topic: &str, value: &Value, graph: &Graph) 
         let known = graph.topics.iter().map(|topic| topic.name.clone()).collect();
         return Err(TopicError::NoTopic { topic: topic.to_owned(), known }.into());
     };
-    envelope.event_type.clone_from(&declared.event);
+    envelope.event_type = (&declared.event).into();
     // The topic says its type's name; when several types share it, none of them is guessed.
     let mut events = graph.events.iter().filter(|event| event.name == declared.event);
     let (Some(event), None) = (events.next(), events.next()) else { return Ok(()) };
