@@ -21,8 +21,8 @@ pub use compare::compare;
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use model::{
     Access, Batch, Call, Endpoint, EventType, Graph, Mount, PublishDelay, Retention, Retry, Service,
-    Subscription, Topic, VERSION, millis,
+    Subscription, Topic, Use, VERSION, millis,
 };
 pub use position::Position;
 pub use render::{Colour, Sources, render};
-pub use resource::{Resource, Use};
+pub use resource::Resource;

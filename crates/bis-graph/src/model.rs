@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use bis_core::{BatchPolicy, RetryPolicy};
+use bis_core::{BatchPolicy, ResourceKind, RetryPolicy};
 use serde::{Deserialize, Serialize};
 
-use crate::{Position, Use};
+use crate::Position;
 
 /// The version of the graph's JSON. Fields are only added within a version.
 pub const VERSION: u32 = 1;
@@ -245,6 +245,21 @@ pub struct Call {
     /// The name of the endpoint's function.
     pub endpoint: String,
     /// Where it is called.
+    pub position: Position,
+}
+
+/// A service uses a resource. Attributes that name one, such as a subscription's, are not uses.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Use {
+    /// The resource's kind.
+    pub kind: ResourceKind,
+    /// The resource's name.
+    pub resource: String,
+    /// The service.
+    pub service: String,
+    /// The method that is called on it; `None` where it is passed on, so that what is done with it cannot be seen.
+    pub method: Option<String>,
+    /// Where it is first used in this way.
     pub position: Position,
 }
 

@@ -1,9 +1,8 @@
 //! Resources of any kind: what all of them have, and which services use them. What only one kind has is in the model.
 
 use bis_core::ResourceKind;
-use serde::{Deserialize, Serialize};
 
-use crate::{Graph, Position, Topic};
+use crate::{Graph, Position, Topic, Use};
 
 /// What a resource has, whatever its kind.
 pub trait Resource {
@@ -19,21 +18,6 @@ pub trait Resource {
     fn condition(&self) -> Option<&str>;
     /// Where the static is.
     fn position(&self) -> &Position;
-}
-
-/// A service uses a resource. Attributes that name one, such as a subscription's, are not uses.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Use {
-    /// The resource's kind.
-    pub kind: ResourceKind,
-    /// The resource's name.
-    pub resource: String,
-    /// The service.
-    pub service: String,
-    /// The method that is called on it; `None` where it is passed on, so that what is done with it cannot be seen.
-    pub method: Option<String>,
-    /// Where it is first used in this way.
-    pub position: Position,
 }
 
 macro_rules! resources {
