@@ -88,7 +88,7 @@ impl Manifest {
             let position = source::position_of_bytes(file, text, bytes.unwrap_or(0..0));
             let message = format!("`{file}` is not a valid manifest: {}", message.replace('\n', " "));
             let error = Diagnostic::error(codes::MANIFEST, position, message);
-            Box::new(error.help("`cargo metadata` says what cargo thinks of it"))
+            Box::new(error.help("run `cargo metadata` for what cargo says about it"))
         };
         let table: Table = toml::from_str(text).map_err(|wrong| error(wrong.message(), wrong.span()))?;
         let missing = |what: &str| error(&format!("`{what}` is missing"), None);
