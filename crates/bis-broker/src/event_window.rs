@@ -42,11 +42,12 @@ impl<V> EventWindow<V> {
         }
     }
 
-    /// Forgets what does not pass: what was not stored after all, or has no topic any more.
-    pub fn retain(&mut self, mut keep: impl FnMut(&EventKey, &V) -> bool) {
+    /// Forgets what does not pass: what was not stored after all, or has no topic any more. What is noted of the rest may be
+    /// changed on the way.
+    pub fn retain(&mut self, mut keep: impl FnMut(&EventKey, &mut V) -> bool) {
         let known = &mut self.known;
         self.order.retain(|event| {
-            let stays = known.get(event).is_some_and(|value| keep(event, value));
+            let stays = known.get_mut(event).is_some_and(|value| keep(event, value));
             if !stays {
                 known.remove(event);
             }

@@ -38,6 +38,8 @@ pub enum Promise {
     PublishFails,
     /// What was never started is returned uncounted, where offered.
     ReturnedUncounted,
+    /// Each publish answered with a receipt: the place in the topic, and whether the event was known, where offered.
+    Receipts,
     /// Deduplicated by event id, where offered.
     Deduplicated,
     /// What waits is shown without being taken, where offered.
@@ -65,6 +67,7 @@ impl Promise {
         Self::Reconnected,
         Self::PublishFails,
         Self::ReturnedUncounted,
+        Self::Receipts,
         Self::Deduplicated,
         Self::Peeked,
         Self::Replayed,
@@ -90,6 +93,7 @@ impl Promise {
             Self::Reconnected => "reconnect after the broker restarts",
             Self::PublishFails => "publish fails when the broker did not take it",
             Self::ReturnedUncounted => "what never started is returned, uncounted where offered",
+            Self::Receipts => "a receipt says place and duplicate where offered",
             Self::Deduplicated => "deduplication where offered",
             Self::Peeked => "what waits is shown without being taken, where offered",
             Self::Replayed => "what was handled comes again when asked, where offered",

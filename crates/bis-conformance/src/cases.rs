@@ -12,7 +12,7 @@ use crate::{
     Case,
     Promise::{
         AtLeastOnce, AttemptsCounted, ConcurrencyBound, Deduplicated, KeptFromTheStart, LeaseExtended,
-        NothingLost, OrderByKey, Peeked, PublishFails, Reconnected, Refused, Replayed, RetryTimes,
+        NothingLost, OrderByKey, Peeked, PublishFails, Receipts, Reconnected, Refused, Replayed, RetryTimes,
         ReturnedUncounted, Unchanged,
     },
     Tag::{Durable, MultiProcess},
@@ -60,6 +60,7 @@ cases! {
         ensuring_twice_changes_nothing: [KeptFromTheStart];
         a_topic_that_nobody_ensured_takes_events: [KeptFromTheStart];
         the_same_event_again_is_kept_once_where_offered: [Deduplicated];
+        a_receipt_says_where_the_event_is_and_whether_it_was_known: [Receipts, Deduplicated];
     }
     ordering {
         an_ordered_topic_is_kept_or_refused: [OrderByKey, Refused];

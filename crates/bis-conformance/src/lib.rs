@@ -25,7 +25,8 @@
 //! | reconnect after the broker restarts | `everyone_reconnects_after_a_restart` (multi-process) |
 //! | publish fails when the broker did not take it | `an_event_that_is_too_large_is_refused_alone`, `a_closed_broker_refuses`, `publishing_fails_when_the_broker_is_gone` (multi-process) |
 //! | what never started is returned, uncounted where offered | `a_released_event_comes_again_uncounted_where_offered`, `a_postponed_event_waits_uncounted_where_offered`, `a_stopped_consumer_gives_back_what_it_did_not_return` |
-//! | deduplication where offered | `the_same_event_again_is_kept_once_where_offered` |
+//! | a receipt says place and duplicate where offered | `a_receipt_says_where_the_event_is_and_whether_it_was_known` |
+//! | deduplication where offered | `the_same_event_again_is_kept_once_where_offered`, `a_receipt_says_where_the_event_is_and_whether_it_was_known` |
 //! | what waits is shown without being taken, where offered | `what_waits_is_shown_or_peeking_is_refused` |
 //! | what was handled comes again when asked, where offered | `what_was_handled_comes_again_or_replaying_is_refused`, `a_retention_is_kept_or_refused`, `a_replay_survives_a_kill` (durable) (multi-process) |
 //! | what a broker cannot do is refused with a clear error | `a_delay_beyond_the_limit_is_refused`, `an_event_that_is_too_large_is_refused_alone`, `an_ordered_topic_is_kept_or_refused`, `what_waits_is_shown_or_peeking_is_refused`, `what_was_handled_comes_again_or_replaying_is_refused`, `a_retention_is_kept_or_refused` |

@@ -124,6 +124,7 @@ impl Nsq {
             key: event.envelope.key.as_ref().map(|key| key.clone().into()),
             delay: event.delay,
             is_from_handler: event.envelope.cause.is_some(),
+            wants_receipt: true,
         };
         // To a server that offers no headers, the publisher sends it without.
         Ok(Command::HeadedPublish { topic: topic.clone(), headers, body: body.into() })
@@ -165,7 +166,12 @@ impl Broker for Nsq {
         Box::pin(async move {
             let topic = self.topic(&topic.name);
             let commands = events.iter().map(|event| self.command(&topic, event)).collect();
-            self.cluster.publish(&topic, commands).await
+            let mut results = self.cluster.publish(&topic, commands).await;
+            if self.cluster.is_many() {
+                // Each server counts for itself.
+                results.iter_mut().flatten().for_each(|receipt| receipt.position = None);
+            }
+            results
         })
     }
 

@@ -80,6 +80,6 @@ fn take_piece<'a>(
         taken += bytes;
         messages.next()
     });
-    let (_, ticket) = state.publish(topic, piece, facts, date)?;
-    Ok(Taken::Piece(if taken > 0 { ticket } else { state.last_awaited() }))
+    let accepted = state.publish(topic, piece, facts, date)?;
+    Ok(Taken::Piece(if taken > 0 { accepted.place.ticket().clone() } else { state.last_awaited() }))
 }

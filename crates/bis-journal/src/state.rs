@@ -43,7 +43,7 @@ pub(crate) use batch::Batch;
 use dedup::Dedup;
 use next_commit::NextCommit;
 use suspicions::Suspicions;
-pub(crate) use ticket::{Progress, Ticket};
+pub(crate) use ticket::{Place, Progress, Ticket};
 use topic::{ChannelState, Topic};
 use topics::Topics;
 use topology::Topology;
@@ -79,6 +79,17 @@ pub struct State {
     suspended: Duration,
 }
 
+/// What became of messages that were handed over.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The number of their topic.
+    pub topic: u32,
+    /// Where the first of them is, and the commit that decides whether they are stored.
+    pub place: Place,
+    /// Whether their event was known and is not stored again: the place is where it was stored before.
+    pub is_duplicate: bool,
+}
+
 impl State {
     pub(crate) fn new(log: Log, topics: Topics) -> Self {
         Self {
@@ -95,9 +106,8 @@ impl State {
         }
     }
 
-    /// Takes messages for a topic, which is made if it is not there; each is stored with these facts. Returns the topic's
-    /// number and the ticket with which it is decided whether they are stored. An event that is known (see [`Dedup`]) is not
-    /// taken again: the ticket is the first one's.
+    /// Takes messages for a topic, which is made if it is not there; each is stored with these facts. An event that is
+    /// known (see [`Dedup`]) is not taken again.
     ///
     /// # Errors
     /// Why nothing is taken: the journal is failed or stopping, or there is no room.
@@ -107,7 +117,7 @@ impl State {
         bodies: impl IntoIterator<Item = &'a [u8]>,
         facts: &MessageFacts,
         date: Time,
-    ) -> Result<(u32, Ticket), Arc<str>> {
+    ) -> Result<Accepted, Arc<str>> {
         self.admission.check_open()?;
         let settles = facts.is_from_handler || admission::is_for_dead_letters(topic);
         self.check_backlog(settles)?;
@@ -127,21 +137,23 @@ impl State {
         bodies: impl IntoIterator<Item = &'a [u8]>,
         facts: &MessageFacts,
         date: Time,
-    ) -> (u32, Ticket) {
+    ) -> Accepted {
         let Some(intake) = self.topics.intake(topic) else {
             self.make_topic(topic);
             return self.take(topic, bodies, facts, date);
         };
         let number = intake.topic;
-        if let Some(ticket) = self.dedup.known(number, facts.event) {
+        if let Some(place) = self.dedup.known(number, facts.event) {
             if let Some(topic) = self.topics.get_mut(&number) {
                 topic.missed.duplicate(&topic.name);
             }
-            return (number, ticket);
+            return Accepted { topic: number, place, is_duplicate: true };
         }
-        self.dedup.note(number, facts.event, self.next.ticket());
+        let (ticket, first) = (self.next.ticket(), intake.next_sequence);
+        self.dedup.note(number, facts.event, ticket, first);
+        let place = ticket.place(number, first);
         self.next.add_messages(intake, bodies, facts, date);
-        (number, self.next.ticket().clone())
+        Accepted { topic: number, place, is_duplicate: false }
     }
 
     /// The machine was suspended for so long since the start: consumers have the rest of their leases that they had before.

@@ -70,13 +70,15 @@ fn commands_have_these_bytes() {
     check(&headed(Headers::default()), b"HPUB t\n\0\0\0\x02\0x");
     let (event, key) = (Some(*b"0123456789abcdef"), Some(Bytes::from_static(b"k\n")));
     check(
-        &headed(Headers { event, key, delay: Duration::from_millis(258), is_from_handler: false }),
+        &headed(Headers { event, key, delay: Duration::from_millis(258), ..Headers::default() }),
         b"HPUB t\n\0\0\0\x20\x070123456789abcdef\0\0\0\x02k\n\0\0\0\0\0\0\x01\x02x",
     );
     let empty_key = Headers { key: Some(Bytes::new()), ..Headers::default() };
     check(&headed(empty_key), b"HPUB t\n\0\0\0\x06\x02\0\0\0\0x");
     let from_handler = Headers { is_from_handler: true, ..Headers::default() };
     check(&headed(from_handler), b"HPUB t\n\0\0\0\x02\x08x");
+    let receipt = Headers { wants_receipt: true, ..Headers::default() };
+    check(&headed(receipt), b"HPUB t\n\0\0\0\x02\x10x");
     let peek = |after| Command::Peek { topic: name("t"), channel: name("c"), limit: 100, after };
     check(&peek(None), b"PEEK t c 100\n");
     check(&peek(Some(7)), b"PEEK t c 100 7\n");
@@ -242,7 +244,7 @@ fn mistakes_in_headers_are_refused() {
     check(b"HPUB a/b\n", "E_BAD_TOPIC HPUB topic name \"a/b\" is not valid");
     check(b"HPUB t\n\0\0\0\0", "E_BAD_BODY HPUB invalid body size 0");
     check(b"HPUB t\n\0\0\0\x65", "E_BAD_BODY HPUB body too big 101 > 100");
-    check(b"HPUB t\n\0\0\0\x02\x10x", "E_BAD_MESSAGE HPUB unknown headers 0x10");
+    check(b"HPUB t\n\0\0\0\x02\x20x", "E_BAD_MESSAGE HPUB unknown headers 0x20");
     check(b"HPUB t\n\0\0\0\x02\x01x", "E_BAD_MESSAGE HPUB headers are cut off");
     check(b"HPUB t\n\0\0\0\x02\x02x", "E_BAD_MESSAGE HPUB headers are cut off");
     check(b"HPUB t\n\0\0\0\x06\x02\0\0\0\x02x", "E_BAD_MESSAGE HPUB headers are cut off");

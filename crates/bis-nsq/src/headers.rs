@@ -4,7 +4,7 @@
 //!
 //! | Bytes | Field |
 //! |---|---|
-//! | 1 | which fields follow: 1 = event id, 2 = ordering key, 4 = delay; 8 = a handler publishes it, with no field; all other bits are 0 |
+//! | 1 | which fields follow: 1 = event id, 2 = ordering key, 4 = delay; 8 = a handler publishes it, 16 = the answer is to be a receipt, both with no field; all other bits are 0 |
 //! | 16 | by what the event is recognized: its id, if that is a UUID, else 16 bytes made of it |
 //! | 4 + n | the length of the ordering key (i32) and its bytes, if it has one |
 //! | 8 | the delay in milliseconds (u64), if it is not nought |
@@ -20,6 +20,7 @@ const HAS_EVENT: u8 = 1;
 const HAS_KEY: u8 = 2;
 const HAS_DELAY: u8 = 4;
 const IS_FROM_HANDLER: u8 = 8;
+const WANTS_RECEIPT: u8 = 16;
 
 /// What a publisher says of a message beside its body. Nothing of it is required.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +34,9 @@ pub struct Headers {
     /// Whether a handler publishes it, so that it can settle what it was given: the server keeps room for such messages when it
     /// has none for others. Only to a server that offers [`FEATURE_RESERVE`](crate::FEATURE_RESERVE).
     pub is_from_handler: bool,
+    /// Whether the answer is to be a receipt, [`Published`](crate::Published), and not `OK` alone. Only to a server that offers
+    /// [`FEATURE_RECEIPT`](crate::FEATURE_RECEIPT).
+    pub wants_receipt: bool,
 }
 
 impl Headers {
@@ -49,7 +53,8 @@ impl Headers {
         let fields = bit(self.event.is_some(), HAS_EVENT)
             | bit(self.key.is_some(), HAS_KEY)
             | bit(!self.delay.is_zero(), HAS_DELAY)
-            | bit(self.is_from_handler, IS_FROM_HANDLER);
+            | bit(self.is_from_handler, IS_FROM_HANDLER)
+            | bit(self.wants_receipt, WANTS_RECEIPT);
         buffer.put_u8(fields);
         if let Some(event) = &self.event {
             buffer.put_slice(event);
@@ -66,10 +71,14 @@ impl Headers {
     /// Takes the headers off the front of `rest` and leaves the body, which is not empty and not too large.
     pub(crate) fn decode(rest: &mut Bytes, limits: &Limits) -> Result<Self, ProtocolError> {
         let fields = rest.try_get_u8().map_err(|_| bad("HPUB headers are cut off"))?;
-        if fields & !(HAS_EVENT | HAS_KEY | HAS_DELAY | IS_FROM_HANDLER) != 0 {
+        if fields & !(HAS_EVENT | HAS_KEY | HAS_DELAY | IS_FROM_HANDLER | WANTS_RECEIPT) != 0 {
             return Err(bad(format!("HPUB unknown headers {fields:#04x}")));
         }
-        let mut headers = Self { is_from_handler: fields & IS_FROM_HANDLER != 0, ..Self::default() };
+        let mut headers = Self {
+            is_from_handler: fields & IS_FROM_HANDLER != 0,
+            wants_receipt: fields & WANTS_RECEIPT != 0,
+            ..Self::default()
+        };
         if fields & HAS_EVENT != 0 {
             let mut event = [0; 16];
             rest.try_copy_to_slice(&mut event).map_err(|_| bad("HPUB headers are cut off"))?;

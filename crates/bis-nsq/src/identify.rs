@@ -45,6 +45,10 @@ pub const FEATURE_RESERVE: &str = "reserve";
 /// [`History`](crate::History).
 pub const FEATURE_HISTORY: &str = "history";
 
+/// The feature whose server says the place of a message, and whether its event was known, when asked to; see
+/// [`Headers::wants_receipt`](crate::Headers::wants_receipt).
+pub const FEATURE_RECEIPT: &str = "receipt";
+
 /// The body of `IDENTIFY`. Numbers that are nought or absent mean the server's default; all times are in
 /// milliseconds. Fields that are not known here are ignored, as nsqd does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -32,6 +32,7 @@ mod identify;
 mod limits;
 mod message;
 mod name;
+mod published;
 mod waiting;
 
 #[cfg(feature = "client")]
@@ -48,12 +49,13 @@ pub use frame::{
 pub use headers::Headers;
 pub use identify::{
     EXTENSION_VERSION, Extension, FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_HISTORY, FEATURE_ORDERED,
-    FEATURE_PEEK, FEATURE_POSTPONE, FEATURE_RELEASE, FEATURE_REPLAY, FEATURE_RESERVE, FEATURE_RETENTION,
-    Identify, IdentifyReply, Ranges,
+    FEATURE_PEEK, FEATURE_POSTPONE, FEATURE_RECEIPT, FEATURE_RELEASE, FEATURE_REPLAY, FEATURE_RESERVE,
+    FEATURE_RETENTION, Identify, IdentifyReply, Ranges,
 };
 pub use limits::Limits;
 pub use message::{History, Message, MessageId};
 pub use name::{MAX_NAME_BYTES, Name, NameError};
+pub use published::Published;
 pub use waiting::{PeekPage, ReplayFrom, Replayed, WaitingMessage, WaitingState};
 
 /// What a client of protocol V2 sends before its first command.

@@ -11,7 +11,7 @@ use bis_nsq::client::{
 };
 use bis_nsq::{
     CLOSE_WAIT, Command, ErrorCode, Extension, FEATURE_RELEASE, IdentifyReply, Limits, MessageId, Name, OK,
-    decode_command, encode_error, encode_message, encode_response,
+    Published, decode_command, encode_error, encode_message, encode_response,
 };
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -114,11 +114,11 @@ async fn publishes_are_answered_in_their_order() {
     assert_eq!(body_of(&peer.command().await), b"1");
     assert_eq!(body_of(&peer.command().await), b"2");
     peer.ok().await;
-    assert_eq!(first.answer().await, Ok(()));
+    assert_eq!(first.answer().await, Ok(Published::default()));
     let early = timeout(Duration::from_millis(100), &mut second).await;
     assert!(early.is_err(), "the second has no answer of its own yet");
     peer.ok().await;
-    assert_eq!(second.await.unwrap(), Ok(()));
+    assert_eq!(second.await.unwrap(), Ok(Published::default()));
 }
 
 #[tokio::test]
@@ -132,14 +132,14 @@ async fn what_was_sent_and_not_answered_fails_with_the_connection() {
     peer.command().await;
     peer.ok().await;
     drop(peer);
-    assert_eq!(first.answer().await, Ok(()));
+    assert_eq!(first.answer().await, Ok(Published::default()));
     assert_eq!(second.answer().await, Err(PublishError::Unanswered));
 
     let mut peer = server.accept(&[]).await;
     let third = publisher.send(publish(b"3")).await.unwrap();
     assert_eq!(body_of(&peer.command().await), b"3", "nothing is sent twice");
     peer.ok().await;
-    assert_eq!(third.answer().await, Ok(()));
+    assert_eq!(third.answer().await, Ok(Published::default()));
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn a_refusal_fails_one_publish_and_those_behind_it_are_sent_again() {
     let mut peer = server.accept(&[]).await;
     assert_eq!(body_of(&peer.command().await), b"good");
     peer.ok().await;
-    assert_eq!(good.answer().await, Ok(()));
+    assert_eq!(good.answer().await, Ok(Published::default()));
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn closing_waits_for_the_answers() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!closing.is_finished());
     peer.ok().await;
-    assert_eq!(receipt.answer().await, Ok(()));
+    assert_eq!(receipt.answer().await, Ok(Published::default()));
     assert_eq!(peer.next().await, None, "the client closes its side");
     drop(peer);
     closing.await.unwrap();
@@ -230,7 +230,7 @@ async fn heartbeats_are_answered_and_silence_is_a_lost_connection() {
     let receipt = publisher.send(publish(b"1")).await.unwrap();
     again.command().await;
     again.ok().await;
-    assert_eq!(receipt.answer().await, Ok(()));
+    assert_eq!(receipt.answer().await, Ok(Published::default()));
 }
 
 #[tokio::test]
@@ -426,14 +426,14 @@ async fn the_secret_is_told_to_who_asks_for_it_and_to_nobody_else() {
     let receipt = publisher.send(publish(b"1")).await.unwrap();
     assert_eq!(body_of(&peer.command().await), b"1");
     peer.ok().await;
-    assert_eq!(receipt.answer().await, Ok(()));
+    assert_eq!(receipt.answer().await, Ok(Published::default()));
     drop(peer);
 
     let mut peer = server.accept(&[]).await;
     let receipt = publisher.send(publish(b"2")).await.unwrap();
     assert_eq!(body_of(&peer.command().await), b"2", "nobody asked");
     peer.ok().await;
-    assert_eq!(receipt.answer().await, Ok(()));
+    assert_eq!(receipt.answer().await, Ok(Published::default()));
 }
 
 #[tokio::test]

@@ -1,13 +1,19 @@
 //! What a publish promises, and what is refused.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    num::NonZeroUsize,
+    time::{Duration, Instant},
+};
 
-use bis_broker::{ConsumeError, EnsureError, Outgoing, PublishError};
+use bis_broker::{ConsumeError, EnsureError, Outgoing, PublishError, Receipt};
 use bis_core::EventId;
 
 use crate::{
     Context, Inbox,
-    context::{ack, at_once, ensure, event, publish, publish_numbers, topic, topology, try_publish},
+    context::{
+        ack, at_once, bounded_inquiry, ensure, event, publish, publish_numbers, topic, topology, try_publish,
+    },
 };
 
 /// A delay is kept, and keeps nobody else waiting.
@@ -137,4 +143,55 @@ pub async fn a_topic_that_nobody_ensured_takes_events(context: &Context) {
     let id = publish(&*broker, "3").await;
     let mut inbox = Inbox::open(&*broker, "ship").await;
     inbox.ack_until_all([id].into()).await;
+}
+
+/// A receipt has the event's place, as peeking shows it, and says of an event that was known where it was before. An id of any
+/// form will do: one that is not a UUID counts within its source. Brokers that offer neither say nothing.
+pub async fn a_receipt_says_where_the_event_is_and_whether_it_was_known(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let (peeks, knows) = {
+        let can = broker.capabilities();
+        (can.peek, can.deduplication.is_some())
+    };
+    let named = |id: &str, source: &str| {
+        let mut event = event(id.to_owned());
+        (event.id, event.source) = (EventId::from(id), source.to_owned());
+        at_once(event)
+    };
+    let uuid = EventId::generate();
+    let ids = [uuid.as_str(), "order 7/é", &"x".repeat(200)];
+    let first = ids.map(|id| named(id, "/shop/orders")).to_vec();
+    let receipts = taken(broker.publish(&topic(false), first.clone()).await);
+    assert!(receipts.iter().all(|receipt| !receipt.duplicate), "{receipts:?}");
+    let positions: Vec<u64> = receipts.iter().filter_map(|receipt| receipt.position).collect();
+    assert_eq!(positions.len(), if peeks { 3 } else { 0 });
+    if peeks {
+        let spec = &topology(&["ship"], false).subscriptions[0];
+        let ten = NonZeroUsize::new(10).expect("ten");
+        let page = bounded_inquiry(broker.peek(spec, None, ten)).await.expect("shown");
+        assert_eq!(positions, page.events.iter().map(|waiting| waiting.position).collect::<Vec<_>>());
+    }
+    // Known in a call of its own, and within one; another source's is another event unless its id is a UUID.
+    let again = taken(broker.publish(&topic(false), first).await);
+    let expected = receipts.iter().map(|first| Receipt { duplicate: knows, ..*first });
+    if knows {
+        assert_eq!(again, expected.collect::<Vec<_>>());
+    }
+    let twice = vec![named("twice", "/shop/orders"), named("twice", "/shop/orders"), named("twice", "/shop")];
+    let receipts = taken(broker.publish(&topic(false), twice).await);
+    let known: Vec<bool> = receipts.iter().map(|receipt| receipt.duplicate).collect();
+    assert_eq!(known, [false, knows, false]);
+    let distinct = usize::from(knows);
+    let positions: BTreeSet<u64> = receipts.iter().filter_map(|receipt| receipt.position).collect();
+    assert_eq!(positions.len(), if peeks { 3 - distinct } else { 0 });
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    for delivery in inbox.take(if knows { 5 } else { 9 }).await {
+        ack(delivery).await;
+    }
+    inbox.expect_nothing(Duration::from_millis(300)).await;
+}
+
+/// The receipts of events that must be taken.
+fn taken(results: Vec<Result<Receipt, PublishError>>) -> Vec<Receipt> {
+    results.into_iter().map(|result| result.expect("taken")).collect()
 }

@@ -135,7 +135,6 @@ impl Game {
             self.published += 1;
         }
         let results = self.broker.publish(&topic(self.ordered), events).await;
-        let results: Vec<_> = results.into_iter().map(|result| result.map(drop)).collect();
         format!("published {results:?}")
     }
 

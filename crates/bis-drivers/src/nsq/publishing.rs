@@ -8,7 +8,7 @@ use std::{
 
 use bis_broker::{PublishError, Receipt};
 use bis_nsq::{
-    Command, ErrorCode, Name, ProtocolError,
+    Command, ErrorCode, Name, ProtocolError, Published,
     client::{self, Publisher},
 };
 use tokio::time::sleep;
@@ -121,7 +121,10 @@ async fn send(publisher: &Publisher, address: &str, ways: &mut [Way], wait: Dura
                 *last = Some((address.to_owned(), error))
             }
             (answer, way) => {
-                let answer = answer.map(|()| Receipt::default());
+                let answer = answer.map(|Published { sequence, is_duplicate }| Receipt {
+                    position: sequence,
+                    duplicate: is_duplicate,
+                });
                 *way = Way::Decided(answer.map_err(|error| publish_error(address, error)));
             }
         }

@@ -54,7 +54,7 @@ impl State {
 
     /// The batch is not in the journal: its events may come again, and what was taken since has its sequences.
     pub(crate) fn refused(&mut self, batch: &Batch) {
-        self.dedup.refused(&batch.ticket);
-        self.next.refused(batch, &mut self.topics);
+        let by = self.next.refused(batch, &mut self.topics);
+        self.dedup.refused(&batch.ticket, self.next.ticket(), &by);
     }
 }

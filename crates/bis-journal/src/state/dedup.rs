@@ -6,7 +6,8 @@
 
 use bis_broker::{EventKey, EventWindow};
 
-use super::Ticket;
+use super::{Place, Ticket};
+use bis_broker::NumberMap;
 
 /// An event that came without an id.
 const NO_ID: [u8; 16] = [0; 16];
@@ -15,8 +16,8 @@ const KEY_BYTES: usize = 20;
 /// Which events are known.
 #[derive(Debug)]
 pub(crate) struct Dedup {
-    /// Each with the commit that it waits for.
-    window: EventWindow<Ticket>,
+    /// Each with the commit that it waits for, and its sequence or [`Place::UNKNOWN`].
+    window: EventWindow<(Ticket, u64)>,
     duplicates: u64,
 }
 
@@ -31,26 +32,31 @@ impl Dedup {
         self.window.set_limit(events);
     }
 
-    /// The commit of an event that is known. It is counted as a duplicate.
-    pub(crate) fn known(&mut self, topic: u32, event: [u8; 16]) -> Option<Ticket> {
+    /// Where an event is that is known. It is counted as a duplicate.
+    pub(crate) fn known(&mut self, topic: u32, event: [u8; 16]) -> Option<Place> {
         if event == NO_ID {
             return None;
         }
-        let ticket = self.window.get(&(topic, event)).cloned()?;
+        let (ticket, sequence) = self.window.get(&(topic, event))?;
         self.duplicates += 1;
-        Some(ticket)
+        Some(ticket.place(topic, *sequence))
     }
 
-    /// Notes an event, when it has an id, with its commit.
-    pub(crate) fn note(&mut self, topic: u32, event: [u8; 16], ticket: &Ticket) {
+    /// Notes an event, when it has an id, with its commit and sequence.
+    pub(crate) fn note(&mut self, topic: u32, event: [u8; 16], ticket: &Ticket, sequence: u64) {
         if event != NO_ID {
-            self.window.note((topic, event), ticket.clone());
+            self.window.note((topic, event), (ticket.clone(), sequence));
         }
     }
 
-    /// The commit failed: its events may come again.
-    pub(crate) fn refused(&mut self, ticket: &Ticket) {
-        self.window.retain(|_, at| at != ticket);
+    /// The commit failed: its events may come again, and those of the next one move forward by so much in each topic.
+    pub(crate) fn refused(&mut self, ticket: &Ticket, next: &Ticket, by: &NumberMap<u32, u64>) {
+        self.window.retain(|(topic, _), (at, sequence)| {
+            if at == next {
+                *sequence -= by.get(topic).copied().unwrap_or(0);
+            }
+            at != ticket
+        });
     }
 
     /// How many publishes were recognized since the start.
@@ -60,7 +66,7 @@ impl Dedup {
 
     /// The events that the journal has, for the checkpoint.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let stored = self.window.iter().filter(|(_, ticket)| ticket.is_stored());
+        let stored = self.window.iter().filter(|(_, (ticket, _))| ticket.is_stored());
         stored.flat_map(|((topic, event), _)| topic.to_le_bytes().into_iter().chain(*event)).collect()
     }
 
@@ -71,7 +77,7 @@ impl Dedup {
             let (topic, event) = key.split_at(4);
             if let (Ok(topic), Ok(event)) = (topic.try_into(), event.try_into()) {
                 let key: EventKey = (u32::from_le_bytes(topic), event);
-                self.window.note(key, stored.clone());
+                self.window.note(key, (stored.clone(), Place::UNKNOWN));
             }
         }
     }

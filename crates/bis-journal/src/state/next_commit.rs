@@ -215,8 +215,9 @@ impl NextCommit {
     }
 
     /// A batch that was taken is not in the journal. What it defined is written again, and what was taken since has its
-    /// sequences: on a disk that is full for long, channels would wait for many messages that never were.
-    pub(super) fn refused(&mut self, batch: &Batch, topics: &mut Topics) {
+    /// sequences: on a disk that is full for long, channels would wait for many messages that never were. Returns how many
+    /// those are by topic.
+    pub(super) fn refused(&mut self, batch: &Batch, topics: &mut Topics) -> NumberMap<u32, u64> {
         self.redefine = true;
         let mut refused: NumberMap<u32, u64> = NumberMap::default();
         for message in &batch.messages {
@@ -232,7 +233,9 @@ impl NextCommit {
                 }
             }
         }
-        refused.into_iter().for_each(|(topic, count)| topics.take_back(topic, count));
+        refused.iter().for_each(|(topic, count)| topics.take_back(*topic, *count));
+        self.ticket.renumber(refused.clone());
+        refused
     }
 
     fn define_all(&mut self, topics: &Topics) {

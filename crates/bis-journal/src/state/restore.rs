@@ -283,7 +283,7 @@ impl State {
         let Some(topic) = self.topics.get_mut(&header.topic) else { return };
         match header.kind {
             Kind::Message => {
-                self.dedup.note(header.topic, header.event, &Ticket::stored());
+                self.dedup.note(header.topic, header.event, &Ticket::stored(), header.sequence);
                 topic.hold_end(header.sequence.saturating_add(1));
                 topic.extend();
             }

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::{LostError, Options};
-use crate::{Command, IdentifyReply, Name, ProtocolError};
+use crate::{Command, IdentifyReply, Name, ProtocolError, Published};
 pub use error::PublishError;
 use publish::Publish;
 use queue::WAITING;
@@ -50,11 +50,11 @@ enum Request {
 
 /// A publish under way.
 #[derive(Debug)]
-pub struct Receipt(oneshot::Receiver<Result<(), PublishError>>);
+pub struct Receipt(oneshot::Receiver<Result<Published, PublishError>>);
 
 impl Receipt {
     /// Waits for the server's answer.
-    pub async fn answer(self) -> Result<(), PublishError> {
+    pub async fn answer(self) -> Result<Published, PublishError> {
         self.0.await.unwrap_or(Err(PublishError::Closed))
     }
 }
@@ -104,7 +104,7 @@ impl Publisher {
 
     /// Sends a publishing command (`PUB`, `MPUB`, `DPUB`, or `HPUB`, which goes without its headers to a server
     /// that does not offer them) and waits for its answer.
-    pub async fn publish(&self, command: Command) -> Result<(), PublishError> {
+    pub async fn publish(&self, command: Command) -> Result<Published, PublishError> {
         self.send(command).await?.answer().await
     }
 

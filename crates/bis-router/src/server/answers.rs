@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use bis_journal::{Progress, Ticket};
-use bis_nsq::{ErrorCode, OK, ProtocolError, encode_error, encode_response};
+use bis_journal::{Accepted, Place, Progress, Ticket};
+use bis_nsq::{ErrorCode, OK, ProtocolError, Published, encode_error, encode_response};
 use bytes::{Bytes, BytesMut};
 
 /// A client that has so many answers due is not read from.
@@ -22,8 +22,25 @@ pub(super) enum Answer {
     Fatal(String),
     /// So many times `OK`, or the error that the commit's failure makes, once the ticket is decided.
     Stored { ticket: Ticket, command: &'static str, count: usize, bytes: usize },
+    /// A receipt, or the error that the commit's failure makes, once the place's ticket is decided.
+    Placed { place: Place, is_duplicate: bool, command: &'static str, bytes: usize },
     /// `OK` for a subscription, which begins with it.
     Subscribed { ticket: Ticket },
+}
+
+/// What a client hears of a message that is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// `OK`.
+    Ok,
+    /// Where it is, and whether its event was known.
+    Receipt,
+}
+
+impl From<bool> for Said {
+    fn from(wants_receipt: bool) -> Self {
+        if wants_receipt { Self::Receipt } else { Self::Ok }
+    }
 }
 
 /// What became of the answers that could go.
@@ -65,6 +82,14 @@ impl Answers {
         }
     }
 
+    /// The same, answered with a receipt.
+    pub(super) fn placed(&mut self, accepted: Accepted, command: &'static str, bytes: usize) {
+        self.due += 1;
+        self.bytes += bytes;
+        let Accepted { place, is_duplicate, .. } = accepted;
+        self.line.push_back(Answer::Placed { place, is_duplicate, command, bytes });
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.line.is_empty()
     }
@@ -84,6 +109,10 @@ impl Answers {
                     let Some(outcome) = progress.outcome(ticket) else { break };
                     outcome
                 }
+                Answer::Placed { place, .. } => {
+                    let Some(outcome) = progress.outcome(place.ticket()) else { break };
+                    outcome
+                }
             };
             let Some(answer) = self.line.pop_front() else { break };
             self.due -= 1;
@@ -100,6 +129,16 @@ impl Answers {
                     sent.is_failed |= outcome.is_err();
                     let outcome = outcome.map_err(|reason| ProtocolError::publish_failed(command, &reason));
                     encode_times(unsent, count, outcome);
+                }
+                (Answer::Placed { place, is_duplicate, bytes, .. }, Ok(())) => {
+                    self.bytes -= bytes;
+                    let published = Published { sequence: place.sequence(), is_duplicate };
+                    encode_response(unsent, &published.to_bytes());
+                }
+                (Answer::Placed { command, bytes, .. }, Err(reason)) => {
+                    self.bytes -= bytes;
+                    sent.is_failed = true;
+                    encode_error(unsent, &ProtocolError::publish_failed(command, &reason).to_string());
                 }
                 (Answer::Subscribed { .. }, Ok(())) => {
                     sent.is_subscribed = true;

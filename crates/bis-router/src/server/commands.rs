@@ -11,7 +11,7 @@ use bis_journal::{
 use bis_nsq::{Bodies, CLOSE_WAIT, Command, ErrorCode, Headers, MessageId, Name, OK, ProtocolError};
 use bytes::Bytes;
 
-use super::answers::Answer;
+use super::answers::{Answer, Said};
 use super::connection::Connection;
 use super::gate::Stage;
 use super::inquiry;
@@ -21,16 +21,16 @@ impl Connection {
     pub(super) fn execute(&mut self, command: Command, state: &mut State) -> Result<(), ProtocolError> {
         match command {
             Command::Publish { topic, body } => {
-                self.store(state, "PUB", &topic, &body, &MessageFacts::default())
+                self.store(state, "PUB", &topic, &body, &MessageFacts::default(), Said::Ok)
             }
             Command::MultiPublish { topic, bodies } => self.store_many(state, topic, bodies),
             Command::DeferredPublish { topic, delay, body } => {
                 let facts = MessageFacts { due: self.at.now.plus(delay), ..MessageFacts::default() };
-                self.store(state, "DPUB", &topic, &body, &facts)
+                self.store(state, "DPUB", &topic, &body, &facts, Said::Ok)
             }
             Command::HeadedPublish { topic, headers, body } => {
                 let facts = facts(&headers, self.at.now);
-                self.store(state, "HPUB", &topic, &body, &facts)
+                self.store(state, "HPUB", &topic, &body, &facts, headers.wants_receipt.into())
             }
             Command::Finish(id) => self.finish(state, id),
             Command::Requeue { id, delay } => self.requeue(state, id, delay),
@@ -131,13 +131,18 @@ impl Connection {
         topic: &Name,
         body: &[u8],
         facts: &MessageFacts,
+        said: Said,
     ) -> Result<(), ProtocolError> {
         self.permission.check(command, topic, None)?;
-        let (number, ticket) = state
+        let accepted = state
             .publish(topic.as_str(), [body], facts, self.at.date)
             .map_err(|reason| ProtocolError::publish_failed(command, &reason))?;
-        self.session.presence.published(number, 1);
-        self.outbox.answers.stored(ticket, command, stored_bytes(1, body.len()));
+        self.session.presence.published(accepted.topic, 1);
+        let bytes = stored_bytes(1, body.len());
+        match said {
+            Said::Ok => self.outbox.answers.stored(accepted.place.ticket().clone(), command, bytes),
+            Said::Receipt => self.outbox.answers.placed(accepted, command, bytes),
+        }
         Ok(())
     }
 
@@ -149,14 +154,14 @@ impl Connection {
         if bytes <= MAX_WHOLE_BYTES {
             let published =
                 state.publish(topic.as_str(), bodies.iter(), &MessageFacts::default(), self.at.date);
-            let (number, ticket) = published.map_err(failed)?;
-            self.session.presence.published(number, bodies.len() as u64);
-            self.outbox.answers.stored(ticket, "MPUB", bytes);
+            let accepted = published.map_err(failed)?;
+            self.session.presence.published(accepted.topic, bodies.len() as u64);
+            self.outbox.answers.stored(accepted.place.ticket().clone(), "MPUB", bytes);
             return Ok(());
         }
-        let (number, _) =
+        let accepted =
             state.publish(topic.as_str(), [], &MessageFacts::default(), self.at.date).map_err(failed)?;
-        self.session.presence.published(number, bodies.len() as u64);
+        self.session.presence.published(accepted.topic, bodies.len() as u64);
         let server = Arc::clone(&self.server);
         self.inquire(state, async move {
             match server.journal.store(topic.as_str(), bodies.iter(), &MessageFacts::default()).await {

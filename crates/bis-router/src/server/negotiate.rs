@@ -7,8 +7,8 @@ use std::time::Duration;
 use bis_broker::channel::ProcessId;
 use bis_nsq::{
     ErrorCode, Extension, FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_HISTORY, FEATURE_ORDERED, FEATURE_PEEK,
-    FEATURE_POSTPONE, FEATURE_RELEASE, FEATURE_REPLAY, FEATURE_RESERVE, FEATURE_RETENTION, Identify,
-    IdentifyReply, Limits, OK, ProtocolError, Ranges,
+    FEATURE_POSTPONE, FEATURE_RECEIPT, FEATURE_RELEASE, FEATURE_REPLAY, FEATURE_RESERVE, FEATURE_RETENTION,
+    Identify, IdentifyReply, Limits, OK, ProtocolError, Ranges,
 };
 use bytes::Bytes;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConnection};
@@ -28,6 +28,7 @@ const FEATURES: &[&str] = &[
     FEATURE_PEEK,
     FEATURE_REPLAY,
     FEATURE_RESERVE,
+    FEATURE_RECEIPT,
     FEATURE_HISTORY,
     FEATURE_RETENTION,
 ];

@@ -99,7 +99,7 @@ impl Router {
     pub(super) fn take_for(&mut self, body: &str) -> Ticket {
         let now = self.clock.now();
         let published = self.state().publish("orders", [body.as_bytes()], &MessageFacts::default(), now);
-        published.unwrap().1
+        published.unwrap().place.ticket().clone()
     }
 
     /// Publishes as a handler does, so that another message can be settled; whether it is answered.

@@ -6,20 +6,20 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::error::PublishError;
-use crate::{Command, FEATURE_HEADERS, FEATURE_RESERVE, Headers, IdentifyReply};
+use crate::{Command, FEATURE_HEADERS, FEATURE_RECEIPT, FEATURE_RESERVE, Headers, IdentifyReply, Published};
 
 /// A publish.
 #[derive(Debug)]
 pub(super) struct Publish {
     pub(super) command: Command,
-    pub(super) answer: oneshot::Sender<Result<(), PublishError>>,
+    pub(super) answer: oneshot::Sender<Result<Published, PublishError>>,
     /// Until when it may wait for a connection.
     pub(super) deadline: Instant,
 }
 
 impl Publish {
     /// Tells whoever waits.
-    pub(super) fn end(self, outcome: Result<(), PublishError>) {
+    pub(super) fn end(self, outcome: Result<Published, PublishError>) {
         // Whoever does not wait any more need not be told.
         let _ = self.answer.send(outcome);
     }
@@ -37,9 +37,14 @@ pub(super) fn understood<'a>(command: &'a Command, server: &IdentifyReply) -> Co
             Cow::Owned(command.clone().without_headers())
         }
         Command::HeadedPublish { topic, headers, body }
-            if headers.is_from_handler && !server.offers(FEATURE_RESERVE) =>
+            if (headers.is_from_handler && !server.offers(FEATURE_RESERVE))
+                || (headers.wants_receipt && !server.offers(FEATURE_RECEIPT)) =>
         {
-            let headers = Headers { is_from_handler: false, ..headers.clone() };
+            let headers = Headers {
+                is_from_handler: headers.is_from_handler && server.offers(FEATURE_RESERVE),
+                wants_receipt: headers.wants_receipt && server.offers(FEATURE_RECEIPT),
+                ..headers.clone()
+            };
             Cow::Owned(Command::HeadedPublish { topic: topic.clone(), headers, body: body.clone() })
         }
         command => Cow::Borrowed(command),
@@ -57,7 +62,8 @@ mod tests {
 
     #[test]
     fn a_server_is_sent_no_more_than_it_understands() {
-        let headers = Headers { key: Some("a".into()), is_from_handler: true, ..Headers::default() };
+        let key = Some("a".into());
+        let headers = Headers { key, is_from_handler: true, wants_receipt: true, ..Headers::default() };
         let topic = Name::new("orders").unwrap();
         let command = Command::HeadedPublish { topic, headers, body: "hi".into() };
         let sent = |features| understood(&command, &server(features)).into_owned();
@@ -65,7 +71,10 @@ mod tests {
         assert!(matches!(sent(Some(&[])), Command::Publish { .. }));
         let without_reserve = sent(Some(&[FEATURE_HEADERS]));
         assert!(matches!(without_reserve, Command::HeadedPublish { headers, .. }
-                if !headers.is_from_handler && headers.key.is_some()));
-        assert_eq!(sent(Some(&[FEATURE_HEADERS, FEATURE_RESERVE])), command);
+                if !headers.is_from_handler && !headers.wants_receipt && headers.key.is_some()));
+        let without_receipt = sent(Some(&[FEATURE_HEADERS, FEATURE_RESERVE]));
+        assert!(matches!(without_receipt, Command::HeadedPublish { headers, .. }
+                if headers.is_from_handler && !headers.wants_receipt));
+        assert_eq!(sent(Some(&[FEATURE_HEADERS, FEATURE_RESERVE, FEATURE_RECEIPT])), command);
     }
 }

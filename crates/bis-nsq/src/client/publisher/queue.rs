@@ -10,7 +10,7 @@ use super::End;
 use super::error::PublishError;
 use super::publish::Publish;
 use crate::client::LostError;
-use crate::{Frame, OK, ProtocolError};
+use crate::{Frame, ProtocolError, Published};
 
 /// Publishes sent and not answered.
 const IN_FLIGHT: usize = 4096;
@@ -101,10 +101,14 @@ impl Queue {
 
     /// Gives an answer to the publish that it belongs to. Why the connection cannot be used any more, if so.
     pub(super) fn answer(&mut self, frame: Frame) -> Option<End> {
-        let result = match frame {
-            Frame::Response(data) if data == OK => Ok(()),
-            Frame::Error(data) => Err(ProtocolError::parse(&data)),
-            other => {
+        let published = match &frame {
+            Frame::Response(data) => Published::parse(data),
+            _ => None,
+        };
+        let result = match (published, frame) {
+            (Some(published), _) => Ok(published),
+            (None, Frame::Error(data)) => Err(ProtocolError::parse(&data)),
+            (None, other) => {
                 tracing::debug!(?other, "ignored an answer that no publish waits for");
                 return None;
             }
@@ -113,8 +117,8 @@ impl Queue {
             return result.is_err().then_some(End::Lost(LostError::Closed));
         };
         match result {
-            Ok(()) => {
-                publish.end(Ok(()));
+            Ok(published) => {
+                publish.end(Ok(published));
                 None
             }
             Err(Some(refusal)) => {
@@ -138,7 +142,7 @@ mod tests {
     use super::*;
     use crate::{Command, Name};
 
-    type Answer = Receiver<Result<(), PublishError>>;
+    type Answer = Receiver<Result<Published, PublishError>>;
 
     fn publish(body: &'static str, deadline: Instant) -> (Publish, Answer) {
         let (answer, answered) = oneshot::channel();
@@ -160,8 +164,8 @@ mod tests {
     #[test]
     fn answers_come_in_the_order_of_the_commands() {
         let (mut queue, [mut first, mut second]) = in_flight();
-        assert!(queue.answer(Frame::Response(Bytes::from_static(OK))).is_none());
-        assert_eq!(first.try_recv(), Ok(Ok(())));
+        assert!(queue.answer(Frame::Response(Bytes::from_static(b"OK 7 duplicate"))).is_none());
+        assert_eq!(first.try_recv(), Ok(Ok(Published { sequence: Some(7), is_duplicate: true })));
         assert!(second.try_recv().is_err());
         queue.fail_in_flight();
         assert_eq!(second.try_recv(), Ok(Err(PublishError::Unanswered)));
