@@ -37,6 +37,7 @@ cases! {
     delivery {
         an_acked_event_does_not_come_again: [AtLeastOnce];
         bytes_and_attributes_stay_unchanged: [Unchanged];
+        attributes_beyond_what_travels_beside_the_data_stay_unchanged: [Unchanged];
         every_subscription_gets_every_event: [AtLeastOnce];
         an_event_before_the_first_consumer_is_kept: [KeptFromTheStart];
         consumers_of_one_subscription_share_its_events: [AtLeastOnce];
@@ -57,6 +58,7 @@ cases! {
         a_delay_beyond_the_limit_is_refused: [Refused];
         an_event_that_is_too_large_is_refused_alone: [Refused, PublishFails];
         a_closed_broker_refuses: [PublishFails];
+        more_events_than_a_call_carries_are_all_taken: [NothingLost];
         ensuring_twice_changes_nothing: [KeptFromTheStart];
         a_topic_that_nobody_ensured_takes_events: [KeptFromTheStart];
         the_same_event_again_is_kept_once_where_offered: [Deduplicated];

@@ -36,25 +36,95 @@ pub struct Capabilities {
     pub durable: bool,
     /// Whether several processes share a subscription.
     pub multi_process: bool,
-    /// Whether events of one key are handled one at a time, in the order in which they were published.
-    pub ordering: bool,
+    /// Within which scope events of an ordered topic are handled one at a time, in the order in which they were published.
+    pub order: OrderScope,
     /// Whether a delivery can be taken back without counting as an attempt.
     pub uncounted_release: bool,
     /// Whether events that wait can be looked at without consuming them.
     pub peek: bool,
-    /// Among how many of the latest events one that is published again under the same id is known and not delivered
-    /// again; `None` is not at all.
-    pub deduplication: Option<usize>,
+    /// Which events are recognized when they are published again under the same id, and not delivered again.
+    pub deduplication: Deduplication,
     /// Whether a subscription can be moved back to events that it has handled.
     pub replay: bool,
-    /// The longest delay of a publish and the longest wait for a retry; `None` is no limit.
-    pub max_delay: Option<Duration>,
+    /// The longest delay of a publish, beyond which it is refused; `None` is no limit, and zero is no delay at all.
+    pub max_publish_delay: Option<Duration>,
+    /// The longest wait for a retry, to which a longer one is shortened; `None` is no limit.
+    pub max_retry_delay: Option<Duration>,
     /// Whether events that wait for their time survive a restart of the broker.
     pub durable_delay: bool,
     /// How long a delivery may stay with one handler however often it is extended; `None` is no limit.
     pub max_lease: Option<Duration>,
     /// The largest event on the wire, in bytes.
     pub max_event_bytes: usize,
+    /// How many events one call carries.
+    pub batch: BatchSize,
+    /// What an event's attributes may be so that the broker carries them beside its data, where filters see them; `None`:
+    /// they are in the message's body alone. The others travel packed in one, or in the body.
+    pub attributes: Option<AttributeLimits>,
+}
+
+/// Within which scope a broker keeps events in order. With each of the scopes but the first the events of one key are in
+/// order; they differ in what else waits for an event that is being handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderScope {
+    /// No order at all.
+    None,
+    /// Events of the same key, as with groups of SQS FIFO and ordering keys of Pub/Sub.
+    Key,
+    /// Events of all keys that share a partition, as in Kafka.
+    Partition,
+    /// Every event of the subscription, as in JetStream with one message in flight.
+    Subscription,
+}
+
+impl OrderScope {
+    /// Whether events of one key are handled one at a time and in order.
+    pub const fn keeps_keys_in_order(self) -> bool {
+        !matches!(self, Self::None)
+    }
+}
+
+/// Which events a broker recognizes when they are published again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deduplication {
+    /// None.
+    None,
+    /// So many of the latest.
+    Latest(usize),
+    /// Those of so long before.
+    Within(Duration),
+}
+
+/// How many events one call of a broker carries at most; `None` is no limit. A driver makes several calls of what is more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct BatchSize {
+    /// One publish.
+    pub publish: Option<usize>,
+    /// What is received at once.
+    pub receive: Option<usize>,
+}
+
+impl BatchSize {
+    /// No limit.
+    pub const UNLIMITED: Self = Self { publish: None, receive: None };
+}
+
+/// What attributes a broker carries beside an event's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct AttributeLimits {
+    /// How many, those of the envelope included.
+    pub count: usize,
+    /// The longest name, in bytes.
+    pub name_bytes: usize,
+    /// The longest value, in bytes.
+    pub value_bytes: usize,
+}
+
+impl AttributeLimits {
+    /// No limit.
+    pub const UNLIMITED: Self = Self { count: usize::MAX, name_bytes: usize::MAX, value_bytes: usize::MAX };
 }
 
 impl Capabilities {
@@ -75,15 +145,18 @@ const IN_PROCESS: Capabilities = Capabilities {
     broker: BrokerKind::InProcess,
     durable: false,
     multi_process: false,
-    ordering: true,
+    order: OrderScope::Key,
     uncounted_release: true,
     peek: true,
-    deduplication: Some(DEDUPLICATION),
+    deduplication: Deduplication::Latest(DEDUPLICATION),
     replay: true,
-    max_delay: None,
+    max_publish_delay: None,
+    max_retry_delay: None,
     durable_delay: false,
     max_lease: None,
     max_event_bytes: 1024 * 1024,
+    batch: BatchSize::UNLIMITED,
+    attributes: Some(AttributeLimits::UNLIMITED),
 };
 
 /// Defaults of the router: `max_requeue_delay`, `max_message_timeout`, `max_message_bytes`.
@@ -91,15 +164,18 @@ const ROUTER: Capabilities = Capabilities {
     broker: BrokerKind::Router,
     durable: true,
     multi_process: true,
-    ordering: true,
+    order: OrderScope::Key,
     uncounted_release: true,
     peek: true,
-    deduplication: Some(DEDUPLICATION),
+    deduplication: Deduplication::Latest(DEDUPLICATION),
     replay: true,
-    max_delay: Some(Duration::from_secs(30 * 24 * 60 * 60)),
+    max_publish_delay: Some(Duration::from_secs(30 * 24 * 60 * 60)),
+    max_retry_delay: Some(Duration::from_secs(30 * 24 * 60 * 60)),
     durable_delay: true,
     max_lease: Some(Duration::from_secs(15 * 60)),
     max_event_bytes: 1024 * 1024,
+    batch: BatchSize::UNLIMITED,
+    attributes: None,
 };
 
 /// Defaults of nsqd 1.3.0: `--max-req-timeout`, `--max-msg-timeout`, `--max-msg-size`.
@@ -107,13 +183,16 @@ const NSQD: Capabilities = Capabilities {
     broker: BrokerKind::Nsqd,
     durable: false,
     multi_process: true,
-    ordering: false,
+    order: OrderScope::None,
     uncounted_release: false,
     peek: false,
-    deduplication: None,
+    deduplication: Deduplication::None,
     replay: false,
-    max_delay: Some(Duration::from_secs(60 * 60)),
+    max_publish_delay: Some(Duration::from_secs(60 * 60)),
+    max_retry_delay: Some(Duration::from_secs(60 * 60)),
     durable_delay: false,
     max_lease: Some(Duration::from_secs(15 * 60)),
     max_event_bytes: 1024 * 1024,
+    batch: BatchSize::UNLIMITED,
+    attributes: None,
 };

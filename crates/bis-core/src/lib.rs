@@ -17,7 +17,7 @@ pub mod secret;
 pub mod short_text;
 pub mod text;
 
-pub use capabilities::{BrokerKind, Capabilities};
+pub use capabilities::{AttributeLimits, BatchSize, BrokerKind, Capabilities, Deduplication, OrderScope};
 pub use dead_letter::{DeadLetter, DeadReason};
 pub use duration::{format_duration, parse_duration};
 pub use envelope::{Attributes, Envelope, NotAnEnvelope, TraceContext};

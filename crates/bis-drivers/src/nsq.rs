@@ -35,7 +35,10 @@ use bis_broker::{
     BoxFuture, Broker, ConsumeError, Consumer, EnsureError, InquiryError, Outgoing, Page, PublishError,
     Receipt, ReplayFrom, Replayed, SubscriptionSpec, TopicSpec, Topology,
 };
-use bis_core::{BrokerKind, Capabilities, NameRules, PhysicalName, Retention, SubscriptionName, TopicName};
+use bis_core::{
+    BrokerKind, Capabilities, Deduplication, NameRules, OrderScope, PhysicalName, Retention,
+    SubscriptionName, TopicName,
+};
 use bis_nsq::{Command, Headers, IdentifyReply, Name};
 
 pub use consumer::envelope;
@@ -83,7 +86,13 @@ impl Nsq {
                 return one;
             }
             // What a server does, it does for itself alone.
-            Capabilities { ordering: false, peek: false, deduplication: None, replay: false, ..one }
+            Capabilities {
+                order: OrderScope::None,
+                peek: false,
+                deduplication: Deduplication::None,
+                replay: false,
+                ..one
+            }
         })
     }
 
@@ -93,7 +102,7 @@ impl Nsq {
         if topic.retention != Retention::DEFAULT && !can.replay {
             return Err(Self::no_retention(name));
         }
-        if topic.ordered && !can.ordering {
+        if topic.ordered && !can.order.keeps_keys_in_order() {
             let what = if self.cluster.is_many() {
                 "events of one key in order (one router can keep it, several servers cannot)"
             } else {
@@ -116,7 +125,7 @@ impl Nsq {
         if body.len() > can.max_event_bytes {
             return Err(PublishError::TooLarge { bytes: body.len(), limit: can.max_event_bytes });
         }
-        if let Some(limit) = can.max_delay.filter(|limit| event.delay > *limit) {
+        if let Some(limit) = can.max_publish_delay.filter(|limit| event.delay > *limit) {
             return Err(PublishError::DelayTooLong { delay: event.delay, limit });
         }
         let headers = Headers {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use bis_core::{EventId, SubscriptionName, TraceContext};
+use bis_core::{AttributeLimits, EventId, SubscriptionName, TraceContext};
 
 use crate::{
     Context, Inbox, Peer,
@@ -119,4 +119,22 @@ pub async fn receiving_can_be_cancelled(context: &Context) {
     let ((), data) = tokio::join!(publishing, receiving);
     assert_eq!(data.iter().collect::<BTreeSet<_>>().len(), 200);
     inbox.expect_nothing(Duration::from_millis(300)).await;
+}
+
+/// What a broker carries beside an event's data has bounds: what is beyond them, in number and in size, arrives all the same.
+pub async fn attributes_beyond_what_travels_beside_the_data_stay_unchanged(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let limits = broker.capabilities().attributes.unwrap_or(AttributeLimits::UNLIMITED);
+    let one_more = |limit: usize, enough: usize| limit.min(enough) + 1;
+    let mut sent = event("many");
+    let numbered =
+        (0..one_more(limits.count, 50)).map(|number| (format!("a{number}"), "é\n\u{0}".to_owned()));
+    sent.attributes = numbered.collect();
+    sent.attributes.insert("v".into(), "x".repeat(one_more(limits.value_bytes, 4096)));
+    sent.attributes.insert("n".repeat(one_more(limits.name_bytes, 300)), String::new());
+    try_publish(&*broker, at_once(sent.clone())).await.expect("published");
+    let mut inbox = Inbox::open(&*broker, "ship").await;
+    let delivery = inbox.one().await;
+    assert_eq!(delivery.envelope.attributes, sent.attributes);
+    ack(delivery).await;
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bis_broker::{ConsumeError, EnsureError, Outgoing, PublishError, Receipt};
-use bis_core::EventId;
+use bis_core::{Deduplication, EventId};
 
 use crate::{
     Context, Inbox,
@@ -43,7 +43,7 @@ pub async fn a_delay_beyond_the_limit_is_refused(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     let result = try_publish(&*broker, Outgoing { delay: year, ..at_once(event("1")) }).await;
-    match broker.capabilities().max_delay {
+    match broker.capabilities().max_publish_delay {
         Some(limit) => {
             let refused = PublishError::DelayTooLong { delay: year, limit };
             assert!(refused.to_string().ends_with(" [BIS0042]"), "{refused}");
@@ -113,7 +113,7 @@ pub async fn the_same_event_again_is_kept_once_where_offered(context: &Context) 
     for _ in 0..2 {
         try_publish(&*broker, at_once(twice.clone())).await.expect("taken, or known");
     }
-    let copies = if broker.capabilities().deduplication.is_some() { 1 } else { 2 };
+    let copies = if broker.capabilities().deduplication == Deduplication::None { 2 } else { 1 };
     for delivery in inbox.take(copies).await {
         assert_eq!((&delivery.envelope.id, delivery.attempt), (&twice.id, 1));
         ack(delivery).await;
@@ -130,6 +130,18 @@ pub async fn the_same_event_again_is_kept_once_where_offered(context: &Context) 
     data.sort();
     assert_eq!(data, ["other", "twice"][..copies]);
     inbox.expect_nothing(Duration::from_millis(300)).await;
+}
+
+/// More events than one call of the broker's carries are taken in one publish, and none is lost between its calls.
+pub async fn more_events_than_a_call_carries_are_all_taken(context: &Context) {
+    let broker = context.ready_client(&["ship"]).await;
+    let count = 3 * broker.capabilities().batch.publish.unwrap_or(100) + 1;
+    let events: Vec<Outgoing> = (0..count).map(|number| at_once(event(number.to_string()))).collect();
+    let ids: BTreeSet<EventId> = events.iter().map(|event| event.envelope.id.clone()).collect();
+    let receipts = taken(broker.publish(&topic(false), events).await);
+    assert_eq!(receipts.len(), count);
+    assert!(receipts.is_sorted_by(|first, next| first.position.is_none() || first.position < next.position));
+    Inbox::open(&*broker, "ship").await.ack_until_all(ids).await;
 }
 
 /// An app that only publishes on a topic knows of no subscription to it: the topic is made before its first event, and
@@ -151,7 +163,7 @@ pub async fn a_receipt_says_where_the_event_is_and_whether_it_was_known(context:
     let broker = context.ready_client(&["ship"]).await;
     let (peeks, knows) = {
         let can = broker.capabilities();
-        (can.peek, can.deduplication.is_some())
+        (can.peek, can.deduplication != Deduplication::None)
     };
     let named = |id: &str, source: &str| {
         let mut event = event(id.to_owned());

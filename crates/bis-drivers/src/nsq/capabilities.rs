@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bis_core::{BrokerKind, Capabilities};
+use bis_core::{BrokerKind, Capabilities, Deduplication, OrderScope};
 use bis_nsq::{
     FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_PEEK, FEATURE_RELEASE, FEATURE_REPLAY,
     IdentifyReply,
@@ -18,12 +18,19 @@ pub(super) fn capabilities(server: &IdentifyReply) -> Capabilities {
     let said = server.bis.clone().unwrap_or_default();
     let count = |count: i64| usize::try_from(count).ok().filter(|count| *count > 0);
     Capabilities {
-        ordering: server.offers(FEATURE_HEADERS) && server.offers(FEATURE_ORDERED),
+        order: match server.offers(FEATURE_HEADERS) && server.offers(FEATURE_ORDERED) {
+            true => OrderScope::Key,
+            false => OrderScope::None,
+        },
         uncounted_release: server.offers(FEATURE_RELEASE),
         peek: server.offers(FEATURE_PEEK),
-        deduplication: count(said.dedup_window).filter(|_| server.offers(FEATURE_DEDUP)),
+        deduplication: match count(said.dedup_window).filter(|_| server.offers(FEATURE_DEDUP)) {
+            Some(latest) => Deduplication::Latest(latest),
+            None => Deduplication::None,
+        },
         replay: server.offers(FEATURE_REPLAY),
-        max_delay: millis(said.max_delay).or(usual.max_delay),
+        max_publish_delay: millis(said.max_delay).or(usual.max_publish_delay),
+        max_retry_delay: millis(said.max_delay).or(usual.max_retry_delay),
         max_lease: millis(server.max_msg_timeout).or(usual.max_lease),
         max_event_bytes: count(said.max_message_bytes).unwrap_or(usual.max_event_bytes),
         ..usual
@@ -55,9 +62,11 @@ mod tests {
         };
         let can = capabilities(&IdentifyReply { bis: Some(offer.clone()), ..IdentifyReply::default() });
         assert_eq!((can.broker, can.durable), (BrokerKind::Router, true));
-        assert!(can.uncounted_release && !can.ordering && !can.peek && !can.replay);
-        assert_eq!(can.deduplication, Some(7));
-        assert_eq!((can.max_delay, can.max_event_bytes), (Some(Duration::from_secs(2)), 100));
+        assert!(can.uncounted_release && !can.order.keeps_keys_in_order() && !can.peek && !can.replay);
+        assert_eq!(can.deduplication, Deduplication::Latest(7));
+        let two_seconds = Some(Duration::from_secs(2));
+        assert_eq!((can.max_publish_delay, can.max_retry_delay), (two_seconds, two_seconds));
+        assert_eq!(can.max_event_bytes, 100);
 
         let later = Extension { version: offer.version + 1, ..offer };
         let can = capabilities(&IdentifyReply { bis: Some(later), ..IdentifyReply::default() });

@@ -12,7 +12,8 @@ use crate::{Diagnostic, Graph, Subscription, Topic, codes};
 pub fn check(graph: &Graph, can: &Capabilities) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     ordering(graph, can, &mut found);
-    delays(graph, can, &mut found);
+    publish_delays(graph, can, &mut found);
+    retry_delays(graph, can, &mut found);
     timeouts(graph, can, &mut found);
     durability(graph, can, &mut found);
     replay(graph, can, &mut found);
@@ -36,7 +37,7 @@ fn help(remedy: &str, can: impl Fn(&Capabilities) -> bool) -> String {
 }
 
 fn ordering(graph: &Graph, can: &Capabilities, found: &mut Vec<Diagnostic>) {
-    if can.ordering {
+    if can.order.keeps_keys_in_order() {
         return;
     }
     for topic in graph.topics.iter().filter(|topic| topic.ordered) {
@@ -49,7 +50,7 @@ fn ordering(graph: &Graph, can: &Capabilities, found: &mut Vec<Diagnostic>) {
             .labelled("ordered here; the app does not start")
             .help(help(
                 "drop `.ordered()` and let the handlers take events of one key as they come",
-                |can| can.ordering,
+                |can| can.order.keeps_keys_in_order(),
             ));
         for subscription in graph.subscriptions_of(&topic.name) {
             let text = format!("`{}` would get events of one key at once, in any order", subscription.name);
@@ -59,14 +60,14 @@ fn ordering(graph: &Graph, can: &Capabilities, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn delays(graph: &Graph, can: &Capabilities, found: &mut Vec<Diagnostic>) {
-    let Some(limit) = can.max_delay else { return };
-    let is_over = |millis: u64| Duration::from_millis(millis) > limit;
+fn publish_delays(graph: &Graph, can: &Capabilities, found: &mut Vec<Diagnostic>) {
+    let Some(limit) = can.max_publish_delay else { return };
     let (broker, longest) = (can.broker, format_duration(limit));
     for topic in &graph.topics {
-        for delay in topic.delays.iter().filter(|delay| is_over(delay.delay_ms)) {
+        for delay in topic.delays.iter().filter(|delay| over(delay.delay_ms, limit)) {
             let asked = millis(delay.delay_ms);
-            let able = |can: &Capabilities| can.max_delay.is_none_or(|limit| !over(delay.delay_ms, limit));
+            let able =
+                |can: &Capabilities| can.max_publish_delay.is_none_or(|limit| !over(delay.delay_ms, limit));
             found.push(
                 Diagnostic::error(
                     codes::DELAY_TOO_LONG,
@@ -79,13 +80,18 @@ fn delays(graph: &Graph, can: &Capabilities, found: &mut Vec<Diagnostic>) {
             );
         }
     }
-    for subscription in graph.subscriptions.iter().filter(|one| is_over(one.retry.max_backoff_ms)) {
+}
+
+fn retry_delays(graph: &Graph, can: &Capabilities, found: &mut Vec<Diagnostic>) {
+    let Some(limit) = can.max_retry_delay else { return };
+    let (broker, longest) = (can.broker, format_duration(limit));
+    for subscription in graph.subscriptions.iter().filter(|one| over(one.retry.max_backoff_ms, limit)) {
         let asked = millis(subscription.retry.max_backoff_ms);
         let able = |can: &Capabilities| {
-            can.max_delay.is_none_or(|limit| !over(subscription.retry.max_backoff_ms, limit))
+            can.max_retry_delay.is_none_or(|limit| !over(subscription.retry.max_backoff_ms, limit))
         };
         let mut option = format!("max_backoff = \"{longest}\"");
-        if is_over(subscription.retry.min_backoff_ms) {
+        if over(subscription.retry.min_backoff_ms, limit) {
             option = format!("min_backoff = \"{longest}\", {option}");
         }
         let message = format!(

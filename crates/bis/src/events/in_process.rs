@@ -27,7 +27,7 @@ use bis_broker::{
     SettleError, SubscriptionSpec, TopicSpec, Topology,
     channel::{Channel, ConsumerId, Facts, Limits, Parting, Source, Suspects, Taker, Time, Vanishing},
 };
-use bis_core::{BrokerKind, Capabilities, SubscriptionName, TopicName};
+use bis_core::{BrokerKind, Capabilities, Deduplication, SubscriptionName, TopicName};
 use tokio::sync::Notify;
 
 #[cfg(feature = "testing")]
@@ -71,7 +71,11 @@ struct TopicState {
 
 impl Default for TopicState {
     fn default() -> Self {
-        let known = EventWindow::new(CAPABILITIES.deduplication.unwrap_or(0));
+        let latest = match CAPABILITIES.deduplication {
+            Deduplication::Latest(latest) => latest,
+            Deduplication::None | Deduplication::Within(_) => 0,
+        };
+        let known = EventWindow::new(latest);
         Self { log: Log::default(), channels: Vec::new(), known }
     }
 }

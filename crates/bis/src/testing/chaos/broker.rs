@@ -188,7 +188,7 @@ impl ChaosBroker {
             let activity = Scope::with(|scope| scope.and_then(|scope| scope.activity));
             self.shared.up(Purpose::Wait(activity)).await;
         }
-        let longest = self.capabilities().max_delay;
+        let longest = self.capabilities().max_publish_delay;
         let mut fates = Vec::with_capacity(events.len());
         let mut passed = Vec::with_capacity(events.len());
         for mut event in events {
