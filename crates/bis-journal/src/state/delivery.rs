@@ -7,6 +7,7 @@ use bis_broker::channel::{
 };
 
 use super::State;
+use super::suspicions::Suspicions;
 use super::topic::{ChannelState, Consumer, DeliveryOrder, Joining};
 use crate::files::fetch::Missing;
 use crate::files::log::Log;
@@ -108,6 +109,84 @@ impl Source for TopicSource<'_> {
     }
 }
 
+/// One round of handing a consumer its messages.
+struct Handing<'a> {
+    subscription: &'a Subscription,
+    now: Time,
+    suspects: Suspects,
+    source: TopicSource<'a>,
+    suspicions: &'a mut Suspicions,
+}
+
+/// How a round ended.
+struct Given {
+    round: Round,
+    /// Whether the channel has something to write down.
+    is_noted: bool,
+    /// Whether the consumer found nothing more and waits.
+    waits: bool,
+    /// Whether the consumer may have left messages to others.
+    leaves: bool,
+}
+
+impl Handing<'_> {
+    /// Hands out until the consumer has all that it is ready for, or there is no more; `None` when it is gone.
+    fn run(mut self, channel: &mut ChannelState, mut hand: impl FnMut(Handed<'_>)) -> Option<Given> {
+        let Self { subscription, now, suspects, .. } = self;
+        let id = subscription.consumer;
+        let ChannelState { machine, operations, consumers, sampled_out, .. } = channel;
+        let consumer = consumers.get_mut(&id)?;
+        let until = now.plus(subscription.timeout);
+        let mut taker = Taker { consumer: id, until, vanishing: consumer.vanishing, suspects };
+        let (mut is_noted, mut bytes, mut passed_over) = (false, 0, 0);
+        let (round, waits, leaves) = loop {
+            if machine.in_flight_with(id) >= consumer.ready as usize {
+                break (Round::Done { deadline: machine.next_deadline() }, false, true);
+            }
+            if bytes > ROUND_BYTES || passed_over > ROUND_PASSED_OVER {
+                break (Round::More, false, true);
+            }
+            let handout = match machine.next(&mut self.source, taker, now) {
+                Ok(Some(handout)) => handout,
+                Ok(None) if machine.is_looking() => break (Round::More, false, false),
+                Ok(None) => break (Round::Done { deadline: machine.next_deadline() }, true, false),
+                Err(missing) => break (Round::Missing(missing), false, false),
+            };
+            if handout.suspect {
+                taker.suspects = Suspects::Withheld;
+            }
+            let is_blamed = machine.is_blamed(handout.sequence, id);
+            if is_blamed {
+                self.suspicions.goes_out(subscription, handout.sequence, consumer, now);
+            }
+            if consumer.sampler.as_mut().is_some_and(|sampler| !sampler.takes()) {
+                // As on nsqd: what a sampling client is not given, no other client of the channel is given either.
+                if machine.finish(handout.sequence, id).is_ok() {
+                    operations.finished(handout.sequence);
+                    *sampled_out += 1;
+                    is_noted = true;
+                }
+                passed_over += 1;
+                continue;
+            }
+            // The machine has just asked for its facts, so that the record is at hand.
+            let record = self.source.log.record(subscription.topic, handout.sequence).ok().flatten();
+            let Some((record, header)) =
+                record.and_then(|record| record::header(&record).map(|header| (record, header)))
+            else {
+                continue;
+            };
+            consumer.delivered += 1;
+            bytes += record.len();
+            hand(Handed { handout, published: header.published, body: &record[RECORD_HEADER..] });
+            if is_blamed {
+                break (Round::Done { deadline: Some(now.plus(SUSPECT_PAUSE)) }, false, true);
+            }
+        };
+        Some(Given { round, is_noted, waits, leaves })
+    }
+}
+
 /// A message as peeking shows it.
 pub struct PeekedMessage {
     /// Its place and its state.
@@ -201,12 +280,7 @@ impl State {
     }
 
     /// Hands the consumer messages, as many as it is ready for.
-    pub fn deliver(
-        &mut self,
-        subscription: &Subscription,
-        now: Time,
-        mut hand: impl FnMut(Handed<'_>),
-    ) -> Round {
+    pub fn deliver(&mut self, subscription: &Subscription, now: Time, hand: impl FnMut(Handed<'_>)) -> Round {
         let has_expired = self.take_back_expired(subscription, now);
         if self.is_left_alone(subscription, now) {
             return self.look_elsewhere(subscription, has_expired, now);
@@ -218,78 +292,23 @@ impl State {
         let Some(channel) = channel.filter(|channel| channel.id == subscription.channel_id) else {
             return Round::Gone;
         };
-        let id = subscription.consumer;
-        let ChannelState { machine, operations, consumers, order, sampled_out, .. } = channel;
-        let Some(consumer) = consumers.get_mut(&id) else { return Round::Gone };
-        let until = now.plus(subscription.timeout);
-        let mut taker = Taker { consumer: id, until, vanishing: consumer.vanishing, suspects };
-        let (mut is_noted, mut waits, mut leaves) = (has_expired, false, false);
-        let (mut bytes, mut passed_over) = (0, 0);
-        let mut source = TopicSource { log, topic: subscription.topic, order: *order };
-        let round = loop {
-            if machine.in_flight_with(id) >= consumer.ready as usize {
-                leaves = true;
-                break Round::Done { deadline: machine.next_deadline() };
-            }
-            if bytes > ROUND_BYTES || passed_over > ROUND_PASSED_OVER {
-                leaves = true;
-                break Round::More;
-            }
-            let handout = match machine.next(&mut source, taker, now) {
-                Ok(Some(handout)) => handout,
-                Ok(None) if machine.is_looking() => break Round::More,
-                Ok(None) => {
-                    waits = true;
-                    break Round::Done { deadline: machine.next_deadline() };
-                }
-                Err(missing) => break Round::Missing(missing),
-            };
-            if handout.suspect {
-                taker.suspects = Suspects::Withheld;
-            }
-            let is_blamed = machine.is_blamed(handout.sequence, id);
-            if is_blamed {
-                suspicions.goes_out(subscription, handout.sequence, consumer, now);
-            }
-            if consumer.sampler.as_mut().is_some_and(|sampler| !sampler.takes()) {
-                // As on nsqd: what a sampling client is not given, no other client of the channel is given either.
-                if machine.finish(handout.sequence, id).is_ok() {
-                    operations.finished(handout.sequence);
-                    *sampled_out += 1;
-                    is_noted = true;
-                }
-                passed_over += 1;
-                continue;
-            }
-            // The machine has just asked for its facts, so that the record is at hand.
-            let record = source.log.record(subscription.topic, handout.sequence).ok().flatten();
-            let Some((record, header)) =
-                record.and_then(|record| record::header(&record).map(|header| (record, header)))
-            else {
-                continue;
-            };
-            consumer.delivered += 1;
-            bytes += record.len();
-            hand(Handed { handout, published: header.published, body: &record[RECORD_HEADER..] });
-            if is_blamed {
-                leaves = true;
-                break Round::Done { deadline: Some(now.plus(SUSPECT_PAUSE)) };
-            }
-        };
-        let round = match round {
+        let source = TopicSource { log, topic: subscription.topic, order: channel.order };
+        let handing = Handing { subscription, now, suspects, source, suspicions };
+        let Some(given) = handing.run(channel, hand) else { return Round::Gone };
+        let round = match given.round {
             Round::Done { deadline } if channel.machine.has_suspects() => {
                 let again = now.plus(SUSPECT_PAUSE);
                 Round::Done { deadline: Some(deadline.map_or(again, |deadline| deadline.min(again))) }
             }
             round => round,
         };
-        if waits {
-            channel.wait(id);
+        if given.waits {
+            channel.wait(subscription.consumer);
         }
-        if leaves && channel.machine.has_more() {
+        if given.leaves && channel.machine.has_more() {
             channel.wake(1);
         }
-        if is_noted {
+        if has_expired || given.is_noted {
             self.mark_dirty(subscription.topic, &subscription.channel);
         }
         round
