@@ -167,7 +167,7 @@ pub async fn a_receipt_says_where_the_event_is_and_whether_it_was_known(context:
     };
     let named = |id: &str, source: &str| {
         let mut event = event(id.to_owned());
-        (event.id, event.source) = (EventId::from(id), source.to_owned());
+        (event.id, event.source) = (EventId::from(id), source.into());
         at_once(event)
     };
     let uuid = EventId::generate();
