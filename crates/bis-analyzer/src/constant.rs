@@ -53,22 +53,7 @@ fn evaluate(resolver: &Resolver<'_, '_>, module: ModuleId, expr: &Constant, dept
             number.map(Value::Integer)
         }
         Constant::Duration(unit, count) => {
-            let count = integer(evaluate(resolver, module, count, depth + 1)?)?;
-            let nanos_each: u128 = match unit.as_str() {
-                "from_nanos" => 1,
-                "from_micros" => 1_000,
-                "from_millis" => 1_000_000,
-                "from_secs" => 1_000_000_000,
-                "from_mins" => 60 * 1_000_000_000,
-                "from_hours" => 3_600 * 1_000_000_000,
-                "from_days" => 86_400 * 1_000_000_000,
-                "from_weeks" => 7 * 86_400 * 1_000_000_000,
-                _ => return None,
-            };
-            let nanos = count.checked_mul(nanos_each)?;
-            let seconds = u64::try_from(nanos / 1_000_000_000).ok()?;
-            let rest = u32::try_from(nanos % 1_000_000_000).ok()?;
-            Some(Value::Duration(Duration::new(seconds, rest)))
+            duration(unit, integer(evaluate(resolver, module, count, depth + 1)?)?).map(Value::Duration)
         }
         Constant::Retention(age, bytes) => {
             let mut retention = bis_core::Retention::DEFAULT;
@@ -93,4 +78,23 @@ fn integer(value: Value) -> Option<u128> {
         Value::Integer(number) => Some(number),
         _ => None,
     }
+}
+
+/// What `Duration`'s constructor of this name makes.
+fn duration(constructor: &str, count: u128) -> Option<Duration> {
+    let nanos_each: u128 = match constructor {
+        "from_nanos" => 1,
+        "from_micros" => 1_000,
+        "from_millis" => 1_000_000,
+        "from_secs" => 1_000_000_000,
+        "from_mins" => 60 * 1_000_000_000,
+        "from_hours" => 3_600 * 1_000_000_000,
+        "from_days" => 86_400 * 1_000_000_000,
+        "from_weeks" => 7 * 86_400 * 1_000_000_000,
+        _ => return None,
+    };
+    let nanos = count.checked_mul(nanos_each)?;
+    let seconds = u64::try_from(nanos / 1_000_000_000).ok()?;
+    let rest = u32::try_from(nanos % 1_000_000_000).ok()?;
+    Some(Duration::new(seconds, rest))
 }

@@ -76,10 +76,9 @@ impl Workspace {
                 let (graph, found) = assemble::graph(&resolver, call);
                 is_broken |= found.iter().any(is_gap);
                 diagnostics.extend(found);
-                diagnostics.extend(rules::check(&graph).into_iter().filter(|diagnostic| {
-                    // What is silent may speak in the part that could not be read.
-                    !is_broken || diagnostic.is_error()
-                }));
+                // What is silent may speak in the part that could not be read.
+                let broken_rules = rules::check(&graph).into_iter();
+                diagnostics.extend(broken_rules.filter(|diagnostic| !is_broken || diagnostic.is_error()));
                 if let Some(broker) = self.options.broker {
                     diagnostics.extend(rules::check_broker(&graph, &Capabilities::of(broker)));
                 }
@@ -91,14 +90,7 @@ impl Workspace {
             && project.diagnostics.is_empty()
             && !diagnostics.iter().any(Diagnostic::is_error)
         {
-            let position =
-                project.packages.first().map(|package| manifest_position(&project, &package.package));
-            let mut no_app = assemble::no_app(position);
-            if !diagnostics.is_empty() {
-                // It may be in what could not be read.
-                no_app.severity = Severity::Warning;
-            }
-            diagnostics.push(no_app);
+            diagnostics.push(no_app(&project, !diagnostics.is_empty()));
         }
         let chosen = package.or(project.packages.first());
         let package_dir = package.map_or(&project.dir, |package| &package.package.dir).clone();
@@ -111,21 +103,27 @@ impl Workspace {
         });
         let package = chosen.map(|package| package.package.name.clone());
         diagnostics.extend(project.diagnostics.iter().cloned());
-        let mut files: Vec<PathBuf> = self.files.paths().map(Path::to_owned).collect();
         let mut sources = std::mem::take(&mut project.sources);
         let allowed = self.allowed(&project, &package_dir, &mut diagnostics, &mut sources);
         diagnostics.retain(|diagnostic| !allowed.lets_pass(diagnostic));
         diagnostic::sort(&mut diagnostics);
         drop_repeated_keys(&mut diagnostics);
         once_per_type(&mut diagnostics);
-        files.extend(project.manifests.iter().cloned());
-        files.extend(allowed.file.clone());
-        files.sort();
-        files.dedup();
+        let files = self.watched(&project, allowed.file.as_deref());
         for (file, text) in self.files.texts() {
             sources.insert(Arc::clone(file), Arc::clone(text));
         }
         Analysis { graph, diagnostics, sources, package_dir, package, binaries, binary, files, allowed }
+    }
+
+    /// Every file that was read, sorted.
+    fn watched(&self, project: &Project, allows: Option<&Path>) -> Vec<PathBuf> {
+        let sources = self.files.paths().map(Path::to_owned);
+        let others = project.manifests.iter().cloned().chain(allows.map(Path::to_owned));
+        let mut files: Vec<PathBuf> = sources.chain(others).collect();
+        files.sort();
+        files.dedup();
+        files
     }
 
     fn load(&mut self, project: &Project) {
@@ -186,6 +184,16 @@ fn once_per_type(diagnostics: &mut Vec<Diagnostic>) {
         }
     }
     *diagnostics = kept;
+}
+
+/// There is no app. That is a warning only where it may be in what could not be read.
+fn no_app(project: &Project, is_broken: bool) -> Diagnostic {
+    let position = project.packages.first().map(|package| manifest_position(project, &package.package));
+    let mut no_app = assemble::no_app(position);
+    if is_broken {
+        no_app.severity = Severity::Warning;
+    }
+    no_app
 }
 
 /// Whether a finding says that something may be missing from the graph.

@@ -49,14 +49,8 @@ fn all(extractor: &Extractor<'_>, items: &[Item], module: &mut Module) {
 fn plain_item(extractor: &Extractor<'_>, item: &Item, module: &mut Module) {
     match item {
         Item::Mod(item) => {
-            let attrs = extractor.cfg().flatten(&item.attrs);
-            module.modules.push(ModuleItem {
-                name: word(&item.ident),
-                range: Range::of(item.ident.span()),
-                path: path_attribute(&attrs),
-                condition: extractor.condition(),
-                inline: item.content.as_ref().map(|(_, items)| Box::new(self::module(extractor, items))),
-            });
+            let inner = module_item(extractor, item);
+            module.modules.push(inner);
         }
         Item::Use(item) => {
             let first = module.uses.len();
@@ -89,26 +83,14 @@ fn plain_item(extractor: &Extractor<'_>, item: &Item, module: &mut Module) {
         Item::Struct(item) => {
             let body = derives::Body::Struct(&item.fields);
             let input = || syn::DeriveInput::from(item.clone());
-            module.types.push(derives::type_item(
-                extractor,
-                &item.ident,
-                &item.generics,
-                &item.attrs,
-                &body,
-                input,
-            ));
+            let (name, generics, attrs) = (&item.ident, &item.generics, &item.attrs);
+            module.types.push(derives::type_item(extractor, name, generics, attrs, &body, input));
         }
         Item::Enum(item) => {
             let body = derives::Body::Enum(&item.variants);
             let input = || syn::DeriveInput::from(item.clone());
-            module.types.push(derives::type_item(
-                extractor,
-                &item.ident,
-                &item.generics,
-                &item.attrs,
-                &body,
-                input,
-            ));
+            let (name, generics, attrs) = (&item.ident, &item.generics, &item.attrs);
+            module.types.push(derives::type_item(extractor, name, generics, attrs, &body, input));
         }
         Item::Union(item) => module.types.push(plain_type(&item.ident)),
         Item::Trait(item) => {
@@ -128,6 +110,17 @@ fn plain_item(extractor: &Extractor<'_>, item: &Item, module: &mut Module) {
         Item::Macro(item) => macro_item(extractor, item, module),
         Item::Verbatim(tokens) => lost_item(extractor, tokens, module),
         _ => {}
+    }
+}
+
+fn module_item(extractor: &Extractor<'_>, item: &syn::ItemMod) -> ModuleItem {
+    let attrs = extractor.cfg().flatten(&item.attrs);
+    ModuleItem {
+        name: word(&item.ident),
+        range: Range::of(item.ident.span()),
+        path: path_attribute(&attrs),
+        condition: extractor.condition(),
+        inline: item.content.as_ref().map(|(_, items)| Box::new(module(extractor, items))),
     }
 }
 

@@ -189,22 +189,22 @@ fn text(report: &Report) -> String {
         }
         // The app says so when it is connected again.
         Report::RouterRestarted { .. } => String::new(),
-        Report::ChaosEnded { chaos, router_restarts } => {
-            let times = plural(usize::try_from(*router_restarts).unwrap_or(usize::MAX), "time");
-            let again = format!("again with `bis run --chaos {chaos}`");
-            good(
-                "Chaos",
-                &format!(
-                    "the router restarted {router_restarts} {times}, the log above has the other faults; {again}"
-                ),
-            )
-        }
+        Report::ChaosEnded { chaos, router_restarts } => good("Chaos", &after_chaos(chaos, *router_restarts)),
         Report::PartFailed { part, reason } => {
             bad(&format!("the {part} has failed: {reason}; `bis run` again recovers what was answered"))
         }
         Report::Stopping => good("Stopping", "(Ctrl-C again stops at once)"),
         Report::Stopped => good("Stopped", ""),
     }
+}
+
+/// How to play the same faults again.
+fn after_chaos(chaos: &str, router_restarts: u64) -> String {
+    let times = plural(usize::try_from(router_restarts).unwrap_or(usize::MAX), "time");
+    format!(
+        "the router restarted {router_restarts} {times}, the log above has the other faults; again with \
+         `bis run --chaos {chaos}`"
+    )
 }
 
 /// What goes on after a failed build.
