@@ -93,12 +93,7 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
     };
     claim.write_addresses(&running)?;
     claim.write_config(&config(&running, &listener, &arguments.services)?)?;
-    let replaced_ports = listener
-        .taken_port()
-        .map(|wanted| (wanted, listener.address().port()))
-        .into_iter()
-        .chain(router.replaced_ports())
-        .collect();
+    let replaced_ports = replaced_ports(&listener, &router);
     parts.add(router);
     let setup = Setup {
         project,
@@ -161,6 +156,12 @@ fn check_services(checked: &Checked, wanted: &[String]) -> Result<(), Failure> {
             ))),
         _ => Ok(()),
     }
+}
+
+/// Ports that were asked for and taken, each with the one in its place.
+fn replaced_ports(listener: &PublicListener, router: &LocalRouter) -> Vec<(u16, u16)> {
+    let public = listener.taken_port().map(|wanted| (wanted, listener.address().port()));
+    public.into_iter().chain(router.replaced_ports()).collect()
 }
 
 /// The app's configuration.
