@@ -279,7 +279,7 @@ fn only_the_services_that_are_asked_for_are_hosted() {
     run.wait_for("ready");
     let config = std::fs::read_to_string(app.folder.path().join(".bis/default/config.json")).unwrap();
     let config: serde_json::Value = serde_json::from_str(&config).unwrap();
-    assert_eq!(config["app"], json!({ "services": ["stand-in"] }));
+    assert_eq!(config["app"]["services"], json!(["stand-in"]));
     let refused =
         bis().arg("run").arg(app.folder.path()).args(["--services", "stand-in,cart"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(2));

@@ -183,7 +183,7 @@ async fn run(entry: &'static EndpointEntry, endpoint: String, body: Body) -> Res
     let values: Vec<Box<RawValue>> = match serde_json::from_slice(&body) {
         Ok(values) => values,
         Err(error) => {
-            let message = format!("the arguments of `{endpoint}` are no JSON array: {error}");
+            let message = format!("the arguments of `{endpoint}` are not a JSON array: {error}");
             return error::refuse_call(StatusCode::BAD_REQUEST, &message);
         }
     };
