@@ -152,8 +152,8 @@ pub(crate) struct Explain {
 /// Which router a command talks to.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Where {
-    /// TCP address of the router; by default that of the `bis run` of this folder's app
-    #[arg(long, value_name = "HOST:PORT")]
+    /// TCP address of the router, where it is not the one that its HTTP API tells
+    #[arg(long, value_name = "HOST:PORT", requires = "router_http")]
     pub(crate) router: Option<String>,
     /// HTTP address of the router; by default that of the `bis run` of this folder's app
     #[arg(long, value_name = "HOST:PORT")]

@@ -25,23 +25,18 @@ pub(crate) fn with<T>(place: &Where, work: impl AsyncFnOnce(&Admin) -> Result<T>
 
 /// The router of a `bis run`.
 pub(crate) fn of_run(running: &Running) -> Result<Admin> {
-    Ok(Admin::new(Place {
-        api: HttpAddress::parse(&running.router_http)?,
-        broker: Some(tcp(&running.router)),
-    }))
+    Ok(Admin::new(place_of_run(running)?))
 }
 
 fn place_of(place: &Where) -> Result<Place> {
-    let (api, broker) = match (&place.router_http, &place.router) {
-        (Some(api), broker) => (api.clone(), broker.clone()),
-        (None, broker) => {
-            let running = running(place)?;
-            (running.router_http, Some(broker.clone().unwrap_or(running.router)))
-        }
-    };
+    let Some(api) = &place.router_http else { return place_of_run(&running(place)?) };
     let wrong = |error| Failure::new(exit::USAGE, format!("`--router-http`: {error}"));
-    let api = HttpAddress::parse(&api).map_err(wrong)?;
-    Ok(Place { api, broker: broker.as_deref().map(tcp) })
+    let api = HttpAddress::parse(api).map_err(wrong)?;
+    Ok(Place { api, broker: place.router.as_deref().map(tcp) })
+}
+
+fn place_of_run(running: &Running) -> Result<Place> {
+    Ok(Place { api: HttpAddress::parse(&running.router_http)?, broker: Some(tcp(&running.router)) })
 }
 
 fn tcp(address: &str) -> NsqConfig {
@@ -56,7 +51,7 @@ fn running(place: &Where) -> Result<Running> {
             exit::SURROUNDINGS,
             format!("the app in `{}` does not run", print::path(project.folder())),
         )
-        .help("start it with `bis run`, or name a router with `--router HOST:PORT --router-http HOST:PORT`")
+        .help("start it with `bis run`, or name a router with `--router-http HOST:PORT`")
         .into()
     })
 }

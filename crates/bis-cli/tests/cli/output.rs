@@ -302,3 +302,11 @@ fn a_workspace_with_one_application_is_as_good_as_its_folder() {
     let text = transcript(folder.path(), &["topic", "ls"]);
     assert!(text.contains("the app in `shop` does not run"), "{text}");
 }
+
+/// The HTTP address of a `bis run` and the TCP address of another router would be two routers in one command.
+#[test]
+fn a_router_is_not_named_by_its_tcp_address_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = transcript(folder.path(), &["topic", "ls", "--router", "10.0.0.1:4150"]);
+    assert!(text.contains("exit 2") && text.contains("--router-http <HOST:PORT>"), "{text}");
+}
