@@ -92,7 +92,8 @@ fn faults(app: &Path) {
     let refused = usual.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{text}");
-    for part in ["`BIS_CHAOS`", "`bis run --chaos SEED`", "`cargo build --features bis/testing`"] {
+    for part in ["`BIS_CHAOS`", "`bis run --chaos SEED`", "`cargo build --features bis/testing`", "[BIS1016]"]
+    {
         assert!(text.contains(part), "`{part}` is not in: {text}");
     }
     build(app, &["--features", "bis/testing"]);

@@ -1,5 +1,5 @@
 //! The seeded faults that `BIS_CHAOS` asks of a running app. They are in builds with the feature `testing`; any other refuses to
-//! start, so that nobody takes it for one that bears them.
+//! start, so that nobody believes that it was tested with faults.
 
 use std::sync::Arc;
 
@@ -41,9 +41,10 @@ impl Faults {
     /// Refuses to start when `BIS_CHAOS` asks for faults.
     pub(super) fn before(broker: Arc<dyn Broker>) -> Result<(Arc<dyn Broker>, Self)> {
         if std::env::var_os("BIS_CHAOS").is_some_and(|value| !value.is_empty()) {
-            return Err(crate::error::Error::msg(
-                "`BIS_CHAOS` asks for faults, and this build has none: start it with `bis run --chaos SEED`, build it with `cargo build --features bis/testing`, or unset `BIS_CHAOS`",
-            ));
+            return Err(crate::error::Error::msg(format!(
+                "`BIS_CHAOS` asks for faults, and this build has none: start it with `bis run --chaos SEED`, build it with `cargo build --features bis/testing`, or unset `BIS_CHAOS` [{}]",
+                bis_core::codes::CHAOS
+            )));
         }
         Ok((broker, Self))
     }
