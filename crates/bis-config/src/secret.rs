@@ -13,7 +13,7 @@ use serde::{
 pub const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 /// How a secret is written.
-const FORMS: &str = "a text, `{ \"env\": \"NAME\" }` or `{ \"file\": \"PATH\" }`";
+const FORMS: &str = "a string, `{ \"env\": \"NAME\" }` or `{ \"file\": \"PATH\" }`";
 
 /// Where a secret is: `{ "env": "NAME" }`, `{ "file": "PATH" }`, or the text itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum SecretSource {
 pub enum SecretError {
     /// There is no such variable, or it is not UTF-8.
     #[error(
-        "`{key}` is in the environment variable `{name}`, which is not set; set it where the app is started [{}]",
+        "`{key}` is in the environment variable `{name}`, which is not set, or not to UTF-8; set it where the app is started [{}]",
         codes::SECRET
     )]
     Unset {
@@ -41,7 +41,7 @@ pub enum SecretError {
         name: String,
     },
     /// The file cannot be read.
-    #[error("`{key}` is in the file `{}`, which cannot be read: {source}; it must be a text file that the app's user may read [{}]", path.display(), codes::SECRET)]
+    #[error("`{key}` is in the file `{}`, which the app's user must be able to read as text: {source} [{}]", path.display(), codes::SECRET)]
     Unreadable {
         /// The key in the configuration.
         key: &'static str,
@@ -194,8 +194,8 @@ mod tests {
         assert!(!parse(r#"{"secret": "s3cret"}"#).unwrap_err().contains("s3cret"));
         check_refused(r#"{"vault": "x"}"#, &["`vault`", r#"`{ "env": "NAME" }`"#]);
         check_refused(r#"{"env": "A", "file": "b"}"#, &["`file` beside `env`"]);
-        check_refused("{}", &["a secret is a text"]);
-        check_refused("7", &["a secret: a text", r#"`{ "file": "PATH" }`"#]);
+        check_refused("{}", &["a secret is a string"]);
+        check_refused("7", &["a secret: a string", r#"`{ "file": "PATH" }`"#]);
     }
 
     #[test]
@@ -223,7 +223,9 @@ mod tests {
         );
         assert!(unset.contains("set it where the app is started"), "{unset}");
         let missing = said(SecretSource::File(path.clone()));
-        assert!(missing.contains("`internal.secret`") && missing.contains("cannot be read"), "{missing}");
+        assert!(missing.contains("`internal.secret`") && missing.contains("must be able to read"), "{missing}");
+        // Its source is at its end, so that a chain of errors does not show it twice.
+        assert!(missing.ends_with("(os error 2) [BIS1012]"), "{missing}");
         std::fs::write(&path, "\n").unwrap();
         let empty = said(SecretSource::File(path.clone()));
         assert!(empty.contains("`internal.secret` is empty"), "{empty}");
