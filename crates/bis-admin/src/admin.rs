@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use bis_broker::{Broker, SubscriptionSpec, Topology};
-use bis_config::{BrokerConfig, Config, NsqConfig};
-use bis_core::{SubscriptionName, TopicName};
+use bis_config::{AppConfig, BrokerConfig, Config, NsqConfig};
+use bis_core::{Namespace, SubscriptionName, TopicName};
 use bis_drivers::nsq::NsqOptions;
 use bis_nsq::client::HttpAddress;
 use tokio::{sync::OnceCell, time::timeout};
@@ -22,9 +22,12 @@ pub struct Place {
     pub api: HttpAddress,
     /// How its TCP listener is reached. The port that the API tells unless set.
     pub broker: Option<NsqConfig>,
+    /// The namespace of the app (`app.namespace`) among those that share the router. Only its topics are seen then.
+    pub namespace: Option<Namespace>,
 }
 
-/// Does what is asked, on one router. Topics and subscriptions go by the names that they have there.
+/// Does what is asked, on one router. Topics go by the names that the app has for them; without a namespace, these are those
+/// on the router.
 pub struct Admin {
     pub(crate) api: Api,
     place: Place,
@@ -40,14 +43,16 @@ impl std::fmt::Debug for Admin {
 impl Admin {
     /// Connects to nothing yet.
     pub fn new(place: Place) -> Self {
-        Self { api: Api::new(place.api.clone()), place, broker: OnceCell::new() }
+        let api = Api::new(place.api.clone(), place.namespace.clone());
+        Self { api, place, broker: OnceCell::new() }
     }
 
     /// The driver, once it has met the broker: only then it knows what the broker can do.
     pub(crate) async fn broker(&self) -> Result<&dyn Broker, RouterError> {
         let broker = self.broker.get_or_try_init(|| async {
             let nsq = self.nsq().await?;
-            let config = Config { broker: BrokerConfig::Nsq(Box::new(nsq)), ..Config::default() };
+            let app = AppConfig { namespace: self.place.namespace.clone(), ..AppConfig::default() };
+            let config = Config { app, broker: BrokerConfig::Nsq(Box::new(nsq)), ..Config::default() };
             let broker = bis_drivers::open(&config)?;
             let met = timeout(CONNECT_LIMIT, broker.ensure(&Topology::default())).await;
             let address = self.api.address().to_string();

@@ -4,7 +4,8 @@
 use std::{io::ErrorKind, time::Duration};
 
 use bis_broker::EnsureError;
-use bis_drivers::OpenError;
+use bis_core::Namespace;
+use bis_drivers::{OpenError, nsq::topic_on_nsq};
 use bis_nsq::{
     MessageId,
     client::{HttpAddress, HttpError},
@@ -79,6 +80,7 @@ pub enum RouterError {
 #[derive(Debug)]
 pub(crate) struct Api {
     address: HttpAddress,
+    namespace: Option<Namespace>,
 }
 
 /// What `/stats` says.
@@ -134,18 +136,37 @@ pub(crate) enum Published {
 }
 
 impl Api {
-    pub(crate) fn new(address: HttpAddress) -> Self {
-        Self { address }
+    pub(crate) fn new(address: HttpAddress, namespace: Option<Namespace>) -> Self {
+        Self { address, namespace }
     }
 
     pub(crate) fn address(&self) -> &HttpAddress {
         &self.address
     }
 
-    /// All topics and channels with their counts.
+    /// The name that a topic has on the broker.
+    pub(crate) fn on_broker(&self, topic: &str) -> String {
+        match &self.namespace {
+            None => topic.to_owned(),
+            namespace => topic_on_nsq(namespace.as_ref(), topic),
+        }
+    }
+
+    /// All topics and channels of the namespace with their counts. A name that had to be cut to fit on the broker is as it is
+    /// there.
     pub(crate) async fn stats(&self) -> Result<Vec<TopicStats>, RouterError> {
-        let stats: Stats = self.get("/stats?format=json&include_clients=false").await?;
-        Ok(stats.topics)
+        let Stats { mut topics } = self.get("/stats?format=json&include_clients=false").await?;
+        if let Some(namespace) = &self.namespace {
+            let prefix = format!("{namespace}_");
+            topics.retain(|topic| topic.topic_name.starts_with(&prefix));
+            for TopicStats { topic_name, .. } in &mut topics {
+                let name = topic_name[prefix.len()..].to_owned();
+                if self.on_broker(&name) == *topic_name {
+                    *topic_name = name;
+                }
+            }
+        }
+        Ok(topics)
     }
 
     /// The port of the TCP listener.
@@ -155,7 +176,7 @@ impl Api {
 
     /// Publishes one message as it is, and returns when the router has it.
     pub(crate) async fn publish(&self, topic: &str, body: &[u8]) -> Result<(), RouterError> {
-        let path = path("/pub", &[("topic", topic)]);
+        let path = path("/pub", &[("topic", &self.on_broker(topic))]);
         self.asked("POST", &path, body).await.map(drop).map_err(|error| self.error(error))
     }
 
@@ -167,7 +188,8 @@ impl Api {
         body: &[u8],
     ) -> Result<Published, RouterError> {
         let key = key.map(|key| ("key", key));
-        let arguments: Vec<_> = [("topic", topic)].into_iter().chain(key).collect();
+        let topic = self.on_broker(topic);
+        let arguments: Vec<_> = [("topic", topic.as_str())].into_iter().chain(key).collect();
         match self.asked("POST", &path("/pub", &arguments), body).await {
             Ok(_) => Ok(Published::Stored),
             Err(HttpError::Status { status: 413, .. }) => Ok(Published::TooLarge),
@@ -183,9 +205,10 @@ impl Api {
 
     /// Removes a topic, or one channel of it, with what waits there. `false` when it is not there.
     pub(crate) async fn delete(&self, topic: &str, channel: Option<&str>) -> Result<bool, RouterError> {
+        let topic = self.on_broker(topic);
         let path = match channel {
-            Some(channel) => path("/channel/delete", &[("topic", topic), ("channel", channel)]),
-            None => path("/topic/delete", &[("topic", topic)]),
+            Some(channel) => path("/channel/delete", &[("topic", &topic), ("channel", channel)]),
+            None => path("/topic/delete", &[("topic", &topic)]),
         };
         self.found(&path, "remove topics").await
     }
@@ -194,7 +217,8 @@ impl Api {
     /// handling it.
     pub(crate) async fn finish(&self, topic: &str, channel: &str, place: u64) -> Result<bool, RouterError> {
         let id = MessageId::from_number(place).to_string();
-        let path = path("/channel/finish", &[("topic", topic), ("channel", channel), ("id", &id)]);
+        let path =
+            path("/channel/finish", &[("topic", &self.on_broker(topic)), ("channel", channel), ("id", &id)]);
         match self.found(&path, "remove single events").await {
             Err(RouterError::Refused { message, .. }) if message == "MESSAGE_IN_FLIGHT" => Ok(false),
             other => other,

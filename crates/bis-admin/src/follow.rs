@@ -19,7 +19,7 @@ const AHEAD: usize = 100;
 /// What to follow.
 #[derive(Debug, Clone)]
 pub struct Follow<'a> {
-    /// The topic's name on the broker.
+    /// The topic.
     pub topic: &'a str,
     /// What the follower calls itself on the broker; a name of NSQ.
     pub name: &'a str,
@@ -47,7 +47,8 @@ impl Admin {
         let address = options.servers.first().map_or("", String::as_str);
         let client = client::Options { client_id: follow.name.to_owned(), ..options.client_for(address) };
         let channel = format!("{}-{}#ephemeral", follow.name, std::process::id());
-        let mut consumer = Consumer::start(client, Name::new(follow.topic)?, Name::new(channel)?);
+        let mut consumer =
+            Consumer::start(client, Name::new(self.api.on_broker(follow.topic))?, Name::new(channel)?);
         let handle = consumer.handle();
         consumer.subscribed().await.map_err(refused)?;
         Ok(Following { consumer, handle })

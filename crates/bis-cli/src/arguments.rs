@@ -158,7 +158,7 @@ pub(crate) struct Where {
     /// HTTP address of the router; by default that of the `bis run` of this folder's app
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) router_http: Option<String>,
-    /// Namespace of the `bis run`
+    /// Namespace of the `bis run`; with `--router-http`, the `app.namespace` of the app's configuration
     #[arg(long)]
     pub(crate) namespace: Option<String>,
     /// Folder of the app

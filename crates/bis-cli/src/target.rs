@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use bis_admin::{Admin, HttpAddress, Place};
 use bis_config::NsqConfig;
+use bis_core::Namespace;
 
 use crate::arguments::Where;
 use crate::exit;
@@ -32,11 +33,18 @@ fn place_of(place: &Where) -> Result<Place> {
     let Some(api) = &place.router_http else { return place_of_run(&running(place)?) };
     let wrong = |error| Failure::new(exit::USAGE, format!("`--router-http`: {error}"));
     let api = HttpAddress::parse(api).map_err(wrong)?;
-    Ok(Place { api, broker: place.router.as_deref().map(tcp) })
+    Ok(Place { api, broker: place.router.as_deref().map(tcp), namespace: namespace(place)? })
+}
+
+/// The namespace of an app on a router that is named. Each `bis run` has a router of its own, which needs none.
+fn namespace(place: &Where) -> Result<Option<Namespace>> {
+    let wrong = |error| Failure::new(exit::USAGE, format!("`--namespace`: {error}"));
+    Ok(place.namespace.as_deref().map(Namespace::parse).transpose().map_err(wrong)?)
 }
 
 fn place_of_run(running: &Running) -> Result<Place> {
-    Ok(Place { api: HttpAddress::parse(&running.router_http)?, broker: Some(tcp(&running.router)) })
+    let api = HttpAddress::parse(&running.router_http)?;
+    Ok(Place { api, broker: Some(tcp(&running.router)), namespace: None })
 }
 
 fn tcp(address: &str) -> NsqConfig {

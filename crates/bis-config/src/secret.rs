@@ -223,7 +223,10 @@ mod tests {
         );
         assert!(unset.contains("set it where the app is started"), "{unset}");
         let missing = said(SecretSource::File(path.clone()));
-        assert!(missing.contains("`internal.secret`") && missing.contains("must be able to read"), "{missing}");
+        assert!(
+            missing.contains("`internal.secret`") && missing.contains("must be able to read"),
+            "{missing}"
+        );
         // Its source is at its end, so that a chain of errors does not show it twice.
         assert!(missing.ends_with("(os error 2) [BIS1012]"), "{missing}");
         std::fs::write(&path, "\n").unwrap();

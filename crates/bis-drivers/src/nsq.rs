@@ -36,7 +36,7 @@ use bis_broker::{
     Receipt, ReplayFrom, Replayed, SubscriptionSpec, TopicSpec, Topology,
 };
 use bis_core::{
-    BrokerKind, Capabilities, Deduplication, NameRules, OrderScope, PhysicalName, Retention,
+    BrokerKind, Capabilities, Deduplication, NameRules, Namespace, OrderScope, PhysicalName, Retention,
     SubscriptionName, TopicName,
 };
 use bis_nsq::{Command, Headers, IdentifyReply, Name};
@@ -59,6 +59,11 @@ pub struct Nsq {
     consumers: Handles,
 }
 
+/// The name that a topic of an app has on NSQ servers.
+pub fn topic_on_nsq(namespace: Option<&Namespace>, topic: &str) -> String {
+    PhysicalName { owner: None, namespace, parts: &[topic] }.under(&NameRules::NSQ)
+}
+
 impl Nsq {
     /// Starts to connect in the background; a broker that is not there is looked for until it is. Must be called
     /// within a tokio runtime.
@@ -68,9 +73,7 @@ impl Nsq {
     }
 
     fn topic(&self, name: &TopicName) -> Name {
-        let namespace = self.cluster.options.namespace.as_ref();
-        let physical = PhysicalName { owner: None, namespace, parts: &[name.as_str()] };
-        Name::new(physical.under(&NameRules::NSQ))
+        Name::new(topic_on_nsq(self.cluster.options.namespace.as_ref(), name.as_str()))
             .expect("a physical name has only characters that NSQ allows, and at most 64")
     }
 

@@ -126,6 +126,36 @@ fn what_a_paused_topic_holds_is_listed() {
     assert_eq!(rows, expected, "{text}");
 }
 
+/// Apps that share a router are told apart by their namespace, over HTTP (listing, raw bytes, removing) and through the driver.
+#[test]
+fn a_namespace_has_its_own_topics_on_a_router_that_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = Router::start(folder.path());
+    for topic in ["orders", "prod_orders"] {
+        post(router.http.parse().unwrap(), &format!("/topic/create?topic={topic}"), "").unwrap();
+        let path = format!("/channel/create?topic={topic}&channel=ship");
+        post(router.http.parse().unwrap(), &path, "").unwrap();
+    }
+    let run = |arguments: &[&str]| {
+        let output = router.run(&[arguments, &["--namespace", "prod"]].concat(), b"");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    run(&["topic", "publish", "orders", "1", "--raw"]);
+    run(&["topic", "publish", "orders", "{}"]);
+    let listed = run(&["topic", "ls"]);
+    let names: Vec<&Value> =
+        listed["topics"].as_array().unwrap().iter().map(|topic| &topic["name"]).collect();
+    assert_eq!(names, ["orders"]);
+    assert_eq!(listed["topics"][0]["subscriptions"][0]["depth"], 2);
+    assert_eq!(run(&["topic", "replay", "orders", "ship", "--all"])["events"], 2);
+    run(&["topic", "rm", "orders", "--yes"]);
+    let left = router.topics();
+    let names: Vec<&Value> = left["topics"].as_array().unwrap().iter().map(|topic| &topic["name"]).collect();
+    assert_eq!(names, ["orders"], "the other app's topic stays");
+    assert_eq!(left["topics"][0]["subscriptions"][0]["depth"], 0);
+}
+
 #[test]
 fn what_was_handled_is_replayed_to_one_subscription() {
     let folder = tempfile::tempdir().unwrap();
