@@ -67,7 +67,7 @@ pub async fn an_event_that_is_too_large_is_refused_alone(context: &Context) {
         "{:?}",
         results[1]
     );
-    assert!(results[1].clone().unwrap_err().to_string().ends_with(" [BIS1031]"));
+    assert!(results[1].clone().expect_err("it is too large").to_string().ends_with(" [BIS1031]"));
     let mut inbox = Inbox::open(&*broker, "ship").await;
     for expected in ["a", "b"] {
         let delivery = inbox.one().await;
