@@ -1,12 +1,15 @@
-//! The one thread that writes: swap the buffer, write, sync, release the answers.
+//! The one who writes: swap the buffer, write, sync, release the answers.
 //!
 //! There is no artificial delay for publishes: the next batch is what arrived during the sync in progress. Operations
 //! that nobody waits for ride along, or are written after a short pause. A failed sync stops the router for good.
+//!
+//! It has a thread of its own. What is quickly done is done on the publisher's, see [`turns`].
 
 mod room;
+mod turns;
 
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::files::disk::Disk;
@@ -19,6 +22,8 @@ use crate::options::Policy;
 use crate::options::SyncMode;
 use crate::repeated::Repeated;
 use crate::state::{Batch, Ticket};
+
+pub(crate) use turns::Turns;
 
 /// How long operations that nobody waits for may lie in memory.
 const IDLE_FLUSH: Duration = Duration::from_millis(10);
@@ -38,6 +43,8 @@ pub(crate) struct Committer {
     pub(crate) reserve: Reserve,
     pub(crate) policy: Policy,
     pub(crate) last_sync: Instant,
+    /// How long it took.
+    pub(crate) last_sync_took: Duration,
     pub(crate) last_retention: Instant,
     pub(crate) last_room: Instant,
     pub(crate) last_place: Instant,
@@ -49,7 +56,7 @@ pub(crate) struct Committer {
     pub(crate) checkpoint_due: bool,
 }
 
-/// Tells everybody when the committer's thread ends by a panic: without it, they would wait forever.
+/// Tells everybody when a thread that commits ends by a panic: without it, they would wait forever.
 struct Watch(Arc<Journal>);
 
 impl Drop for Watch {
@@ -65,53 +72,24 @@ impl Drop for Watch {
 }
 
 impl Committer {
-    /// Commits until the router stops, then writes everything and a checkpoint.
-    pub(crate) fn run(mut self) -> io::Result<()> {
-        let _watch = Watch(Arc::clone(&self.journal));
-        self.keep_reserve();
-        loop {
-            let (batch, drained) = self.next_batch();
-            if let Some(batch) = batch
-                && !self.commit(batch)
-            {
-                std::thread::sleep(FAILED_PAUSE);
-            }
-            if self.last_place.elapsed() >= PLACE_CHECK {
-                // A failure is kept in the state, where everybody meets it.
-                let _ = self.check_place();
-            }
-            self.look_for_room_if_due();
-            self.sync_if_due();
-            self.expire_if_due();
-            if drained && !self.journal.lock().is_awaited() {
-                return self.stop();
-            }
+    /// One round of the committer's thread, after it has waited; whether it was the last.
+    fn round(&mut self) -> Round {
+        let (batch, drained) = {
+            let mut state = self.journal.lock();
+            (state.take_batch(), state.admission.drained)
+        };
+        let is_refused = batch.is_some_and(|batch| !self.commit(batch));
+        if self.last_place.elapsed() >= PLACE_CHECK {
+            // A failure is kept in the state, where everybody meets it.
+            let _ = self.check_place();
         }
-    }
-
-    /// Waits for work and takes it.
-    fn next_batch(&mut self) -> (Option<Batch>, bool) {
-        let mut state = self.journal.lock();
-        let mut dirty_since = None;
-        loop {
-            let dirty_for = state.is_dirty().then(|| dirty_since.get_or_insert_with(Instant::now).elapsed());
-            let is_due = dirty_for.is_some_and(|dirty_for| dirty_for >= IDLE_FLUSH);
-            if state.admission.drained || state.is_awaited() || is_due {
-                let drained = state.admission.drained;
-                return (state.take_batch(), drained);
-            }
-            let wait = match (dirty_for, self.policy.sync) {
-                (Some(dirty_for), _) => IDLE_FLUSH.saturating_sub(dirty_for),
-                (None, _) if state.admission.no_room.is_some() => ROOM_CHECK,
-                (None, SyncMode::Interval(interval)) if self.writer.is_unsynced() => interval,
-                _ => PLACE_CHECK,
-            };
-            let waited = self.journal.work.wait_timeout(state, wait);
-            let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = guard;
-            if timeout.timed_out() && dirty_for.is_none() {
-                return (None, state.admission.drained);
-            }
+        self.look_for_room_if_due();
+        self.sync_if_due();
+        self.expire_if_due();
+        match drained && !self.journal.lock().is_awaited() {
+            true => Round::Last,
+            false if is_refused => Round::Refused,
+            false => Round::Done,
         }
     }
 
@@ -121,7 +99,11 @@ impl Committer {
         match self.write_with_room(&mut batch) {
             Ok(written) => {
                 self.journal.metrics.committed(batch.buffer.len());
-                let consumers = self.journal.lock().committed(batch, written);
+                let consumers = {
+                    let mut state = self.journal.lock();
+                    state.is_unsynced = self.writer.is_unsynced();
+                    state.committed(batch, written)
+                };
                 // Publishers are woken first, so that they have their answers before consumers have the messages.
                 self.decide(&ticket, Ok(()));
                 consumers.iter().for_each(|consumer| consumer.notify_one());
@@ -202,7 +184,9 @@ impl Committer {
         }
         self.last_sync = Instant::now();
         let synced = self.writer.sync();
-        self.journal.metrics.synced(self.last_sync.elapsed());
+        self.last_sync_took = self.last_sync.elapsed();
+        self.journal.metrics.synced(self.last_sync_took);
+        self.journal.lock().is_unsynced = self.writer.is_unsynced();
         synced.map_err(|error| {
             let reason: Arc<str> =
                 format!("the journal could not be synced ({error}); restart the router to recover").into();
@@ -316,9 +300,19 @@ impl Committer {
         self.journal.progress.send_modify(|progress| progress.decided += 1);
     }
 
-    fn stop(mut self) -> io::Result<()> {
+    fn stop(&mut self) -> io::Result<()> {
         self.checkpoint()
     }
+}
+
+/// How a round of the committer's thread ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    Done,
+    /// The batch could not be written.
+    Refused,
+    /// Everything is written, and nothing more will come.
+    Last,
 }
 
 /// Why a batch is not in the journal.

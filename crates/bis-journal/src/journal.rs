@@ -1,7 +1,7 @@
 //! An open journal, as those who use it see it: the state behind its lock, and what can be waited for.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::{Notify, watch};
 
@@ -10,10 +10,28 @@ use crate::files::fetch::{Fetched, Missing};
 use crate::metrics::{JournalCounts, JournalMetrics};
 use crate::state::{Progress, State, Ticket};
 
+/// Who can commit on the thread of those who have something to commit.
+pub(crate) trait CommitsAtOnce: Send + Sync {
+    /// Commits what waits, if that is quickly done.
+    fn commit_at_once(&self, publisher: u64) -> AtOnce;
+}
+
+/// What became of a wish to commit at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtOnce {
+    /// Nothing waits any more.
+    Done,
+    /// Another thread is committing, and looks afterwards whether there is more.
+    Busy,
+    /// The committer's thread must be told.
+    Later,
+}
+
 /// A journal that is open: what its users and its committer share.
 pub struct Journal {
     state: Mutex<State>,
     pub(crate) work: Condvar,
+    at_once: OnceLock<Weak<dyn CommitsAtOnce>>,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: JournalMetrics,
@@ -31,6 +49,7 @@ impl Journal {
         Self {
             state: Mutex::new(state),
             work: Condvar::new(),
+            at_once: OnceLock::new(),
             progress,
             clock,
             metrics: JournalMetrics::default(),
@@ -48,9 +67,24 @@ impl Journal {
         state
     }
 
+    /// From now on this one commits at once what can be.
+    pub(crate) fn set_at_once(&self, committer: Weak<dyn CommitsAtOnce>) {
+        self.at_once.get_or_init(|| committer);
+    }
+
     /// Tells the committer that there is something to write.
     pub fn kick(&self) {
         self.work.notify_one();
+    }
+
+    /// Commits what somebody waits for: at once on this thread if nobody else is committing and it is quickly done, and else
+    /// soon. `publisher` is a number of its own for everybody who publishes: the disk is only waited for here when it is quick
+    /// and nobody else has published in between, since several share a sync.
+    pub fn commit(&self, publisher: u64) {
+        let committer = self.at_once.get().and_then(Weak::upgrade);
+        if committer.is_none_or(|committer| committer.commit_at_once(publisher) == AtOnce::Later) {
+            self.kick();
+        }
     }
 
     /// Nothing is accepted from now on; connections end after what they were promised.

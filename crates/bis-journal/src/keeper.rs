@@ -4,14 +4,14 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock, SystemClock};
-use crate::committer::Committer;
+use crate::committer::{Committer, Turns};
 use crate::files::damage::Damage;
 use crate::files::disk::Disk;
 use crate::files::folder::{self, Folder};
@@ -119,6 +119,7 @@ impl Keeper {
             disk,
             policy,
             last_sync: Instant::now(),
+            last_sync_took: Duration::MAX,
             last_retention: Instant::now(),
             last_room: Instant::now(),
             last_place: Instant::now(),
@@ -127,9 +128,11 @@ impl Keeper {
             lack_of_room: Repeated::default(),
             checkpoint_due: restored.checkpoint_due,
         };
+        let turns = Arc::new(Turns::new(committer));
+        journal.set_at_once(Arc::downgrade(&turns) as Weak<_>);
         let committer = std::thread::Builder::new()
             .name("bis-router-commit".to_owned())
-            .spawn(move || committer.run())
+            .spawn(move || turns.run())
             .map_err(|source| OpenError::Journal { path: path.clone(), source })?;
         let mut tasks = JoinSet::new();
         tasks.spawn(scrubber::run(Arc::clone(&journal)));

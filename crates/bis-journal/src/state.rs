@@ -74,6 +74,10 @@ pub struct State {
     pub(crate) backlog: BacklogBound,
     suspicions: Suspicions,
     topology: Topology,
+    /// Something is written that a crash of the machine could take.
+    pub(crate) is_unsynced: bool,
+    /// The committer knows that there are operations that nobody waits for.
+    is_flush_known: bool,
     next_consumer: u64,
     /// For how long the machine was suspended before leases were looked at last.
     suspended: Duration,
@@ -101,6 +105,8 @@ impl State {
             backlog: BacklogBound::default(),
             suspicions: Suspicions::default(),
             topology: Topology::default(),
+            is_unsynced: false,
+            is_flush_known: false,
             next_consumer: 1,
             suspended: Duration::ZERO,
         }
@@ -364,6 +370,12 @@ impl State {
     /// The commit that clients must wait for before more is taken from them; `None` when there is room.
     pub fn crowded(&self) -> Option<Ticket> {
         self.next.is_crowded().then(|| self.ticket())
+    }
+
+    /// Whether the committer must be told that there are operations that nobody waits for: once is enough until it has taken
+    /// them.
+    pub fn take_flush(&mut self) -> bool {
+        self.is_dirty() && !std::mem::replace(&mut self.is_flush_known, true)
     }
 
     /// Whether there are operations that nobody waits for.

@@ -8,7 +8,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::fs::{AtFlags, Dir, FallocateFlags, Mode, OFlags, openat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -141,15 +141,11 @@ impl Disk for Folder {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let file = self.0.open(name, OFlags::CREATE)?;
-        Ok(Arc::new(PlainFile {
-            folder: Arc::clone(&self.0),
-            name: name.to_owned(),
-            file: Handle::Held(file),
-        }))
+        Ok(Arc::new(PlainFile::new(&self.0, name, Handle::Held(file))))
     }
 
     fn open_on_demand(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(PlainFile { folder: Arc::clone(&self.0), name: name.to_owned(), file: Handle::OnDemand }))
+        Ok(Arc::new(PlainFile::new(&self.0, name, Handle::OnDemand)))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -185,9 +181,23 @@ struct PlainFile {
     folder: Arc<Inner>,
     name: String,
     file: Handle,
+    /// Which file it is for the system, once that was asked.
+    identity: OnceLock<(u64, u64)>,
 }
 
 impl PlainFile {
+    fn new(folder: &Arc<Inner>, name: &str, file: Handle) -> Self {
+        Self { folder: Arc::clone(folder), name: name.to_owned(), file, identity: OnceLock::new() }
+    }
+
+    fn identity(&self) -> io::Result<(u64, u64)> {
+        if let Some(known) = self.identity.get() {
+            return Ok(*known);
+        }
+        let metadata = self.with(File::metadata)?;
+        Ok(*self.identity.get_or_init(|| (metadata.dev(), metadata.ino())))
+    }
+
     fn with<T>(&self, act: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
         match &self.file {
             Handle::Held(file) => act(file),
@@ -240,11 +250,8 @@ impl DiskFile for PlainFile {
 
     fn check_place(&self) -> Result<(), String> {
         let path = self.folder.path.join(&self.name);
-        let ours = match self.with(File::metadata) {
-            Ok(ours) => (ours.dev(), ours.ino()),
-            // Whether it is there is not known: who writes to it meets the error.
-            Err(_) => return Ok(()),
-        };
+        // Whether it is there is not known when there is no identity: who writes to it meets the error.
+        let Ok(ours) = self.identity() else { return Ok(()) };
         match fs::metadata(&path) {
             Ok(there) if (there.dev(), there.ino()) == ours => Ok(()),
             Ok(_) => Err(format!("`{}` was replaced while the router ran", path.display())),

@@ -122,6 +122,12 @@ impl Writer {
         end > self.segment_bytes && self.position.offset > SEGMENT_HEADER as u64
     }
 
+    /// Whether so many bytes more are written over what the file has already, in the segment that there is.
+    pub(crate) fn has_filled(&self, bytes: usize) -> bool {
+        let end = self.position.offset + bytes as u64;
+        end <= self.filled && end <= self.segment_bytes && self.refused <= self.position.offset
+    }
+
     /// Writes the records in `buffer`, which begins with room for the batch's header. Nothing is durable before
     /// [`Writer::sync`]. After an error the batch is not part of the journal.
     pub(crate) fn write(&mut self, buffer: &mut [u8]) -> io::Result<Written> {

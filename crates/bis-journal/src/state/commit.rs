@@ -12,6 +12,7 @@ use crate::files::writer::Written;
 impl State {
     /// Everything for the next commit; `None` when there is nothing.
     pub(crate) fn take_batch(&mut self) -> Option<Batch> {
+        self.is_flush_known = false;
         self.next.take(&mut self.topics)
     }
 

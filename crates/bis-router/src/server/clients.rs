@@ -83,6 +83,11 @@ impl Client {
 }
 
 impl Presence {
+    /// The client's number, unlike any other's.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The client said who it is.
     pub(super) fn identified(&self, info: Arc<ClientInfo>) {
         locked(&self.client).info = info;

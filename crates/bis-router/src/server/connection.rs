@@ -341,9 +341,11 @@ impl Connection {
                 break;
             }
         }
-        let is_work = state.is_awaited() || state.is_dirty();
+        let (is_awaited, is_flush_due) = (state.is_awaited(), state.take_flush());
         drop(state);
-        if is_work {
+        if is_awaited {
+            server.journal.commit(self.session.presence.number());
+        } else if is_flush_due {
             server.journal.kick();
         }
         self.session.presence.settle();

@@ -110,9 +110,9 @@ impl Subscriber {
             state.supply(fetched);
         }
         let round = state.deliver(subscription, now, |handed| encode(unsent, &handed, wants_history));
-        let is_dirty = state.is_dirty();
+        let is_flush_due = state.take_flush();
         drop(state);
-        if is_dirty {
+        if is_flush_due {
             journal.kick();
         }
         self.look = matches!(round, Round::More);

@@ -62,6 +62,7 @@ impl Router {
             disk,
             policy,
             last_sync,
+            last_sync_took: Duration::MAX,
             last_retention,
             last_room,
             last_place: last_room,
@@ -74,7 +75,7 @@ impl Router {
         Ok(Self { committer, clock, subscription: None, damage })
     }
 
-    pub(super) fn stop(self) -> io::Result<()> {
+    pub(super) fn stop(mut self) -> io::Result<()> {
         self.committer.stop()
     }
 
