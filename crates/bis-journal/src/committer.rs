@@ -43,8 +43,8 @@ pub(crate) struct Committer {
     pub(crate) reserve: Reserve,
     pub(crate) policy: Policy,
     pub(crate) last_sync: Instant,
-    /// How long it took.
-    pub(crate) last_sync_took: Duration,
+    /// How long the last batch took to write, in synced mode with its sync; very long when it could not be written.
+    pub(crate) last_commit_took: Duration,
     pub(crate) last_retention: Instant,
     pub(crate) last_room: Instant,
     pub(crate) last_place: Instant,
@@ -96,8 +96,10 @@ impl Committer {
     /// Whether the batch is in the journal.
     fn commit(&mut self, mut batch: Batch) -> bool {
         let ticket = batch.ticket.clone();
+        let began = Instant::now();
         match self.write_with_room(&mut batch) {
             Ok(written) => {
+                self.last_commit_took = began.elapsed();
                 self.journal.metrics.committed(batch.buffer.len());
                 let consumers = {
                     let mut state = self.journal.lock();
@@ -113,6 +115,8 @@ impl Committer {
                 true
             }
             Err(refusal) => {
+                // The next is left to the committer's thread, which pauses after a failure.
+                self.last_commit_took = Duration::MAX;
                 let reason = refusal.reason();
                 if let Some(before) = self.failed_commits.is_due() {
                     tracing::error!(%reason, before, "a commit failed; its publishes are refused");
@@ -184,8 +188,7 @@ impl Committer {
         }
         self.last_sync = Instant::now();
         let synced = self.writer.sync();
-        self.last_sync_took = self.last_sync.elapsed();
-        self.journal.metrics.synced(self.last_sync_took);
+        self.journal.metrics.synced(self.last_sync.elapsed());
         self.journal.lock().is_unsynced = self.writer.is_unsynced();
         synced.map_err(|error| {
             let reason: Arc<str> =

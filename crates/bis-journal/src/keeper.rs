@@ -119,7 +119,7 @@ impl Keeper {
             disk,
             policy,
             last_sync: Instant::now(),
-            last_sync_took: Duration::MAX,
+            last_commit_took: Duration::MAX,
             last_retention: Instant::now(),
             last_room: Instant::now(),
             last_place: Instant::now(),

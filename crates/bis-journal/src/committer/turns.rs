@@ -17,8 +17,10 @@ use crate::options::SyncMode;
 
 /// So many bytes are written by the thread that brings them.
 const AT_ONCE_BYTES: usize = 16 * 1024;
-/// A disk whose last sync took no longer is quick enough to be waited for.
+/// A disk that took no longer for the last commit with its sync is quick enough to be waited for.
 const QUICK_SYNC: Duration = Duration::from_micros(200);
+/// The same without a sync. A write into the operating system's cache only takes longer when that is held up.
+const QUICK_WRITE: Duration = Duration::from_millis(5);
 
 /// The committer, and who may commit.
 pub(crate) struct Turns {
@@ -58,8 +60,10 @@ impl Turns {
         self.committer.lock().map_err(|_| io::Error::other("a commit panicked"))
     }
 
-    /// Waits until there is something to commit, or to look after.
+    /// Waits until there is something to commit, or to look after. That others commit meanwhile, and tell this thread of what
+    /// they take at once, puts nothing off.
     fn wait_for_work(&self) {
+        let began = Instant::now();
         let mut state = self.journal.lock();
         let mut dirty_since = None;
         loop {
@@ -68,18 +72,18 @@ impl Turns {
             if state.admission.drained || state.is_awaited() || is_due {
                 return;
             }
-            let wait = match (dirty_for, self.sync) {
-                (Some(dirty_for), _) => IDLE_FLUSH.saturating_sub(dirty_for),
-                (None, _) if state.admission.no_room.is_some() => ROOM_CHECK,
-                (None, SyncMode::Interval(interval)) if state.is_unsynced => interval,
+            let longest = match self.sync {
+                _ if state.admission.no_room.is_some() => ROOM_CHECK,
+                SyncMode::Interval(interval) if state.is_unsynced => interval,
                 _ => PLACE_CHECK,
             };
-            let waited = self.journal.work.wait_timeout(state, wait);
-            let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = guard;
-            if timeout.timed_out() && dirty_for.is_none() {
+            let left = longest.saturating_sub(began.elapsed());
+            if left.is_zero() {
                 return;
             }
+            let wait = dirty_for.map_or(left, |dirty_for| left.min(IDLE_FLUSH.saturating_sub(dirty_for)));
+            let waited = self.journal.work.wait_timeout(state, wait);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -98,8 +102,9 @@ impl CommitsAtOnce for Turns {
         let _watch = Watch(Arc::clone(&self.journal));
         let is_done = committer.commit_at_once();
         drop(committer);
-        // Others have left theirs to whoever was at it.
-        if is_done && !self.journal.lock().is_awaited() { AtOnce::Done } else { AtOnce::Later }
+        let mut state = self.journal.lock();
+        // Others have left theirs to whoever was at it; and what was defined is defined once more.
+        if is_done && !state.is_awaited() && !state.take_flush() { AtOnce::Done } else { AtOnce::Later }
     }
 }
 
@@ -111,6 +116,7 @@ fn has_other_threads() -> bool {
 impl Committer {
     /// Commits what waits if that is a small write and nothing else is due with it; whether it did.
     fn commit_at_once(&mut self) -> bool {
+        let quick = if self.policy.sync == SyncMode::Always { QUICK_SYNC } else { QUICK_WRITE };
         let mut state = self.journal.lock();
         let is_quick = state.is_awaited()
             && state.uncommitted() <= AT_ONCE_BYTES
@@ -118,7 +124,7 @@ impl Committer {
             && state.admission.failure.is_none()
             && state.admission.no_room.is_none()
             && !self.checkpoint_due
-            && (self.policy.sync != SyncMode::Always || self.last_sync_took <= QUICK_SYNC)
+            && self.last_commit_took <= quick
             && self.writer.has_filled(2 * AT_ONCE_BYTES);
         let was_unsynced = state.is_unsynced;
         let Some(batch) = is_quick.then(|| state.take_batch()).flatten() else { return false };
@@ -131,6 +137,7 @@ impl Committer {
         true
     }
 }
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -155,7 +162,7 @@ mod tests {
         let date = journal.clock().date();
         let published = journal.lock().publish("orders", [&b"a message"[..]], &MessageFacts::default(), date);
         journal.commit(publisher);
-        published.unwrap().1
+        published.unwrap().place.ticket().clone()
     }
 
     #[tokio::test]
@@ -169,6 +176,28 @@ mod tests {
             keeper.journal().decided(ticket).await.unwrap();
         }
         assert!(at_once > 100, "only {at_once} of 200 were committed at once");
+        keeper.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_others_commit_does_not_put_off_the_sync() {
+        let folder = TempDir::new().unwrap();
+        let keeper = opened(&folder, SyncMode::Interval(Duration::from_millis(500))).await;
+        let journal = keeper.journal();
+        // A checkpoint syncs the first.
+        for _ in 0..2 {
+            let ticket = publish(journal, 1);
+            journal.decided(ticket).await.unwrap();
+        }
+        let synced = async {
+            let mut often = tokio::time::interval(Duration::from_millis(1));
+            while journal.lock().is_unsynced {
+                often.tick().await;
+                // Somebody tells it of what another one has committed by then.
+                journal.kick();
+            }
+        };
+        tokio::time::timeout(PATIENCE, synced).await.expect("it is never synced");
         keeper.close().await.unwrap();
     }
 

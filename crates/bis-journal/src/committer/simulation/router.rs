@@ -62,7 +62,7 @@ impl Router {
             disk,
             policy,
             last_sync,
-            last_sync_took: Duration::MAX,
+            last_commit_took: Duration::MAX,
             last_retention,
             last_room,
             last_place: last_room,
