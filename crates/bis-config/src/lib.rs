@@ -90,7 +90,7 @@ impl Default for AppConfig {
 pub struct HttpConfig {
     /// Where it listens; port 0 is any free one. `127.0.0.1:4000` unless set. A listener that was handed over by systemd's
     /// socket activation (`LISTEN_FDS`) goes before this.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "listen_address", skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
     /// How long a request may take until its answer begins, its body and an endpoint that goes on without its client
     /// included. 60 s unless set; written as in `"60s"`.
@@ -109,7 +109,7 @@ impl Default for HttpConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct InternalConfig {
     /// Where this process takes calls from the app's other processes. It takes none unless set.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "listen_address", skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
     /// What both sides of a call must know. Needed with `address` and with `services`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +128,7 @@ impl InternalConfig {
 
 /// What carries the events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", try_from = "OneBroker")]
 pub enum BrokerConfig {
     /// Memory of this process: nothing survives it, and no other process takes part.
     InProcess(InProcessConfig),
@@ -139,6 +139,31 @@ pub enum BrokerConfig {
 impl Default for BrokerConfig {
     fn default() -> Self {
         Self::InProcess(InProcessConfig {})
+    }
+}
+
+/// A [`BrokerConfig`] as it is read: a mistake is then told in the words of the file instead of those of an enum.
+#[derive(Default, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "an object that names one broker, as in `{ \"nsq\": { .. } }`"
+)]
+struct OneBroker {
+    in_process: Option<InProcessConfig>,
+    nsq: Option<Box<NsqConfig>>,
+}
+
+impl TryFrom<OneBroker> for BrokerConfig {
+    type Error = &'static str;
+
+    fn try_from(broker: OneBroker) -> Result<Self, Self::Error> {
+        match (broker.in_process, broker.nsq) {
+            (Some(in_process), None) => Ok(Self::InProcess(in_process)),
+            (None, Some(nsq)) => Ok(Self::Nsq(nsq)),
+            (None, None) => Err("it names no broker; write `in_process` or `nsq`, or leave `broker` out"),
+            (Some(_), Some(_)) => Err("it names two brokers; write `in_process` or `nsq`"),
+        }
     }
 }
 
@@ -159,11 +184,13 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not what is documented.
-    #[error("the configuration `{}` is not valid: {source} [{}]", path.display(), codes::CONFIG_INVALID)]
+    #[error("the configuration `{}` is not valid: {key}{source} [{}]", path.display(), codes::CONFIG_INVALID)]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// The key, its line and column, and what is valid there.
+        /// The key whose value is wrong, as in `` `http.address`: ``, or nothing for the file as a whole.
+        key: String,
+        /// What is valid there, its line and column.
         source: serde_json::Error,
     },
     /// A secret is not where the configuration says.
@@ -210,9 +237,25 @@ impl Config {
     pub fn read_shape(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        let config: Self = serde_json::from_str(&text)
-            .map_err(|source| ConfigError::Invalid { path: path.to_owned(), source })?;
+        let config = Self::parse(&text).map_err(|(key, source)| ConfigError::Invalid {
+            path: path.to_owned(),
+            key,
+            source,
+        })?;
         config.check()?;
+        Ok(config)
+    }
+
+    /// The configuration that a text holds, or the key that is wrong and why.
+    fn parse(text: &str) -> Result<Self, (String, serde_json::Error)> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let config = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let path = error.path().to_string();
+            // The path of the file as a whole is a dot.
+            let key = if path == "." { String::new() } else { format!("`{path}`: ") };
+            (key, error.into_inner())
+        })?;
+        json.end().map_err(|error| (String::new(), error))?;
         Ok(config)
     }
 
@@ -240,6 +283,16 @@ impl Config {
     }
 }
 
+/// Where a process listens, which is an address and never a name.
+fn listen_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let wrong = |text: String| {
+        let text = format!("`{text}` is not an IP address and a port, as in `127.0.0.1:4000`");
+        serde::de::Error::custom(text)
+    };
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| text.parse().map_err(|_| wrong(text))).transpose()
+}
+
 /// Serde of a duration as the configuration writes it: `"30s"`.
 mod duration {
     use super::*;
@@ -261,7 +314,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Config, String> {
-        let config: Config = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let config = Config::parse(text).map_err(|(key, error)| format!("{key}{error}"))?;
         config.check().map_err(|error| error.to_string())?;
         Ok(config)
     }
@@ -361,6 +414,20 @@ mod tests {
             let text = format!(r#"{{"internal": {{"secret": "s", "services": {{"cart": "{base}"}}}}}}"#);
             check_refused(&text, &["`internal.services.cart`", &format!("`{base}`"), "`http://host:port`"]);
         }
-        check_refused(r#"{"http": {"address": "localhost"}}"#, &["address"]);
+        check_refused(
+            r#"{"http": {"address": "localhost:1"}}"#,
+            &["`http.address`: `localhost:1`", "IP address"],
+        );
+        check_refused(r#"{"http": {"request_timeout": 5}}"#, &["`http.request_timeout`: "]);
+        check_refused(r#"{"internal": {"secret": {"vault": "x"}}}"#, &["`internal.secret`: "]);
+        check_refused("{} {}", &["trailing"]);
+    }
+
+    #[test]
+    fn a_broker_is_one_of_them() {
+        check_refused(r#"{"broker": "nsq"}"#, &["`broker`: ", "an object that names one broker"]);
+        check_refused(r#"{"broker": {}}"#, &["`broker`: it names no broker"]);
+        let two = r#"{"broker": {"in_process": {}, "nsq": {"address": "a:1"}}}"#;
+        check_refused(two, &["`broker`: it names two brokers"]);
     }
 }
