@@ -7,7 +7,7 @@ use bis_broker::{
     channel::{Peeked, Standing},
 };
 
-use super::{Shared, Stored, TopicState, View};
+use super::{Shared, lock, log::Stored};
 
 impl Shared {
     pub(super) fn peek(
@@ -21,13 +21,11 @@ impl Shared {
         }
         let unknown = || InquiryError::Refused(format!("there is no subscription `{}`", spec.name));
         let topic = self.topic(&spec.topic).ok_or_else(unknown)?;
-        let state = topic.lock();
-        let TopicState { log, channels, .. } = &*state;
-        let subscribed = channels.iter().find(|subscribed| subscribed.name == spec.name);
-        let subscribed = subscribed.ok_or_else(unknown)?;
-        let mut view = View { log, ordered: subscribed.ordered };
-        let most = limit.get().saturating_add(1);
-        let Ok(mut peeked) = subscribed.channel.peek(&mut view, after, most, self.now());
+        let topic = lock(&topic);
+        let subscription = topic.subscriptions.iter().find(|subscription| *subscription.name() == spec.name);
+        let subscription = subscription.ok_or_else(unknown)?;
+        let (log, most) = (&topic.log, limit.get().saturating_add(1));
+        let mut peeked = subscription.peek(log, after, most, self.now());
         let more = peeked.len() > limit.get();
         peeked.truncate(limit.get());
         let events = peeked.iter().filter_map(|peeked| log.get(peeked.sequence).map(|at| at.waiting(peeked)));

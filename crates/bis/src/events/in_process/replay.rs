@@ -2,7 +2,7 @@
 
 use bis_broker::{InquiryError, ReplayFrom, Replayed, SubscriptionSpec};
 
-use super::{Shared, TopicState};
+use super::{Shared, lock, topic::Topic};
 
 impl Shared {
     pub(super) fn replay(&self, spec: &SubscriptionSpec, from: ReplayFrom) -> Result<Replayed, InquiryError> {
@@ -11,20 +11,18 @@ impl Shared {
         }
         let unknown = || InquiryError::Refused(format!("there is no subscription `{}`", spec.name));
         let topic = self.topic(&spec.topic).ok_or_else(unknown)?;
-        let mut state = topic.lock();
-        state.forget_finished(self.now());
-        let TopicState { log, channels, .. } = &mut *state;
-        let subscribed = channels.iter_mut().find(|subscribed| subscribed.name == spec.name);
-        let subscribed = subscribed.ok_or_else(unknown)?;
+        let mut topic = lock(&topic);
+        topic.forget_finished(self.now());
+        let Topic { log, subscriptions, .. } = &mut *topic;
+        let subscription = subscriptions.iter_mut().find(|subscription| *subscription.name() == spec.name);
+        let subscription = subscription.ok_or_else(unknown)?;
         let to = match from {
             ReplayFrom::Position(position) => position,
             ReplayFrom::Time(time) => log.first_at(time),
         };
         let from = to.clamp(log.first(), log.end());
-        subscribed.channel.rewind(from);
-        subscribed.ring();
-        let events = subscribed.channel.unfinished_from(from);
-        state.forget_finished(self.now());
+        let events = subscription.replay(from);
+        topic.forget_finished(self.now());
         Ok(Replayed { from, events })
     }
 }

@@ -1,12 +1,30 @@
 //! Somebody sets the date while events wait: they come when they are due. And what reaches nobody is counted.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use bis_core::{Envelope, EventId, Retention};
+use bis_broker::Delivery;
+use bis_core::{Envelope, EventId, Retention, SubscriptionName};
 use bytes::Bytes;
 
-use super::*;
+use super::{log::Stored, *};
 use crate::instance::{Patience, VirtualClock};
+
+/// A subscription of the topic `orders`.
+pub(super) fn spec(name: &'static str, ordered: bool) -> SubscriptionSpec {
+    let (topic, name) = (TopicName::from_static("orders"), SubscriptionName::from_static(name));
+    SubscriptionSpec { topic, name, ordered }
+}
+
+/// An event without data.
+pub(super) fn envelope(id: EventId) -> Arc<Envelope> {
+    Arc::new(Envelope::new(id, "/shop", "T", SystemTime::UNIX_EPOCH, Bytes::new()))
+}
+
+/// An event in a log, due at once.
+pub(super) fn stored(id: &str, key: Option<u64>) -> Stored {
+    let envelope = envelope(EventId::from(id));
+    Stored { envelope, due: Time::ZERO, key, published: SystemTime::UNIX_EPOCH, stored: Time::ZERO }
+}
 
 const HOUR: Duration = Duration::from_secs(3600);
 const WAIT: Duration = Duration::from_secs(2);
@@ -14,13 +32,8 @@ const WAIT: Duration = Duration::from_secs(2);
 /// A broker with one event that was published with a delay, and its consumer.
 async fn broker(clock: &Arc<VirtualClock>, delay: Duration) -> (InProcess, Box<dyn Consumer>) {
     let broker = InProcess::with_clock(Clock::Virtual(clock.clone()));
-    let topic = TopicName::from_static("orders");
-    let spec = SubscriptionSpec {
-        topic: topic.clone(),
-        name: SubscriptionName::from_static("ship"),
-        ordered: false,
-    };
-    let topic = TopicSpec::new(topic);
+    let spec = spec("ship", false);
+    let topic = TopicSpec::new(spec.topic.clone());
     let topology = Topology { topics: vec![topic.clone()], subscriptions: vec![spec.clone()] };
     broker.ensure(&topology).await.unwrap();
     let envelope = Envelope::new(EventId::from("e1"), "/shop", "T", clock.now(), Bytes::new());
