@@ -1,21 +1,26 @@
 //! Goodbyes. A client that is closed while deliveries wait in it that nobody received: the router takes them back
-//! uncounted. A server that stops and comes back: what it refused meanwhile is published then.
+//! uncounted. A server that stops and comes back: what it refused meanwhile is published, or kept, then.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use bis_broker::{Broker, PublishError};
+use bis_broker::{Broker, PublishError, TopicSpec, Topology};
 use bis_conformance::{
     Inbox, bounded,
     case_words::{at_once, event, publish, topology, try_publish},
     skip_missing,
 };
+use bis_core::{Retention, TopicName};
 use bis_drivers::nsq::{Nsq, NsqOptions};
-use bis_nsq::{Command, IdentifyReply, Limits, OK, decode_command, encode_error, encode_response};
+use bis_nsq::{
+    Command, Extension, FEATURE_REPLAY, FEATURE_RETENTION, IdentifyReply, Limits, OK, decode_command,
+    encode_error, encode_response,
+};
 use bytes::BytesMut;
 use libtest_mimic::Trial;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
@@ -30,7 +35,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     let name = "what_a_stopping_server_refuses_is_taken_by_the_next";
     let refused =
         trial("closing", name, || bounded(name, what_a_stopping_server_refuses_is_taken_by_the_next()));
-    vec![received, refused]
+    let name = "a_retention_that_a_stopping_server_refuses_is_asked_for_again";
+    let retained = trial("closing", name, || {
+        bounded(name, a_retention_that_a_stopping_server_refuses_is_asked_for_again())
+    });
+    vec![received, refused, retained]
 }
 
 async fn what_nobody_received_is_no_attempt() {
@@ -88,6 +97,58 @@ async fn what_a_stopping_server_refuses_is_taken_by_the_next() {
         matches!(&refused, Err(PublishError::Unavailable(text)) if text.contains("disk full")),
         "{refused:?}"
     );
+}
+
+/// An app that starts while its router is restarted, or has no room, waits as it does for everything else.
+async fn a_retention_that_a_stopping_server_refuses_is_asked_for_again() {
+    let (client, listener) = client_of_a_script().await;
+    let retention = Retention { max_age: Duration::from_secs(60), ..Retention::DEFAULT };
+    let topics = vec![TopicSpec { retention, ..TopicSpec::new(TopicName::from_static("orders")) }];
+    let topology = Topology { topics, subscriptions: Vec::new() };
+    let (mut asked, mut connections) = (0, JoinSet::new());
+    let serving = async {
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => {
+                    let (stream, _) = accepted.expect("accepted");
+                    connections.spawn(retains(stream));
+                }
+                Some(retain) = connections.join_next() => {
+                    let Some(mut stream) = retain.expect("served") else { continue };
+                    let mut output = BytesMut::new();
+                    match asked {
+                        0 => encode_error(&mut output, "E_PUB_FAILED RETAIN failed exiting"),
+                        _ => encode_response(&mut output, OK),
+                    }
+                    asked += 1;
+                    stream.write_all_buf(&mut output).await.expect("written");
+                }
+            }
+        }
+    };
+    let ensured = tokio::select! {
+        ensured = timeout(PATIENCE, client.ensure(&topology)) => ensured.expect("in time"),
+        () = serving => unreachable!("it serves without end"),
+    };
+    assert_eq!((ensured, asked), (Ok(()), 2));
+}
+
+/// Serves a connection as a router does until it asks for a retention; `None` when it never does.
+async fn retains(mut stream: TcpStream) -> Option<TcpStream> {
+    let bis = Some(Extension::offer(&[FEATURE_REPLAY, FEATURE_RETENTION]));
+    let reply = IdentifyReply { bis, ..IdentifyReply::default() }.to_json();
+    let limits = Limits { extensions: true, ..Limits::default() };
+    let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
+    stream.read_exact(&mut [0; 4]).await.ok()?;
+    loop {
+        match decode_command(&mut input, &limits, |_| Ok(())).expect("commands") {
+            None if stream.read_buf(&mut input).await.unwrap_or(0) == 0 => return None,
+            Some(Command::Identify(_)) => encode_response(&mut output, &reply),
+            Some(Command::Retain { .. }) => return Some(stream),
+            _ => {}
+        }
+        stream.write_all_buf(&mut output).await.ok()?;
+    }
 }
 
 async fn client_of_a_script() -> (Nsq, TcpListener) {

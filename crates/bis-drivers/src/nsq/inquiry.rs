@@ -18,7 +18,7 @@ use bis_nsq::{
 
 use tokio::time::sleep;
 
-use super::{Nsq, consumer::envelope};
+use super::{Nsq, cluster::with_remedy, consumer::envelope, publishing::is_want_of_room};
 
 /// How soon a server that could not be reached is told again for how long to keep a topic.
 const RETAIN_AGAIN: Duration = Duration::from_millis(500);
@@ -66,8 +66,11 @@ impl Nsq {
         while let Err(error) = client::retain(&options, &name, max_age, max_bytes).await {
             match error {
                 ConnectError::Lacks(_) => return Err(Self::no_retention(&topic.name)),
-                ConnectError::Refused(refusal) => return Err(EnsureError::Refused(refusal.to_string())),
                 _ if self.cluster.is_closed() => return Err(EnsureError::Closed),
+                // One that stops, or has no room, takes it later.
+                ConnectError::Refused(refusal) if !is_want_of_room(&refusal) => {
+                    return Err(EnsureError::Refused(with_remedy(&refusal.to_string())));
+                }
                 error => {
                     failures += 1;
                     options.outages.unreachable(address, &error, failures.is_power_of_two());

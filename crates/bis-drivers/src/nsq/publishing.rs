@@ -131,8 +131,8 @@ async fn send(publisher: &Publisher, address: &str, ways: &mut [Way], wait: Dura
     }
 }
 
-/// Whether a server says that it could not store the event, and not that something is wrong with it.
-fn is_want_of_room(refusal: &ProtocolError) -> bool {
+/// Whether a server says that it could not store something, and not that something is wrong with it.
+pub(super) fn is_want_of_room(refusal: &ProtocolError) -> bool {
     use ErrorCode::{DeferredPublishFailed, MultiPublishFailed, PublishFailed};
     matches!(refusal.code, PublishFailed | MultiPublishFailed | DeferredPublishFailed)
 }
