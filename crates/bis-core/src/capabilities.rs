@@ -40,6 +40,8 @@ pub struct Capabilities {
     pub order: OrderScope,
     /// Whether a delivery can be taken back without counting as an attempt.
     pub uncounted_release: bool,
+    /// Whether deliveries tell how often their event ended its process. Where they do not, the count of attempts says so.
+    pub crash_count: bool,
     /// Whether events that wait can be looked at without consuming them.
     pub peek: bool,
     /// Which events are recognized when they are published again under the same id, and not delivered again.
@@ -147,6 +149,7 @@ const IN_PROCESS: Capabilities = Capabilities {
     multi_process: false,
     order: OrderScope::Key,
     uncounted_release: true,
+    crash_count: true,
     peek: true,
     deduplication: Deduplication::Latest(DEDUPLICATION),
     replay: true,
@@ -166,6 +169,7 @@ const ROUTER: Capabilities = Capabilities {
     multi_process: true,
     order: OrderScope::Key,
     uncounted_release: true,
+    crash_count: true,
     peek: true,
     deduplication: Deduplication::Latest(DEDUPLICATION),
     replay: true,
@@ -185,6 +189,7 @@ const NSQD: Capabilities = Capabilities {
     multi_process: true,
     order: OrderScope::None,
     uncounted_release: false,
+    crash_count: false,
     peek: false,
     deduplication: Deduplication::None,
     replay: false,

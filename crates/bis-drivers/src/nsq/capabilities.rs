@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bis_core::{BrokerKind, Capabilities, Deduplication, OrderScope};
 use bis_nsq::{
-    FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_ORDERED, FEATURE_PEEK, FEATURE_RELEASE, FEATURE_REPLAY,
-    IdentifyReply,
+    FEATURE_DEDUP, FEATURE_HEADERS, FEATURE_HISTORY, FEATURE_ORDERED, FEATURE_PEEK, FEATURE_RELEASE,
+    FEATURE_REPLAY, IdentifyReply,
 };
 
 /// What a server can do: what kind it is, from the features that it offers, and its limits where it says them. A limit
@@ -23,6 +23,8 @@ pub(super) fn capabilities(server: &IdentifyReply) -> Capabilities {
             false => OrderScope::None,
         },
         uncounted_release: server.offers(FEATURE_RELEASE),
+        // Earlier routers count a crash as an attempt, and say no more of it.
+        crash_count: server.offers(FEATURE_HISTORY),
         peek: server.offers(FEATURE_PEEK),
         deduplication: match count(said.dedup_window).filter(|_| server.offers(FEATURE_DEDUP)) {
             Some(latest) => Deduplication::Latest(latest),
@@ -63,6 +65,7 @@ mod tests {
         let can = capabilities(&IdentifyReply { bis: Some(offer.clone()), ..IdentifyReply::default() });
         assert_eq!((can.broker, can.durable), (BrokerKind::Router, true));
         assert!(can.uncounted_release && !can.order.keeps_keys_in_order() && !can.peek && !can.replay);
+        assert!(!can.crash_count, "it offers no history");
         assert_eq!(can.deduplication, Deduplication::Latest(7));
         let two_seconds = Some(Duration::from_secs(2));
         assert_eq!((can.max_publish_delay, can.max_retry_delay), (two_seconds, two_seconds));

@@ -71,15 +71,15 @@ enum Decision {
     Dead(DeadReason, String),
 }
 
-/// Why the event is not handled once more, if it is not. A broker that takes deliveries back uncounted also knows of crashes; of
-/// another one's count only what is far beyond the policy says something.
+/// Why the event is not handled once more, if it is not. Of the count of a broker that does not tell of crashes, only what is far
+/// beyond the policy says something.
 pub(super) fn overdue(
     instance: &Instance,
     subscription: &Subscription,
     delivery: &Delivery,
 ) -> Option<Outcome> {
     let (policy, crashes) = (&subscription.retry, delivery.history.crashes);
-    if Bus::of(instance).capabilities().uncounted_release {
+    if Bus::of(instance).capabilities().crash_count {
         return policy.is_deadly(crashes).then_some(Outcome::Deadly { crashes });
     }
     let deliveries = delivery.attempt.saturating_sub(policy.max_attempts);

@@ -35,6 +35,8 @@ struct Log {
     refuse: bool,
     /// It takes nothing back uncounted, and what is postponed comes again at once.
     counts_everything: bool,
+    /// It is a router that does not tell how often an event ended its process.
+    counts_no_crashes: bool,
     deliveries: Mutex<Vec<Delivery>>,
 }
 
@@ -53,6 +55,11 @@ impl Broker for Scripted {
     fn capabilities(&self) -> &Capabilities {
         static ROUTER: Capabilities = Capabilities::of(BrokerKind::Router);
         static NSQD: Capabilities = Capabilities::of(BrokerKind::Nsqd);
+        static EARLIER: Capabilities =
+            Capabilities { crash_count: false, ..Capabilities::of(BrokerKind::Router) };
+        if self.0.counts_no_crashes {
+            return &EARLIER;
+        }
         if self.0.counts_everything { &NSQD } else { &ROUTER }
     }
 
@@ -314,6 +321,16 @@ async fn where_nothing_is_known_of_crashes_deliveries_have_a_bound() {
     assert_eq!(calls, ["publish bis.dead e1/ship Exhausted", "ack"]);
     let error = log.letters.lock().unwrap().remove(0).error;
     assert!(error.starts_with("the last 4 deliveries of the event were not answered: "), "{error}");
+}
+
+/// It counts what ended its process as an attempt, and says no more of it.
+#[tokio::test]
+async fn an_earlier_version_of_the_router_does_not_deliver_a_deadly_event_forever() {
+    let log = Arc::new(Log { counts_no_crashes: true, ..Log::default() });
+    log.deliveries.lock().unwrap().push(delivery(&log, 6, None));
+    let handler = noting(&log);
+    let calls = run_on(log, Duration::from_secs(10), handler).await;
+    assert_eq!(calls, ["publish bis.dead e1/ship Exhausted", "ack"]);
 }
 
 #[tokio::test]
