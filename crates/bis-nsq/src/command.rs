@@ -109,7 +109,7 @@ pub enum Command {
     Retain {
         /// The topic, made if it is not there.
         topic: Name,
-        /// The oldest that can be replayed, in whole seconds.
+        /// The oldest that can be replayed, rounded up to whole seconds.
         max_age: Duration,
         /// About how many bytes can be replayed at most.
         max_bytes: u64,
@@ -206,7 +206,7 @@ impl Command {
             }
             Self::Retain { topic, max_age, max_bytes } => {
                 put_name(buffer, topic);
-                put_number(buffer, max_age.as_secs());
+                put_number(buffer, whole_seconds(*max_age));
                 put_number(buffer, *max_bytes);
             }
             Self::Publish { topic, .. }
@@ -251,6 +251,11 @@ fn put_id(buffer: &mut BytesMut, id: &MessageId) {
 fn put_name(buffer: &mut BytesMut, name: &Name) {
     buffer.put_u8(b' ');
     buffer.put_slice(name.as_bytes());
+}
+
+/// A time as it is sent: rounded up, so that less than a second is not nothing.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 fn put_number(buffer: &mut BytesMut, number: u64) {

@@ -85,6 +85,11 @@ fn commands_have_these_bytes() {
     let replay = |from| Command::Replay { topic: name("t"), channel: name("c"), from };
     check(&replay(ReplayFrom::Sequence(0)), b"REPLAY t c sequence 0\n");
     check(&replay(ReplayFrom::Time(u64::MAX)), b"REPLAY t c time 18446744073709551615\n");
+    let retain = |max_age| Command::Retain { topic: name("t"), max_age, max_bytes: 7 };
+    check(&retain(Duration::from_secs(60)), b"RETAIN t 60 7\n");
+    let mut bytes = BytesMut::new();
+    retain(Duration::from_millis(1)).encode(&mut bytes);
+    assert_eq!(&bytes[..], b"RETAIN t 1 7\n", "less than a second is not nothing");
     check(&Command::Close, b"CLS\n");
     check(&Command::Nop, b"NOP\n");
 }
