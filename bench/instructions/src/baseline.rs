@@ -36,7 +36,7 @@ impl Baseline {
     }
 
     /// # Errors
-    /// When the file cannot be read or is none of ours.
+    /// When the file cannot be read or is not one of ours.
     pub fn read(file: &Path) -> Result<Self> {
         let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
         Self::parse(&text).with_context(|| format!("read {}", file.display()))

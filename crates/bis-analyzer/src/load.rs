@@ -1,6 +1,6 @@
 //! Reading and summarising files in parallel, following `mod` declarations; what has not changed is not read again.
 //!
-//! It decides which files a crate has. What stands in them is `extract`'s matter.
+//! It decides which files a crate has. What is in them is `extract`'s matter.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},

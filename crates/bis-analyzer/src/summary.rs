@@ -499,7 +499,7 @@ pub(crate) struct Mention {
     pub(crate) how: How,
     /// The function's `use` declarations, an index into the module's scopes.
     pub(crate) scope: Option<u32>,
-    /// What stands in `.delay(..)` after a publish.
+    /// The argument of `.delay(..)` after a publish.
     pub(crate) delay: Option<Box<Delay>>,
 }
 

@@ -147,7 +147,7 @@ impl Envelope {
     }
 
     /// The event in a message: a CloudEvent, else the whole body as the data of an event with an id of the broker's and the
-    /// time at which the broker got it. What is meant as a CloudEvent and is none is marked as malformed.
+    /// time at which the broker got it. What is meant as a CloudEvent and is not a valid one is marked as malformed.
     pub fn from_body(body: Bytes, id: impl FnOnce() -> EventId, received: SystemTime) -> Self {
         match Self::from_json(body.clone()) {
             Ok(envelope) => envelope,

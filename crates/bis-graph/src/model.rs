@@ -72,7 +72,7 @@ pub struct Topic {
     /// The services that mention it without subscribing, by name: those that publish, and those that only ask it
     /// something.
     pub users: Vec<String>,
-    /// The delays of publishes that stand in the source as constants, by position.
+    /// The delays of publishes that are constants in the source, by position.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub delays: Vec<PublishDelay>,
     /// The service whose module holds the static; `None` for a shared crate or module.

@@ -153,7 +153,7 @@ impl Committer {
         if !self.expire() && self.checkpoint().is_err() {
             self.checkpoint_due = true;
         }
-        // What could not be kept before may be kept now; there is room, or whoever misses it says so.
+        // What could not be kept before may be kept now; there is room, or the next write says that there is none.
         if !self.is_out_of_room() {
             let _ = self.reserve.keep();
         }

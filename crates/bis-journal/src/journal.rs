@@ -100,7 +100,7 @@ impl Journal {
         let _ = stopping.wait_for(|stopping| *stopping).await;
     }
 
-    /// Nothing is accepted from now on, and whoever waits for [`Journal::failed`] is told why.
+    /// Nothing is accepted from now on, and everyone who waits for [`Journal::failed`] is told why.
     pub(crate) fn fail(&self, reason: &Arc<str>) {
         self.lock().admission.failure = Some(Arc::clone(reason));
         self.failure.send_replace(Some(Arc::clone(reason)));

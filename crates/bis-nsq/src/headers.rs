@@ -7,7 +7,7 @@
 //! | 1 | which fields follow: 1 = event id, 2 = ordering key, 4 = delay; 8 = a handler publishes it, 16 = the answer is to be a receipt, both with no field; all other bits are 0 |
 //! | 16 | by what the event is recognized: its id, if that is a UUID, else 16 bytes made of it |
 //! | 4 + n | the length of the ordering key (i32) and its bytes, if it has one |
-//! | 8 | the delay in milliseconds (u64), if it is not nought |
+//! | 8 | the delay in milliseconds (u64), if it is not 0 |
 //! | the rest | the body, at least one byte |
 
 use std::time::Duration;

@@ -49,7 +49,7 @@ pub const FEATURE_HISTORY: &str = "history";
 /// [`Headers::wants_receipt`](crate::Headers::wants_receipt).
 pub const FEATURE_RECEIPT: &str = "receipt";
 
-/// The body of `IDENTIFY`. Numbers that are nought or absent mean the server's default; all times are in
+/// The body of `IDENTIFY`. Numbers that are 0 or absent mean the server's default; all times are in
 /// milliseconds. Fields that are not known here are ignored, as nsqd does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -70,7 +70,7 @@ pub struct Identify {
     pub output_buffer_timeout: i64,
     /// The time that a delivery may take, 1000 to 900000.
     pub msg_timeout: i64,
-    /// Deliver only this percentage of messages, 1 to 99; nought delivers all.
+    /// Deliver only this percentage of messages, 1 to 99; 0 delivers all.
     pub sample_rate: i64,
     /// Ask for TLS.
     pub tls_v1: bool,
@@ -240,7 +240,7 @@ pub struct IdentifyReply {
     pub max_deflate_level: i64,
     /// Whether snappy begins after this reply.
     pub snappy: bool,
-    /// The percentage of messages delivered; nought is all.
+    /// The percentage of messages delivered; 0 means all.
     pub sample_rate: i64,
     /// Whether `AUTH` must follow.
     pub auth_required: bool,
@@ -287,13 +287,13 @@ pub struct Extension {
     /// held when a connection broke is not suspected of having ended it, once it connects again.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub process: String,
-    /// The longest delay of a publish and wait of a `REQ`, in milliseconds; nought is not said.
+    /// The longest delay of a publish and wait of a `REQ`, in milliseconds; 0 is left out.
     #[serde(skip_serializing_if = "is_nought")]
     pub max_delay: i64,
-    /// The largest message in bytes; nought is not said.
+    /// The largest message in bytes; 0 is left out.
     #[serde(skip_serializing_if = "is_nought")]
     pub max_message_bytes: i64,
-    /// Among how many of the latest events [`FEATURE_DEDUP`] holds; nought is not said.
+    /// Among how many of the latest events [`FEATURE_DEDUP`] holds; 0 is left out.
     #[serde(skip_serializing_if = "is_nought")]
     pub dedup_window: i64,
 }

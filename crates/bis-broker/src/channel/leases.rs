@@ -1,5 +1,5 @@
 //! When deliveries run out, earliest first. Leases of one length begin in the order in which they end, so that both ends
-//! of a queue are all that is touched for them; the others stand in a sorted set.
+//! of a queue are all that is touched for them; the others are in a sorted set.
 //!
 //! It knows nothing of messages and consumers.
 

@@ -1,6 +1,6 @@
 //! A set of sequences at about a bit each: what is finished above the floor, what waits in a far list.
 //!
-//! Sequences stand in chunks of 4096. A chunk that is full costs one entry (some 40 bytes), one that is partly full 512 bytes
+//! Sequences are in chunks of 4096. A chunk that is full costs one entry (some 40 bytes), one that is partly full 512 bytes
 //! more, an empty one nothing: ten million scattered sequences of twenty million are 2.5 MB. It knows nothing of
 //! messages.
 
@@ -157,7 +157,7 @@ impl SequenceSet {
         self.remove_range(from, u64::MAX);
     }
 
-    /// Forgets whole chunks below `floor`; the one that the floor stands in keeps what is below. Cheaper than
+    /// Forgets whole chunks below `floor`; the one that holds the floor keeps what is below. Cheaper than
     /// [`SequenceSet::remove_below`], for an owner that never asks about what is below.
     pub(super) fn forget_chunks_below(&mut self, floor: u64) {
         while let Some(first) = self.chunks.first_entry() {

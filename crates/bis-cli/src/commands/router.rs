@@ -21,7 +21,7 @@ use crate::run::warn_of_damage;
 /// Where HTTPS clients are served when there is a certificate, unless it is said.
 const HTTPS_ADDRESS: &str = "127.0.0.1:4152";
 
-/// Runs a router until Ctrl-C or SIGTERM, or until it fails: whoever supervises it should start it again.
+/// Runs a router until Ctrl-C or SIGTERM, or until it fails: its supervisor should start it again.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let switch = LogSwitch::new(arguments.log_level);
     log::start_router(&switch, arguments.log_format);

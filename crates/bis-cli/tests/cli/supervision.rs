@@ -197,7 +197,7 @@ fn the_application_dies_with_the_command() {
     run.signal(Signal::SIGKILL);
     run.wait();
     wait_until("the end of the app", || !lives(process));
-    // What the dead command left behind is recognised, and does not stand in the way.
+    // What the dead command left behind is recognised, and is not in the way.
     assert!(app.folder.path().join(".bis/default/run.json").exists());
     Run::start(&app, &[]).wait_for("ready");
 }

@@ -48,7 +48,7 @@ pub(super) struct NsqConsumer {
     turn: Turn,
     extender: Arc<NsqExtender>,
     stopped: bool,
-    /// Where the connections live, whoever asks for one more: the handlers' threads may be blocked.
+    /// Where the connections live, whichever thread asks for one more: the handlers' threads may be blocked.
     runtime: Handle,
 }
 

@@ -9,7 +9,7 @@ use std::{
 /// A future of a short life.
 pub(super) type Wait<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The first one that is ready, which it is says its output; forever when there is none. Those behind it are asked first
+/// The first one that is ready, with which one it is as the output; waits forever when there is none. Those behind it are asked first
 /// the next time only if the caller orders them so.
 pub(super) async fn first<T>(mut waits: Vec<Wait<'_, T>>) -> T {
     poll_fn(|context| {

@@ -2,7 +2,7 @@
 //!
 //! A publisher that waits for each answer is answered without a change of threads, which takes longer than a write into the
 //! operating system's cache, and as long as the sync of a quick disk. What may take long is left to the committer's thread,
-//! and whoever finds another one at it leaves it to that one, who looks again afterwards.
+//! and one that finds another committing leaves it to that one, who looks again afterwards.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,7 +103,7 @@ impl CommitsAtOnce for Turns {
         let is_done = committer.commit_at_once();
         drop(committer);
         let mut state = self.journal.lock();
-        // Others have left theirs to whoever was at it; and what was defined is defined once more.
+        // Others have left theirs to the one that was committing; and what was defined is defined once more.
         if is_done && !state.is_awaited() && !state.take_flush() { AtOnce::Done } else { AtOnce::Later }
     }
 }

@@ -49,7 +49,7 @@ impl Kind {
     }
 }
 
-/// A record's header, without length and checksum. Times are nanoseconds since 1970; 0 is none.
+/// A record's header, without length and checksum. Times are nanoseconds since 1970; 0 means none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) kind: Kind,

@@ -77,7 +77,7 @@ pub(crate) fn salt_in(number: u64, bytes: &[u8]) -> Option<Salt> {
     holds.then(|| Salt(bytes[32..48].try_into().expect("16 bytes are 16 bytes")))
 }
 
-/// Refuses a segment that another version of the router made. A damaged header is none: each format has its checksum.
+/// Refuses a segment that another version of the router made. A damaged header is not taken for one: each format has its checksum.
 pub(crate) fn check_format(number: u64, bytes: &[u8]) -> io::Result<()> {
     if bytes.len() < SEGMENT_HEADER || &bytes[0..7] != ANY_MAGIC || &bytes[0..8] == MAGIC {
         return Ok(());

@@ -280,7 +280,7 @@ impl ChannelState {
         let mut left = messages;
         while left > 0 {
             let Some(id) = self.waiting.pop_front() else { return };
-            // Those that have gone still stand in the line.
+            // Those that have gone are still in the line.
             if let Some(consumer) = self.consumers.get_mut(&id) {
                 consumer.is_waiting = false;
                 woken.push(Arc::clone(&consumer.wake));

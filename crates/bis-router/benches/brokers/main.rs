@@ -90,7 +90,7 @@ fn plan() -> Plan {
             // What cargo adds.
             "--bench" => {}
             scenario => {
-                assert!(SCENARIOS.contains(&scenario), "`{scenario}` is none of {SCENARIOS:?}");
+                assert!(SCENARIOS.contains(&scenario), "`{scenario}` is not one of {SCENARIOS:?}");
                 plan.scenarios.push(scenario.to_owned());
             }
         }

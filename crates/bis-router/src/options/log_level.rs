@@ -41,7 +41,7 @@ impl FromStr for LogLevel {
     }
 }
 
-/// The level that holds now. Clones share it: the router's HTTP API moves it, and whoever writes the log reads it.
+/// The level that holds now. Clones share it: the router's HTTP API moves it, and the log reads it.
 #[derive(Debug, Clone)]
 pub struct LogSwitch(Arc<AtomicU8>);
 

@@ -22,7 +22,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Whether clients must use TLS. As on nsqd, whoever asks for client certificates requires TLS.
+    /// Whether clients must use TLS. As on nsqd, asking for client certificates requires TLS.
     #[must_use]
     pub fn required(&self) -> TlsRequired {
         match (self.required, self.client_certificates) {
@@ -74,7 +74,7 @@ pub enum ClientCertificates {
     /// None: they are not asked for one.
     #[default]
     NotAsked,
-    /// Any, whoever signed it; the client proves that it has the key.
+    /// Any, no matter who signed it; the client proves that it has the key.
     Any,
     /// One that an authority of [`Tls::root_ca`] signed.
     Verified,

@@ -215,7 +215,7 @@ impl Connection {
     ) -> Result<(), ProtocolError> {
         let (server, before) = (Arc::clone(&self.server), state.last_awaited());
         self.inquiry = Some(Box::pin(async move {
-            // A commit that failed is answered to whoever waits for it.
+            // A commit that failed is answered to the clients that wait for it.
             let _ = server.journal.decided(before).await;
             question.await
         }));

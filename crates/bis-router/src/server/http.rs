@@ -108,7 +108,7 @@ async fn refuse_head(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Notes what was asked: changes for whoever runs the router, the rest for whoever looks for a fault. Publishes are not
+/// Notes what was asked: changes for the operator, the rest for people who look for a fault. Publishes are not
 /// noted, as on nsqd.
 async fn log(request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());

@@ -41,7 +41,7 @@ pub(super) struct Terms {
     /// The time between heartbeats; none are sent without.
     pub(super) heartbeat: Option<Duration>,
     pub(super) message_timeout: Duration,
-    /// The percentage of messages delivered; nought is all.
+    /// The percentage of messages delivered; 0 means all.
     pub(super) sample_rate: u32,
     output_buffer_bytes: i64,
     output_buffer_timeout: Duration,

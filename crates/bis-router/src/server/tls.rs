@@ -149,7 +149,7 @@ fn file_error(path: &Path, content: &'static str, error: pem::Error) -> TlsError
     TlsError::File { path: path.to_owned(), content, source }
 }
 
-/// Takes any client certificate, whoever signed it, from a client that proves to have its key (nsqd's `require`).
+/// Takes any client certificate, no matter who signed it, from a client that proves to have its key (nsqd's `require`).
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -231,7 +231,7 @@ fn delays_are_bounded(peer: Peer) {
 }
 
 impl Client {
-    /// PUB with whatever stands for a topic.
+    /// PUB with any text in place of a topic.
     fn publish_raw(&mut self, topic: &str, body: &[u8]) {
         self.send_sized(&format!("PUB {topic}"), body);
         assert_eq!(self.response(), "OK", "{topic}");

@@ -58,7 +58,7 @@ fn try_run(app: &App) -> Result<()> {
     result
 }
 
-/// The public listener that systemd, or whoever started this process in its way, hands over.
+/// The public listener that systemd, or a process that works as systemd does, hands over.
 fn inherited_listener() -> Result<Option<TcpListener>> {
     let mut inherited = listenfd::ListenFd::from_env();
     if inherited.len() == 0 {

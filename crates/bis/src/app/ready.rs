@@ -1,4 +1,4 @@
-//! Tells whoever started the process that it is ready, and later that it accepts no more connections: lines of JSON on the
+//! Tells the process that started this one that it is ready, and later that it accepts no more connections: lines of JSON on the
 //! file descriptor that `BIS_READY_FD` names.
 
 use std::{fs::OpenOptions, io, io::Write, net::SocketAddr};
@@ -11,7 +11,7 @@ pub(super) fn tell(addresses: &[(&'static str, SocketAddr)]) -> io::Result<()> {
     write(&Progress::Ready { addresses: addresses.iter().map(url).collect() })
 }
 
-/// Says that the listener that was handed over is closed here: whoever has it now gets every new connection.
+/// Says that the listener that was handed over is closed here: the process that has it now gets every new connection.
 pub(super) fn tell_draining() -> io::Result<()> {
     write(&Progress::Draining)
 }

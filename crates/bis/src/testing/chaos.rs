@@ -85,7 +85,7 @@ pub const VARIABLE: &str = bis_core::handover::CHAOS;
 /// What [`VARIABLE`] asks for; `None` when it is not set or empty.
 ///
 /// # Errors
-/// When its value is none.
+/// When its value is not a valid one.
 pub(crate) fn from_env() -> Result<Option<Chaos>, InvalidChaos> {
     match std::env::var(VARIABLE) {
         Ok(text) if !text.is_empty() => text.parse().map(Some),

@@ -20,7 +20,7 @@ const NAMES: [(&str, &str); 4] = [
     ("e2e_processing_latency_percentiles", "e2e-processing-latency-percentile"),
 ];
 
-/// What cannot stand in the file.
+/// What cannot be set in the file.
 const FLAGS_ONLY: [&str; 3] = ["config", "format", "help"];
 
 /// Reads the file that the arguments name, if they do; flags win over it. The words are those that the arguments were

@@ -117,7 +117,7 @@ impl Router {
         }
     }
 
-    /// Whether whoever asks now is told that the ticket's messages are stored.
+    /// Whether a client that asks now is told that the ticket's messages are stored.
     pub(super) async fn is_stored(&self, ticket: Ticket) -> bool {
         self.committer.journal.decided(ticket).await.is_ok()
     }

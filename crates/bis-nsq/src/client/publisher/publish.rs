@@ -18,7 +18,7 @@ pub(super) struct Publish {
 }
 
 impl Publish {
-    /// Tells whoever waits.
+    /// Tells the publishers that wait.
     pub(super) fn end(self, outcome: Result<Published, PublishError>) {
         // Whoever does not wait any more need not be told.
         let _ = self.answer.send(outcome);

@@ -61,7 +61,7 @@ fn name_of(host: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-/// Names below `localhost` are this machine's, whoever is asked.
+/// Names below `localhost` are this machine's, whichever resolver is asked.
 fn ends_with_localhost(name: &str) -> bool {
     const ENDING: &str = ".localhost";
     let start = name.len().saturating_sub(ENDING.len());
