@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use bis_core::{DeadReason, SubscriptionName, TopicName};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::broker::Broker;
 use crate::format::{Format, GraphFormat};
@@ -306,9 +306,9 @@ pub(crate) enum Dead {
 
 /// Arguments of `bis dead resend`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).args(["ids", "all"])))]
 pub(crate) struct Resend {
     /// Ids of letters, or the start of ones
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub(crate) ids: Vec<String>,
     /// Every letter
     #[arg(long)]

@@ -67,6 +67,6 @@ fn app_of(workspace: &Path) -> Result<PathBuf> {
     let Some(first) = candidates.first() else { return Ok(analysis.package_dir) };
     let folders = candidates.iter().map(|folder| format!("`{folder}`")).collect::<Vec<_>>().join(", ");
     Err(Failure::new(exit::USAGE, format!("the workspace has several apps: {folders}"))
-        .help(format!("name the folder of the one that you mean, such as `{first}`"))
+        .help(format!("name the folder of the one that you mean, such as `{first}`; `bis topic` and `bis dead` take it as `--app`"))
         .into())
 }
