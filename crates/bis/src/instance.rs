@@ -2,9 +2,10 @@
 //! what its subsystems keep, and knows none of the subsystems.
 
 mod clock;
+mod extensions;
+
 mod part;
 pub mod place;
-mod resources;
 mod scope;
 mod service;
 mod subsystem;
@@ -24,8 +25,8 @@ use tokio::runtime::{Handle, Id};
 pub(crate) use clock::{Activity, Clock, Purpose};
 #[cfg(feature = "testing")]
 pub(crate) use clock::{Outstanding, Patience, Step, VirtualClock};
+pub(crate) use extensions::Extensions;
 pub(crate) use part::{Host, Part, Stop};
-pub(crate) use resources::Resources;
 pub(crate) use scope::{Scope, Span};
 pub use service::{Position, ServiceEntry};
 pub(crate) use service::{Services, function_path, service_of};
@@ -62,23 +63,23 @@ pub(crate) struct Instance {
     /// The app's time.
     pub(crate) clock: Clock,
     /// What the subsystems keep for it.
-    resources: Resources,
+    extensions: Extensions,
     /// The source of events that no service's handler publishes: `/app`.
     source: String,
 }
 
 impl Instance {
-    pub(crate) fn new(app: &str, config: Config, clock: Clock, resources: Resources) -> Self {
-        Self { config, clock, resources, source: format!("/{app}") }
+    pub(crate) fn new(app: &str, config: Config, clock: Clock, extensions: Extensions) -> Self {
+        Self { config, clock, extensions, source: format!("/{app}") }
     }
 
     /// What a subsystem keeps for this app.
     ///
     /// # Panics
     /// When the app was started without it.
-    pub(crate) fn resource<T: Any>(&self) -> &T {
-        let resource = self.resources.get();
-        resource.unwrap_or_else(|| panic!("the app was started without its `{}`", type_name::<T>()))
+    pub(crate) fn extension<T: Any>(&self) -> &T {
+        let extension = self.extensions.get();
+        extension.unwrap_or_else(|| panic!("the app was started without its `{}`", type_name::<T>()))
     }
 
     /// Where an event comes from: `/app/service`, or `/app` outside every service.

@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     events::{Bus, Connection, Deliveries, Events},
     http::{self, Http, Listeners},
-    instance::{Declarations, Part, Resources, Services, Subsystem},
+    instance::{Declarations, Extensions, Part, Services, Subsystem},
 };
 
 /// Every subsystem, in the order in which an app's description tells of them.
@@ -26,14 +26,14 @@ pub(super) fn check(services: &Services, config: &Config) -> Result<()> {
 }
 
 /// What the subsystems keep for an app in a process.
-pub(super) fn process_resources(services: &Services, broker: Arc<dyn Broker>) -> Resources {
-    Resources::default().with(Bus::new(broker).with_types(services)).with(http::Client::default())
+pub(super) fn process_extensions(services: &Services, broker: Arc<dyn Broker>) -> Extensions {
+    Extensions::default().with(Bus::new(broker).with_types(services)).with(http::Client::default())
 }
 
 /// What the subsystems keep for an app in a test, which may play another build of the app.
 #[cfg(feature = "testing")]
-pub(super) fn test_resources(broker: Arc<dyn Broker>) -> Resources {
-    Resources::default().with(Bus::new(broker)).with(http::Client::default())
+pub(super) fn test_extensions(broker: Arc<dyn Broker>) -> Extensions {
+    Extensions::default().with(Bus::new(broker)).with(http::Client::default())
 }
 
 /// The parts of a process, in the order of their start: what a part needs comes before it.

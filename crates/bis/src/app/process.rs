@@ -81,8 +81,8 @@ async fn serve(app: &App, config: Config, inherited: Option<TcpListener>, handle
     let mut signals = Signals::new()?;
     let parts = parts::of_process(&app.services, &config, inherited, tell_draining)?;
     let (broker, faults) = Faults::before(broker(&config)?)?;
-    let resources = parts::process_resources(&app.services, broker);
-    let instance = Arc::new(Instance::new(app.name(), config, Clock::System, resources));
+    let extensions = parts::process_extensions(&app.services, broker);
+    let instance = Arc::new(Instance::new(app.name(), config, Clock::System, extensions));
     let limit = instance.config.app.stop_within;
     let registered = instance::register(instance.clone(), Reach::Process);
     let host = Host { instance, handlers: handlers.clone() };

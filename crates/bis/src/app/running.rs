@@ -96,7 +96,7 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
-    use crate::instance::{Clock, Instance, Resources};
+    use crate::instance::{Clock, Extensions, Instance};
 
     /// What was done to parts, in order.
     type Log = Arc<Mutex<Vec<String>>>;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn host() -> Host {
-        let instance = Instance::new("shop", Config::default(), Clock::System, Resources::default());
+        let instance = Instance::new("shop", Config::default(), Clock::System, Extensions::default());
         Host { instance: Arc::new(instance), handlers: tokio::runtime::Handle::current() }
     }
 

@@ -98,8 +98,8 @@ fn run<F>(
             Some(chaos) => chaos.clone(),
             None => recorded,
         };
-        let resources = parts::test_resources(broker);
-        let instance = Arc::new(Instance::new(app.name(), Config::default(), clock, resources));
+        let extensions = parts::test_extensions(broker);
+        let instance = Arc::new(Instance::new(app.name(), Config::default(), clock, extensions));
         let registered = instance::register(instance.clone(), Reach::Runtime);
         let settled = Arc::new(Notify::new());
         let keeper = Keeper { clock: time.clone(), broker: memory.clone(), idle, settled: settled.clone() };

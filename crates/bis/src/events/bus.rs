@@ -1,4 +1,4 @@
-//! What carries an app's events: the resource that this room brings to an instance. Every event of the app leaves through it,
+//! What carries an app's events: the extension that this room brings to an instance. Every event of the app leaves through it,
 //! dead letters too.
 
 use std::{collections::HashMap, fmt, sync::Arc};
@@ -31,7 +31,7 @@ impl Bus {
 
     /// The bus of an app.
     pub(crate) fn of(instance: &Instance) -> &Self {
-        instance.resource()
+        instance.extension()
     }
 
     /// The broker.

@@ -136,7 +136,7 @@ impl Call {
         let limit = deadline.map_or(DEFAULT_DEADLINE, until);
         let request = self.request(base, scope.as_ref(), limit, arguments)?;
         let service = self.service;
-        match time::timeout(limit, self.instance.resource::<Client>().send(base, request)).await {
+        match time::timeout(limit, self.instance.extension::<Client>().send(base, request)).await {
             Ok(Ok((status, body))) if status.is_success() => Ok(body),
             Ok(Ok((status, body))) => Err(self.failed(base, status, &body)),
             Ok(Err(source)) => Err(CallError::Away { service, base: base.to_owned(), source }.into()),

@@ -19,7 +19,7 @@ use crate::{
     error::Result,
     events::{Bus, in_process::InProcess},
     instance::{
-        self, Clock, Declarations, Instance, Reach, Registered, Resources, Scope, Services, Stop, Subsystem,
+        self, Clock, Declarations, Extensions, Instance, Reach, Registered, Scope, Services, Stop, Subsystem,
     },
 };
 
@@ -159,8 +159,8 @@ impl Process {
             let callers = Http.callers(&services);
             Http.check(&Declarations { services: &services, config: &config, callers: &callers })?;
             let routers = Routers::new(&services.hosted(&config.app)?, config.internal.known_secret())?;
-            let resources = Resources::default().with(Bus::new(broker)).with(Client::default());
-            let instance = Arc::new(Instance::new("shop", config, Clock::System, resources));
+            let extensions = Extensions::default().with(Bus::new(broker)).with(Client::default());
+            let instance = Arc::new(Instance::new("shop", config, Clock::System, extensions));
             let registered = instance::register(instance, Reach::Runtime);
             let listener = TcpListener::bind(address).await.unwrap();
             let address = listener.local_addr().unwrap();

@@ -23,7 +23,7 @@ use crate::{
         delivery::Incoming,
         entry::{BatchCall, HandlerFuture},
     },
-    instance::{Clock, Resources},
+    instance::{Clock, Extensions},
 };
 
 /// Everything that the runtime did to the broker, in order.
@@ -205,8 +205,8 @@ fn delivery(log: &Arc<Log>, attempt: u32, target: Option<&'static str>) -> Deliv
 async fn run_on(log: Arc<Log>, timeout: Duration, handler: ErasedHandler) -> Vec<String> {
     let is_batch = matches!(handler, ErasedHandler::Batch { .. });
     let broker = Arc::new(Scripted(log.clone()));
-    let resources = Resources::default().with(Bus::new(broker));
-    let instance = Arc::new(Instance::new("shop", Config::default(), Clock::System, resources));
+    let extensions = Extensions::default().with(Bus::new(broker));
+    let instance = Arc::new(Instance::new("shop", Config::default(), Clock::System, extensions));
     let subscription = Arc::new(Subscription {
         topic: TopicName::from_static("orders"),
         name: SubscriptionName::from_static("ship"),

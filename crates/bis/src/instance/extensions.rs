@@ -6,12 +6,12 @@ use std::any::{Any, TypeId, type_name};
 
 /// At most one value of each type.
 #[derive(Debug, Default)]
-pub(crate) struct Resources {
+pub(crate) struct Extensions {
     /// One for each subsystem: so few that looking at one after the other is the fastest way to find one.
     held: Vec<(TypeId, Box<dyn Any + Send + Sync>)>,
 }
 
-impl Resources {
+impl Extensions {
     /// Adds a value.
     ///
     /// # Panics
@@ -36,15 +36,15 @@ mod tests {
 
     #[test]
     fn each_type_has_one_value() {
-        let resources = Resources::default().with(7_u8).with("text");
-        assert_eq!(resources.get::<u8>(), Some(&7));
-        assert_eq!(resources.get::<&str>(), Some(&"text"));
-        assert_eq!(resources.get::<u16>(), None);
+        let extensions = Extensions::default().with(7_u8).with("text");
+        assert_eq!(extensions.get::<u8>(), Some(&7));
+        assert_eq!(extensions.get::<&str>(), Some(&"text"));
+        assert_eq!(extensions.get::<u16>(), None);
     }
 
     #[test]
     #[should_panic = "an app has one `u8`"]
     fn a_second_value_of_a_type_is_refused() {
-        let _ = Resources::default().with(7_u8).with(8_u8);
+        let _ = Extensions::default().with(7_u8).with(8_u8);
     }
 }
