@@ -63,7 +63,7 @@ pub struct Config {
     pub broker: BrokerConfig,
 }
 
-/// Which part of the app a process is, and how it stops.
+/// Which part of the app a process is, and how long it may take to start and to stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AppConfig {
@@ -73,6 +73,9 @@ pub struct AppConfig {
     /// The services that this process hosts. All unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<ServiceName>>,
+    /// How long the app may take until it is ready. 30 s unless set; written as in `"30s"`.
+    #[serde(with = "duration")]
+    pub start_within: Duration,
     /// How long handlers and requests may take to finish after SIGTERM. 30 s unless set; written as in `"30s"`.
     #[serde(with = "duration")]
     pub stop_within: Duration,
@@ -80,7 +83,8 @@ pub struct AppConfig {
 
 impl Default for AppConfig {
     fn default() -> Self {
-        Self { namespace: None, services: None, stop_within: Duration::from_secs(30) }
+        let within = Duration::from_secs(30);
+        Self { namespace: None, services: None, start_within: within, stop_within: within }
     }
 }
 
@@ -322,12 +326,13 @@ mod tests {
     #[test]
     fn the_documented_file_is_read() {
         let text = r#"{
-            "app": { "namespace": "dev", "services": ["orders"], "stop_within": "5s" },
+            "app": { "namespace": "dev", "services": ["orders"], "start_within": "1m", "stop_within": "5s" },
             "http": { "address": "127.0.0.1:0" },
             "internal": { "address": "127.0.0.1:0", "secret": "s", "services": { "cart": "http://10.0.0.7:4101" } },
             "broker": { "nsq": { "address": "127.0.0.1:4150" } }
         }"#;
         let config = read(text).unwrap();
+        assert_eq!(config.app.start_within, Duration::from_secs(60));
         assert_eq!(config.app.stop_within, Duration::from_secs(5));
         assert!(
             matches!(config.broker, BrokerConfig::Nsq(ref nsq) if nsq.address.as_deref() == Some("127.0.0.1:4150"))
@@ -339,6 +344,7 @@ mod tests {
     fn nothing_is_the_default() {
         let config = read("{}").unwrap();
         assert_eq!(config, Config::default());
+        assert_eq!(config.app.start_within, Duration::from_secs(30));
         assert_eq!(config.app.stop_within, Duration::from_secs(30));
         assert_eq!(config.broker, BrokerConfig::InProcess(InProcessConfig {}));
     }

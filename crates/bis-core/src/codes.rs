@@ -66,6 +66,8 @@ codes! {
     ENDLESS = "BIS1060";
     /// A test waits for something that does not come.
     HANGING = "BIS1061";
+    /// The app is not ready in time.
+    NOT_READY = "BIS1065";
 }
 
 codes! {

@@ -37,6 +37,7 @@ pages! {
     "BIS1040" "BIS1041" "BIS1042" "BIS1043"
     "BIS1050" "BIS1051" "BIS1052" "BIS1053"
     "BIS1060" "BIS1061"
+    "BIS1065"
 }
 
 codes! {

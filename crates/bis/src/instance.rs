@@ -8,6 +8,7 @@ mod part;
 pub mod place;
 mod scope;
 mod service;
+mod stopping;
 mod subsystem;
 mod task;
 
@@ -30,6 +31,8 @@ pub(crate) use part::{Host, Part, Stop};
 pub(crate) use scope::{Scope, Span};
 pub use service::{Position, ServiceEntry};
 pub(crate) use service::{Services, function_path, service_of};
+pub(crate) use stopping::Stopping;
+pub use stopping::stopping;
 pub(crate) use subsystem::{Caller, Declarations, Section, Subsystem};
 pub use task::spawn;
 
@@ -62,6 +65,8 @@ pub(crate) struct Instance {
     pub(crate) config: Config,
     /// The app's time.
     pub(crate) clock: Clock,
+    /// Whether it stops.
+    pub(crate) stopping: Stopping,
     /// What the subsystems keep for it.
     extensions: Extensions,
     /// The source of events that no service's handler publishes: `/app`.
@@ -70,7 +75,7 @@ pub(crate) struct Instance {
 
 impl Instance {
     pub(crate) fn new(app: &str, config: Config, clock: Clock, extensions: Extensions) -> Self {
-        Self { config, clock, extensions, source: format!("/{app}") }
+        Self { config, clock, stopping: Stopping::default(), extensions, source: format!("/{app}") }
     }
 
     /// What a subsystem keeps for this app.

@@ -67,7 +67,7 @@ pub use bis_macros::test_without_feature as test;
 pub use bis_macros::{Event, allow, api, app, mount, service, subscription};
 pub use error::{Context, Error, IntoError, Result};
 pub use events::{Delivery, Event, NotScalar, Publish, PublishError, Published, Publishing, Topic};
-pub use instance::{NoApp, spawn};
+pub use instance::{NoApp, spawn, stopping};
 #[cfg(feature = "testing")]
 pub use testing::{
     NotSettled, TestApp,

@@ -129,7 +129,7 @@ fn named(folder: &FilePath, found: &mut BTreeSet<String>) {
 #[test]
 fn every_code_is_raised_in_a_test() {
     let mut found = BTreeSet::new();
-    for folder in ["tests", "src/http", "../bis-conformance"] {
+    for folder in ["tests", "src/app", "src/http", "../bis-conformance"] {
         named(&FilePath::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut found);
     }
     // `#[api]` refuses what would be a path that cannot be served at the start.

@@ -88,6 +88,7 @@ async fn serve(app: &App, config: Config, inherited: Option<TcpListener>, handle
     let host = Host { instance, handlers: handlers.clone() };
     let mut running = Running::default();
     let (stop, result) = until_stopped(app, &mut running, parts, &host, &mut signals).await;
+    host.instance.stopping.begin();
     tokio::select! {
         () = running.stop(stop, limit) => {}
         name = signals.next() => {

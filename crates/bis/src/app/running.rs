@@ -1,13 +1,14 @@
 //! The parts of a running app: started in order, told that the app is ready, watched, and stopped in the reverse order. It
 //! knows the parts by their trait alone.
 
-use std::{future::poll_fn, net::SocketAddr, task::Poll, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, pin::pin, task::Poll, time::Duration};
 
+use bis_core::{codes, format_duration};
 use tokio::time::Instant;
 
 use crate::{
     error::{Error, Result},
-    instance::{Host, Part, Stop},
+    instance::{Host, Instance, Part, Purpose, Stop},
 };
 
 /// How much longer than the deadline of a stop a part may take until the next one is stopped all the same: time for what it
@@ -16,6 +17,13 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// As good as never, for a stop that may take longer than a clock can tell: 30 years.
 const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+
+/// The app did not become ready in time.
+#[derive(Debug, thiserror::Error)]
+#[error("it did not finish within the {} that the app has to start; raise `app.start_within` if it needs longer [{}]", format_duration(*limit), codes::NOT_READY)]
+struct TooSlow {
+    limit: Duration,
+}
 
 /// The parts of an app. Dropping it drops them without a stop in order.
 pub(super) struct Running {
@@ -36,11 +44,18 @@ impl Running {
     /// future is dropped, those before it wait to be [stopped](Self::stop).
     ///
     /// # Errors
-    /// The part's own, with its name.
+    /// The part's own, or that the time to start is over, with what was to start.
     pub(super) async fn start(&mut self, parts: Vec<Box<dyn Part>>, host: &Host) -> Result<()> {
+        let Instance { config, clock, .. } = &*host.instance;
+        let limit = config.app.start_within;
+        let mut over = pin!(clock.sleep(limit, Purpose::Guard));
         for mut part in parts {
-            let started = part.start(host).await;
-            started.map_err(|error| error.context(format_args!("cannot start {}", part.name())))?;
+            let started = tokio::select! {
+                biased;
+                started = part.start(host) => started,
+                () = &mut over => Err(TooSlow { limit }.into()),
+            };
+            started.map_err(|error| error.context(format_args!("cannot start {}", part.starting())))?;
             self.started.push(part);
         }
         for part in &mut self.started {
@@ -105,9 +120,15 @@ mod tests {
     struct Scripted {
         name: &'static str,
         log: Log,
-        starts: bool,
+        starts: Start,
         breaks: Arc<Notify>,
         hangs: bool,
+    }
+
+    enum Start {
+        Works,
+        Fails,
+        Hangs,
     }
 
     impl Scripted {
@@ -123,8 +144,13 @@ mod tests {
 
         fn start<'a>(&'a mut self, _: &'a Host) -> BoxFuture<'a, Result<()>> {
             self.log("start");
-            let started = if self.starts { Ok(()) } else { Err(Error::msg("no room")) };
-            Box::pin(async { started })
+            Box::pin(async {
+                match self.starts {
+                    Start::Works => Ok(()),
+                    Start::Fails => Err(Error::msg("no room")),
+                    Start::Hangs => std::future::pending().await,
+                }
+            })
         }
 
         fn ready(&mut self, _: &Host) -> Result<()> {
@@ -154,11 +180,15 @@ mod tests {
     }
 
     fn part(name: &'static str, log: &Log) -> Scripted {
-        Scripted { name, log: log.clone(), starts: true, breaks: Arc::default(), hangs: false }
+        Scripted { name, log: log.clone(), starts: Start::Works, breaks: Arc::default(), hangs: false }
     }
 
     fn host() -> Host {
-        let instance = Instance::new("shop", Config::default(), Clock::System, Extensions::default());
+        host_with(Config::default())
+    }
+
+    fn host_with(config: Config) -> Host {
+        let instance = Instance::new("shop", config, Clock::System, Extensions::default());
         Host { instance: Arc::new(instance), handlers: tokio::runtime::Handle::current() }
     }
 
@@ -185,10 +215,27 @@ mod tests {
     async fn a_part_that_does_not_start_is_named_and_those_before_it_stop() {
         let log = Log::default();
         let mut running = Running::default();
-        let web = Scripted { starts: false, ..part("the web", &log) };
+        let web = Scripted { starts: Start::Fails, ..part("the web", &log) };
         let all = parts([part("pool", &log), web, part("cron", &log)]);
         let error = running.start(all, &host()).await.unwrap_err();
         assert_eq!(format!("{error:#}"), "cannot start the web: no room");
+        running.stop(Stop::Prompt, Duration::ZERO).await;
+        check(&log, &["start pool", "start the web", "drain pool", "stop pool"]);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_hangs_at_the_start_is_named_and_those_before_it_stop() {
+        let log = Log::default();
+        let mut running = Running::default();
+        let web = Scripted { starts: Start::Hangs, ..part("the web", &log) };
+        let mut config = Config::default();
+        config.app.start_within = Duration::from_millis(10);
+        let all = parts([part("pool", &log), web, part("cron", &log)]);
+        let error = running.start(all, &host_with(config)).await.unwrap_err();
+        assert_eq!(
+            format!("{error:#}"),
+            "cannot start the web: it did not finish within the 10ms that the app has to start; raise `app.start_within` if it needs longer [BIS1065]"
+        );
         running.stop(Stop::Prompt, Duration::ZERO).await;
         check(&log, &["start pool", "start the web", "drain pool", "stop pool"]);
     }

@@ -112,6 +112,7 @@ fn run<F>(
             }
             Err(error) => Some(error.context("the app did not start")),
         };
+        host.instance.stopping.begin();
         drop(running);
         drop(registered);
         outcome

@@ -36,6 +36,11 @@ pub(crate) trait Part: Send {
     /// Its name as it reads after "cannot start": ``the database `orders` ``.
     fn name(&self) -> String;
 
+    /// What of it starts, or started last, as it reads after "cannot start": one of several things that the part consists of.
+    fn starting(&self) -> String {
+        self.name()
+    }
+
     /// Makes it able to work, without taking any work yet. When it fails, or the future is dropped, the part is dropped
     /// without a call of [`Part::stop`].
     fn start<'a>(&'a mut self, host: &'a Host) -> BoxFuture<'a, Result<()>>;
