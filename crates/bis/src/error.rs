@@ -1,10 +1,14 @@
-//! The one error that handlers and endpoints return. It takes any error with `?` and keeps its sources; it decides
-//! nothing but whether a retry can help.
+//! The one error that handlers and endpoints return. It takes any error with `?` and keeps its sources, and what a client and
+//! the delivery runtime are to do with it. It sends no answer and settles no delivery.
 
 use std::{
+    borrow::Cow,
     error::Error as StdError,
     fmt::{self, Debug, Display},
 };
+
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
 
 /// What handlers and endpoints return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -27,17 +31,52 @@ pub struct Error(Box<Inner>);
 struct Inner {
     error: Box<dyn StdError + Send + Sync>,
     permanent: bool,
+    /// What a client is told, where that is more than that something failed.
+    answer: Option<Box<Answer>>,
+}
+
+/// What a client is told of an error.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// The status, where the error was made with one.
+    pub(crate) status: Option<StatusCode>,
+    /// The text that was written for clients.
+    pub(crate) detail: Option<String>,
+    /// The code, where it is not the status in words.
+    pub(crate) code: Option<Cow<'static, str>>,
+    /// Which fields are wrong.
+    pub(crate) fields: Vec<FieldError>,
+    /// What else the user put into the answer.
+    pub(crate) members: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldError {
+    /// Where the field is, as in `items[2].sku`; empty for the value as a whole.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path.as_str() {
+            "" => f.write_str(&self.message),
+            path => write!(f, "`{path}`: {}", self.message),
+        }
+    }
 }
 
 impl Error {
     /// An error that a retry may cure; the same as `?` makes.
     pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self(Box::new(Inner { error: error.into(), permanent: false }))
+        Self(Box::new(Inner { error: error.into(), permanent: false, answer: None }))
     }
 
     /// An error that no retry can cure: the event goes to the dead letters at once. Takes an error or a text.
     pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self(Box::new(Inner { error: error.into(), permanent: true }))
+        Self(Box::new(Inner { error: error.into(), permanent: true, answer: None }))
     }
 
     /// An error that is only a text.
@@ -53,9 +92,19 @@ impl Error {
     /// The same error with a sentence in front that says what was being done. Stays permanent if it was.
     #[must_use]
     pub fn context(self, context: impl Display) -> Self {
-        let Inner { error, permanent } = *self.0;
+        let Inner { error, permanent, answer } = *self.0;
         let error = Box::new(WithContext { context: context.to_string(), source: error });
-        Self(Box::new(Inner { error, permanent }))
+        Self(Box::new(Inner { error, permanent, answer }))
+    }
+
+    /// What a client is told, if the error says.
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        self.0.answer.as_deref()
+    }
+
+    /// What a client is told, to be changed.
+    pub(crate) fn answer_mut(&mut self) -> &mut Answer {
+        self.0.answer.get_or_insert_default()
     }
 
     /// The error and its sources, outermost first.

@@ -18,6 +18,7 @@ mod error;
 mod internal;
 mod listeners;
 pub mod probe;
+mod problem;
 mod request;
 mod router;
 mod server;
@@ -37,4 +38,4 @@ pub(crate) use listeners::{Listeners, PUBLIC};
 pub(crate) use request::MAX_BODY_BYTES;
 pub(crate) use subsystem::Http;
 #[cfg(feature = "testing")]
-pub(crate) use {router::Routers, server::answer};
+pub(crate) use {error::error_of, router::Routers, server::answer};

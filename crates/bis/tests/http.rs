@@ -5,6 +5,7 @@
 use axum::{
     body::Body,
     http::{Request, StatusCode},
+    response::Response,
 };
 use bis::prelude::*;
 use serde_json::{Value, json};
@@ -156,7 +157,10 @@ bis::app!(services: [shop]);
 const MIB: usize = 1024 * 1024;
 
 async fn send(app: &TestApp, request: Request<Body>) -> (StatusCode, String) {
-    let response = app.request(request).await;
+    read(app.request(request).await).await
+}
+
+async fn read(response: Response) -> (StatusCode, String) {
     let status = response.status();
     let body = axum::body::to_bytes(response.into_body(), 64 * MIB).await.expect("a short answer");
     (status, String::from_utf8(body.to_vec()).expect("text"))
@@ -171,17 +175,23 @@ fn request(method: &str, path: &str, content_type: &str, body: impl Into<Body>) 
         .expect("a request")
 }
 
-/// Sends a request and compares status, code and a part of the message of the JSON error.
+/// Sends a request and compares status, code and a part of the text of the problem.
 async fn check_refused(app: &TestApp, request: Request<Body>, status: u16, code: &str, part: &str) {
     let what = format!("{} {}", request.method(), request.uri());
-    let (actual, body) = send(app, request).await;
+    let response = app.request(request).await;
+    assert_eq!(response.headers()["content-type"], "application/problem+json", "{what}");
+    let (actual, body) = read(response).await;
     assert_eq!(actual.as_u16(), status, "{what}: {body}");
     let body: Value = serde_json::from_str(&body).expect(&body);
-    assert_eq!(body["error"]["code"], code, "{what}");
-    let message = body["error"]["message"].as_str().expect("a text");
-    assert!(message.contains(part), "{what}: `{message}` lacks `{part}`");
-    assert!(!message.contains("1234"), "a client sees what is not meant for it");
-    assert_eq!(body["error"].as_object().expect("an object").len(), 2);
+    assert_eq!(body["code"], code, "{what}");
+    assert_eq!(body["type"], "about:blank");
+    assert_eq!(body["status"], status);
+    assert_eq!(body["title"], actual.canonical_reason().expect("a known status"));
+    let detail = body["detail"].as_str().expect("a text");
+    assert!(detail.contains(part), "{what}: `{detail}` lacks `{part}`");
+    assert!(!body.to_string().contains("1234"), "a client sees what is not meant for it");
+    let known = ["type", "title", "status", "detail", "code", "trace_id", "errors"];
+    assert!(body.as_object().expect("an object").keys().all(|name| known.contains(&name.as_str())), "{body}");
 }
 
 #[bis::test(app = app)]

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::{
     client::{Client, ClientError},
-    error::{ErrorBody, StatusError},
     internal::{argument_cannot_travel, result_cannot_travel, until},
+    problem::{Internal, Problem},
     wire::{CALL_PREFIX, CALLER, DEADLINE_MS, DEFAULT_DEADLINE, SECRET},
 };
 use crate::{
@@ -189,20 +189,14 @@ impl Call {
     fn failed(&self, base: &str, status: StatusCode, body: &[u8]) -> Error {
         let refused =
             |message| CallError::Refused { service: self.service, base: base.to_owned(), message }.into();
-        let Ok(ErrorBody { error }) = serde_json::from_slice::<ErrorBody<'_>>(body) else {
-            return refused(format!(
-                "it answered with status {status}, and not as a process of this app does"
-            ));
-        };
-        let message = error.message.into_owned();
-        if error.refused {
-            return refused(message);
-        }
-        match (status, error.permanent) {
-            (StatusCode::INTERNAL_SERVER_ERROR, true) => Error::permanent(message),
-            (StatusCode::INTERNAL_SERVER_ERROR, false) => Error::msg(message),
-            (_, true) => Error::permanent(StatusError { status, message }),
-            (_, false) => Error::new(StatusError { status, message }),
+        match Problem::read(body) {
+            Some(Problem { internal: Some(Internal { refused: true, .. }), detail, .. }) => {
+                refused(detail.unwrap_or_default().into_owned())
+            }
+            Some(problem) => Error::of_answer(status, problem),
+            None => {
+                refused(format!("it answered with status {status}, and not as a process of this app does"))
+            }
         }
     }
 

@@ -198,17 +198,16 @@ fn request_task(
             response = answer(&router, request) => response,
             () = tokio::time::sleep(limit) => {
                 tracing::error!(url.path = path, limit_s = limit.as_secs(), "the request took too long and was cut off");
-                error::answer(late, "the request took too long", false)
+                error::answer(late, "the request took too long")
             }
             _ = stage.wait_for(|stage| stage.is_over) => {
-                error::answer(StatusCode::SERVICE_UNAVAILABLE, "the service is stopping; try again", false)
+                error::answer(StatusCode::SERVICE_UNAVAILABLE, "the service is stopping; try again")
             }
         }
     });
     async move {
-        let mut response = task
-            .await
-            .unwrap_or_else(|_| error::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error", false));
+        let mut response =
+            task.await.unwrap_or_else(|_| error::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if !is_upgrade && stage.borrow_and_update().stopping_at.is_some() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

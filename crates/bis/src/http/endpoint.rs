@@ -1,5 +1,5 @@
 //! What the expansion of `#[api]` calls to serve a request: extractors one by one, then the function, then its answer.
-//! A refusal of an extractor becomes JSON here.
+//! A refusal of an extractor becomes problem details here.
 
 use std::{future::Future, sync::atomic::Ordering};
 
@@ -103,7 +103,7 @@ pub fn respond<T: Answer>(result: T) -> Response {
     result.into_response()
 }
 
-/// An extractor's refusal as JSON, when it is a plain text; else as it is. A refusal that is not the client's fault says
+/// An extractor's refusal as problem details, when it is a plain text; else as it is. A refusal that is not the client's fault says
 /// nothing to the client: its text is for the log.
 async fn refused(response: Response) -> Response {
     let status = response.status();
@@ -116,13 +116,13 @@ async fn refused(response: Response) -> Response {
     }
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         let message = format!("the body is larger than {MAX_BODY_BYTES} bytes");
-        return error::answer(status, &message, false);
+        return error::answer(status, message);
     }
     let body = axum::body::to_bytes(response.into_body(), MAX_REFUSAL_BYTES).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&body);
     if status.is_server_error() {
         tracing::error!(error = %text, "an extractor does not work");
-        return error::answer(status, error::message(status), false);
+        return error::answer(status, error::message(status));
     }
-    error::answer(status, &text, false)
+    error::answer(status, text.into_owned())
 }

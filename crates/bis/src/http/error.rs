@@ -3,49 +3,26 @@
 use std::{borrow::Cow, fmt::Display};
 
 use axum::{
-    Json,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use bis_broker::PublishError;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::call::CallError;
-use crate::error::Error;
+use super::{
+    call::CallError,
+    problem::{self, Internal, Problem},
+};
+use crate::{
+    error::{Error, FieldError},
+    json,
+};
 
-/// An error that says what the client gets.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct StatusError {
-    pub(crate) status: StatusCode,
-    pub(crate) message: String,
-}
+/// The most wrong fields that an answer lists.
+const MAX_FIELD_ERRORS: usize = 100;
 
-/// `{"error":{"message":"..","code":".."}}`
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ErrorBody<'a> {
-    #[serde(borrow)]
-    pub(crate) error: ErrorText<'a>,
-}
-
-/// What went wrong, for people and for programs.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ErrorText<'a> {
-    /// For people.
-    #[serde(borrow)]
-    pub(crate) message: Cow<'a, str>,
-    /// For programs: the status in words, as in `not_found`.
-    #[serde(borrow)]
-    pub(crate) code: Cow<'a, str>,
-    /// Whether the callee says that a retry cannot help. Only in calls between the app's own processes.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) permanent: bool,
-    /// Whether a call between the app's own processes did not get as far as its function.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) refused: bool,
-}
-
-/// Errors of endpoints. The client gets the status, and the text in `{"error":{"message","code"}}`.
+/// Errors of endpoints. The client gets problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457.html)) with the
+/// status, the text, a `code` and the `trace_id` that log lines have.
 impl Error {
     /// An error that a client gets with this status and text. Its `code` is the status in words, as in `not_found`.
     ///
@@ -53,7 +30,11 @@ impl Error {
     /// is late with 504, every other error that none of these functions made with 500; all without the error's text, which the
     /// log has.
     pub fn status(status: StatusCode, message: impl Display) -> Self {
-        Self::new(StatusError { status, message: message.to_string() })
+        let message = message.to_string();
+        let mut error = Self::new(message.as_str());
+        let answer = error.answer_mut();
+        (answer.status, answer.detail) = (Some(status), Some(message));
+        error
     }
 
     /// 400: the request is wrong.
@@ -81,6 +62,34 @@ impl Error {
         Self::status(StatusCode::CONFLICT, message)
     }
 
+    /// 422: fields of the request are wrong, each with its path, as in `items[2].sku`, and what is wrong with it. The answer
+    /// lists the first 100 of them in `errors`.
+    ///
+    /// ```
+    /// let error = bis::Error::invalid([("items[2].sku", "is not for sale any more")]);
+    /// assert_eq!(error.to_string(), "not valid: `items[2].sku`: is not for sale any more");
+    /// ```
+    pub fn invalid<P: Into<String>, M: Into<String>>(errors: impl IntoIterator<Item = (P, M)>) -> Self {
+        let fields = errors.into_iter();
+        Self::invalid_fields(
+            fields.map(|(path, message)| FieldError { path: path.into(), message: message.into() }),
+        )
+    }
+
+    pub(crate) fn invalid_fields(fields: impl Iterator<Item = FieldError>) -> Self {
+        let mut fields = fields;
+        let listed: Vec<_> = fields.by_ref().take(MAX_FIELD_ERRORS).collect();
+        let more = fields.count();
+        let mut text =
+            format!("not valid: {}", listed.iter().map(FieldError::to_string).collect::<Vec<_>>().join(", "));
+        if more > 0 {
+            text += &format!(", and {more} more");
+        }
+        let mut error = Self::status(StatusCode::UNPROCESSABLE_ENTITY, text);
+        error.answer_mut().fields = listed;
+        error
+    }
+
     /// 429: too many requests.
     pub fn too_many_requests(message: impl Display) -> Self {
         Self::status(StatusCode::TOO_MANY_REQUESTS, message)
@@ -96,19 +105,105 @@ impl Error {
         Self::msg(message)
     }
 
+    /// The same error under another status. Its text is for clients only if it was made for them, as by [`Error::conflict`].
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.answer_mut().status = Some(status);
+        self
+    }
+
+    /// The same error with a `code` of your own, by which programs tell it from others of its status.
+    ///
+    /// ```
+    /// let error = bis::Error::conflict("the cart is empty").with_code("cart_empty");
+    /// assert_eq!(error.code(), "cart_empty");
+    /// ```
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.answer_mut().code = Some(code.into());
+        self
+    }
+
+    /// The same error with one more member in its answer. `type`, `title` and `instance` are those of RFC 9457; the other
+    /// members that every answer has (`status`, `detail`, `code`, `trace_id`, `errors`, `bis`) are not replaced.
+    ///
+    /// ```
+    /// let error = bis::Error::conflict("`hamlet` is sold out").with_member("next_show", "2031-05-01");
+    /// ```
+    #[must_use]
+    pub fn with_member(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+        let name = name.into();
+        match json::to_value(&value) {
+            Ok(value) => drop(self.answer_mut().members.insert(name, value)),
+            Err(error) => tracing::error!(name, %error, "a member of an error does not serialize"),
+        }
+        self
+    }
+
+    /// The `code` that a client gets: that of [`Error::with_code`], or the status in words, as in `not_found`.
+    pub fn code(&self) -> Cow<'_, str> {
+        let own = self.answer().and_then(|answer| answer.code.as_deref());
+        own.map_or_else(|| problem::code(self.http_status()), Cow::Borrowed)
+    }
+
+    /// The fields that are wrong, as the answer lists them in `errors`.
+    pub fn field_errors(&self) -> &[FieldError] {
+        self.answer().map_or(&[], |answer| &answer.fields)
+    }
+
     /// The status that a client gets: 500 unless the error, or one under it, was made with another, or is that an event
     /// could not be published just now (503), or that another process of the app is away (503) or late (504).
     pub fn http_status(&self) -> StatusCode {
+        if let Some(status) = self.answer().and_then(|answer| answer.status) {
+            return status;
+        }
         if let Some(call) = self.find::<CallError>() {
             return call.http_status();
         }
-        match (self.find::<StatusError>(), self.find::<PublishError>()) {
-            (Some(error), _) => error.status,
-            (None, Some(PublishError::TooLarge { .. } | PublishError::DelayTooLong { .. }) | None) => {
+        match self.find::<PublishError>() {
+            Some(PublishError::TooLarge { .. } | PublishError::DelayTooLong { .. }) | None => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
-            (None, Some(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Some(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
+    }
+
+    /// What everyone may know of it.
+    fn problem(&self) -> Problem {
+        let mut problem = Problem::without_detail(self.http_status());
+        if let Some(answer) = self.answer() {
+            problem.detail = answer.detail.clone().map(Cow::Owned);
+            problem.errors.clone_from(&answer.fields);
+            if let Some(code) = &answer.code {
+                problem.code = code.clone();
+            }
+            problem.add(&answer.members);
+        }
+        problem
+    }
+
+    /// The answer to another process of the app, which may know all of it.
+    pub(super) fn into_internal_response(self) -> Response {
+        let internal = Internal { text: format!("{self:#}"), permanent: self.is_permanent(), refused: false };
+        Problem { internal: Some(internal), ..self.problem() }.into_response()
+    }
+
+    /// The error that another process of the app answered with.
+    pub(crate) fn of_answer(status: StatusCode, mut problem: Problem) -> Self {
+        let Internal { text, permanent, .. } = problem.internal.take().unwrap_or_default();
+        let text = match (text.as_str(), &problem.detail) {
+            ("", Some(detail)) => detail.clone().into_owned(),
+            ("", None) => problem.code.clone().into_owned(),
+            _ => text,
+        };
+        let mut error = if permanent { Self::permanent(text) } else { Self::new(text) };
+        let answer = error.answer_mut();
+        answer.status = Some(status);
+        answer.detail = problem.detail.take().map(Cow::into_owned);
+        answer.code = Some(problem.code.clone()).filter(|code| *code != problem::code(status));
+        answer.fields = std::mem::take(&mut problem.errors);
+        answer.members = problem.into_members();
+        error
     }
 }
 
@@ -118,8 +213,9 @@ impl IntoResponse for Error {
         if status.is_server_error() {
             tracing::error!(status = status.as_u16(), error = format_args!("{self:#}"), "request failed");
         }
-        let message = self.find::<StatusError>().map_or(message(status), |error| &error.message);
-        answer(status, message, false)
+        let mut problem = self.problem();
+        problem.detail.get_or_insert_with(|| message(status).into());
+        problem.into_response()
     }
 }
 
@@ -128,32 +224,29 @@ pub(crate) fn message(status: StatusCode) -> &'static str {
     match status {
         StatusCode::SERVICE_UNAVAILABLE => "the service is not available now; try again",
         StatusCode::GATEWAY_TIMEOUT => "the service did not answer in time; try again",
+        status if status.is_client_error() => "the request was refused",
         _ => "internal error",
     }
 }
 
-/// An error as JSON.
-pub(crate) fn answer(status: StatusCode, message: &str, permanent: bool) -> Response {
-    let error = ErrorText { message: message.into(), code: code(status), permanent, refused: false };
-    (status, Json(ErrorBody { error })).into_response()
+/// An error of the running request, with a text for its client.
+pub(crate) fn answer(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Response {
+    Problem::new(status, message).into_response()
+}
+
+/// An error answer as an error: what its text says, and its code, fields and members where it has them.
+#[cfg(feature = "testing")]
+pub(crate) fn error_of(status: StatusCode, body: &[u8]) -> Error {
+    match Problem::read(body) {
+        Some(problem) => Error::of_answer(status, problem),
+        None => Error::status(status, String::from_utf8_lossy(body)),
+    }
 }
 
 /// The answer to a call that does not get as far as its function. Its text is for the caller's log.
-pub(crate) fn refuse_call(status: StatusCode, message: &str) -> Response {
-    let error = ErrorText { message: message.into(), code: code(status), permanent: false, refused: true };
-    (status, Json(ErrorBody { error })).into_response()
-}
-
-/// A status in words: `not_found`.
-fn code(status: StatusCode) -> Cow<'static, str> {
-    match status {
-        StatusCode::INTERNAL_SERVER_ERROR => "internal".into(),
-        StatusCode::PAYLOAD_TOO_LARGE => "body_too_large".into(),
-        status => match status.canonical_reason() {
-            Some(reason) => reason.to_ascii_lowercase().replace([' ', '-'], "_").into(),
-            None => status.as_u16().to_string().into(),
-        },
-    }
+pub(crate) fn refuse_call(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Response {
+    let internal = Internal { refused: true, ..Internal::default() };
+    Problem { internal: Some(internal), ..Problem::new(status, message) }.into_response()
 }
 
 #[cfg(test)]
@@ -173,9 +266,9 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_the_status_in_words() {
-        assert_eq!(code(StatusCode::NOT_FOUND), "not_found");
-        assert_eq!(code(StatusCode::IM_A_TEAPOT), "i'm_a_teapot");
-        assert_eq!(code(StatusCode::from_u16(499).unwrap()), "499");
+    fn an_answer_lists_a_bounded_number_of_fields() {
+        let error = Error::invalid((0..MAX_FIELD_ERRORS + 7).map(|index| (format!("items[{index}]"), "no")));
+        assert_eq!(error.field_errors().len(), MAX_FIELD_ERRORS);
+        assert!(error.to_string().ends_with("`items[99]`: no, and 7 more"), "{error}");
     }
 }

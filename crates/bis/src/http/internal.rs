@@ -155,7 +155,7 @@ async fn call(State(calls): State<Arc<Calls>>, request: Request) -> Response {
         let message = format!(
             "this process hosts no endpoint `{function}`: check `internal.services`, and that both processes are of one build"
         );
-        return error::refuse_call(StatusCode::NOT_FOUND, &message);
+        return error::refuse_call(StatusCode::NOT_FOUND, message);
     };
     let mut scope = request::scope(&parts.headers, Some(service.name), entry.function, entry.path);
     let remaining = deadline(&parts.headers);
@@ -169,41 +169,31 @@ async fn call(State(calls): State<Arc<Calls>>, request: Request) -> Response {
 
 async fn within(remaining: Option<Duration>, answer: impl Future<Output = Response>) -> Response {
     let Some(remaining) = remaining else { return answer.await };
-    time::timeout(remaining, answer).await.unwrap_or_else(|_| {
-        error::answer(StatusCode::GATEWAY_TIMEOUT, "the caller's deadline is over", false)
-    })
+    time::timeout(remaining, answer)
+        .await
+        .unwrap_or_else(|_| error::answer(StatusCode::GATEWAY_TIMEOUT, "the caller's deadline is over"))
 }
 
 async fn run(entry: &'static EndpointEntry, endpoint: String, body: Body) -> Response {
     let Ok(body) = axum::body::to_bytes(body, MAX_CALL_BYTES).await else {
         let message =
             format!("the arguments are larger than {MAX_CALL_BYTES} bytes, or were not sent to their end");
-        return error::refuse_call(StatusCode::PAYLOAD_TOO_LARGE, &message);
+        return error::refuse_call(StatusCode::PAYLOAD_TOO_LARGE, message);
     };
     let values: Vec<Box<RawValue>> = match serde_json::from_slice(&body) {
         Ok(values) => values,
         Err(error) => {
             let message = format!("the arguments of `{endpoint}` are not a JSON array: {error}");
-            return error::refuse_call(StatusCode::BAD_REQUEST, &message);
+            return error::refuse_call(StatusCode::BAD_REQUEST, message);
         }
     };
     match (entry.remote)(Arguments { endpoint, values: values.into_iter() }).await {
         Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
         Err(error) => match error.find::<BadArgument>() {
-            Some(error) => error::refuse_call(StatusCode::BAD_REQUEST, &error.0),
-            None => failed(&error),
+            Some(error) => error::refuse_call(StatusCode::BAD_REQUEST, error.0.clone()),
+            None => error.into_internal_response(),
         },
     }
-}
-
-/// An error for another process of the app, which may know all of it.
-fn failed(error: &Error) -> Response {
-    let status = error.http_status();
-    let message = match error.find::<error::StatusError>() {
-        Some(error) => error.message.clone(),
-        None => format!("{error:#}"),
-    };
-    error::answer(status, &message, error.is_permanent())
 }
 
 /// How long until `deadline`, by the app's clock.

@@ -63,6 +63,6 @@ async fn unless_it_panics(handle: impl Future<Output = Response>) -> Response {
     let handle = pin!(handle);
     Caught::new("the endpoint", handle).await.unwrap_or_else(|panic| {
         tracing::error!(%panic, "the endpoint panicked");
-        error::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error", false)
+        error::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
     })
 }

@@ -138,10 +138,10 @@ async fn not_internal() -> Response {
 }
 
 async fn not_found(uri: Uri) -> Response {
-    error::answer(StatusCode::NOT_FOUND, &format!("there is nothing at `{}`", uri.path()), false)
+    error::answer(StatusCode::NOT_FOUND, format!("there is nothing at `{}`", uri.path()))
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Response {
     let message = format!("`{}` does not take `{method}`", uri.path());
-    error::answer(StatusCode::METHOD_NOT_ALLOWED, &message, false)
+    error::answer(StatusCode::METHOD_NOT_ALLOWED, message)
 }

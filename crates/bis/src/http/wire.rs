@@ -1,7 +1,7 @@
 //! How a call between two processes of an app looks on the wire, for both of its sides.
 //!
 //! `POST /_bis/call/shop::orders::place`, a JSON array of the arguments; the answer is the JSON of the result, or a status
-//! and `{"error":{..}}`.
+//! and problem details with what only the app's processes are told (`http::problem`).
 
 use std::time::Duration;
 

@@ -21,7 +21,7 @@ use super::{
     recorder::Recorder,
 };
 use crate::{
-    error::{Context, Error, Result},
+    error::{Context, Result},
     events::{
         Delivery, Event, PublishError, Published, Topic, delivery::Incoming, in_process::InProcess, publish,
     },
@@ -99,7 +99,8 @@ impl TestApp {
     /// reads as text, an empty one as `()`.
     ///
     /// # Errors
-    /// When the status is not a success, with the status and text of the answer, or the answer is not an `R`.
+    /// When the status is not a success, with the status, text, [code](crate::Error::code) and
+    /// [fields](crate::Error::field_errors) of the answer, or the answer is not an `R`.
     pub async fn get<R: DeserializeOwned>(&self, path: &str) -> Result<R> {
         self.call(Method::GET, path, Body::empty()).await
     }
@@ -141,8 +142,9 @@ impl TestApp {
         let bytes =
             axum::body::to_bytes(response.into_body(), MAX_ANSWER).await.context("read the answer")?;
         if !status.is_success() {
-            let text = String::from_utf8_lossy(&bytes);
-            return Err(Error::status(status, format!("{method} {path} answered {status}: {text}")));
+            let error = http::error_of(status, &bytes);
+            let text = format!("{method} {path} answered {status}: {error}");
+            return Err(error.context(text));
         }
         read(&bytes).with_context_of(&method, path)
     }

@@ -291,9 +291,11 @@ fn an_extractor_that_cannot_work_is_in_the_log_alone() {
     let address = process.ready();
     let answer = get(&address, "/broken");
     assert!(answer.starts_with("HTTP/1.1 500") && !answer.contains("xtension"), "{answer}");
+    let problem: serde_json::Value = serde_json::from_str(&answer[answer.find('{').unwrap()..]).unwrap();
+    let trace = format!("trace_id={}", problem["trace_id"].as_str().unwrap());
     process.signal("TERM");
     let (_, stderr) = process.end();
-    for part in ["Missing request extension", "service=work", "endpoint=broken", "route=/broken"] {
+    for part in ["Missing request extension", "service=work", "endpoint=broken", "route=/broken", &trace] {
         assert!(stderr.contains(part), "`{part}` is not in: {stderr}");
     }
 }

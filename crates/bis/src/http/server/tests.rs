@@ -225,7 +225,7 @@ async fn a_request_that_takes_too_long_is_cut_off() {
     tokio::spawn(serve(listener, never, std::future::pending(), serving));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(GET).await.unwrap();
-    let answer = read_until(&mut stream, "}}").await.unwrap();
+    let answer = read_until(&mut stream, "}").await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("took too long"), "{answer}");
 }
 
@@ -244,7 +244,7 @@ async fn a_caller_that_set_the_time_is_told_that_it_is_over() {
     tokio::spawn(serve(listener, never, std::future::pending(), serving));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nbis-deadline-ms: 50\r\n\r\n").await.unwrap();
-    let answer = read_until(&mut stream, "}}").await.unwrap();
+    let answer = read_until(&mut stream, "}").await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 504"), "{answer}");
 }
 
