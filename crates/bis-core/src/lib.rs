@@ -10,6 +10,7 @@ pub mod event_id;
 pub mod handover;
 pub mod name;
 pub mod policy;
+pub mod prometheus;
 pub mod redaction;
 pub mod resource;
 pub mod route;

@@ -1,23 +1,10 @@
 //! `/metrics`: what Prometheus reads. It only reads, and holds the state's lock for a copy of the numbers.
-//!
-//! The text format is written by hand: topics come and go, so every scrape starts from the state, and a registry of metrics
-//! would be a second copy of it to keep in step.
 
-use std::fmt::{Display, Write};
-
+use bis_core::prometheus::{COUNTER, Distribution, GAUGE, Page};
 use bis_journal::{ChannelState, SYNC_BUCKETS, State, Topic};
 
 use super::lookup::Standing;
 use super::{Server, VERSION, process};
-
-/// The text's type, as Prometheus wants it.
-pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-const GAUGE: &str = "gauge";
-const COUNTER: &str = "counter";
-
-/// One number with its labels.
-type Sample = (Vec<(&'static str, String)>, f64);
 
 /// All metrics as text.
 pub(super) fn text(server: &Server) -> String {
@@ -32,7 +19,7 @@ pub(super) fn text(server: &Server) -> String {
     }
     journal(server, &mut page);
     of_process(&mut page);
-    page.0
+    page.into_text()
 }
 
 fn router(server: &Server, page: &mut Page) {
@@ -172,15 +159,14 @@ fn journal(server: &Server, page: &mut Page) {
     let help = "Batches that could not be written; their publishes were refused.";
     counter("bis_router_journal_commit_failures_total", help, counts.failures);
     counter("bis_router_journal_written_bytes_total", "Bytes written since the start.", counts.bytes);
-    let name = "bis_router_journal_sync_seconds";
-    page.head(name, "histogram", "How long syncs of the journal took.");
-    for (bound, within) in SYNC_BUCKETS.iter().zip(counts.within) {
-        let bound = (*bound as f64 / 1e6).to_string();
-        page.sample(&format!("{name}_bucket"), &[("le", bound)], within as f64);
-    }
-    page.sample(&format!("{name}_bucket"), &[("le", "+Inf".to_owned())], counts.syncs as f64);
-    page.sample(&format!("{name}_sum"), &[], counts.sync_seconds);
-    page.sample(&format!("{name}_count"), &[], counts.syncs as f64);
+    let bounds = SYNC_BUCKETS.iter().map(|bound| *bound as f64 / 1e6);
+    let syncs = Distribution {
+        within: bounds.zip(counts.within).collect(),
+        count: counts.syncs,
+        sum: counts.sync_seconds,
+    };
+    let help = "How long syncs of the journal took.";
+    page.histogram("bis_router_journal_sync_seconds", help, [(Vec::new(), syncs)]);
 }
 
 fn of_process(page: &mut Page) {
@@ -193,40 +179,4 @@ fn of_process(page: &mut Page) {
     page.one("process_cpu_seconds_total", COUNTER, help, process.cpu_seconds);
     page.one("process_open_fds", GAUGE, "Number of open file descriptors.", process.open_descriptors as f64);
     page.one("process_threads", GAUGE, "Number of OS threads in the process.", process.threads as f64);
-}
-
-/// The text as it grows.
-#[derive(Debug, Default)]
-struct Page(String);
-
-impl Page {
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: f64) {
-        self.family(name, kind, help, [(Vec::new(), value)]);
-    }
-
-    fn family(&mut self, name: &str, kind: &str, help: &str, samples: impl IntoIterator<Item = Sample>) {
-        self.head(name, kind, help);
-        for (labels, value) in samples {
-            self.sample(name, &labels, value);
-        }
-    }
-
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, String)], value: f64) {
-        self.line(name);
-        for (at, (label, text)) in labels.iter().enumerate() {
-            let text = text.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n");
-            self.line(format_args!("{}{label}=\"{text}\"", if at == 0 { '{' } else { ',' }));
-        }
-        let end = if labels.is_empty() { "" } else { "}" };
-        self.line(format_args!("{end} {value}\n"));
-    }
-
-    fn line(&mut self, part: impl Display) {
-        // Writing to a text does not fail.
-        let _ = write!(self.0, "{part}");
-    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State as Extract;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bis_core::prometheus;
 use serde_json::json;
 
 use super::{Arguments, json_reply, versioned};
@@ -50,5 +51,5 @@ pub(super) async fn stats(Extract(server): Extract<Arc<Server>>, arguments: Argu
 
 /// `/metrics`: for Prometheus.
 pub(super) async fn metrics(Extract(server): Extract<Arc<Server>>) -> Response {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&server)).into_response()
+    ([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], metrics::text(&server)).into_response()
 }
