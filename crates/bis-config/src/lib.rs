@@ -59,6 +59,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Calls between services that live in different processes.
     pub internal: InternalConfig,
+    /// Health and metrics.
+    pub monitoring: MonitoringConfig,
     /// What carries the events. In the process unless set.
     pub broker: BrokerConfig,
 }
@@ -128,6 +130,15 @@ impl InternalConfig {
     pub fn known_secret(&self) -> Option<&Secret> {
         self.secret.as_ref().and_then(SecretSource::known)
     }
+}
+
+/// Health and metrics, for whoever watches over the process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MonitoringConfig {
+    /// Where `/livez`, `/readyz` and `/metrics` are served, to everyone who reaches it. Nowhere unless set.
+    #[serde(deserialize_with = "listen_address", skip_serializing_if = "Option::is_none")]
+    pub address: Option<SocketAddr>,
 }
 
 /// What carries the events.

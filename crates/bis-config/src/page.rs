@@ -82,6 +82,7 @@ fn every_key_is_on_the_page() {
     check_keys::<AppConfig>("app");
     check_keys::<HttpConfig>("http");
     check_keys::<InternalConfig>("internal");
+    check_keys::<MonitoringConfig>("monitoring");
     check_keys::<BrokerConfig>("broker");
     check_keys::<NsqConfig>("broker.nsq");
     check_keys::<NsqTlsConfig>("broker.nsq.tls");

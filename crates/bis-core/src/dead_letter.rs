@@ -32,6 +32,9 @@ pub enum DeadReason {
 }
 
 impl DeadReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Permanent, Self::Undecodable, Self::Exhausted];
+
     /// The word for it, in kebab-case.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -3,8 +3,10 @@
 
 pub(crate) mod describe;
 mod faults;
+mod monitoring;
 mod parts;
 mod process;
+mod progress;
 mod ready;
 mod running;
 #[cfg(feature = "testing")]

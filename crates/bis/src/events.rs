@@ -7,6 +7,7 @@ mod entry;
 pub mod event;
 pub mod handler;
 pub mod in_process;
+mod metrics;
 pub(crate) mod publish;
 mod runtime;
 mod subsystem;

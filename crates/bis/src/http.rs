@@ -34,7 +34,7 @@ pub use entry::{Access, EndpointEntry, MountEntry, nested_mount};
 pub use internal::{Arguments, RemoteFuture, RemoteHandler, unnamed_result};
 
 pub(crate) use client::Client;
-pub(crate) use listeners::{Listeners, PUBLIC};
+pub(crate) use listeners::{Listeners, PUBLIC, listen, serve_until_aborted};
 pub(crate) use request::MAX_BODY_BYTES;
 pub(crate) use subsystem::Http;
 #[cfg(feature = "testing")]

@@ -2,6 +2,7 @@
 
 mod fields;
 mod line;
+pub(crate) mod metrics;
 
 use std::io::IsTerminal;
 

@@ -6,6 +6,7 @@ use std::{net::TcpListener, sync::Arc};
 use bis_broker::Broker;
 use bis_config::Config;
 
+use super::{monitoring::Monitoring, progress::Progress};
 use crate::{
     error::Result,
     events::{Bus, Connection, Deliveries, Events},
@@ -40,15 +41,19 @@ pub(super) fn test_extensions(broker: Arc<dyn Broker>) -> Extensions {
 pub(super) fn of_process(
     services: &Services,
     config: &Config,
+    progress: Arc<Progress>,
     inherited: Option<TcpListener>,
     when_closed: fn(),
 ) -> Result<Vec<Box<dyn Part>>> {
     let hosted = services.hosted(&config.app)?;
-    Ok(vec![
+    let monitoring = config.monitoring.address.map(|address| Monitoring::new(address, progress));
+    let monitoring = monitoring.map(|part| Box::new(part) as Box<dyn Part>);
+    let others: [Box<dyn Part>; 3] = [
         Box::new(Connection::default()),
         Box::new(Deliveries::new(services, &hosted)?),
         Box::new(Listeners::new(&hosted, config, inherited, when_closed)?),
-    ])
+    ];
+    Ok(monitoring.into_iter().chain(others).collect())
 }
 
 /// The parts of a test: as those of a process, without what listens. It stops when it is dropped, so nothing is flushed.

@@ -79,14 +79,14 @@ fn broker(config: &Config) -> Result<Arc<dyn Broker>> {
 
 async fn serve(app: &App, config: Config, inherited: Option<TcpListener>, handlers: &Handle) -> Result<()> {
     let mut signals = Signals::new()?;
-    let parts = parts::of_process(&app.services, &config, inherited, tell_draining)?;
+    let mut running = Running::default();
+    let parts = parts::of_process(&app.services, &config, running.progress(), inherited, tell_draining)?;
     let (broker, faults) = Faults::before(broker(&config)?)?;
     let extensions = parts::process_extensions(&app.services, broker);
     let instance = Arc::new(Instance::new(app.name(), config, Clock::System, extensions));
     let limit = instance.config.app.stop_within;
     let registered = instance::register(instance.clone(), Reach::Process);
     let host = Host { instance, handlers: handlers.clone() };
-    let mut running = Running::default();
     let (stop, result) = until_stopped(app, &mut running, parts, &host, &mut signals).await;
     host.instance.stopping.begin();
     tokio::select! {

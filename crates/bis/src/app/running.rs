@@ -1,11 +1,12 @@
 //! The parts of a running app: started in order, told that the app is ready, watched, and stopped in the reverse order. It
 //! knows the parts by their trait alone.
 
-use std::{future::poll_fn, net::SocketAddr, pin::pin, task::Poll, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use bis_core::{codes, format_duration};
 use tokio::time::Instant;
 
+use super::progress::{Progress, Stage};
 use crate::{
     error::{Error, Result},
     instance::{Host, Instance, Part, Purpose, Stop},
@@ -29,17 +30,23 @@ struct TooSlow {
 pub(super) struct Running {
     /// In the order of their start.
     started: Vec<Box<dyn Part>>,
+    progress: Arc<Progress>,
     /// How much longer than the deadline of a stop a part may take.
     grace: Duration,
 }
 
 impl Default for Running {
     fn default() -> Self {
-        Self { started: Vec::new(), grace: GRACE }
+        Self { started: Vec::new(), progress: Arc::default(), grace: GRACE }
     }
 }
 
 impl Running {
+    /// How far each part is, now and later.
+    pub(super) fn progress(&self) -> Arc<Progress> {
+        self.progress.clone()
+    }
+
     /// Starts one part after the other, and once all have started tells them that the app is ready. When one fails, or the
     /// future is dropped, those before it wait to be [stopped](Self::stop).
     ///
@@ -49,13 +56,16 @@ impl Running {
         let Instance { config, clock, .. } = &*host.instance;
         let limit = config.app.start_within;
         let mut over = pin!(clock.sleep(limit, Purpose::Guard));
-        for mut part in parts {
+        self.progress.begin(parts.iter().map(|part| part.name()));
+        for (index, mut part) in parts.into_iter().enumerate() {
+            self.progress.reached(index, Stage::Starting);
             let started = tokio::select! {
                 biased;
                 started = part.start(host) => started,
                 () = &mut over => Err(TooSlow { limit }.into()),
             };
             started.map_err(|error| error.context(format_args!("cannot start {}", part.starting())))?;
+            self.progress.reached(index, Stage::Started);
             self.started.push(part);
         }
         for part in &mut self.started {
@@ -89,15 +99,17 @@ impl Running {
         let now = Instant::now();
         let deadline = now.checked_add(limit).unwrap_or(now + FAR);
         let mut parts = self.started;
-        for part in parts.iter_mut().rev() {
+        for (index, part) in parts.iter_mut().enumerate().rev() {
+            self.progress.reached(index, Stage::Draining);
             part.drain(stop, deadline);
         }
-        for part in parts.into_iter().rev() {
+        for (index, part) in parts.into_iter().enumerate().rev() {
             let name = part.name();
             let latest = deadline.max(Instant::now()) + self.grace;
             if tokio::time::timeout_at(latest, part.stop(deadline)).await.is_err() {
                 tracing::warn!("{name} did not stop in time");
             }
+            self.progress.reached(index, Stage::Stopped);
         }
     }
 }

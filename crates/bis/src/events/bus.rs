@@ -6,7 +6,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use bis_broker::Broker;
 use bis_core::{Capabilities, TopicName};
 
-use super::entry;
+use super::{entry, metrics::Metrics};
 use crate::instance::{Instance, Services};
 
 /// The broker of one app, and what its subscriptions take.
@@ -14,12 +14,13 @@ pub(crate) struct Bus {
     broker: Arc<dyn Broker>,
     /// The whole path of the type that subscriptions take, by topic.
     taken: HashMap<&'static str, &'static str>,
+    metrics: Metrics,
 }
 
 impl Bus {
     /// Takes events of any type, as a test does that plays another build of the app.
     pub(crate) fn new(broker: Arc<dyn Broker>) -> Self {
-        Self { broker, taken: HashMap::new() }
+        Self { broker, taken: HashMap::new(), metrics: Metrics::default() }
     }
 
     /// Knows which type the subscriptions of each topic take.
@@ -42,6 +43,11 @@ impl Bus {
     /// What the broker can do.
     pub(crate) fn capabilities(&self) -> &Capabilities {
         self.broker.capabilities()
+    }
+
+    /// What is counted and timed.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The whole path of the type that the subscriptions of a topic take, where that is known.

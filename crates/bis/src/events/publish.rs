@@ -185,16 +185,21 @@ impl<'a> Publish<'a> {
         let id = envelope.id.clone();
         let outgoing = Outgoing { envelope: Arc::new(envelope), delay };
         let span = span(topic, std::slice::from_ref(&outgoing));
+        let began = instance.clock.elapsed();
         let answer = span.in_scope(|| Bus::of(&instance).broker().publish_at_once(topic, outgoing));
         let published = |result: Result<Receipt, bis_broker::PublishError>, id| match result {
             Ok(receipt) => Ok(Published::new(id, receipt)),
             Err(source) => Err(PublishError::Broker { topic: topic.name.clone(), source }),
         };
         match answer {
-            Ok(result) => Ok(published(result, id)),
+            Ok(result) => {
+                measure(&instance, topic, began, result.is_ok());
+                Ok(published(result, id))
+            }
             Err(outgoing) => Err(Box::pin(async move {
                 let results =
                     Bus::of(&instance).broker().publish(topic, vec![outgoing]).instrument(span).await;
+                measure(&instance, topic, began, results.iter().all(Result::is_ok));
                 one(topic, results).map(|receipt| Published::new(id, receipt))
             })),
         }
@@ -303,7 +308,15 @@ pub(crate) async fn send(
     events: Vec<Outgoing>,
 ) -> Vec<Result<Receipt, bis_broker::PublishError>> {
     let span = span(topic, &events);
-    Bus::of(instance).broker().publish(topic, events).instrument(span).await
+    let began = instance.clock.elapsed();
+    let results = Bus::of(instance).broker().publish(topic, events).instrument(span).await;
+    measure(instance, topic, began, results.iter().all(Result::is_ok));
+    results
+}
+
+fn measure(instance: &Instance, topic: &TopicSpec, began: Duration, is_published: bool) {
+    let took = instance.clock.elapsed().saturating_sub(began);
+    Bus::of(instance).metrics().published(&topic.name, took, is_published);
 }
 
 fn span(topic: &TopicSpec, events: &[Outgoing]) -> tracing::Span {

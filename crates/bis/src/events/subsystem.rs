@@ -2,16 +2,17 @@
 
 use std::{collections::HashMap, panic::Location};
 
-use bis_core::{InvalidName, codes};
+use bis_core::{InvalidName, codes, prometheus::Page};
 
 use super::{
+    bus::Bus,
     entry::{self, Declared},
     event::NotScalar,
     topic::TopicInfo,
 };
 use crate::{
     error::Result,
-    instance::{Caller, Declarations, Position, Section, Services, Subsystem, function_path},
+    instance::{Caller, Declarations, Instance, Position, Section, Services, Subsystem, function_path},
 };
 
 /// Topics and subscriptions.
@@ -101,6 +102,10 @@ impl Subsystem for Events {
             ]
         });
         vec![Section { name: "subscriptions", items: subscriptions.collect() }]
+    }
+
+    fn measure(&self, instance: &Instance, page: &mut Page) {
+        Bus::of(instance).metrics().write(page);
     }
 }
 

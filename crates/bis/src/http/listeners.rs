@@ -30,6 +30,9 @@ const DEFAULT_ADDRESS: SocketAddr =
 /// How much longer than the limit of a stop the listeners may take.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How long the answer to a question about the process may take.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Under which name the public listener's address is told.
 pub(crate) const PUBLIC: &str = "app";
 
@@ -182,7 +185,11 @@ async fn bind(has_routes: bool, config: &Config, inherited: Option<std::net::Tcp
     Ok(Bound { public, is_shared, internal })
 }
 
-async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
+/// Listens where the configuration says, under this key.
+///
+/// # Errors
+/// Says what to do.
+pub(crate) async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => {
@@ -198,4 +205,17 @@ async fn told(mut stopped: watch::Receiver<Option<Stop>>) -> Stop {
     let stop = stopped.wait_for(Option::is_some).await.map(|stop| *stop);
     // A sender that is gone means that nobody goes on.
     stop.ok().flatten().unwrap_or(Stop::Prompt)
+}
+
+/// Serves what stops without a word to its clients: questions about the process, which run on the current runtime.
+pub(crate) async fn serve_until_aborted(listener: TcpListener, router: axum::Router) {
+    let serving = Serving {
+        request_timeout: QUESTION_TIMEOUT,
+        takes_deadlines: false,
+        when_closed: None,
+        stop_within: Duration::ZERO,
+        limits: Limits::DEFAULT,
+    };
+    // It ends when it is stopped, which nobody does.
+    server::serve(listener, router, std::future::pending(), serving).await.ok();
 }

@@ -1,11 +1,11 @@
 //! What HTTP says of an app's declarations: whether every service that is called can be found, and what is linked.
 
-use bis_core::{ServiceName, codes};
+use bis_core::{ServiceName, codes, prometheus::Page};
 
 use super::entry;
 use crate::{
     error::Result,
-    instance::{Caller, Declarations, Section, Services, Subsystem, function_path},
+    instance::{Caller, Declarations, Instance, Section, Services, Subsystem, function_path},
 };
 
 /// Endpoints, mounts, and calls between services.
@@ -80,6 +80,8 @@ impl Subsystem for Http {
             Section { name: "mounts", items: mounts.collect() },
         ]
     }
+
+    fn measure(&self, _: &Instance, _: &mut Page) {}
 }
 
 /// Every service that a function of this process calls is hosted here or has an address. A call that the function's source does

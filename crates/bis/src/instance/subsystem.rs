@@ -2,9 +2,10 @@
 //! knows no registry entry.
 
 use bis_config::Config;
+use bis_core::prometheus::Page;
 use serde_json::Value;
 
-use super::Services;
+use super::{Instance, Services};
 use crate::error::Result;
 
 /// A subsystem of the SDK, such as events or HTTP.
@@ -21,6 +22,9 @@ pub(crate) trait Subsystem: Sync {
 
     /// What is linked, for tools to compare with what they read in the source. Sorted.
     fn describe(&self, services: &Services) -> Vec<Section>;
+
+    /// Writes what was counted and timed of it in this app.
+    fn measure(&self, instance: &Instance, page: &mut Page);
 }
 
 /// Everything that a check may look at.

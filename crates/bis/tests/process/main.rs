@@ -55,6 +55,7 @@ mod full {
     bis::app!(services: [work]);
 }
 
+mod monitoring;
 mod twins;
 
 /// A child process with a configuration of its own.

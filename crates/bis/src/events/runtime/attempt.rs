@@ -111,7 +111,16 @@ pub(super) fn span(subscription: &Subscription, scope: &Scope, batch: Option<usi
 }
 
 /// Calls a handler and waits for it, at most for its timeout. The handler is dropped when it runs out of time.
-pub(super) async fn limited(
+pub(super) async fn limited(shared: &Shared, call: impl FnOnce() -> Result<HandlerFuture, Error>) -> Outcome {
+    let Shared { instance, metrics, .. } = shared;
+    metrics.begin();
+    let began = instance.clock.elapsed();
+    let outcome = within_timeout(shared, call).await;
+    metrics.end(outcome.as_str(), instance.clock.elapsed().saturating_sub(began));
+    outcome
+}
+
+async fn within_timeout(
     Shared { instance, subscription, .. }: &Shared,
     call: impl FnOnce() -> Result<HandlerFuture, Error>,
 ) -> Outcome {

@@ -8,7 +8,11 @@ use bis_core::{
 };
 
 use super::{Subscription, attempt::timeout_text, dead_letter, memory, worker::Shared};
-use crate::{error::Error, events::bus::Bus, instance::Instance};
+use crate::{
+    error::Error,
+    events::{bus::Bus, metrics::Settled},
+    instance::Instance,
+};
 
 /// Where a broker counts deliveries that never started, so many attempts beyond the policy's are still made, so that no
 /// event dies unseen.
@@ -44,6 +48,20 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// The word for it.
+    pub(super) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Handled => "handled",
+            Self::Skipped => "skipped",
+            Self::Failed(_) | Self::FailedTogether(_) => "failed",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Panicked(_) => "panicked",
+            Self::Undecodable(_) => "undecodable",
+            Self::Deadly { .. } => "deadly",
+            Self::Unanswered { .. } => "unanswered",
+        }
+    }
+
     /// What it says of each of several events: a failure may be the fault of any of them.
     pub(super) fn of_several(self) -> Self {
         match self {
@@ -134,6 +152,7 @@ pub(super) async fn settle(shared: &Shared, mut delivery: Delivery, outcome: &Ou
                 shared.pass_over(&delivery.envelope.id);
             }
             shared.memory.forget(&delivery.envelope.id);
+            shared.metrics.settled(Settled::Acked);
             delivery.settle.ack().await
         }
         Decision::Retry(error) => retry(shared, delivery, error).await,
@@ -174,6 +193,7 @@ async fn retry(shared: &Shared, delivery: Delivery, error: String) -> Result<(),
     let error = fit_to_tell(error, subscription, &delivery);
     let wait = subscription.retry.backoff(attempt, fastrand::f64());
     tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler failed");
+    shared.metrics.settled(Settled::Retried);
     delivery.settle.retry(wait).await
 }
 
@@ -185,6 +205,7 @@ fn pause(policy: &RetryPolicy, attempt: u32) -> Duration {
 /// The event comes again, and this was no attempt.
 async fn postpone(shared: &Shared, delivery: Delivery, wait: Duration) -> Result<(), SettleError> {
     shared.uncounted(&delivery.envelope.id);
+    shared.metrics.settled(Settled::Postponed);
     delivery.settle.postpone(wait).await
 }
 
@@ -209,6 +230,7 @@ async fn bury(
         Ok(()) => {
             tracing::error!(%subscription, attempts, ?reason, error, "the event is a dead letter now");
             shared.memory.forget(&delivery.envelope.id);
+            shared.metrics.died(reason);
             delivery.settle.ack().await
         }
         Err(unkept) => {

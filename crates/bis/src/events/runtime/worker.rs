@@ -19,7 +19,7 @@ use super::{
     memory::Memory,
 };
 use crate::{
-    events::{bus::Bus, entry::ErasedHandler},
+    events::{bus::Bus, entry::ErasedHandler, metrics::Subscribed},
     instance::Instance,
 };
 
@@ -31,6 +31,7 @@ pub(super) struct Shared {
     /// What extends leases at the broker.
     extender: Option<Arc<dyn Extender>>,
     pub(super) memory: Memory,
+    pub(super) metrics: Arc<Subscribed>,
     /// How many events were meant for another subscription.
     passed_over: AtomicU64,
 }
@@ -45,12 +46,24 @@ impl Shared {
     /// A handler begins with it, unless it is not held here any more.
     pub(super) fn start(&self, received: Received) -> Option<Delivery> {
         match received.start() {
-            Ok(delivery) => Some(delivery),
+            Ok(delivery) => {
+                self.measure_lag(&delivery);
+                Some(delivery)
+            }
             Err(Unstarted::GivenBack) => None,
             Err(Unstarted::Lost(event)) => {
                 self.uncounted(&event);
                 None
             }
+        }
+    }
+
+    /// How long the event waited for its first attempt. After a replay this would say when the replay was.
+    fn measure_lag(&self, delivery: &Delivery) {
+        if delivery.attempt == 1 && delivery.history.generation == 0 {
+            let age = self.instance.clock.now().duration_since(delivery.envelope.time);
+            // An event of the future is one of a machine whose clock goes ahead.
+            self.metrics.met(age.unwrap_or_default());
         }
     }
 
@@ -87,6 +100,7 @@ impl Worker {
         // A handler that takes batches fills a slot with each batch.
         let concurrency = u32::try_from(subscription.concurrency.clamp(1, 1 << 20)).unwrap_or(1);
         let slots = Arc::new(Semaphore::new(concurrency as usize));
+        let metrics = Bus::of(&instance).metrics().subscription(&subscription.topic, &subscription.name);
         Self {
             shared: Arc::new(Shared {
                 instance,
@@ -94,6 +108,7 @@ impl Worker {
                 leases,
                 extender,
                 memory: Memory::default(),
+                metrics,
                 passed_over: AtomicU64::new(0),
             }),
             slots,
