@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use bis::{Context, prelude::*};
+use bis::prelude::*;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::sync::mpsc;
 
@@ -92,7 +92,7 @@ async fn one_at_a_time(
         let event = sample(number as u64);
         let before = Instant::now();
         SAMPLES.publish(&event).await?;
-        let arrived = arrivals.recv().await.context("the handler runs")?;
+        let arrived = arrivals.recv().await.error_context("the handler runs")?;
         latencies.push(arrived - before);
     }
     Ok(latencies)
@@ -106,7 +106,7 @@ async fn many_at_once(arrivals: &mut mpsc::UnboundedReceiver<Instant>) -> Result
             result?;
         }
         for _ in 0..BATCH {
-            arrivals.recv().await.context("the handler runs")?;
+            arrivals.recv().await.error_context("the handler runs")?;
         }
     }
     Ok(EVENTS as f64 / before.elapsed().as_secs_f64())

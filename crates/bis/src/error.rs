@@ -197,20 +197,39 @@ impl StdError for WithContext {
     }
 }
 
-/// Says what was being done when an error came, on a result or an option.
-pub trait Context<T> {
-    /// Puts a sentence in front of the error; `None` becomes an error of that sentence alone.
-    fn context(self, context: impl Display) -> Result<T>;
+/// Says what was being done when an error came, on a result of any error or on an option.
+///
+/// The prelude has it. Its method is not called `context`, so that a module can use `anyhow::Context` or another crate's beside it.
+///
+/// ```
+/// use bis::prelude::*;
+///
+/// fn read_prices() -> Result<String> {
+///     std::fs::read_to_string("prices.toml").error_context("read the price list")
+/// }
+/// assert_eq!(read_prices().unwrap_err().to_string(), "read the price list");
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no error that could be given a context",
+    note = "`.error_context(..)` is for an `Option`, and for a `Result` whose error becomes a `bis::Error` through `?`"
+)]
+pub trait ErrorContext<T> {
+    /// Puts a sentence in front of the error, as [`Error::context`] does; `None` becomes an error of that sentence alone. The
+    /// sentence is only made where there is an error: `format_args!(..)` costs nothing else.
+    ///
+    /// # Errors
+    /// When there was one.
+    fn error_context(self, context: impl Display) -> Result<T>;
 }
 
-impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
-    fn context(self, context: impl Display) -> Result<T> {
+impl<T, E: Into<Error>> ErrorContext<T> for std::result::Result<T, E> {
+    fn error_context(self, context: impl Display) -> Result<T> {
         self.map_err(|error| error.into().context(context))
     }
 }
 
-impl<T> Context<T> for Option<T> {
-    fn context(self, context: impl Display) -> Result<T> {
+impl<T> ErrorContext<T> for Option<T> {
+    fn error_context(self, context: impl Display) -> Result<T> {
         self.ok_or_else(|| Error::msg(context))
     }
 }
@@ -225,7 +244,7 @@ mod tests {
 
     #[test]
     fn sources_are_kept_and_shown() {
-        let error = failing().context("read the amount").unwrap_err();
+        let error = failing().error_context("read the amount").unwrap_err();
         assert_eq!(error.to_string(), "read the amount");
         assert_eq!(format!("{error:#}"), "read the amount: invalid digit found in string");
         assert_eq!(format!("{error:?}"), "read the amount\n  caused by: invalid digit found in string");
@@ -258,6 +277,6 @@ mod tests {
     fn context_keeps_an_error_permanent() {
         assert!(Error::permanent("no such order").context("ship").is_permanent());
         assert!(!Error::msg("late").context("ship").is_permanent());
-        assert_eq!(None::<u32>.context("no amount").unwrap_err().to_string(), "no amount");
+        assert_eq!(None::<u32>.error_context("no amount").unwrap_err().to_string(), "no amount");
     }
 }

@@ -65,7 +65,7 @@ pub use bis_macros::test;
 #[cfg(not(feature = "testing"))]
 pub use bis_macros::test_without_feature as test;
 pub use bis_macros::{Event, allow, api, app, mount, service, subscription};
-pub use error::{Context, Error, FieldError, IntoError, Result};
+pub use error::{Error, ErrorContext, FieldError, IntoError, Result};
 pub use events::{Delivery, Event, NotScalar, Publish, PublishError, Published, Publishing, Topic};
 pub use instance::{NoApp, spawn, stopping};
 #[cfg(feature = "testing")]

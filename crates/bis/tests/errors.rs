@@ -97,3 +97,69 @@ async fn a_test_reads_what_the_answer_says(app: TestApp) {
     let error = app.post::<()>("/carts/wrong/order", &()).await.unwrap_err();
     assert_eq!(error.field_errors()[0].path, "items[2].sku");
 }
+
+/// Each trait's method on each kind of value, in modules that import both traits.
+mod contexts {
+    use anyhow::Context as _;
+    use bis::{ErrorContext as _, prelude::*};
+
+    fn io() -> std::io::Result<()> {
+        Err(std::io::Error::other("disk full"))
+    }
+
+    fn of_anyhow() -> anyhow::Result<()> {
+        io().context("write")?;
+        None.context("nothing to write")
+    }
+
+    /// In a module of its own, since its trait and that of anyhow clash.
+    mod with_eyre {
+        use bis::prelude::*;
+        use eyre::WrapErr as _;
+
+        pub(super) fn save() -> Result<()> {
+            super::io().context("write").error_context("save")
+        }
+    }
+
+    fn of_miette() -> miette::Result<()> {
+        Err(miette::miette!("disk full"))
+    }
+
+    fn ours() -> Result<()> {
+        io().error_context("write")
+    }
+
+    /// Every error, as `{:#}` shows it.
+    pub(super) fn all() -> Vec<String> {
+        let none = || None::<()>;
+        let all: [Result<()>; 8] = [
+            io().error_context("save"),
+            none().error_context("save"),
+            of_anyhow().error_context("save"),
+            of_anyhow().context("save").map_err(Error::from),
+            with_eyre::save(),
+            of_miette().error_context("save"),
+            ours().error_context("save"),
+            (|| Ok(of_anyhow()?))(),
+        ];
+        all.into_iter().map(|result| format!("{:#}", result.unwrap_err())).collect()
+    }
+}
+
+#[test]
+fn our_context_and_that_of_others_do_not_clash() {
+    assert_eq!(
+        contexts::all(),
+        [
+            "save: disk full",
+            "save",
+            "save: write: disk full",
+            "save: write: disk full",
+            "save: write: disk full",
+            "save: disk full",
+            "save: write: disk full",
+            "write: disk full",
+        ]
+    );
+}

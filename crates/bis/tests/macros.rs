@@ -203,7 +203,7 @@ mod errors {
 
     #[subscription(ANYHOW)]
     async fn with_anyhow(_: Placed) -> Result<()> {
-        parse("seven").context("handle the order")?;
+        parse("seven").error_context("handle the order")?;
         Ok(())
     }
 

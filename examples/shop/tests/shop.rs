@@ -1,6 +1,6 @@
 //! The shop as its customers meet it, on virtual time.
 
-use bis::{Context, TestApp, prelude::*};
+use bis::{TestApp, prelude::*};
 use shop::{
     cart::{self, Item},
     email::{self, SignedUp},
@@ -112,7 +112,7 @@ async fn what_happens_twice_has_its_effect_once(app: TestApp) -> Result<()> {
 
     for (Order { order_id, .. }, customer) in placed {
         let shown: Order = app.get(&format!("/orders/{order_id}")).await?;
-        let parcel = shown.parcel.context("the order has its parcel")?;
+        let parcel = shown.parcel.error_context("the order has its parcel")?;
         let mut letters: Vec<String> = app.get(&format!("/emails/{customer}@example.org")).await?;
         letters.sort();
         assert_eq!(letters, [format!("Your order {order_id}"), format!("Your parcel {parcel}")]);

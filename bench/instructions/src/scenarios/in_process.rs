@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use bis::{Context, prelude::*};
+use bis::prelude::*;
 use tokio::sync::mpsc;
 
 bis::service!("instructions");
@@ -44,8 +44,8 @@ async fn measure(_: Sample) -> Result<()> {
     ARRIVED.get_or_init(|| sender);
     for number in 0..COUNT.get().copied().unwrap_or(0) {
         SAMPLES.publish(&sample(number)).await?;
-        let arrived = arrivals.recv().await.context("the handler runs")?;
-        bis::Context::context((arrived == number).then_some(()), "events arrive in their order")?;
+        let arrived = arrivals.recv().await.error_context("the handler runs")?;
+        (arrived == number).then_some(()).error_context("events arrive in their order")?;
     }
     crate::print_totals();
     std::process::exit(0);

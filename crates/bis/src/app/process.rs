@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{App, faults::Faults, parts, ready, running::Running};
 use crate::{
-    error::{Context, Error, Result},
+    error::{Error, ErrorContext, Result},
     events::in_process::InProcess,
     http,
     instance::{self, Clock, Host, Instance, Part, Reach, Scope, Stop},
@@ -65,7 +65,7 @@ fn inherited_listener() -> Result<Option<TcpListener>> {
         return Ok(None);
     }
     let listener =
-        inherited.take_tcp_listener(0).context("take over the listener that `LISTEN_FDS` announces")?;
+        inherited.take_tcp_listener(0).error_context("take over the listener that `LISTEN_FDS` announces")?;
     Ok(listener)
 }
 
@@ -135,7 +135,7 @@ async fn until_stopped(
 
 fn tell_ready(app: &App, running: &Running) -> Result<()> {
     let addresses = running.addresses();
-    ready::tell(&addresses).context("tell that the app is ready")?;
+    ready::tell(&addresses).error_context("tell that the app is ready")?;
     let public = addresses.iter().find(|(name, _)| *name == http::PUBLIC).map(|(_, address)| address);
     tracing::info!(app = app.name(), http = public.map(tracing::field::display), "ready");
     Ok(())

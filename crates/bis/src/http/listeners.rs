@@ -19,7 +19,7 @@ use super::{
     server::{self, Serving},
 };
 use crate::{
-    error::{Context, Error, Result},
+    error::{Error, ErrorContext, Result},
     instance::{Host, Part, Services, Stop},
 };
 
@@ -172,7 +172,7 @@ async fn bind(has_routes: bool, config: &Config, inherited: Option<std::net::Tcp
     let public = match (inherited, config.http.address) {
         (Some(listener), _) => {
             listener.set_nonblocking(true)?;
-            Some(TcpListener::from_std(listener).context("take over the listener")?)
+            Some(TcpListener::from_std(listener).error_context("take over the listener")?)
         }
         (None, Some(address)) => Some(listen(address, "http.address").await?),
         (None, None) if has_routes => Some(listen(DEFAULT_ADDRESS, "http.address").await?),

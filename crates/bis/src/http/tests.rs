@@ -53,7 +53,7 @@ mod there {
 
     use axum::http::HeaderMap;
 
-    use crate::{error::Context, instance::Scope, prelude::*};
+    use crate::{instance::Scope, prelude::*};
 
     bis::service!("there");
 
@@ -101,7 +101,7 @@ mod there {
     /// The trace, the service and whether there is a deadline.
     #[api(GET, "/scope", public)]
     pub(super) async fn scope() -> Result<Json<(String, Option<String>, bool)>> {
-        let scope = Scope::current().context("an endpoint has a scope")?;
+        let scope = Scope::current().error_context("an endpoint has a scope")?;
         let service = scope.service.map(str::to_owned);
         Ok(Json((format!("{:032x}", scope.span.trace), service, scope.deadline.is_some())))
     }

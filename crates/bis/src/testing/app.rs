@@ -21,7 +21,7 @@ use super::{
     recorder::Recorder,
 };
 use crate::{
-    error::{Context, Result},
+    error::{ErrorContext, Result},
     events::{
         Delivery, Event, PublishError, Published, Topic, delivery::Incoming, in_process::InProcess, publish,
     },
@@ -137,10 +137,10 @@ impl TestApp {
     async fn call<R: DeserializeOwned>(&self, method: Method, path: &str, body: Body) -> Result<R> {
         let request =
             Request::builder().method(&method).uri(path).header(header::CONTENT_TYPE, "application/json");
-        let response = self.request(request.body(body).context("the path is not valid")?).await;
+        let response = self.request(request.body(body).error_context("the path is not valid")?).await;
         let status = response.status();
         let bytes =
-            axum::body::to_bytes(response.into_body(), MAX_ANSWER).await.context("read the answer")?;
+            axum::body::to_bytes(response.into_body(), MAX_ANSWER).await.error_context("read the answer")?;
         if !status.is_success() {
             let error = http::error_of(status, &bytes);
             let text = format!("{method} {path} answered {status}: {error}");
@@ -260,7 +260,7 @@ impl TestApp {
 }
 
 fn json(body: &impl Serialize) -> Result<Body> {
-    Ok(Body::from(serde_json::to_vec(body).context("the request's body does not serialize")?))
+    Ok(Body::from(serde_json::to_vec(body).error_context("the request's body does not serialize")?))
 }
 
 fn read<R: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<R> {
@@ -282,6 +282,9 @@ trait WithContextOf<R> {
 
 impl<R> WithContextOf<R> for serde_json::Result<R> {
     fn with_context_of(self, method: &Method, path: &str) -> Result<R> {
-        self.context(format_args!("the answer to {method} {path} is not a `{}`", std::any::type_name::<R>()))
+        self.error_context(format_args!(
+            "the answer to {method} {path} is not a `{}`",
+            std::any::type_name::<R>()
+        ))
     }
 }

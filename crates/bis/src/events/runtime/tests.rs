@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::{
-    error::{Context, Error, Result},
+    error::{Error, ErrorContext, Result},
     events::{
         delivery::Incoming,
         entry::{BatchCall, HandlerFuture},
@@ -262,7 +262,7 @@ async fn an_outage_of_the_broker_uses_up_no_attempt() {
     for attempt in [1, 2] {
         let calls = check(false, attempt, None, Duration::ZERO, |_| {
             let source = PublishError::Unavailable("no room".into());
-            Err(crate::PublishError::Broker { topic: TopicName::DEAD, source }).context("tell the shop")
+            Err(crate::PublishError::Broker { topic: TopicName::DEAD, source }).error_context("tell the shop")
         });
         assert_eq!(calls.await, ["postpone"]);
     }
