@@ -106,6 +106,16 @@ impl RetryPolicy {
     }
 }
 
+impl RetryPolicy {
+    /// How long to wait where a failure says itself when a retry can help: so long, and up to a quarter longer, within the bounds of
+    /// the policy. `jitter` is a random number in `0.0..1.0`.
+    pub fn wait_of(&self, asked: Duration, jitter: f64) -> Duration {
+        // Nothing overflows below the longest wait.
+        let asked = asked.clamp(self.min_backoff, self.max_backoff.max(self.min_backoff));
+        asked.mul_f64(1.0 + jitter / 4.0).min(self.max_backoff.max(self.min_backoff))
+    }
+}
+
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self::DEFAULT
@@ -151,6 +161,14 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_wait_that_is_asked_for_stays_within_the_bounds() {
+        let policy = RetryPolicy::DEFAULT;
+        let wait = |seconds, jitter| policy.wait_of(Duration::from_secs(seconds), jitter).as_secs();
+        assert_eq!([wait(1, 0.0), wait(60, 0.0), wait(60, 1.0), wait(590, 1.0)], [10, 60, 75, 600]);
+        assert_eq!(policy.wait_of(Duration::MAX, 0.5), policy.max_backoff);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{
     borrow::Cow,
     error::Error as StdError,
     fmt::{self, Debug, Display},
+    time::Duration,
 };
 
 use axum::http::StatusCode;
@@ -20,6 +21,30 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// `{}` shows the outermost message, `{:#}` the whole chain on one line, `{:?}` the chain on several lines.
 ///
+/// # What an error means
+///
+/// An endpoint and the handler of a subscription return the same errors, and each reads them in its way. What is wrong with the request
+/// itself is wrong with the event too, so it goes to the dead letters at once; what the state of things may cure is retried.
+///
+/// | Error | An endpoint answers | The event of a handler is |
+/// |---|---|---|
+/// | any error through `?`, [`msg`](Self::msg), [`internal`](Self::internal), a panic | 500, without the text | retried |
+/// | [`permanent`](Self::permanent) | 500, without the text; or the status of the error that it was given | a dead letter at once |
+/// | [`bad_request`](Self::bad_request) | 400 | a dead letter at once |
+/// | [`invalid`](Self::invalid) | 422 with the fields | a dead letter at once |
+/// | [`unauthorized`](Self::unauthorized), [`forbidden`](Self::forbidden) | 401, 403 | retried: rights can be given |
+/// | [`not_found`](Self::not_found) | 404 | retried: events overtake each other, so it may be there later |
+/// | [`conflict`](Self::conflict) | 409 | retried |
+/// | [`too_many_requests`](Self::too_many_requests), [`unavailable`](Self::unavailable) | 429, 503 | retried |
+/// | [`status`](Self::status), [`with_status`](Self::with_status) | that status | a dead letter at once for 400, 405, 406, 410, 413, 414, 415 and 422, else retried |
+/// | any of them, [`retry_after`](Self::retry_after) | the same, with `Retry-After` | retried, not before that wait is over |
+/// | an event that a broker did not take just now | 503, without the text | run again, and the attempt does not count |
+/// | an event that [cannot be published](crate::PublishError) otherwise | 500, without the text | retried; one that is not valid is a dead letter at once |
+/// | a called service that is away, or late | 503, 504, without the text | retried |
+/// | an error that a called service returned | the same as if it had been returned here | the same, and every attempt counts |
+///
+/// [`Error::permanent`] and [`Error::retry_after`] decide for any error, whatever its status: the later one counts.
+///
 /// ```
 /// fn parse(text: &str) -> bis::Result<u32> {
 ///     Ok(text.parse().map_err(bis::Error::permanent)?)
@@ -30,9 +55,18 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     error: Box<dyn StdError + Send + Sync>,
-    permanent: bool,
+    retry: Retry,
     /// What a client is told, where that is more than that something failed.
     answer: Option<Box<Answer>>,
+}
+
+/// Whether and when what failed is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    /// As the kind of error has it.
+    Usual,
+    Never,
+    After(Duration),
 }
 
 /// What a client is told of an error.
@@ -71,12 +105,34 @@ impl Display for FieldError {
 impl Error {
     /// An error that a retry may cure; the same as `?` makes.
     pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self(Box::new(Inner { error: error.into(), permanent: false, answer: None }))
+        Self(Box::new(Inner { error: error.into(), retry: Retry::Usual, answer: None }))
     }
 
-    /// An error that no retry can cure: the event goes to the dead letters at once. Takes an error or a text.
-    pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self(Box::new(Inner { error: error.into(), permanent: true, answer: None }))
+    /// An error that no retry can cure: the event goes to the dead letters at once. Takes a text or any error, an
+    /// [`Error`] too, which keeps all else: `result.map_err(Error::permanent)?`.
+    pub fn permanent(error: impl Into<Self>) -> Self {
+        let mut error = error.into();
+        error.0.retry = Retry::Never;
+        error
+    }
+
+    /// The same error, which may be cured after this wait.
+    ///
+    /// A handler's event is tried again after it, and up to a quarter later, so that events which failed together do not come
+    /// back together; but within `min_backoff` and `max_backoff` of its subscription. A client is told with the header
+    /// `Retry-After`, in whole seconds.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry = Retry::After(wait);
+        self
+    }
+
+    /// The wait of [`Error::retry_after`].
+    pub fn retry_wait(&self) -> Option<Duration> {
+        match self.0.retry {
+            Retry::After(wait) => Some(wait),
+            Retry::Usual | Retry::Never => None,
+        }
     }
 
     /// An error that is only a text.
@@ -86,15 +142,20 @@ impl Error {
 
     /// Whether no retry can help.
     pub fn is_permanent(&self) -> bool {
-        self.0.permanent
+        match self.0.retry {
+            Retry::Never => true,
+            Retry::After(_) => false,
+            Retry::Usual => self.answer().and_then(|answer| answer.status).is_some_and(is_final),
+        }
     }
 
-    /// The same error with a sentence in front that says what was being done. Stays permanent if it was.
+    /// The same error with a sentence in front that says what was being done. Its status, its text for clients and whether a retry
+    /// can help stay.
     #[must_use]
     pub fn context(self, context: impl Display) -> Self {
-        let Inner { error, permanent, answer } = *self.0;
+        let Inner { error, retry, answer } = *self.0;
         let error = Box::new(WithContext { context: context.to_string(), source: error });
-        Self(Box::new(Inner { error, permanent, answer }))
+        Self(Box::new(Inner { error, retry, answer }))
     }
 
     /// What a client is told, if the error says.
@@ -131,6 +192,21 @@ impl Error {
     pub fn find<E: StdError + 'static>(&self) -> Option<&E> {
         self.chain().find_map(|error| error.downcast_ref())
     }
+}
+
+/// Whether what is refused with this status is wrong in itself, and so is refused each time.
+fn is_final(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_ACCEPTABLE
+            | StatusCode::GONE
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::URI_TOO_LONG
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::UNPROCESSABLE_ENTITY
+    )
 }
 
 /// A text without the code at its end, as in ` [BIS1002]`.
@@ -271,6 +347,28 @@ mod tests {
         assert_eq!(format!("{error:#}"), "ship: no amount: invalid digit found in string");
         assert_eq!(format!("{error:?}"), "ship\n  caused by: no amount: invalid digit found in string");
         assert_eq!(error.chain().count(), 3);
+    }
+
+    #[test]
+    fn the_status_decides_unless_the_error_says_otherwise() {
+        let wait = Duration::from_secs(60);
+        let permanent: [fn(&'static str) -> Error; 2] =
+            [Error::bad_request, |text| Error::status(StatusCode::GONE, text)];
+        let curable: [fn(&'static str) -> Error; 4] =
+            [Error::forbidden, Error::not_found, Error::conflict, Error::msg];
+        for make in permanent {
+            assert!(make("x").context("ship").is_permanent());
+            assert!(!make("x").retry_after(wait).is_permanent());
+            assert!(!make("x").with_status(StatusCode::CONFLICT).is_permanent());
+        }
+        for make in curable {
+            assert!(!make("x").context("ship").is_permanent());
+            assert!(Error::permanent(make("x")).context("ship").is_permanent());
+            assert!(Error::permanent(make("x").retry_after(wait)).is_permanent());
+            assert!(make("x").with_status(StatusCode::BAD_REQUEST).is_permanent());
+        }
+        assert_eq!(Error::msg("x").retry_after(wait).context("ship").retry_wait(), Some(wait));
+        assert_eq!(Error::permanent(Error::conflict("x")).answer().unwrap().detail.as_deref(), Some("x"));
     }
 
     #[test]

@@ -33,7 +33,67 @@ mod shop {
     }
 }
 
-bis::app!(services: [shop]);
+/// What handlers return.
+mod shipping {
+    use bis::prelude::*;
+
+    bis::service!("shipping");
+
+    #[derive(Event, Serialize, Deserialize)]
+    pub(super) struct Placed {
+        pub(super) how: String,
+    }
+
+    impl Placed {
+        pub(super) fn of(how: &str) -> Self {
+            Self { how: how.to_owned() }
+        }
+    }
+
+    pub(super) static PLACED: Topic<Placed> = Topic::new("placed");
+
+    /// The endpoint that the handler calls.
+    #[api(POST, "/ship/{how}", private)]
+    pub(super) async fn ship(Path(how): Path<String>) -> Result<()> {
+        let minute = Duration::from_secs(60);
+        let error = match how.as_str() {
+            "io" => std::io::Error::other("disk full").into(),
+            "permanent" => Error::permanent("no such customer"),
+            "bad_request" => Error::bad_request("no such country"),
+            "invalid" => Error::invalid([("country", "is not known")]),
+            "gone" => Error::msg("closed").with_status(StatusCode::GONE),
+            "forbidden" => Error::forbidden("not yours"),
+            "not_found" => Error::not_found("no such order"),
+            "conflict" => Error::conflict("in use"),
+            "settled" => Error::permanent(Error::conflict("in use")),
+            "busy" => Error::too_many_requests("slowly").retry_after(minute),
+            "moment" => Error::unavailable("in a moment").retry_after(Duration::from_millis(1)),
+            "day" => Error::unavailable("tomorrow").retry_after(minute * 60 * 24),
+            "again" => Error::bad_request("the catalogue is old").retry_after(minute),
+            how => Error::msg(format!("`{how}`?")),
+        };
+        Err(error)
+    }
+
+    #[subscription(PLACED, retry(max = 2, min_backoff = "10s", max_backoff = "10m"))]
+    async fn handle(placed: Placed) -> Result<()> {
+        ship(Path(placed.how)).await.error_context("ship")
+    }
+
+    #[subscription(
+        PLACED,
+        batch(max = 10, wait = "1s"),
+        retry(max = 2, min_backoff = "10s", max_backoff = "10m")
+    )]
+    async fn handle_several(placed: Vec<Placed>) -> Result<()> {
+        for placed in placed {
+            ship(Path(placed.how)).await?;
+        }
+        Ok(())
+    }
+}
+
+bis::app!(services: [shop, shipping]);
 
 /// The body of the answer to a `POST` with no body, within the trace `4b..36`.
 async fn problem(app: &TestApp, path: &str) -> Value {
@@ -162,4 +222,54 @@ fn our_context_and_that_of_others_do_not_clash() {
             "write: disk full",
         ]
     );
+}
+
+/// What a handler that fails so makes of its event: why it is dead, after how many attempts, and how many seconds later.
+async fn fate(app: &TestApp, how: &str) -> (bis::DeadReason, u32, u64) {
+    let begun = app.now();
+    let before = app.dead(&shipping::PLACED).len();
+    app.publish(&shipping::PLACED, &shipping::Placed::of(how)).await.unwrap();
+    app.settle().await;
+    let dead = app.dead(&shipping::PLACED).split_off(before);
+    let letter = dead.iter().find(|letter| letter.subscription.as_str() == "handle").unwrap();
+    let seconds = letter.at.duration_since(begun).unwrap().as_secs();
+    (letter.reason, letter.attempts, seconds)
+}
+
+#[bis::test(app = app)]
+async fn what_is_wrong_with_the_request_is_wrong_with_the_event(app: TestApp) {
+    for how in ["permanent", "bad_request", "invalid", "gone", "settled"] {
+        assert_eq!(fate(&app, how).await, (bis::DeadReason::Permanent, 1, 0), "{how}");
+    }
+    for how in ["io", "forbidden", "not_found", "conflict"] {
+        let (reason, attempts, seconds) = fate(&app, how).await;
+        assert_eq!((reason, attempts), (bis::DeadReason::Exhausted, 2), "{how}");
+        assert!((10..13).contains(&seconds), "{how}: {seconds}");
+    }
+}
+
+#[bis::test(app = app)]
+async fn an_error_that_says_when_is_retried_then_within_the_policys_bounds(app: TestApp) {
+    for (how, seconds) in [("busy", 60..=75), ("moment", 10..=12), ("day", 600..=600), ("again", 60..=75)] {
+        let (reason, attempts, waited) = fate(&app, how).await;
+        assert_eq!((reason, attempts), (bis::DeadReason::Exhausted, 2), "{how}");
+        assert!(seconds.contains(&waited), "{how}: {waited}");
+    }
+}
+
+#[bis::test(app = app)]
+async fn a_batch_that_failed_together_waits_as_its_error_says(app: TestApp) {
+    let begun = app.now();
+    for result in shipping::PLACED.publish_all(&["busy", "busy"].map(shipping::Placed::of)).await {
+        result.unwrap();
+    }
+    app.settle().await;
+    let dead = app.dead(&shipping::PLACED);
+    let waits: Vec<_> = dead
+        .iter()
+        .filter(|letter| letter.subscription.as_str() == "handle-several")
+        .map(|letter| letter.at.duration_since(begun).unwrap().as_secs())
+        .collect();
+    // Once together, which does not count, and twice alone.
+    assert!(waits.len() == 2 && waits.iter().all(|wait| (120..152).contains(wait)), "{waits:?}");
 }

@@ -1,9 +1,9 @@
 //! Errors as answers: which status and text a client gets. What is not meant for clients stays in the log.
 
-use std::{borrow::Cow, fmt::Display};
+use std::{borrow::Cow, fmt::Display, time::Duration};
 
 use axum::{
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use bis_broker::PublishError;
@@ -21,7 +21,7 @@ use crate::{
 /// The most wrong fields that an answer lists.
 const MAX_FIELD_ERRORS: usize = 100;
 
-/// Errors of endpoints. The client gets problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457.html)) with the
+/// Errors with a status. The client of an endpoint gets problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457.html)) with the
 /// status, the text, a `code` and the `trace_id` that log lines have.
 impl Error {
     /// An error that a client gets with this status and text. Its `code` is the status in words, as in `not_found`.
@@ -90,12 +90,12 @@ impl Error {
         error
     }
 
-    /// 429: too many requests.
+    /// 429: too many requests. [`Error::retry_after`] says when there is room again.
     pub fn too_many_requests(message: impl Display) -> Self {
         Self::status(StatusCode::TOO_MANY_REQUESTS, message)
     }
 
-    /// 503: not now.
+    /// 503: not now. [`Error::retry_after`] says when.
     pub fn unavailable(message: impl Display) -> Self {
         Self::status(StatusCode::SERVICE_UNAVAILABLE, message)
     }
@@ -184,19 +184,27 @@ impl Error {
 
     /// The answer to another process of the app, which may know all of it.
     pub(super) fn into_internal_response(self) -> Response {
-        let internal = Internal { text: format!("{self:#}"), permanent: self.is_permanent(), refused: false };
+        let internal = Internal {
+            text: format!("{self:#}"),
+            permanent: self.is_permanent(),
+            retry_after_ms: self.retry_wait().map(|wait| wait.as_millis().try_into().unwrap_or(u64::MAX)),
+            refused: false,
+        };
         Problem { internal: Some(internal), ..self.problem() }.into_response()
     }
 
     /// The error that another process of the app answered with.
     pub(crate) fn of_answer(status: StatusCode, mut problem: Problem) -> Self {
-        let Internal { text, permanent, .. } = problem.internal.take().unwrap_or_default();
+        let Internal { text, permanent, retry_after_ms, .. } = problem.internal.take().unwrap_or_default();
         let text = match (text.as_str(), &problem.detail) {
             ("", Some(detail)) => detail.clone().into_owned(),
             ("", None) => problem.code.clone().into_owned(),
             _ => text,
         };
         let mut error = if permanent { Self::permanent(text) } else { Self::new(text) };
+        if let Some(wait) = retry_after_ms {
+            error = error.retry_after(Duration::from_millis(wait));
+        }
         let answer = error.answer_mut();
         answer.status = Some(status);
         answer.detail = problem.detail.take().map(Cow::into_owned);
@@ -215,7 +223,13 @@ impl IntoResponse for Error {
         }
         let mut problem = self.problem();
         problem.detail.get_or_insert_with(|| message(status).into());
-        problem.into_response()
+        let mut response = problem.into_response();
+        if let Some(wait) = self.retry_wait() {
+            // A part of a second is waited for too.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 
@@ -236,10 +250,15 @@ pub(crate) fn answer(status: StatusCode, message: impl Into<Cow<'static, str>>) 
 
 /// An error answer as an error: what its text says, and its code, fields and members where it has them.
 #[cfg(feature = "testing")]
-pub(crate) fn error_of(status: StatusCode, body: &[u8]) -> Error {
-    match Problem::read(body) {
+pub(crate) fn error_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+    let error = match Problem::read(body) {
         Some(problem) => Error::of_answer(status, problem),
         None => Error::status(status, String::from_utf8_lossy(body)),
+    };
+    let wait = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    match wait {
+        Some(seconds) => error.retry_after(Duration::from_secs(seconds)),
+        None => error,
     }
 }
 

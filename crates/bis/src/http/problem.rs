@@ -65,6 +65,8 @@ pub(crate) struct Internal {
     pub(crate) text: String,
     /// Whether a retry cannot help.
     pub(crate) permanent: bool,
+    /// When a retry can help.
+    pub(crate) retry_after_ms: Option<u64>,
     /// Whether the call did not get as far as its function.
     pub(crate) refused: bool,
 }

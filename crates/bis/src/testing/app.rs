@@ -138,11 +138,10 @@ impl TestApp {
         let request =
             Request::builder().method(&method).uri(path).header(header::CONTENT_TYPE, "application/json");
         let response = self.request(request.body(body).error_context("the path is not valid")?).await;
-        let status = response.status();
-        let bytes =
-            axum::body::to_bytes(response.into_body(), MAX_ANSWER).await.error_context("read the answer")?;
+        let (axum::http::response::Parts { status, headers, .. }, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, MAX_ANSWER).await.error_context("read the answer")?;
         if !status.is_success() {
-            let error = http::error_of(status, &bytes);
+            let error = http::error_of(status, &headers, &bytes);
             let text = format!("{method} {path} answered {status}: {error}");
             return Err(error.context(text));
         }

@@ -36,7 +36,11 @@ pub(super) enum Outcome {
     Panicked(String),
     Undecodable(Error),
     /// The handler was called with several events, and failed.
-    FailedTogether(String),
+    FailedTogether {
+        error: String,
+        /// When its error says that a retry can help.
+        asked: Option<Duration>,
+    },
     /// The process died so often while it handled the event that it is not handled once more.
     Deadly {
         crashes: u32,
@@ -53,7 +57,7 @@ impl Outcome {
         match self {
             Self::Handled => "handled",
             Self::Skipped => "skipped",
-            Self::Failed(_) | Self::FailedTogether(_) => "failed",
+            Self::Failed(_) | Self::FailedTogether { .. } => "failed",
             Self::TimedOut { .. } => "timed_out",
             Self::Panicked(_) => "panicked",
             Self::Undecodable(_) => "undecodable",
@@ -65,10 +69,27 @@ impl Outcome {
     /// What it says of each of several events: a failure may be the fault of any of them.
     pub(super) fn of_several(self) -> Self {
         match self {
-            Self::Failed(error) if !error.is_outage() => Self::FailedTogether(format!("{error:#}")),
-            Self::TimedOut { timeout, patience } => Self::FailedTogether(timeout_text(timeout, patience)),
-            Self::Panicked(text) => Self::FailedTogether(panicked_text(&text)),
+            Self::Failed(error) if !error.is_outage() => {
+                Self::FailedTogether { error: format!("{error:#}"), asked: error.retry_wait() }
+            }
+            Self::TimedOut { timeout, patience } => {
+                Self::FailedTogether { error: timeout_text(timeout, patience), asked: None }
+            }
+            Self::Panicked(text) => Self::FailedTogether { error: panicked_text(&text), asked: None },
             outcome => outcome,
+        }
+    }
+
+    /// How long to wait for the next attempt: as long as the error says, or as the policy has it.
+    fn wait(&self, policy: &RetryPolicy, attempt: u32) -> Duration {
+        let asked = match self {
+            Self::Failed(error) => error.retry_wait(),
+            Self::FailedTogether { asked, .. } => *asked,
+            _ => None,
+        };
+        match asked {
+            Some(asked) => policy.wait_of(asked, fastrand::f64()),
+            None => policy.backoff(attempt, fastrand::f64()),
         }
     }
 }
@@ -125,7 +146,7 @@ fn decide(outcome: &Outcome, policy: &RetryPolicy, attempt: u32) -> Decision {
             );
             return Decision::Dead(DeadReason::Exhausted, text);
         }
-        Outcome::FailedTogether(error) => return Decision::SetApart(error.clone()),
+        Outcome::FailedTogether { error, .. } => return Decision::SetApart(error.clone()),
         Outcome::Failed(error) if error.is_outage() => return Decision::Postpone(format!("{error:#}")),
         Outcome::Failed(error) => format!("{error:#}"),
         Outcome::TimedOut { timeout, patience } => timeout_text(*timeout, *patience),
@@ -155,11 +176,11 @@ pub(super) async fn settle(shared: &Shared, mut delivery: Delivery, outcome: &Ou
             shared.metrics.settled(Settled::Acked);
             delivery.settle.ack().await
         }
-        Decision::Retry(error) => retry(shared, delivery, error).await,
+        Decision::Retry(error) => retry(shared, delivery, error, outcome).await,
         Decision::SetApart(error) => match shared.memory.set_apart(&delivery.envelope.id) {
             Ok(()) => {
                 let error = fit_to_tell(error, subscription, &delivery);
-                let wait = subscription.retry.backoff(attempt, fastrand::f64());
+                let wait = outcome.wait(&subscription.retry, attempt);
                 tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler failed with a batch; the event comes again alone, and the attempt does not count");
                 postpone(shared, delivery, wait).await
             }
@@ -168,7 +189,7 @@ pub(super) async fn settle(shared: &Shared, mut delivery: Delivery, outcome: &Ou
                 let error = fit_to_tell(error, subscription, &delivery);
                 Box::pin(bury(shared, delivery, DeadReason::Exhausted, error)).await
             }
-            Err(memory::Full) => retry(shared, delivery, error).await,
+            Err(memory::Full) => retry(shared, delivery, error, outcome).await,
         },
         Decision::Postpone(error) => {
             let error = fit_to_tell(error, subscription, &delivery);
@@ -188,10 +209,15 @@ pub(super) async fn settle(shared: &Shared, mut delivery: Delivery, outcome: &Ou
 }
 
 /// The event comes again, one attempt later.
-async fn retry(shared: &Shared, delivery: Delivery, error: String) -> Result<(), SettleError> {
+async fn retry(
+    shared: &Shared,
+    delivery: Delivery,
+    error: String,
+    outcome: &Outcome,
+) -> Result<(), SettleError> {
     let (subscription, attempt) = (&*shared.subscription, delivery.attempt);
     let error = fit_to_tell(error, subscription, &delivery);
-    let wait = subscription.retry.backoff(attempt, fastrand::f64());
+    let wait = outcome.wait(&subscription.retry, attempt);
     tracing::warn!(%subscription, attempt, retry_in = format_duration(wait), error, "the handler failed");
     shared.metrics.settled(Settled::Retried);
     delivery.settle.retry(wait).await
