@@ -2,6 +2,7 @@
 
 mod app;
 mod calls;
+mod endpoints;
 mod handlers;
 mod path_types;
 mod resources;
@@ -19,7 +20,7 @@ use crate::{
     findings::position,
     resolve::Resolver,
     schema, sensitive,
-    summary::{Condition, TypeItem},
+    summary::{Condition, Text, TypeItem},
     tree::ModuleId,
 };
 
@@ -35,6 +36,8 @@ pub(crate) struct Assembly<'r, 't, 'a> {
     not_services: Vec<ModuleId>,
     resources: Vec<resources::ResourceRef>,
     events: BTreeMap<String, (ModuleId, &'a TypeItem)>,
+    /// The functions of the graph's endpoints, in the same order.
+    endpoints: Vec<endpoints::EndpointRef<'a>>,
     graph: Graph,
     found: Vec<Diagnostic>,
 }
@@ -59,6 +62,7 @@ pub(crate) fn graph(resolver: &Resolver<'_, '_>, app: AppRef) -> (Graph, Vec<Dia
         not_services: Vec::new(),
         resources: Vec::new(),
         events: BTreeMap::new(),
+        endpoints: Vec::new(),
         graph: Graph::empty(name),
         found: Vec::new(),
     };
@@ -70,6 +74,7 @@ pub(crate) fn graph(resolver: &Resolver<'_, '_>, app: AppRef) -> (Graph, Vec<Dia
     assembly.report_unread();
     assembly.keep_resources();
     assembly.describe_events();
+    assembly.describe_endpoints();
     assembly.graph.sort();
     (assembly.graph, assembly.found)
 }
@@ -170,6 +175,7 @@ impl<'a> Assembly<'_, '_, 'a> {
             self.graph.events.push(EventType {
                 name: item.name.to_string(),
                 path,
+                description: item.serde.as_ref().and_then(|serde| text(&serde.docs.text)),
                 key: summary.and_then(|event| event.key.clone()),
                 attributes: summary.map_or_else(Vec::new, |event| event.attributes.clone()),
                 sensitive: sensitive::of(self.resolver, module, item),
@@ -195,6 +201,11 @@ impl<'a> Assembly<'_, '_, 'a> {
             )
         }));
     }
+}
+
+/// A comment as the graph has it.
+fn text(docs: &Option<Text>) -> Option<String> {
+    docs.as_deref().map(str::to_owned)
 }
 
 /// Where something is that is not read, after its path: in a macro's call, or in an item that does not parse.

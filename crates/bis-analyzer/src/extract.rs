@@ -4,8 +4,10 @@
 mod body;
 mod calls;
 mod constants;
+mod constraints;
 mod declares;
 mod derives;
+mod docs;
 mod extractor;
 mod handlers;
 mod imports;
@@ -14,6 +16,7 @@ mod items;
 mod macros;
 mod recover;
 mod select;
+mod statuses;
 mod syntax;
 mod types;
 mod vocabulary;

@@ -36,6 +36,7 @@ mod source;
 mod summary;
 mod targets;
 mod tree;
+mod typed;
 mod workspace;
 
 use std::path::Path;

@@ -43,7 +43,7 @@ impl Search<'_, '_, '_> {
 
     fn parts(&self, reach: &mut Reach<String>, module: ModuleId, serde: &SerdeType, depth: usize) {
         let container = &serde.container;
-        if let Some(proxy) = &container.proxy {
+        for proxy in [&container.proxy.written, &container.proxy.read].into_iter().flatten() {
             let is_sensitive = self.ty(reach, module, proxy, depth);
             reach.add_part(None, is_sensitive);
         }
@@ -55,11 +55,11 @@ impl Search<'_, '_, '_> {
         match &serde.shape {
             TypeShape::Enum(variants) => {
                 for variant in variants {
-                    let rule = variant.rename_all.as_deref().or(container.rename_all_fields.as_deref());
+                    let rule = variant.rename_all.written().or(container.rename_all_fields.written());
                     fields(&variant.shape, rule);
                 }
             }
-            shape => fields(shape, container.rename_all.as_deref()),
+            shape => fields(shape, container.rename_all.written()),
         }
     }
 
@@ -82,8 +82,8 @@ impl Search<'_, '_, '_> {
         for field in fields {
             let is_sensitive = self.ty(reach, module, &field.ty, depth);
             let rule = rule.filter(|_| !field.flatten);
-            let name =
-                rule.map(|rule| field.rename.clone().unwrap_or_else(|| rename::field(&field.name, rule)));
+            let name = rule
+                .map(|rule| field.rename.written.clone().unwrap_or_else(|| rename::field(&field.name, rule)));
             reach.add_part(name.as_deref(), is_sensitive);
         }
     }
@@ -101,7 +101,7 @@ impl Search<'_, '_, '_> {
         let depth = depth + 1;
         match ty {
             Ty::Opaque(_) => false,
-            Ty::List(item) => self.ty(reach, module, item, depth),
+            Ty::List(item, _) => self.ty(reach, module, item, depth),
             Ty::Tuple(parts) => self.any(reach, module, parts, depth),
             Ty::Path(path, arguments) => {
                 let inner = self.any(reach, module, arguments, depth);

@@ -3,15 +3,17 @@
 use proc_macro2::TokenStream;
 use syn::{Attribute, Expr, ExprLit, Lit, Meta, Token, punctuated::Punctuated};
 
+use crate::summary::Sided;
+
 /// One option of `#[serde(..)]`.
 #[derive(Debug)]
 pub(crate) enum SerdeOption {
     Flag(String),
-    Value(String, String),
+    /// `rename = ".."`, or `rename(serialize = "..", deserialize = "..")` with one of the two sides or both.
+    Value(String, Sided<Option<String>>),
 }
 
-/// The options of all `#[serde(..)]` attributes. Of `rename(serialize = "..", deserialize = "..")` the serialized side
-/// counts: it is what goes over the wire.
+/// The options of all `#[serde(..)]` attributes.
 pub(crate) fn options(attrs: &[Attribute]) -> Vec<SerdeOption> {
     let mut found = Vec::new();
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("serde")) {
@@ -24,24 +26,26 @@ pub(crate) fn options(attrs: &[Attribute]) -> Vec<SerdeOption> {
             match part {
                 Meta::Path(_) => found.push(SerdeOption::Flag(name)),
                 Meta::NameValue(pair) => {
-                    found.extend(text(&pair.value).map(|text| SerdeOption::Value(name, text)))
+                    let text = text(&pair.value);
+                    found.push(SerdeOption::Value(name, Sided { written: text.clone(), read: text }));
                 }
-                Meta::List(list) => {
-                    found.extend(serialize_side(list.tokens).map(|text| SerdeOption::Value(name, text)));
-                }
+                Meta::List(list) => found.push(SerdeOption::Value(name, sides(list.tokens))),
             }
         }
     }
     found
 }
 
-fn serialize_side(tokens: TokenStream) -> Option<String> {
+fn sides(tokens: TokenStream) -> Sided<Option<String>> {
     use syn::parse::Parser;
-    let parts = Punctuated::<Meta, Token![,]>::parse_terminated.parse2(tokens).ok()?;
-    parts.iter().find_map(|part| match part {
-        Meta::NameValue(pair) if pair.path.is_ident("serialize") => text(&pair.value),
-        _ => None,
-    })
+    let parts = Punctuated::<Meta, Token![,]>::parse_terminated.parse2(tokens).unwrap_or_default();
+    let side = |name: &str| {
+        parts.iter().find_map(|part| match part {
+            Meta::NameValue(pair) if pair.path.is_ident(name) => text(&pair.value),
+            _ => None,
+        })
+    };
+    Sided { written: side("serialize"), read: side("deserialize") }
 }
 
 fn text(expr: &Expr) -> Option<String> {

@@ -2,10 +2,17 @@
 //!
 //! Nothing here is resolved: paths are as written.
 
+mod types;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     time::Duration,
+};
+
+pub(crate) use types::{
+    AliasItem, Constraints, Container, Docs, EventSummary, FieldItem, SerdeType, Sided, Text, TypeItem,
+    TypeShape, VariantItem,
 };
 
 use bis_graph::Diagnostic;
@@ -152,6 +159,8 @@ pub(crate) struct Module {
     pub(crate) handlers: Vec<HandlerItem>,
     pub(crate) services: Vec<ServiceCall>,
     pub(crate) apps: Vec<AppCall>,
+    /// The comment of a module that calls `service!`.
+    pub(crate) docs: Option<Text>,
     /// Calls of other macros that make items.
     pub(crate) opaque: Vec<OpaqueCall>,
     pub(crate) macros: Vec<MacroItem>,
@@ -214,6 +223,8 @@ pub(crate) struct ModuleItem {
     /// `#[path = ".."]`
     pub(crate) path: Option<String>,
     pub(crate) condition: Option<Condition>,
+    /// The comment above the declaration.
+    pub(crate) docs: Option<Text>,
     pub(crate) inline: Option<Box<Module>>,
 }
 
@@ -239,6 +250,7 @@ pub(crate) struct StaticItem {
     pub(crate) range: Range,
     pub(crate) ty: Ty,
     pub(crate) condition: Option<Condition>,
+    pub(crate) docs: Option<Text>,
     pub(crate) value: StaticValue,
 }
 
@@ -321,93 +333,10 @@ pub(crate) struct ConstItem {
 pub(crate) enum Ty {
     Path(PathRef, Vec<Ty>),
     Tuple(Vec<Ty>),
-    List(Box<Ty>),
+    /// An array, whose length may be known, or a slice.
+    List(Box<Ty>, Option<u64>),
     /// A type without a JSON form that can be seen.
     Opaque(String),
-}
-
-#[derive(Debug)]
-pub(crate) struct AliasItem {
-    pub(crate) name: Name,
-    pub(crate) generics: Vec<Name>,
-    pub(crate) ty: Ty,
-}
-
-/// A struct, enum or other named type.
-#[derive(Debug)]
-pub(crate) struct TypeItem {
-    pub(crate) name: Name,
-    pub(crate) range: Range,
-    pub(crate) generics: Vec<Name>,
-    /// What is kept of a type that serde's derives or `Event` stand on.
-    pub(crate) serde: Option<Box<SerdeType>>,
-}
-
-#[derive(Debug)]
-pub(crate) struct SerdeType {
-    /// Whether `Serialize` or `Deserialize` is derived.
-    pub(crate) derived: bool,
-    pub(crate) shape: TypeShape,
-    pub(crate) container: Container,
-    pub(crate) event: Option<EventSummary>,
-    pub(crate) mistakes: Vec<Diagnostic>,
-}
-
-#[derive(Debug)]
-pub(crate) enum TypeShape {
-    Struct(Vec<FieldItem>),
-    Tuple(Vec<FieldItem>),
-    Unit,
-    Enum(Vec<VariantItem>),
-}
-
-/// Serde's attributes of a type.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Container {
-    pub(crate) rename_all: Option<String>,
-    pub(crate) rename_all_fields: Option<String>,
-    pub(crate) tag: Option<String>,
-    pub(crate) content: Option<String>,
-    pub(crate) untagged: bool,
-    pub(crate) transparent: bool,
-    pub(crate) default: bool,
-    pub(crate) deny_unknown_fields: bool,
-    /// `into`, `from` or `try_from`: the type that is written instead.
-    pub(crate) proxy: Option<Ty>,
-}
-
-#[derive(Debug)]
-pub(crate) struct FieldItem {
-    pub(crate) name: Name,
-    pub(crate) range: Range,
-    pub(crate) ty: Ty,
-    pub(crate) rename: Option<String>,
-    pub(crate) skip: bool,
-    pub(crate) optional: bool,
-    pub(crate) flatten: bool,
-    /// `with`, `serialize_with`: its form is a function's matter.
-    pub(crate) custom: bool,
-    /// `#[event(schema = "..")]`
-    pub(crate) schema: Option<(String, Range)>,
-}
-
-#[derive(Debug)]
-pub(crate) struct VariantItem {
-    pub(crate) name: Name,
-    pub(crate) rename: Option<String>,
-    pub(crate) rename_all: Option<String>,
-    pub(crate) skip: bool,
-    pub(crate) untagged: bool,
-    pub(crate) shape: TypeShape,
-}
-
-/// What `#[derive(Event)]` says.
-#[derive(Debug)]
-pub(crate) struct EventSummary {
-    pub(crate) key: Option<String>,
-    pub(crate) attributes: Vec<String>,
-    pub(crate) sensitive: Vec<String>,
-    pub(crate) schema: Option<(String, Range)>,
 }
 
 /// A function under an attribute of Bis.
@@ -415,6 +344,7 @@ pub(crate) struct EventSummary {
 pub(crate) struct HandlerItem {
     pub(crate) name: Name,
     pub(crate) range: Range,
+    pub(crate) docs: Docs,
     /// The attribute's path as written.
     pub(crate) attribute: PathRef,
     pub(crate) condition: Option<Condition>,
@@ -431,12 +361,23 @@ pub(crate) enum HandlerKind {
         access: Access,
         /// What the parameters of the path are read into, and where that is written.
         path_type: Option<(Ty, Range)>,
+        signature: Box<Signature>,
     },
     Mount {
         path: String,
     },
     /// An attribute whose arguments could not be read.
     Broken,
+}
+
+/// What an endpoint's function takes and returns.
+#[derive(Debug)]
+pub(crate) struct Signature {
+    pub(crate) parameters: Vec<(Ty, Range)>,
+    /// `None` where it returns nothing.
+    pub(crate) answer: Option<(Ty, Range)>,
+    /// The statuses that its body names, where its answer has one that its type does not tell.
+    pub(crate) statuses: Vec<u16>,
 }
 
 #[derive(Debug)]

@@ -172,10 +172,11 @@ fn once_per_type(diagnostics: &mut Vec<Diagnostic>) {
     let mut kept: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
     for diagnostic in diagnostics.drain(..) {
         let is_same = |other: &&mut Diagnostic| {
-            diagnostic.code == codes::OPAQUE_TYPE
+            [codes::OPAQUE_TYPE, codes::UNSEEN_INTERFACE].contains(&diagnostic.code)
                 && (other.code, &other.message) == (diagnostic.code, &diagnostic.message)
         };
         match (kept.iter_mut().find(is_same), &diagnostic.position) {
+            (Some(first), position) if first.position == *position => {}
             (Some(first), Some(position)) if first.labels.len() < MAX_USES => {
                 first.labels.push(Label { position: position.clone(), message: "and here".to_owned() });
             }

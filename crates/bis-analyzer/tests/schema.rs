@@ -74,7 +74,8 @@ pub struct E { total: Cents, page: Page<Cents>, #[serde(flatten)] meta: Meta }
     );
     assert_eq!(schema["properties"]["total"], json!({ "$ref": "#/$defs/Cents" }));
     assert_eq!(schema["$defs"]["Cents"], json!({ "type": "integer" }));
-    let page = &schema["properties"]["page"];
+    assert_eq!(schema["properties"]["page"], json!({ "$ref": "#/$defs/Page-Cents" }));
+    let page = &schema["$defs"]["Page-Cents"];
     assert_eq!(page["properties"]["items"]["items"], json!({ "$ref": "#/$defs/Cents" }));
     let node = &schema["$defs"]["Node"]["properties"];
     assert_eq!(node["children"]["items"], json!({ "$ref": "#/$defs/Node" }));

@@ -133,6 +133,8 @@ codes! {
     KEY_NOT_SCALAR = "BIS0056";
     /// A code that does not exist is allowed, or `bis.toml` cannot be read.
     ALLOWANCE = "BIS0057";
+    /// An extractor or an answer of which the source does not tell what it is in a request or response.
+    UNSEEN_INTERFACE = "BIS0070";
     /// The number of path parameters that an endpoint takes is not that of its path.
     PATH_PARAMETERS = "BIS0080";
     /// Two paths that the router cannot tell apart.

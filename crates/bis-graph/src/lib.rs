@@ -5,6 +5,7 @@
 //! Rust or talks to a broker.
 
 mod compare;
+mod interface;
 mod model;
 mod position;
 mod resource;
@@ -19,6 +20,7 @@ pub mod rules;
 pub use bis_core::ResourceKind;
 pub use compare::compare;
 pub use diagnostic::{Diagnostic, Label, Severity};
+pub use interface::{Parameter, ParameterPlace, RequestBody, Response};
 pub use model::{
     Access, Batch, Call, Endpoint, EventType, Graph, Mount, PublishDelay, Retention, Retry, Service,
     Subscription, Topic, Use, VERSION, millis,

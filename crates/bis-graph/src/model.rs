@@ -2,12 +2,12 @@
 //!
 //! What is in the graph is what the app hosts: a service that `app!` does not list is not here.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bis_core::{BatchPolicy, ResourceKind, RetryPolicy};
 use serde::{Deserialize, Serialize};
 
-use crate::Position;
+use crate::{Parameter, Position, RequestBody, Response};
 
 /// The version of the graph's JSON. Fields are only added within a version.
 pub const VERSION: u32 = 1;
@@ -31,6 +31,11 @@ pub struct Graph {
     pub mounts: Vec<Mount>,
     /// The types of events, by path.
     pub events: Vec<EventType>,
+    /// The JSON Schemas (draft 2020-12) of the types that endpoints take and answer with, by name. Endpoints and these
+    /// schemas refer to one as `#/schemas/NAME`. A type that is not read as it is written has two, of which the one
+    /// that is read is called `NAME-Input`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub schemas: BTreeMap<String, serde_json::Value>,
     /// Calls of one service's endpoints by another, by position.
     #[serde(default)]
     pub calls: Vec<Call>,
@@ -46,6 +51,9 @@ pub struct Service {
     pub name: String,
     /// The path of its module, such as `shop::orders`.
     pub module: String,
+    /// What its comment in the source says, as Markdown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
     /// The `cfg` around it, when only the build knows whether it holds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub condition: Option<String>,
@@ -62,6 +70,9 @@ pub struct Topic {
     pub event: String,
     /// The path of its event type; empty when the type's own source could not be found.
     pub event_path: String,
+    /// What its comment in the source says, as Markdown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
     /// Whether events of one key stay in order.
     pub ordered: bool,
     /// How long handled events are kept for replay, where it differs from the default.
@@ -122,6 +133,9 @@ pub struct Subscription {
     pub event: String,
     /// The path of that type; empty when the type's own source could not be found.
     pub event_path: String,
+    /// What its comment in the source says, as Markdown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
     /// How it is retried.
     pub retry: Retry,
     /// How long the handler may run, in milliseconds.
@@ -202,6 +216,25 @@ pub struct Endpoint {
     pub access: Access,
     /// The path of its function.
     pub handler: String,
+    /// The first paragraph of its comment in the source, in one line of Markdown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub summary: Option<String>,
+    /// The rest of its comment, as Markdown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
+    /// Whether it is marked as `#[deprecated]`.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub deprecated: bool,
+    /// What it takes beside the body: the parameters of the path in their order there, then those of the query and the
+    /// headers.
+    #[serde(default)]
+    pub parameters: Vec<Parameter>,
+    /// The body that it takes; `None` when it takes none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub body: Option<RequestBody>,
+    /// How it answers where nothing fails, by status. What fails is answered alike by all endpoints.
+    #[serde(default)]
+    pub responses: Vec<Response>,
     /// The `cfg` around it, when only the build knows whether it holds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub condition: Option<String>,
@@ -226,6 +259,9 @@ pub struct Mount {
     pub service: String,
     /// Where it is mounted.
     pub path: String,
+    /// What its comment in the source says, as Markdown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
     /// The path of its function.
     pub handler: String,
     /// The `cfg` around it, when only the build knows whether it holds.
@@ -270,6 +306,9 @@ pub struct EventType {
     pub name: String,
     /// Its whole path.
     pub path: String,
+    /// What its comment in the source says, as Markdown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
     /// The field whose value orders events, as it is in JSON.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key: Option<String>,
@@ -295,6 +334,7 @@ impl Graph {
             endpoints: Vec::new(),
             mounts: Vec::new(),
             events: Vec::new(),
+            schemas: BTreeMap::new(),
             calls: Vec::new(),
             uses: Vec::new(),
         }

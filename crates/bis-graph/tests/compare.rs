@@ -8,6 +8,7 @@ fn graph() -> Graph {
     graph.services.push(Service {
         name: "orders".to_owned(),
         module: "shop::orders".to_owned(),
+        description: None,
         condition: None,
         position: position(1),
     });
@@ -18,12 +19,19 @@ fn graph() -> Graph {
         path: "/orders/{id}".to_owned(),
         access: Access::Public,
         handler: "shop::orders::show".to_owned(),
+        summary: None,
+        description: None,
+        deprecated: false,
+        parameters: Vec::new(),
+        body: None,
+        responses: Vec::new(),
         condition: None,
         position: position(2),
     });
     graph.mounts.push(Mount {
         service: "orders".to_owned(),
         path: "/files".to_owned(),
+        description: None,
         handler: "shop::orders::files".to_owned(),
         condition: None,
         position: position(3),

@@ -14,6 +14,12 @@ fn graph() -> Graph {
         path: path.to_owned(),
         access: Access::Public,
         handler: format!("shop::orders::{name}"),
+        summary: None,
+        description: None,
+        deprecated: false,
+        parameters: Vec::new(),
+        body: None,
+        responses: Vec::new(),
         condition: None,
         position: position(line),
     };
@@ -21,6 +27,7 @@ fn graph() -> Graph {
     graph.services.push(Service {
         name: "orders".to_owned(),
         module: "shop::orders".to_owned(),
+        description: None,
         condition: None,
         position: position(1),
     });
@@ -28,6 +35,7 @@ fn graph() -> Graph {
         name: "order-placed".to_owned(),
         event: "OrderPlaced".to_owned(),
         event_path: "shop::orders::OrderPlaced".to_owned(),
+        description: None,
         ordered: false,
         retention: None,
         publishers: vec!["orders".to_owned()],

@@ -3,7 +3,11 @@
 use bis_graph::{Access, Diagnostic, Endpoint, Mount, Position, ResourceKind, Subscription, codes};
 use bis_syntax::SubscriptionPolicy;
 
-use super::{Assembly, comes_from};
+use super::{
+    Assembly, comes_from,
+    endpoints::{self, EndpointRef},
+    text,
+};
 use crate::{
     findings::position,
     resolve::{Namespace, Target},
@@ -11,7 +15,7 @@ use crate::{
     tree::ModuleId,
 };
 
-impl Assembly<'_, '_, '_> {
+impl<'a> Assembly<'_, '_, 'a> {
     pub(super) fn find_handlers(&mut self) {
         for module in self.modules() {
             let node = &self.resolver.tree.modules[module];
@@ -30,7 +34,7 @@ impl Assembly<'_, '_, '_> {
         std::iter::successors(Some(module), above).any(|module| self.not_services.contains(&module))
     }
 
-    fn handler(&mut self, module: ModuleId, item: &HandlerItem) {
+    fn handler(&mut self, module: ModuleId, item: &'a HandlerItem) {
         let node = &self.resolver.tree.modules[module];
         let here = position(&node.file, item.range);
         self.found.extend(item.mistakes.iter().cloned());
@@ -49,12 +53,16 @@ impl Assembly<'_, '_, '_> {
         let condition = service.as_ref().and_then(|_| self.condition(module, item.condition.as_ref()));
         match (&item.kind, service) {
             (HandlerKind::Subscription(Some(summary)), service) => {
-                self.subscription(module, summary, service, handler, condition, here);
+                let description = text(&item.docs.text);
+                let found = self.subscription(module, summary, service, handler, condition, here);
+                self.graph.subscriptions.extend(found.map(|one| Subscription { description, ..one }));
             }
-            (HandlerKind::Api { method, path, access, path_type }, Some(service)) => {
+            (HandlerKind::Api { method, path, access, path_type, signature }, Some(service)) => {
                 if let Some((taken, range)) = path_type {
                     self.check_path_type(module, path, taken, *range);
                 }
+                let (summary, description) = endpoints::summary(&item.docs);
+                self.endpoints.push(EndpointRef { module, signature });
                 self.graph.endpoints.push(Endpoint {
                     service,
                     name: item.name.to_string(),
@@ -65,6 +73,12 @@ impl Assembly<'_, '_, '_> {
                         bis_syntax::Access::Private => Access::Private,
                     },
                     handler,
+                    summary,
+                    description,
+                    deprecated: item.docs.deprecated,
+                    parameters: Vec::new(),
+                    body: None,
+                    responses: Vec::new(),
                     condition,
                     position: here,
                 });
@@ -73,6 +87,7 @@ impl Assembly<'_, '_, '_> {
                 self.graph.mounts.push(Mount {
                     service,
                     path: path.clone(),
+                    description: text(&item.docs.text),
                     handler,
                     condition,
                     position: here,
@@ -90,10 +105,10 @@ impl Assembly<'_, '_, '_> {
         handler: String,
         condition: Option<String>,
         here: Position,
-    ) {
-        let Some(topic) = self.subscribed_topic(module, summary) else { return };
+    ) -> Option<Subscription> {
+        let topic = self.subscribed_topic(module, summary)?;
         // Without a service `app!` does not list it; that its topic resolves was still worth a look.
-        let Some(service) = service else { return };
+        let service = service?;
         let node = &self.resolver.tree.modules[module];
         let ((event, event_path), event_position) = match &summary.event {
             Some((ty, range, _)) => (self.event_of(module, ty), position(&node.file, *range)),
@@ -102,13 +117,14 @@ impl Assembly<'_, '_, '_> {
         self.resources[topic].is_named = true;
         let SubscriptionPolicy { retry, timeout, concurrency, batch } = summary.policy;
         let takes_batches = summary.event.as_ref().is_some_and(|(_, _, shape)| shape.is_batch());
-        self.graph.subscriptions.push(Subscription {
+        Some(Subscription {
             topic: self.resources[topic].name.clone(),
             name: summary.name.clone(),
             service,
             handler,
             event,
             event_path,
+            description: None,
             retry: retry.into(),
             timeout_ms: bis_graph::millis(timeout),
             concurrency: concurrency as u64,
@@ -116,7 +132,7 @@ impl Assembly<'_, '_, '_> {
             condition,
             position: here,
             event_position,
-        });
+        })
     }
 
     fn is_topic(&self, resource: usize) -> bool {

@@ -6,7 +6,7 @@ use super::Assembly;
 use crate::{
     findings::position,
     resolve::{Namespace, Target},
-    summary::{FieldItem, Range, Ty, TypeShape},
+    summary::{FieldItem, Range, SerdeType, Ty, TypeShape},
     tree::ModuleId,
 };
 
@@ -66,18 +66,18 @@ impl Assembly<'_, '_, '_> {
                 }
                 _ => return None,
             };
-            let serde =
-                item.serde.as_ref().filter(|serde| serde.derived && serde.container.proxy.is_none())?;
+            let reads = |serde: &&SerdeType| serde.derived.read && serde.container.proxy.read.is_none();
+            let serde = item.serde.as_deref().filter(reads)?;
             match &serde.shape {
                 TypeShape::Tuple(fields) => match &fields[..] {
-                    [field] if !field.custom => ty = &field.ty,
+                    [field] if field.custom.read.is_none() => ty = &field.ty,
                     [_] => return None,
                     fields => return Some(Taken::Count(fields.len())),
                 },
                 TypeShape::Struct(fields) => {
                     let container = &serde.container;
                     let is_plain =
-                        container.rename_all.is_none() && !container.transparent && !container.default;
+                        container.rename_all.read.is_none() && !container.transparent && !container.default;
                     return is_plain.then(|| Taken::Names(required(fields)));
                 }
                 TypeShape::Unit | TypeShape::Enum(_) => return None,
@@ -90,8 +90,12 @@ impl Assembly<'_, '_, '_> {
 fn required(fields: &[FieldItem]) -> Vec<&str> {
     let is_option = |ty: &Ty| matches!(ty, Ty::Path(path, _) if path.last() == "Option");
     let may_lack = |field: &FieldItem| {
-        field.skip || field.optional || field.flatten || field.custom || is_option(&field.ty)
+        field.skip.read
+            || field.optional.read
+            || field.flatten
+            || field.custom.read.is_some()
+            || is_option(&field.ty)
     };
     let needed = fields.iter().filter(|field| !may_lack(field));
-    needed.map(|field| field.rename.as_deref().unwrap_or(&field.name)).collect()
+    needed.map(|field| field.rename.read.as_deref().unwrap_or(&field.name)).collect()
 }

@@ -52,6 +52,7 @@ pub(super) struct ResourceType {
 /// What every kind's entry begins with.
 pub(super) struct Head {
     pub(super) name: String,
+    pub(super) description: Option<String>,
     pub(super) service: Option<String>,
     pub(super) condition: Option<String>,
     pub(super) static_path: String,
@@ -134,6 +135,7 @@ impl Assembly<'_, '_, '_> {
         let is_hosted = self.owner[module].is_none() || self.hosted(module).is_some();
         let head = Head {
             name: name.clone(),
+            description: super::text(&item.docs),
             service: self.hosted(module).map(|service| service.name.clone()),
             condition: if is_hosted { self.condition(module, item.condition.as_ref()) } else { None },
             static_path: format!("{}::{}", node.path, item.name),

@@ -47,10 +47,24 @@ impl Assembly<'_, '_, '_> {
             self.graph.services.push(Service {
                 name: service.name.clone(),
                 module: tree.modules[service.module].path.clone(),
+                description: self.module_docs(service.module),
                 condition: service.condition.clone(),
                 position: service.position.clone(),
             });
         }
+    }
+
+    /// The comment of a module: inside of it, or else above its declaration.
+    fn module_docs(&self, module: ModuleId) -> Option<String> {
+        let node = &self.resolver.tree.modules[module];
+        let parts = std::iter::once(&module).chain(&node.parts);
+        let mut inner = parts.filter_map(|part| self.resolver.tree.modules[*part].module.docs.as_ref());
+        let above = || {
+            let parent = &self.resolver.tree.modules[node.parent?];
+            let name = node.path.rsplit("::").next()?;
+            parent.module.modules.iter().find(|item| &*item.name == name)?.docs.as_ref()
+        };
+        inner.next().or_else(above).map(ToString::to_string)
     }
 
     fn services_of(&mut self, module: ModuleId) {

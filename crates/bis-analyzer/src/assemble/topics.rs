@@ -24,11 +24,12 @@ impl<'a> Assembly<'_, '_, 'a> {
             Some(event) => self.event_of(ty.home, event),
             None => (String::new(), String::new()),
         };
-        let Head { name, service, condition, static_path, position } = head;
+        let Head { name, description, service, condition, static_path, position } = head;
         Topic {
             name,
             event,
             event_path,
+            description,
             ordered: chain.call("ordered").is_some(),
             retention: self.retention(module, chain),
             publishers: Vec::new(),

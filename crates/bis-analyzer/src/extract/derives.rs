@@ -2,16 +2,20 @@
 
 use bis_graph::Diagnostic;
 use bis_syntax::{Errors, EventInput};
+use proc_macro2::TokenTree;
 use syn::{Attribute, DeriveInput, Fields, Token, punctuated::Punctuated};
 
 use super::{
+    constraints, docs,
     extractor::Extractor,
     syntax::{range_of, word},
     types::ty,
 };
 use crate::{
     serde_attrs::{self, SerdeOption},
-    summary::{Container, EventSummary, FieldItem, Range, SerdeType, TypeItem, TypeShape, VariantItem},
+    summary::{
+        Container, EventSummary, FieldItem, Range, SerdeType, Sided, Ty, TypeItem, TypeShape, VariantItem,
+    },
 };
 
 /// A struct or enum; its whole is asked for only when `Event` is derived.
@@ -25,13 +29,14 @@ pub(super) fn type_item(
 ) -> TypeItem {
     let attrs = extractor.cfg().flatten(attrs);
     let derives = derives(&attrs);
-    let derived = derives.iter().any(|name| name == "Serialize" || name == "Deserialize");
+    let has = |derive: &str| derives.iter().any(|name| name == derive);
+    let derived = Sided { written: has("Serialize"), read: has("Deserialize") };
     let is_event = derives.iter().any(|name| extractor.vocabulary.word(name) == Some("Event"));
     TypeItem {
         name: word(name),
         range: Range::of(name.span()),
         generics: generics.type_params().map(|param| word(&param.ident)).collect(),
-        serde: (derived || is_event).then(|| {
+        serde: (derived.written || derived.read || is_event).then(|| {
             let mut errors = Errors::new();
             let event = is_event.then(|| EventInput::parse(&built(extractor, input()), &mut errors));
             let mistakes = extractor.mistakes(errors, Range::of(name.span()));
@@ -87,19 +92,20 @@ fn serde_type(
     extractor: &Extractor<'_>,
     attrs: &[Attribute],
     body: &Body<'_>,
-    derived: bool,
+    derived: Sided<bool>,
     event: Option<EventInput>,
     mistakes: Vec<Diagnostic>,
 ) -> SerdeType {
     SerdeType {
         derived,
+        docs: docs::of(attrs),
         shape: match body {
             Body::Struct(fields) => shape(extractor, fields, event.as_ref()),
             Body::Enum(variants) => TypeShape::Enum(
                 variants
                     .iter()
                     .filter(|variant| extractor.cfg().may_be_on(&variant.attrs))
-                    .map(|variant| self::variant(extractor, variant))
+                    .map(|variant| self::variant(extractor, variant, event.as_ref()))
                     .collect(),
             ),
         },
@@ -142,19 +148,24 @@ fn container(attrs: &[Attribute]) -> Container {
                 _ => {}
             },
             SerdeOption::Value(name, value) => match name.as_str() {
-                "rename_all" => container.rename_all = Some(value),
-                "rename_all_fields" => container.rename_all_fields = Some(value),
-                "tag" => container.tag = Some(value),
-                "content" => container.content = Some(value),
+                "rename" => container.rename.take(value),
+                "rename_all" => container.rename_all.take(value),
+                "rename_all_fields" => container.rename_all_fields.take(value),
+                "tag" => container.tag = value.written,
+                "content" => container.content = value.written,
                 "default" => container.default = true,
-                "into" | "from" | "try_from" => {
-                    container.proxy = syn::parse_str::<syn::Type>(&value).ok().map(|proxy| ty(&proxy));
-                }
+                "into" => container.proxy.written = proxy(value),
+                "from" | "try_from" => container.proxy.read = proxy(value),
                 _ => {}
             },
         }
     }
     container
+}
+
+/// The type that an option names.
+fn proxy(value: Sided<Option<String>>) -> Option<Ty> {
+    syn::parse_str::<syn::Type>(&value.written?).ok().map(|proxy| ty(&proxy))
 }
 
 fn shape(extractor: &Extractor<'_>, fields: &Fields, event: Option<&EventInput>) -> TypeShape {
@@ -192,25 +203,36 @@ fn field(
         name,
         range,
         ty: ty(&field.ty),
-        rename: None,
-        skip: false,
-        optional: false,
+        docs: docs::of(&attrs),
+        rename: Sided::default(),
+        skip: Sided::default(),
+        optional: Sided::default(),
         flatten: false,
-        custom: false,
+        custom: Sided::default(),
         schema: schema.map(|(_, schema)| (schema.value(), Range::of(schema.span()))),
+        sensitive: event.is_some() && is_sensitive(&attrs),
+        constraints: constraints::of(&attrs).map(Box::new),
     };
     for option in serde_attrs::options(&attrs) {
         match option {
             SerdeOption::Flag(name) => match name.as_str() {
-                "skip" | "skip_serializing" => item.skip = true,
-                "default" => item.optional = true,
+                "skip" => item.skip = Sided { written: true, read: true },
+                "skip_serializing" => item.skip.written = true,
+                "skip_deserializing" => item.skip.read = true,
+                "default" => item.optional.read = true,
                 "flatten" => item.flatten = true,
                 _ => {}
             },
             SerdeOption::Value(name, value) => match name.as_str() {
-                "rename" => item.rename = Some(value),
-                "default" | "skip_serializing_if" => item.optional = true,
-                "with" | "serialize_with" | "deserialize_with" => item.custom = true,
+                "rename" => item.rename.take(value),
+                "default" => item.optional.read = true,
+                "skip_serializing_if" => item.optional.written = true,
+                "with" => {
+                    let with = value.written.map(String::into_boxed_str);
+                    item.custom = Sided { written: with.clone(), read: with };
+                }
+                "serialize_with" => item.custom.written = value.written.map(String::into_boxed_str),
+                "deserialize_with" => item.custom.read = value.read.map(String::into_boxed_str),
                 _ => {}
             },
         }
@@ -218,26 +240,39 @@ fn field(
     item
 }
 
-fn variant(extractor: &Extractor<'_>, variant: &syn::Variant) -> VariantItem {
+/// Whether there is `#[event(sensitive)]`.
+fn is_sensitive(attrs: &[Attribute]) -> bool {
+    attrs.iter().filter(|attr| attr.path().is_ident("event")).any(|attr| {
+        let is_word = |token| matches!(token, TokenTree::Ident(ident) if ident == "sensitive");
+        attr.meta.require_list().is_ok_and(|list| list.tokens.clone().into_iter().any(is_word))
+    })
+}
+
+fn variant(extractor: &Extractor<'_>, variant: &syn::Variant, event: Option<&EventInput>) -> VariantItem {
     let attrs = extractor.cfg().flatten(&variant.attrs);
     let mut item = VariantItem {
         name: word(&variant.ident),
-        rename: None,
-        rename_all: None,
-        skip: false,
+        docs: docs::of(&attrs),
+        rename: Sided::default(),
+        rename_all: Sided::default(),
+        skip: Sided::default(),
         untagged: false,
-        shape: shape(extractor, &variant.fields, None),
+        other: false,
+        shape: shape(extractor, &variant.fields, event),
     };
     for option in serde_attrs::options(&attrs) {
         match option {
             SerdeOption::Flag(name) => match name.as_str() {
-                "skip" | "skip_serializing" => item.skip = true,
+                "skip" => item.skip = Sided { written: true, read: true },
+                "skip_serializing" => item.skip.written = true,
+                "skip_deserializing" => item.skip.read = true,
                 "untagged" => item.untagged = true,
+                "other" => item.other = true,
                 _ => {}
             },
             SerdeOption::Value(name, value) => match name.as_str() {
-                "rename" => item.rename = Some(value),
-                "rename_all" => item.rename_all = Some(value),
+                "rename" => item.rename.take(value),
+                "rename_all" => item.rename_all.take(value),
                 _ => {}
             },
         }

@@ -2,14 +2,16 @@
 
 use bis_syntax::{ApiArgs, Endpoint, Errors, Handler, MountArgs, SubscriptionArgs};
 use proc_macro2::TokenStream;
-use syn::{Attribute, ItemFn, Meta};
+use syn::{Attribute, FnArg, ItemFn, Meta, ReturnType};
 
 use super::{
+    docs,
     extractor::Extractor,
+    statuses,
     syntax::{path_range, path_ref, range_of, word},
     types::ty,
 };
-use crate::summary::{HandlerItem, HandlerKind, Module, Range, SubscriptionSummary};
+use crate::summary::{HandlerItem, HandlerKind, Module, Range, Signature, SubscriptionSummary};
 
 /// Keeps what the attributes of a function say.
 pub(super) fn function(extractor: &Extractor<'_>, function: &ItemFn, module: &mut Module) {
@@ -47,6 +49,7 @@ fn handler(extractor: &Extractor<'_>, attribute: &Attribute, function: &ItemFn) 
                     path_type: bis_syntax::path_parameter(function)
                         .filter(|taken| bis_syntax::path_parameter_count(taken).is_none())
                         .map(|taken| (ty(taken), range_of(taken))),
+                    signature: Box::new(signature(function)),
                 },
                 None => HandlerKind::Broken,
             }
@@ -64,11 +67,28 @@ fn handler(extractor: &Extractor<'_>, attribute: &Attribute, function: &ItemFn) 
     Some(HandlerItem {
         name: word(&function.sig.ident),
         range: Range::of(function.sig.ident.span()),
+        docs: docs::of(&extractor.cfg().flatten(&function.attrs)),
         attribute: path,
         condition: extractor.condition(),
         kind,
         mistakes: extractor.mistakes(errors, fallback),
     })
+}
+
+fn signature(function: &ItemFn) -> Signature {
+    let written = |written: &syn::Type| (ty(written), range_of(written));
+    let parameters = function.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(typed) => Some(written(&typed.ty)),
+        FnArg::Receiver(_) => None,
+    });
+    Signature {
+        parameters: parameters.collect(),
+        answer: match &function.sig.output {
+            ReturnType::Default => None,
+            ReturnType::Type(_, ty) => Some(written(ty)),
+        },
+        statuses: statuses::of(function),
+    }
 }
 
 fn subscription(tokens: TokenStream, function: &ItemFn, errors: &mut Errors) -> HandlerKind {

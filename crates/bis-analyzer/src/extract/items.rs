@@ -9,7 +9,7 @@ use super::{
     body, calls,
     constants::constant,
     declares::declares,
-    derives,
+    derives, docs,
     extractor::Extractor,
     handlers, imports,
     syntax::{attributes_of_item, path_range, path_ref, range_of, word},
@@ -24,6 +24,9 @@ use crate::summary::{
 pub(super) fn root(extractor: &Extractor<'_>, file: &File) -> Module {
     let mut module = Module::default();
     extractor.under(&file.attrs, || all(extractor, &file.items, &mut module));
+    if !module.services.is_empty() {
+        module.docs = docs::text(&file.attrs);
+    }
     module
 }
 
@@ -120,6 +123,7 @@ fn module_item(extractor: &Extractor<'_>, item: &syn::ItemMod) -> ModuleItem {
         range: Range::of(item.ident.span()),
         path: path_attribute(&attrs),
         condition: extractor.condition(),
+        docs: docs::text(&attrs),
         inline: item.content.as_ref().map(|(_, items)| Box::new(module(extractor, items))),
     }
 }
@@ -191,6 +195,10 @@ fn static_item(extractor: &Extractor<'_>, item: &syn::ItemStatic) -> StaticItem 
         range: Range::of(item.ident.span()),
         ty: ty(&item.ty),
         condition: extractor.condition(),
+        docs: match ResourceChain::parse(&item.expr) {
+            Some(_) => docs::text(&extractor.cfg().flatten(&item.attrs)),
+            None => None,
+        },
         value: match (&*item.ty, ResourceChain::parse(&item.expr)) {
             (syn::Type::Path(_), Some(chain)) => StaticValue::Chain(Box::new(self::chain(&chain))),
             (syn::Type::Path(_), None) => StaticValue::Other(range_of(&item.expr)),

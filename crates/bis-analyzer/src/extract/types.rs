@@ -35,8 +35,16 @@ fn type_within(ty: &Type, depth: usize) -> Ty {
         Type::Paren(paren) => type_within(&paren.elem, depth),
         Type::Group(group) => type_within(&group.elem, depth),
         Type::Tuple(tuple) => Ty::Tuple(tuple.elems.iter().map(|ty| type_within(ty, depth)).collect()),
-        Type::Array(array) => Ty::List(Box::new(type_within(&array.elem, depth))),
-        Type::Slice(slice) => Ty::List(Box::new(type_within(&slice.elem, depth))),
+        Type::Array(array) => Ty::List(Box::new(type_within(&array.elem, depth)), length(&array.len)),
+        Type::Slice(slice) => Ty::List(Box::new(type_within(&slice.elem, depth)), None),
         other => Ty::Opaque(quote::quote!(#other).to_string()),
+    }
+}
+
+/// The length of an array, where it is a literal.
+fn length(len: &syn::Expr) -> Option<u64> {
+    match len {
+        syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Int(number), .. }) => number.base10_parse().ok(),
+        _ => None,
     }
 }

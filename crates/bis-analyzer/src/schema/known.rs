@@ -49,6 +49,29 @@ pub(crate) fn kind(krate: &str, name: &str) -> Option<Kind> {
     }
 }
 
+/// How the functions of `#[serde(with = "..")]` write a value, where they are known.
+pub(crate) fn written_with(path: &str) -> Option<Value> {
+    let form = match path.trim_start_matches("::") {
+        path if path.starts_with("chrono::serde::ts_")
+            || path.starts_with("jiff::fmt::serde::timestamp::") =>
+        {
+            let is_optional = path.ends_with("_option") || path.ends_with("::optional");
+            json!({ "type": if is_optional { json!(["integer", "null"]) } else { json!("integer") } })
+        }
+        "rust_decimal::serde::str" | "rust_decimal::serde::arbitrary_precision_str" => {
+            json!({ "type": "string", "format": "decimal" })
+        }
+        "rust_decimal::serde::float" => json!({ "type": "number" }),
+        "serde_bytes" => {
+            json!({ "type": "array", "items": { "type": "integer", "minimum": 0, "maximum": 255 } })
+        }
+        "time::serde::rfc3339" => json!({ "type": "string", "format": "date-time" }),
+        "humantime_serde" => json!({ "type": "string" }),
+        _ => return None,
+    };
+    Some(form)
+}
+
 fn standard(name: &str) -> Option<Kind> {
     let integer = |minimum: Value, maximum: Value| {
         let mut schema = json!({ "type": "integer" });

@@ -35,7 +35,7 @@ pub fn folder(fixture: &str) -> TempDir {
     }
     let has = |files: &[(String, String)], path: &str| files.iter().any(|(file, _)| file == path);
     if !has(&files, "Cargo.toml") {
-        let manifest = "[package]\nname = \"shop\"\nedition = \"2024\"\n\n[dependencies]\nbis = \"0.1\"\nmoney = \"1\"\nserde = \"1\"\nuuid = \"1\"\nchrono = \"0.4\"\njiff = \"0.2\"\nrust_decimal = \"1\"\nserde_json = \"1\"\n";
+        let manifest = "[package]\nname = \"shop\"\nedition = \"2024\"\n\n[dependencies]\naxum = \"0.8\"\nbis = \"0.1\"\nmoney = \"1\"\nserde = \"1\"\nuuid = \"1\"\nchrono = \"0.4\"\njiff = \"0.2\"\nrust_decimal = \"1\"\nserde_json = \"1\"\n";
         files.push(("Cargo.toml".to_owned(), manifest.to_owned()));
     }
     if !has(&files, "src/lib.rs")
