@@ -68,6 +68,12 @@ codes! {
     HANGING = "BIS1061";
     /// The app is not ready in time.
     NOT_READY = "BIS1065";
+    /// Layers cannot be made when the app starts.
+    LAYER = "BIS1070";
+    /// A layer made a new request and dropped the extensions of the one that it took.
+    LAYER_LOSES_REQUEST = "BIS1071";
+    /// An endpoint's timeout is longer than a request may take.
+    ENDPOINT_TIMEOUT = "BIS1072";
 }
 
 codes! {

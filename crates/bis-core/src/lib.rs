@@ -16,6 +16,7 @@ pub mod resource;
 pub mod route;
 pub mod secret;
 pub mod short_text;
+pub mod size;
 pub mod text;
 
 pub use capabilities::{AttributeLimits, BatchSize, BrokerKind, Capabilities, Deduplication, OrderScope};
@@ -31,3 +32,4 @@ pub use policy::{BatchPolicy, Retention, RetryPolicy, SubscriptionPolicy};
 pub use resource::ResourceKind;
 pub use secret::Secret;
 pub use short_text::ShortText;
+pub use size::{format_size, parse_size};

@@ -38,6 +38,7 @@ pages! {
     "BIS1050" "BIS1051" "BIS1052" "BIS1053"
     "BIS1060" "BIS1061"
     "BIS1065"
+    "BIS1070" "BIS1071" "BIS1072"
 }
 
 codes! {

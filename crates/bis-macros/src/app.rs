@@ -12,7 +12,8 @@ use crate::support;
 pub(crate) fn app(package: &str, input: TokenStream) -> TokenStream {
     let name = bis_syntax::app_name(package);
     let mut errors = Errors::new();
-    let services = AppArgs::parse(input, &mut errors).map(|args| args.services).unwrap_or_default();
+    let (services, layers) =
+        AppArgs::parse(input, &mut errors).map(|args| (args.services, args.layers)).unwrap_or_default();
     let markers = services.iter().map(|service| {
         let here = Span::call_site().located_at(service.span());
         quote_spanned! {here=>
@@ -27,10 +28,11 @@ pub(crate) fn app(package: &str, input: TokenStream) -> TokenStream {
             }
         }
     });
+    let layers = support::layers(&layers);
     let function = quote! {
         /// The app with the services that `bis::app!` lists.
         pub fn app() -> ::bis::App {
-            ::bis::__private::app(#name, &[#(#markers),*])
+            ::bis::__private::app(#name, &[#(#markers),*], #layers)
         }
     };
     support::with_errors(function, errors)
@@ -40,7 +42,16 @@ pub(crate) fn app(package: &str, input: TokenStream) -> TokenStream {
 pub(crate) fn service(input: TokenStream) -> TokenStream {
     let mut errors = Errors::new();
     // Where the name is wrong the marker still exists, so that `app!` does not add a second error.
-    let name = ServiceArgs::parse(input, &mut errors).map(|args| args.name.text).unwrap_or_default();
+    let (name, layers) =
+        ServiceArgs::parse(input, &mut errors).map(|args| (args.name.text, args.layers)).unwrap_or_default();
+    let layers = (!layers.is_empty()).then(|| {
+        let layers = support::layers(&layers);
+        quote! {
+            ::bis::__private::inventory::submit! {
+                ::bis::__private::ServiceLayersEntry { module: ::core::module_path!(), layers: #layers }
+            }
+        }
+    });
     let position = support::position();
     let items = quote! {
         #[doc(hidden)]
@@ -56,6 +67,7 @@ pub(crate) fn service(input: TokenStream) -> TokenStream {
                 position: #position,
             }
         }
+        #layers
     };
     support::with_errors(items, errors)
 }

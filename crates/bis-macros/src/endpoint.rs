@@ -3,7 +3,7 @@
 //!
 //! Everything is inside the one function, so nothing of ours shows in the module.
 
-use bis_syntax::{Access, ApiArgs, Endpoint, Errors};
+use bis_syntax::{Access, ApiArgs, Endpoint, Errors, SizeOption};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Attribute, FnArg, ItemFn, Pat, ReturnType, Signature, Type, spanned::Spanned};
@@ -118,6 +118,18 @@ fn entry(args: &ApiArgs, function: &ItemFn, parameters: &[Parameter]) -> TokenSt
         Access::Public => quote!(Public),
         Access::Private => quote!(Private),
     };
+    let layers = support::layers(&args.layers);
+    let body_limit = match &args.body_limit {
+        Some(SizeOption { value, .. }) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    };
+    let timeout = match &args.timeout {
+        Some(option) => {
+            let duration = support::duration(option.value);
+            quote!(::core::option::Option::Some(#duration))
+        }
+        None => quote!(::core::option::Option::None),
+    };
     let route = route(signature, parameters);
     let remote = remote(signature, parameters);
     let context = local("context");
@@ -131,6 +143,9 @@ fn entry(args: &ApiArgs, function: &ItemFn, parameters: &[Parameter]) -> TokenSt
                 path: #path,
                 access: ::bis::__private::Access::#access,
                 route: |#context| ::bis::__private::route(#context, #route),
+                layers: #layers,
+                body_limit: #body_limit,
+                timeout: #timeout,
                 remote: #remote,
                 calls: #calls,
             }
@@ -141,11 +156,11 @@ fn entry(args: &ApiArgs, function: &ItemFn, parameters: &[Parameter]) -> TokenSt
 /// What serves a request: each extractor, then the function. The last extractor may take the body.
 fn route(signature: &Signature, parameters: &[Parameter]) -> TokenStream {
     let name = &signature.ident;
-    let [request, parts, response] = ["request", "parts", "response"].map(local);
+    let [context, request, parts, response] = ["context", "request", "parts", "response"].map(local);
     let extract = parameters.iter().enumerate().map(|(index, Parameter { name, ty, .. })| {
         let here = Span::call_site().located_at(ty.span());
         let extracted = if index + 1 == parameters.len() {
-            quote_spanned!(here=> ::bis::__private::from_request(#request, #parts).await)
+            quote_spanned!(here=> ::bis::__private::from_request(#context, #request, #parts).await)
         } else {
             quote_spanned!(here=> ::bis::__private::from_parts(&mut #parts).await)
         };
@@ -166,7 +181,7 @@ fn route(signature: &Signature, parameters: &[Parameter]) -> TokenStream {
     let here = Span::call_site().located_at(output_span(signature));
     let respond = quote_spanned!(here=> ::bis::__private::respond(#name(#(#names),*).await));
     quote! {
-        |#taken| async move {
+        move |#taken| async move {
             #split
             #(#extract)*
             #respond

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bis_syntax::Errors;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Item, ItemFn, Stmt, TraitItemFn};
+use syn::{Expr, Item, ItemFn, Stmt, TraitItemFn, spanned::Spanned};
 
 /// The function under an attribute. When the item is not a function, the answer is the item again with that mistake.
 pub(crate) fn function(attribute: &str, item: &TokenStream) -> Result<ItemFn, TokenStream> {
@@ -88,6 +88,18 @@ pub(crate) fn position() -> TokenStream {
             column: ::core::column!(),
         }
     }
+}
+
+/// The function that makes a list of layers, once for each app that runs. What is wrong with a layer is shown at its expression.
+pub(crate) fn layers(layers: &[Expr]) -> TokenStream {
+    if layers.is_empty() {
+        return quote!(::bis::__private::no_layers);
+    }
+    let layers = layers.iter().map(|layer| {
+        let here = Span::call_site().located_at(layer.span());
+        quote_spanned!(here=> ::bis::__private::layer(#layer))
+    });
+    quote!(|| ::bis::__private::Layers::new(::std::vec![#(#layers),*]))
 }
 
 /// A duration as a constant.

@@ -1,19 +1,21 @@
-//! `bis::app!(services: [orders, shipping])` and `bis::service!("orders")`.
+//! `bis::app!(services: [orders, shipping], layers: [..])` and `bis::service!("orders", layers: [..])`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::{
-    LitStr, Path, Token, bracketed,
-    parse::{Parse, ParseStream},
+    Expr, LitStr, Path, Token, bracketed,
+    parse::{Parse, ParseStream, Parser},
     punctuated::Punctuated,
 };
 
-use crate::{ErrorKind, Errors, Name, kebab_case};
+use crate::{ErrorKind, Errors, Name, kebab_case, layers};
 
 /// The arguments of `app!`.
 #[derive(Debug, Clone)]
 pub struct AppArgs {
     /// The module or crate of each service, as written.
     pub services: Vec<Path>,
+    /// The layers around everything that the app serves to the public, the outermost first.
+    pub layers: Vec<Expr>,
 }
 
 /// The arguments of `service!`.
@@ -23,33 +25,51 @@ pub struct ServiceArgs {
     pub name: Name,
     /// The literal.
     pub literal: LitStr,
+    /// The layers around its endpoints and mounts, the outermost first.
+    pub layers: Vec<Expr>,
 }
 
-struct Services(Vec<Path>);
+/// The lists of `app!`, each by its name.
+struct Lists {
+    services: Vec<Path>,
+    layers: Option<TokenStream>,
+}
 
-impl Parse for Services {
+impl Parse for Lists {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let key: syn::Ident = input.parse()?;
-        if key != "services" {
-            return Err(syn::Error::new_spanned(&key, format!("`app!` has no `{key}`")));
+        let (mut services, mut layers) = (None, None);
+        while !input.is_empty() {
+            let key: Ident = input.parse()?;
+            let is_given = match key.to_string().as_str() {
+                "services" => services.is_some(),
+                "layers" => layers.is_some(),
+                _ => return Err(syn::Error::new_spanned(&key, format!("`app!` has no `{key}`"))),
+            };
+            if is_given {
+                return Err(syn::Error::new_spanned(&key, format!("`{key}` is given twice")));
+            }
+            input.parse::<Token![:]>()?;
+            if key == "services" {
+                let list;
+                bracketed!(list in input);
+                services = Some(Punctuated::<Path, Token![,]>::parse_terminated(&list)?);
+            } else {
+                layers = Some(input.parse::<TokenTree>()?.into());
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
         }
-        input.parse::<Token![:]>()?;
-        let list;
-        bracketed!(list in input);
-        let paths = Punctuated::<Path, Token![,]>::parse_terminated(&list)?;
-        input.parse::<Option<Token![,]>>()?;
-        if !input.is_empty() {
-            return Err(input.error("`app!` takes nothing after the list of services"));
-        }
-        Ok(Self(paths.into_iter().collect()))
+        let Some(services) = services else { return Err(input.error("`app!` lists no `services`")) };
+        Ok(Self { services: services.into_iter().collect(), layers })
     }
 }
 
 impl AppArgs {
     /// Reads the arguments. An empty list is a mistake: an app without a service does nothing.
     pub fn parse(tokens: TokenStream, errors: &mut Errors) -> Option<Self> {
-        match syn::parse2::<Services>(tokens.clone()) {
-            Ok(Services(services)) => {
+        match syn::parse2::<Lists>(tokens.clone()) {
+            Ok(Lists { services, layers }) => {
                 if services.is_empty() {
                     errors.push_help(
                         ErrorKind::Value,
@@ -68,7 +88,8 @@ impl AppArgs {
                         );
                     }
                 }
-                Some(Self { services })
+                let layers = layers.map(|layers| layers::list(&layers, errors)).unwrap_or_default();
+                Some(Self { services, layers })
             }
             Err(error) => {
                 for error in error {
@@ -88,9 +109,47 @@ impl AppArgs {
 impl ServiceArgs {
     /// Reads the arguments.
     pub fn parse(tokens: TokenStream, errors: &mut Errors) -> Option<Self> {
-        let literal = crate::options::text(&tokens, "the name of `service!`", "orders", errors)?;
-        Some(Self { name: Name::check(&literal, "service", errors), literal })
+        let (name, rest) = split_at_comma(tokens);
+        let literal = crate::options::text(&name, "the name of `service!`", "orders", errors);
+        let layers = Self::layers(rest, errors);
+        let literal = literal?;
+        Some(Self { name: Name::check(&literal, "service", errors), literal, layers })
     }
+
+    fn layers(rest: TokenStream, errors: &mut Errors) -> Vec<Expr> {
+        let parse = |input: ParseStream<'_>| {
+            let key: Ident = input.parse()?;
+            if key != "layers" {
+                return Err(syn::Error::new_spanned(&key, format!("`service!` has no `{key}`")));
+            }
+            input.parse::<Token![:]>()?;
+            let list: TokenTree = input.parse()?;
+            input.parse::<Option<Token![,]>>()?;
+            if !input.is_empty() {
+                return Err(input.error("`service!` takes nothing after its layers"));
+            }
+            Ok(TokenStream::from(list))
+        };
+        if rest.is_empty() {
+            return Vec::new();
+        }
+        match parse.parse2(rest) {
+            Ok(list) => layers::list(&list, errors),
+            Err(error) => {
+                let help = format!("write `bis::service!(\"orders\", layers: {})`", layers::EXAMPLE);
+                errors.push_at(ErrorKind::Syntax, error.span(), error.to_string(), Some(help));
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// What is before the first comma, and what is after it.
+fn split_at_comma(tokens: TokenStream) -> (TokenStream, TokenStream) {
+    let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');
+    let mut rest = tokens.into_iter();
+    let before = rest.by_ref().take_while(|token| !is_comma(token)).collect();
+    (before, rest.collect())
 }
 
 /// The name of the app in the package `package`: the package's name in kebab-case.

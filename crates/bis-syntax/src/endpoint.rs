@@ -1,14 +1,15 @@
-//! `#[api(METHOD, "/path/{id}", public)]` and `#[mount("/path")]`.
+//! `#[api(METHOD, "/path/{id}", public, layers = [..], body_limit = "..", timeout = "..")]` and `#[mount("/path")]`.
 
 use bis_core::route::{self, PathMistake};
 use proc_macro2::TokenStream;
-use syn::{Ident, ItemFn, LitStr, ReturnType};
+use syn::{Expr, Ident, ItemFn, LitStr, ReturnType};
 
 use crate::{
     ErrorKind, Errors, closest,
     free::check_free,
     handler::check_async,
-    options::{self, Argument, Known, source_like},
+    layers,
+    options::{self, Argument, DurationOption, Known, SizeOption, source_like},
 };
 
 /// The HTTP methods that an endpoint can have.
@@ -42,6 +43,12 @@ pub struct ApiArgs {
     pub path: LitStr,
     /// Who may call it.
     pub access: Access,
+    /// The layers around it, the outermost first.
+    pub layers: Vec<Expr>,
+    /// The largest body that it takes.
+    pub body_limit: Option<SizeOption>,
+    /// How long it may take until its answer begins.
+    pub timeout: Option<DurationOption>,
 }
 
 /// The arguments of `#[mount]`.
@@ -63,24 +70,38 @@ const EXAMPLE: &str = "#[api(POST, \"/orders/{id}\", public)]";
 impl ApiArgs {
     /// Reads the arguments. `None` when one of the three is missing or not understood.
     pub fn parse(tokens: TokenStream, errors: &mut Errors) -> Option<Self> {
-        let known = Known::new("`#[api]`", &[]);
+        let mut known = Known::new("`#[api]`", &["layers", "body_limit", "timeout"]);
         let before = errors.len();
         let (mut method, mut path, mut access) = (None, None, None);
+        let (mut layers, mut body_limit, mut timeout) = (Vec::new(), None, None);
         let mut count = 0;
         for (index, argument) in options::arguments(tokens).into_iter().enumerate() {
-            count += 1;
-            let tokens = match argument {
-                Argument::Plain(tokens) => tokens,
-                Argument::Assign(name, _) | Argument::List(name, _) => {
-                    Known::new("`#[api]`", &[]).unexpected(&quote::quote!(#name), errors);
-                    continue;
+            match argument {
+                Argument::Plain(tokens) => {
+                    count += 1;
+                    match index {
+                        0 => method = self::method(&tokens, errors),
+                        1 => path = self::path(&tokens, errors),
+                        2 => access = self::access(&tokens, errors),
+                        _ => known.unexpected(&tokens, errors),
+                    }
                 }
-            };
-            match index {
-                0 => method = self::method(&tokens, errors),
-                1 => path = self::path(&tokens, errors),
-                2 => access = self::access(&tokens, errors),
-                _ => known.unexpected(&tokens, errors),
+                Argument::Assign(option, value) if known.accept(&option, errors) => {
+                    match option.to_string().as_str() {
+                        "layers" => layers = layers::list(&value, errors),
+                        "body_limit" => body_limit = options::size(&option, &value, errors),
+                        _ => timeout = options::duration(&option, &value, errors),
+                    }
+                }
+                Argument::List(option, _) if known.accept(&option, errors) => {
+                    let form = match option.to_string().as_str() {
+                        "layers" => format!("layers = {}", layers::EXAMPLE),
+                        "body_limit" => "body_limit = \"10MB\"".to_owned(),
+                        _ => "timeout = \"5s\"".to_owned(),
+                    };
+                    known.wrong_form(&option, &form, errors);
+                }
+                Argument::Assign(..) | Argument::List(..) => {}
             }
         }
         if count < 3 && errors.len() == before {
@@ -91,7 +112,7 @@ impl ApiArgs {
                 format!("write `{EXAMPLE}`"),
             );
         }
-        Some(Self { method: method?, path: path?, access: access? })
+        Some(Self { method: method?, path: path?, access: access?, layers, body_limit, timeout })
     }
 }
 

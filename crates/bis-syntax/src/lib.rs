@@ -48,6 +48,7 @@ mod error;
 mod event;
 mod free;
 mod handler;
+mod layers;
 mod name;
 mod options;
 mod path_parameters;
@@ -56,15 +57,18 @@ mod resource;
 mod subscription;
 mod test;
 
-pub use bis_core::{BatchPolicy, ResourceKind, RetryPolicy, SubscriptionPolicy, format_duration};
+pub use bis_core::{
+    BatchPolicy, ResourceKind, RetryPolicy, SubscriptionPolicy, format_duration, format_size,
+};
 
 pub use app::{AppArgs, ServiceArgs, app_name};
 pub use endpoint::{Access, ApiArgs, Endpoint, METHODS, MountArgs, check_mount_function};
 pub use error::{Error, ErrorKind, Errors};
 pub use event::{EventField, EventInput, EventPart};
 pub use handler::{Handler, Shape};
+pub use layers::layer_text;
 pub use name::{Name, closest, kebab_case};
-pub use options::{DurationOption, IntegerOption};
+pub use options::{DurationOption, IntegerOption, SizeOption};
 pub use path_parameters::{
     check_path_parameters, is_path_scalar, path_parameter, path_parameter_count, path_parameter_mistake,
 };

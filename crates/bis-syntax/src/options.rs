@@ -29,6 +29,15 @@ pub struct DurationOption {
     pub span: Span,
 }
 
+/// A size written as text, with its place.
+#[derive(Debug, Clone)]
+pub struct SizeOption {
+    /// The size in bytes.
+    pub value: u64,
+    /// Where it is.
+    pub span: Span,
+}
+
 /// A whole number, with its place.
 #[derive(Debug, Clone)]
 pub struct IntegerOption {
@@ -67,7 +76,7 @@ fn argument(part: Vec<TokenTree>) -> Argument {
 
 /// Tokens without the invisible groups that they are wrapped in as a whole: what a fragment such as `$name:literal` of a
 /// `macro_rules!` becomes.
-fn ungrouped(tokens: TokenStream) -> TokenStream {
+pub(crate) fn ungrouped(tokens: TokenStream) -> TokenStream {
     let mut inner = tokens.clone().into_iter();
     match (inner.next(), inner.next()) {
         (Some(TokenTree::Group(group)), None) if group.delimiter() == Delimiter::None => {
@@ -197,6 +206,23 @@ pub(crate) fn duration(name: &Ident, tokens: &TokenStream, errors: &mut Errors) 
     }
 }
 
+/// The size in `tokens`, such as `"10MB"`.
+pub(crate) fn size(name: &Ident, tokens: &TokenStream, errors: &mut Errors) -> Option<SizeOption> {
+    let literal = text(tokens, &format!("`{name}`"), "10MB", errors)?;
+    let value = literal.value();
+    match bis_core::parse_size(&value) {
+        Ok(value) => Some(SizeOption { value, span: literal.span() }),
+        Err(_) => {
+            let help = match propose_size(&value) {
+                Some(proposal) => format!("write `\"{proposal}\"`"),
+                None => "write a whole number and a unit (`B`, `kB`, `MB`, `GB`, or `KiB`, `MiB`, `GiB`), as in `\"10MB\"`".to_owned(),
+            };
+            errors.push_help(ErrorKind::Value, &literal, format!("`{value}` is not a size"), help);
+            None
+        }
+    }
+}
+
 /// The whole number of at least `min` in `tokens`.
 pub(crate) fn integer(
     name: &Ident,
@@ -227,6 +253,25 @@ fn literal(tokens: &TokenStream) -> Option<Lit> {
         Ok(Expr::Lit(ExprLit { lit, .. })) => Some(lit),
         _ => None,
     }
+}
+
+/// What `"10 mb"`, `"10M"` or `"512"` most likely meant.
+fn propose_size(text: &str) -> Option<String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" | "byte" | "bytes" => "B",
+        "k" | "kb" => "kB",
+        "m" | "mb" => "MB",
+        "g" | "gb" => "GB",
+        "ki" | "kib" => "KiB",
+        "mi" | "mib" => "MiB",
+        "gi" | "gib" => "GiB",
+        _ => return None,
+    };
+    let proposal = format!("{number}{unit}");
+    bis_core::parse_size(&proposal).ok().map(|_| proposal)
 }
 
 /// What `"10 minutes"`, `"5 sec"` or `"30"` most likely meant.

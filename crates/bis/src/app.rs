@@ -16,7 +16,10 @@ use std::{fmt, process::ExitCode};
 
 use bis_core::handover;
 
-use crate::instance::{ServiceEntry, Services};
+use crate::{
+    http::MakeLayers,
+    instance::{ServiceEntry, Services},
+};
 
 #[cfg(feature = "testing")]
 pub use test_run::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test};
@@ -26,12 +29,14 @@ pub use test_run::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test};
 pub struct App {
     name: &'static str,
     services: Services,
+    /// Those around everything on the public listener.
+    layers: MakeLayers,
 }
 
 impl App {
-    /// The app with these services.
-    pub(crate) fn new(name: &'static str, services: &[&'static ServiceEntry]) -> Self {
-        Self { name, services: Services::new(services) }
+    /// The app with these services, and these layers around them.
+    pub(crate) fn new(name: &'static str, services: &[&'static ServiceEntry], layers: MakeLayers) -> Self {
+        Self { name, services: Services::new(services), layers }
     }
 
     /// The app's name: that of its package.

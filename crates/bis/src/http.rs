@@ -16,12 +16,14 @@ mod endpoint;
 mod entry;
 mod error;
 mod internal;
+mod layers;
 mod listeners;
 pub mod probe;
 mod problem;
 mod request;
 mod router;
 mod server;
+mod stack;
 mod subsystem;
 #[cfg(test)]
 mod tests;
@@ -30,8 +32,9 @@ mod wire;
 pub use bounds::mounted;
 pub use call::{Call, call_elsewhere};
 pub use endpoint::{EndpointContext, from_parts, from_request, respond, route, split};
-pub use entry::{Access, EndpointEntry, MountEntry, nested_mount};
+pub use entry::{Access, EndpointEntry, MountEntry, ServiceLayersEntry, nested_mount};
 pub use internal::{Arguments, RemoteFuture, RemoteHandler, unnamed_result};
+pub use layers::{Layers, MakeLayers, layer, no_layers};
 
 pub(crate) use client::Client;
 pub(crate) use listeners::{Listeners, PUBLIC, listen, serve_until_aborted};

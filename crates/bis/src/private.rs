@@ -11,8 +11,9 @@ pub use crate::{
         handler::{batch, one, takes, takes_batch, topic},
     },
     http::{
-        Access, EndpointContext, EndpointEntry, MountEntry, call_elsewhere, from_parts, from_request,
-        mounted, probe, respond, route, split, unnamed_result,
+        Access, EndpointContext, EndpointEntry, Layers, MakeLayers, MountEntry, ServiceLayersEntry,
+        call_elsewhere, from_parts, from_request, layer, mounted, no_layers, probe, respond, route, split,
+        unnamed_result,
     },
     instance::{Position, ServiceEntry},
 };
@@ -30,6 +31,6 @@ pub mod place {
 }
 
 /// The app that `app!` makes.
-pub fn app(name: &'static str, services: &[&'static ServiceEntry]) -> crate::App {
-    crate::App::new(name, services)
+pub fn app(name: &'static str, services: &[&'static ServiceEntry], layers: MakeLayers) -> crate::App {
+    crate::App::new(name, services, layers)
 }

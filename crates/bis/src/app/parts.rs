@@ -10,7 +10,7 @@ use super::{monitoring::Monitoring, progress::Progress};
 use crate::{
     error::Result,
     events::{Bus, Connection, Deliveries, Events},
-    http::{self, Http, Listeners},
+    http::{self, Http, Listeners, MakeLayers},
     instance::{Declarations, Extensions, Part, Services, Subsystem},
 };
 
@@ -40,6 +40,7 @@ pub(super) fn test_extensions(broker: Arc<dyn Broker>) -> Extensions {
 /// The parts of a process, in the order of their start: what a part needs comes before it.
 pub(super) fn of_process(
     services: &Services,
+    layers: MakeLayers,
     config: &Config,
     progress: Arc<Progress>,
     inherited: Option<TcpListener>,
@@ -51,7 +52,7 @@ pub(super) fn of_process(
     let others: [Box<dyn Part>; 3] = [
         Box::new(Connection::default()),
         Box::new(Deliveries::new(services, &hosted)?),
-        Box::new(Listeners::new(&hosted, config, inherited, when_closed)?),
+        Box::new(Listeners::new(&hosted, layers, inherited, when_closed)?),
     ];
     Ok(monitoring.into_iter().chain(others).collect())
 }

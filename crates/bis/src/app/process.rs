@@ -80,7 +80,8 @@ fn broker(config: &Config) -> Result<Arc<dyn Broker>> {
 async fn serve(app: &App, config: Config, inherited: Option<TcpListener>, handlers: &Handle) -> Result<()> {
     let mut signals = Signals::new()?;
     let mut running = Running::default();
-    let parts = parts::of_process(&app.services, &config, running.progress(), inherited, tell_draining)?;
+    let parts =
+        parts::of_process(&app.services, app.layers, &config, running.progress(), inherited, tell_draining)?;
     let (broker, faults) = Faults::before(broker(&config)?)?;
     let extensions = parts::process_extensions(&app.services, broker);
     let instance = Arc::new(Instance::new(app.name(), config, Clock::System, extensions));

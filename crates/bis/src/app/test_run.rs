@@ -127,5 +127,6 @@ fn run<F>(
 async fn start(app: &App, running: &mut Running, host: &Host) -> Result<Routers> {
     parts::check(&app.services, &host.instance.config)?;
     running.start(parts::of_test(&app.services)?, host).await?;
-    Ok(Routers::new(&app.services, None)?)
+    Routers::check(&app.services)?;
+    Ok(Routers::new(&app.services, None, app.layers)?)
 }

@@ -6,6 +6,8 @@ use axum::{
     response::IntoResponse,
 };
 
+use super::layers::RequestService;
+
 /// What an endpoint takes before its last parameter.
 #[diagnostic::on_unimplemented(
     message = "an endpoint cannot take `{Self}` here",
@@ -63,4 +65,17 @@ impl Mounted for Router {
 /// What a mount returns, as a router.
 pub fn mounted(result: impl Mounted) -> Router {
     result.router()
+}
+
+/// What `layers` lists: a layer whose service takes requests and cannot fail.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a layer here",
+    label = "not a layer around endpoints",
+    note = "list what implements `tower::Layer`, such as the layers of tower-http: its service must be `Clone`, `Send` and `Sync`, and answer with what implements `IntoResponse`",
+    note = "a function that takes a request and `Next` becomes a layer with `axum::middleware::from_fn(function)`",
+    note = "a layer whose service can fail, or is not `Clone`, goes into a `tower::ServiceBuilder` after `axum::error_handling::HandleErrorLayer`, and before it a `buffer` where it must be"
+)]
+pub trait RequestLayer {
+    /// The service with the layer around it.
+    fn around(&self, inner: RequestService) -> RequestService;
 }

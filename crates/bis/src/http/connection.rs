@@ -13,7 +13,6 @@ use std::{
 };
 
 use axum::{
-    Router,
     body::Body,
     extract::{ConnectInfo, Request},
     http::{HeaderMap, HeaderValue, StatusCode, header::CONNECTION},
@@ -33,6 +32,7 @@ use tokio::{
 use super::{
     body::{RequestBody, UNWANTED_LIMIT},
     error,
+    layers::RequestService,
     server::answer,
     wire,
 };
@@ -68,7 +68,7 @@ impl Limits {
 /// What a listener's connections share.
 #[derive(Clone)]
 pub(super) struct Shared {
-    pub(super) router: Router,
+    pub(super) app: RequestService,
     pub(super) stage: watch::Receiver<Stage>,
     /// How long a request may take until its answer begins.
     pub(super) request_timeout: Duration,
@@ -193,12 +193,12 @@ fn request_task(
     let path = request.uri().path().to_owned();
     let mut stage = shared.stage.clone();
     let task = tokio::spawn(async move {
-        let Shared { router, mut stage, alive: _alive, .. } = shared;
+        let Shared { app, mut stage, alive: _alive, .. } = shared;
         tokio::select! {
-            response = answer(&router, request) => response,
+            response = answer(&app, request) => response,
             () = tokio::time::sleep(limit) => {
                 tracing::error!(url.path = path, limit_s = limit.as_secs(), "the request took too long and was cut off");
-                error::answer(late, "the request took too long")
+                error::late(late)
             }
             _ = stage.wait_for(|stage| stage.is_over) => {
                 error::answer(StatusCode::SERVICE_UNAVAILABLE, "the service is stopping; try again")

@@ -1,23 +1,26 @@
 //! What the expansion of `#[api]` calls to serve a request: extractors one by one, then the function, then its answer.
 //! A refusal of an extractor becomes problem details here.
 
-use std::{future::Future, sync::atomic::Ordering};
+use std::{future::Future, sync::atomic::Ordering, time::Duration};
 
 use axum::{
     body::Body,
     extract::{DefaultBodyLimit, Request},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
-    routing::{MethodFilter, MethodRouter},
 };
+use bis_core::format_duration;
 use http_body::Body as _;
+use http_body_util::Limited;
 
 use super::{
     MAX_BODY_BYTES,
     body::DeclaredTooLarge,
     bounds::{Answer, Extractor, LastExtractor},
-    error, request,
+    error,
+    layers::RequestService,
 };
+use crate::time;
 
 /// The longest refusal of an extractor that is taken over as text.
 const MAX_REFUSAL_BYTES: usize = 16 * 1024;
@@ -33,24 +36,41 @@ pub struct EndpointContext {
     pub method: &'static str,
     /// The path as declared.
     pub path: &'static str,
+    /// The largest body that it takes, in bytes; `None` for [`MAX_BODY_BYTES`] where an extractor reads the body.
+    pub body_limit: Option<u64>,
+    /// How long it may take until its answer begins.
+    pub timeout: Option<Duration>,
 }
 
-/// Serves a function at its method.
-///
-/// # Panics
-/// When `#[api]` does not take the method.
-pub fn route<F, R>(context: EndpointContext, handle: F) -> MethodRouter
+impl EndpointContext {
+    fn max_body_bytes(self) -> usize {
+        self.body_limit.map_or(MAX_BODY_BYTES, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+}
+
+/// Serves a function within its limits.
+pub fn route<F, R>(context: EndpointContext, handle: F) -> RequestService
 where
     F: Fn(Request) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response> + Send + 'static,
 {
-    let method = axum::http::Method::from_bytes(context.method.as_bytes()).ok();
-    let filter = method.and_then(|method| MethodFilter::try_from(method).ok());
-    let filter = filter.expect("the grammar of `#[api]` takes no other method");
-    axum::routing::on(filter, move |request: Request| {
-        let scope = request::scope(request.headers(), Some(context.service), context.function, context.path);
-        let span = request::span(&scope, request.method(), request.uri());
-        request::run(scope, span, handle(request))
+    RequestService::from_fn(move |request| {
+        let answer = handle(request);
+        match context.timeout {
+            None => Box::pin(async move { Ok(answer.await) }),
+            Some(limit) => Box::pin(async move { Ok(within(limit, answer).await) }),
+        }
+    })
+}
+
+/// The answer, or after `limit` the one that a listener gives when a request takes too long.
+async fn within(limit: Duration, answer: impl Future<Output = Response>) -> Response {
+    time::timeout(limit, answer).await.unwrap_or_else(|_| {
+        tracing::error!(
+            limit = format_duration(limit),
+            "the endpoint took longer than its timeout and was cut off"
+        );
+        error::late(StatusCode::SERVICE_UNAVAILABLE)
     })
 }
 
@@ -66,27 +86,35 @@ pub fn split(request: Request) -> (Parts, Body) {
 pub async fn from_parts<T: Extractor>(parts: &mut Parts) -> Result<T, Response> {
     match T::from_request_parts(parts, &()).await {
         Ok(extracted) => Ok(extracted),
-        Err(refusal) => Err(refused(refusal.into_response()).await),
+        Err(refusal) => Err(refused(refusal.into_response(), MAX_BODY_BYTES).await),
     }
 }
 
-/// Runs the last extractor, which may take the body.
+/// Runs the last extractor, which may take the body. A limit that the endpoint states holds for whatever reads the body, the
+/// default one for the extractors that keep all of it in memory.
 ///
 /// # Errors
 /// The answer, when it refuses.
-pub async fn from_request<T: LastExtractor<M>, M>(body: Body, parts: Parts) -> Result<T, Response> {
+pub async fn from_request<T: LastExtractor<M>, M>(
+    context: EndpointContext,
+    body: Body,
+    parts: Parts,
+) -> Result<T, Response> {
+    let limit = context.max_body_bytes();
     let has_body = !body.is_end_stream();
-    let is_too_large = body.size_hint().lower() > MAX_BODY_BYTES as u64;
-    let (body, extracting) = match is_too_large {
-        true => {
+    let is_too_large = body.size_hint().lower() > limit as u64;
+    let (body, extracting) = match (is_too_large, context.body_limit) {
+        (true, Some(_)) => return Err(too_large(limit)),
+        (true, None) => {
             let (body, extracting) = DeclaredTooLarge::wrap(body);
             (body, Some(extracting))
         }
-        false => (body, None),
+        (false, Some(_)) if has_body => (Body::new(Limited::new(body, limit)), None),
+        (false, _) => (body, None),
     };
     let mut request = Request::from_parts(parts, body);
     if has_body {
-        DefaultBodyLimit::max(MAX_BODY_BYTES).apply(&mut request);
+        DefaultBodyLimit::max(limit).apply(&mut request);
     }
     let extracted = T::from_request(request, &()).await;
     if let Some(extracting) = extracting {
@@ -94,7 +122,7 @@ pub async fn from_request<T: LastExtractor<M>, M>(body: Body, parts: Parts) -> R
     }
     match extracted {
         Ok(extracted) => Ok(extracted),
-        Err(refusal) => Err(refused(refusal.into_response()).await),
+        Err(refusal) => Err(refused(refusal.into_response(), limit).await),
     }
 }
 
@@ -103,9 +131,13 @@ pub fn respond<T: Answer>(result: T) -> Response {
     result.into_response()
 }
 
+fn too_large(limit: usize) -> Response {
+    error::answer(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes"))
+}
+
 /// An extractor's refusal as problem details, when it is a plain text; else as it is. A refusal that is not the client's fault says
 /// nothing to the client: its text is for the log.
-async fn refused(response: Response) -> Response {
+async fn refused(response: Response, limit: usize) -> Response {
     let status = response.status();
     let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !content_type.is_some_and(|media_type| media_type.starts_with("text/plain")) {
@@ -115,8 +147,7 @@ async fn refused(response: Response) -> Response {
         return response;
     }
     if status == StatusCode::PAYLOAD_TOO_LARGE {
-        let message = format!("the body is larger than {MAX_BODY_BYTES} bytes");
-        return error::answer(status, message);
+        return too_large(limit);
     }
     let body = axum::body::to_bytes(response.into_body(), MAX_REFUSAL_BYTES).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&body);

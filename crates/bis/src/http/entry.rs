@@ -1,9 +1,14 @@
 //! What `#[api]` and `#[mount]` register, found again by the app that lists the function's service. It holds plain data and
 //! function pointers, decides nothing and runs nothing.
 
-use axum::{Router, routing::MethodRouter};
+use std::time::Duration;
 
-use super::{EndpointContext, RemoteHandler};
+use axum::Router;
+
+use super::{
+    EndpointContext, RemoteHandler,
+    layers::{MakeLayers, RequestService},
+};
 use crate::instance::{Position, ServiceEntry, Services};
 
 /// Who may call an endpoint.
@@ -40,7 +45,13 @@ pub struct EndpointEntry {
     /// Who may call it.
     pub access: Access,
     /// The function behind its extractors.
-    pub route: fn(EndpointContext) -> MethodRouter,
+    pub route: fn(EndpointContext) -> RequestService,
+    /// The layers around it.
+    pub layers: MakeLayers,
+    /// The largest body that it takes, in bytes, where its attribute says so.
+    pub body_limit: Option<u64>,
+    /// How long it may take, where its attribute says so.
+    pub timeout: Option<Duration>,
     /// The function behind a call from another process of the app.
     pub remote: RemoteHandler,
     /// The paths that the function calls, as it writes them.
@@ -61,7 +72,16 @@ pub struct MountEntry {
     pub router: fn() -> axum::Router,
 }
 
+/// The layers of a service, as `service!` declares them.
+pub struct ServiceLayersEntry {
+    /// The path of the service's module, its crate first.
+    pub module: &'static str,
+    /// The layers around each of its endpoints and mounts.
+    pub layers: MakeLayers,
+}
+
 inventory::collect!(EndpointEntry);
+inventory::collect!(ServiceLayersEntry);
 inventory::collect!(MountEntry);
 
 /// An entry with the service that it belongs to.
@@ -81,6 +101,12 @@ pub(super) fn mounts(services: &Services) -> Vec<Owned<MountEntry>> {
     let mut own: Vec<_> = all.filter_map(|entry| Some((entry, services.of(entry.module)?))).collect();
     own.sort_by_key(|(entry, service)| (service.name, entry.path));
     own
+}
+
+/// The layers of a service.
+pub(super) fn service_layers(service: &ServiceEntry) -> Option<MakeLayers> {
+    let mut all = inventory::iter::<ServiceLayersEntry>.into_iter();
+    all.find(|entry| entry.module == service.module).map(|entry| entry.layers)
 }
 
 /// Stands for a mount that is not where one may be, so that its place is its only error.

@@ -262,6 +262,11 @@ pub(crate) fn error_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> 
     }
 }
 
+/// The answer when a request was cut off.
+pub(crate) fn late(status: StatusCode) -> Response {
+    answer(status, "the request took too long")
+}
+
 /// The answer to a call that does not get as far as its function. Its text is for the caller's log.
 pub(crate) fn refuse_call(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Response {
     let internal = Internal { refused: true, ..Internal::default() };

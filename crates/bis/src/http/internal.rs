@@ -25,13 +25,13 @@ use serde_json::value::RawValue;
 
 use super::{
     entry::{EndpointEntry, Owned},
-    error, request,
+    error,
     router::fallbacks,
     wire::{CALL_PREFIX, CALLER, MAX_CALL_BYTES, SECRET, deadline},
 };
 use crate::{
     error::{Error, Result},
-    instance::function_path,
+    instance::{Scope, function_path},
     time,
 };
 
@@ -157,14 +157,16 @@ async fn call(State(calls): State<Arc<Calls>>, request: Request) -> Response {
         );
         return error::refuse_call(StatusCode::NOT_FOUND, message);
     };
-    let mut scope = request::scope(&parts.headers, Some(service.name), entry.function, entry.path);
     let remaining = deadline(&parts.headers);
-    scope.deadline = remaining.and_then(|remaining| time::now().checked_add(remaining));
+    Scope::update(|scope| {
+        scope.service = Some(service.name);
+        scope.endpoint = Some(entry.function);
+        scope.route = Some(entry.path);
+        scope.deadline = remaining.and_then(|remaining| time::now().checked_add(remaining));
+    });
     let caller = parts.headers.get(CALLER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     tracing::debug!(caller, function, "called by another process");
-    let answer = within(remaining, run(entry, function.to_owned(), body));
-    let span = request::span(&scope, &parts.method, &parts.uri);
-    request::run(scope, span, answer).await
+    within(remaining, run(entry, function.to_owned(), body)).await
 }
 
 async fn within(remaining: Option<Duration>, answer: impl Future<Output = Response>) -> Response {

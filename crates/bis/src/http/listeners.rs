@@ -15,8 +15,10 @@ use tokio::{
 use super::{
     connection::Limits,
     entry,
+    layers::{MakeLayers, RequestService},
     router::{RouteError, Routers},
     server::{self, Serving},
+    stack,
 };
 use crate::{
     error::{Error, ErrorContext, Result},
@@ -42,7 +44,11 @@ const INTERNAL: &str = "internal";
 /// The listeners of a process. A public one is there when the services have routes or one was asked for or handed over, an
 /// internal one when its address is configured.
 pub(crate) struct Listeners {
-    routers: Routers,
+    /// What the process hosts.
+    hosted: Services,
+    layers: MakeLayers,
+    /// Made at the start, of what the app's code makes then.
+    routers: Option<Routers>,
     has_routes: bool,
     /// A public listener that was handed over: then others accept from the same socket, now or later.
     inherited: Option<std::net::TcpListener>,
@@ -63,16 +69,19 @@ struct Bound {
 }
 
 impl Listeners {
-    /// Those for the services that a process hosts.
+    /// Those for the services that a process hosts, with the app's layers.
     pub(crate) fn new(
         hosted: &Services,
-        config: &Config,
+        layers: MakeLayers,
         inherited: Option<std::net::TcpListener>,
         when_closed: fn(),
     ) -> Result<Self, RouteError> {
         let has_routes = !entry::endpoints(hosted).is_empty() || !entry::mounts(hosted).is_empty();
+        Routers::check(hosted)?;
         Ok(Self {
-            routers: Routers::new(hosted, config.internal.known_secret())?,
+            hosted: hosted.clone(),
+            layers,
+            routers: None,
             has_routes,
             inherited,
             when_closed,
@@ -91,12 +100,20 @@ impl Part for Listeners {
 
     fn start<'a>(&'a mut self, host: &'a Host) -> BoxFuture<'a, Result<()>> {
         let (has_routes, inherited) = (self.has_routes, self.inherited.take());
+        let (hosted, layers) = (self.hosted.clone(), self.layers);
         Box::pin(async move {
             let instance = host.instance.clone();
-            // A socket belongs to the runtime that opens it.
-            let bind =
-                host.handlers.spawn(async move { bind(has_routes, &instance.config, inherited).await });
-            self.bound = bind.await??;
+            // A socket belongs to the runtime that opens it, and so does a task that a layer spawns.
+            let open = host.handlers.spawn(async move {
+                for problem in stack::too_long(&hosted, instance.config.http.request_timeout) {
+                    tracing::warn!("{problem}");
+                }
+                let routers = Routers::new(&hosted, instance.config.internal.known_secret(), layers)?;
+                let bound = bind(has_routes, &instance.config, inherited).await?;
+                Ok::<_, Error>((routers, bound))
+            });
+            let (routers, bound) = open.await??;
+            (self.routers, self.bound) = (Some(routers), bound);
             for (name, listener) in [(PUBLIC, &self.bound.public), (INTERNAL, &self.bound.internal)] {
                 if let Some(listener) = listener {
                     self.addresses.push((name, listener.local_addr()?));
@@ -118,14 +135,17 @@ impl Part for Listeners {
             limits: Limits::DEFAULT,
         };
         let internal = Serving { takes_deadlines: true, when_closed: None, ..public };
-        let both = [
-            (public_listener, Some(&self.routers.public), public),
-            (internal_listener, self.routers.internal.as_ref(), internal),
-        ];
-        for (listener, router, serving) in both {
-            if let (Some(listener), Some(router)) = (listener, router) {
+        let routers = self.routers.take();
+        let (public_app, internal_app) = match routers {
+            Some(routers) => (Some(routers.public), routers.internal),
+            None => (None, None),
+        };
+        for (listener, app, serving) in
+            [(public_listener, public_app, public), (internal_listener, internal_app, internal)]
+        {
+            if let (Some(listener), Some(app)) = (listener, app) {
                 let stopped = told(self.stop.subscribe());
-                let server = server::serve(listener, router.clone(), stopped, serving);
+                let server = server::serve(listener, app, stopped, serving);
                 self.servers.spawn_on(server, &host.handlers);
             }
         }
@@ -217,5 +237,5 @@ pub(crate) async fn serve_until_aborted(listener: TcpListener, router: axum::Rou
         limits: Limits::DEFAULT,
     };
     // It ends when it is stopped, which nobody does.
-    server::serve(listener, router, std::future::pending(), serving).await.ok();
+    server::serve(listener, RequestService::new(router), std::future::pending(), serving).await.ok();
 }

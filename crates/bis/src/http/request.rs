@@ -1,33 +1,58 @@
-//! What surrounds each request: its span and scope, the trace that it continues, and the end of a panic.
+//! What surrounds each request, outside of every layer: its span and scope, the trace that it continues, and the end of a panic.
 
-use std::{future::Future, pin::pin};
+use std::pin::pin;
 
 use axum::{
+    extract::Request,
     http::{HeaderMap, Method, StatusCode, Uri},
     response::Response,
 };
 use bis_core::TraceContext;
 use tracing::{Instrument, Span, field::Empty};
 
-use super::error;
+use super::{error, layers::RequestService};
 use crate::{instance::Scope, panics::Caught};
 
 /// The largest body that an extractor reads: 1 MiB.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// The scope of a request to the function `endpoint` at `route`, in the trace that its headers name.
-pub(crate) fn scope(
-    headers: &HeaderMap,
-    service: Option<&'static str>,
-    endpoint: &'static str,
-    route: &'static str,
-) -> Scope {
-    let context = trace_context(headers);
-    let mut scope = Scope::continuing(context.as_ref());
-    scope.service = service;
-    scope.endpoint = Some(endpoint);
-    scope.route = Some(route);
-    scope
+/// What answers a request, once its path has led there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) service: &'static str,
+    /// The function of an endpoint or a mount.
+    pub(super) function: &'static str,
+    /// The path as declared.
+    pub(super) route: &'static str,
+}
+
+/// The span of a request, for who finds out more of it. Only when somebody listens to the span.
+#[derive(Debug, Clone)]
+struct RequestSpan(Span);
+
+/// The scope of a request, in the trace that its headers name.
+fn scope(headers: &HeaderMap) -> Scope {
+    Scope::continuing(trace_context(headers).as_ref())
+}
+
+/// Notes in its scope and span what answers the request. A layer may have taken the request to a task that has no scope: it gets
+/// one then, in which it has to be answered.
+pub(super) fn found(request: &Request, place: Place) -> Option<Scope> {
+    let note = |scope: &mut Scope| {
+        scope.service = Some(place.service);
+        scope.endpoint = Some(place.function);
+        scope.route = Some(place.route);
+    };
+    if let Some(RequestSpan(span)) = request.extensions().get() {
+        span.record("service", place.service);
+        span.record("http.route", place.route);
+    }
+    if Scope::update(note) {
+        return None;
+    }
+    let mut scope = scope(request.headers());
+    note(&mut scope);
+    Some(scope)
 }
 
 fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
@@ -39,29 +64,41 @@ fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
 ///
 /// Its fields are named as OpenTelemetry's semantic conventions for HTTP servers name them
 /// (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
-pub(crate) fn span(scope: &Scope, method: &Method, uri: &Uri) -> Span {
+fn span(scope: &Scope, method: &Method, uri: &Uri) -> Span {
     tracing::debug_span!(
         "request",
         http.request.method = method.as_str(),
-        http.route = scope.route,
+        http.route = Empty,
         url.path = uri.path(),
         http.response.status_code = Empty,
         trace_id = format_args!("{:032x}", scope.span.trace),
-        service = scope.service,
+        service = Empty,
     )
 }
 
-/// Answers one request with `handle`, within its span and scope. A panic becomes status 500 and a line in the log.
-pub(crate) async fn run(scope: Scope, span: Span, handle: impl Future<Output = Response>) -> Response {
-    let mut answer = pin!(scope.run(unless_it_panics(handle)).instrument(span));
+/// Answers one request within its span and scope, before anything else of the app sees it. A panic, of a layer too, becomes
+/// status 500 and a line in the log.
+pub(super) async fn run(app: &RequestService, mut request: Request) -> Response {
+    let scope = scope(request.headers());
+    let span = span(&scope, request.method(), request.uri());
+    if !span.is_disabled() {
+        request.extensions_mut().insert(RequestSpan(span.clone()));
+    }
+    let mut answer = pin!(scope.run(unless_it_panics(app, request)).instrument(span));
     let response = answer.as_mut().await;
     answer.span().record("http.response.status_code", response.status().as_u16());
     response
 }
 
-async fn unless_it_panics(handle: impl Future<Output = Response>) -> Response {
-    let handle = pin!(handle);
-    Caught::new("the endpoint", handle).await.unwrap_or_else(|panic| {
+async fn unless_it_panics(app: &RequestService, request: Request) -> Response {
+    // The call itself may panic, too.
+    let answer = pin!(async {
+        match app.answer(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    });
+    Caught::new("the endpoint", answer).await.unwrap_or_else(|panic| {
         tracing::error!(%panic, "the endpoint panicked");
         error::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
     })

@@ -3,13 +3,10 @@
 
 use axum::{
     Router,
-    extract::Request,
     http::{Method, StatusCode, Uri},
-    middleware::{self, Next},
     response::Response,
     routing::any,
 };
-
 use bis_config::Secret;
 use bis_core::{
     codes,
@@ -17,9 +14,10 @@ use bis_core::{
 };
 
 use super::{
-    EndpointContext,
     entry::{self, Access, EndpointEntry, MountEntry, Owned},
-    error, internal, request,
+    error, internal,
+    layers::{LayerError, Layers, MakeLayers, RequestService},
+    stack::Stacks,
 };
 use crate::instance::{Position, Services};
 
@@ -27,9 +25,9 @@ use crate::instance::{Position, Services};
 #[derive(Debug, Clone)]
 pub(crate) struct Routers {
     /// What everyone may call.
-    pub(crate) public: Router,
+    pub(crate) public: RequestService,
     /// What the app's own processes may call; `None` when there is no secret.
-    pub(crate) internal: Option<Router>,
+    pub(crate) internal: Option<RequestService>,
 }
 
 /// Routes that cannot be served together.
@@ -70,57 +68,66 @@ impl RouteError {
 }
 
 impl Routers {
-    /// The routers for the services that this process hosts.
-    pub(crate) fn new(hosted: &Services, secret: Option<&Secret>) -> Result<Self, RouteError> {
-        let mut endpoints = entry::endpoints(hosted);
-        endpoints.sort_by_key(|(entry, _)| (entry.path, entry.method, entry.position));
-        let mut mounts = entry::mounts(hosted);
-        mounts.sort_by_key(|(entry, _)| (entry.path, entry.position));
-        let (public, private): (Vec<_>, Vec<_>) =
-            endpoints.iter().copied().partition(|(entry, _)| entry.access == Access::Public);
-        let public = router(&public, &mounts)?.route(EVERY_CALL, any(not_internal));
-        let public = fallbacks(public);
+    /// Whether the routes of these services can be served together.
+    pub(crate) fn check(hosted: &Services) -> Result<(), RouteError> {
+        let (public, private) = endpoints(hosted);
+        check(&public, &mounts(hosted))?;
+        check(&private, &[])
+    }
+
+    /// What answers requests for the services that this process hosts, with `layers` around what is public. Their routes
+    /// have been [checked](Self::check). It calls the app's code, which makes the layers.
+    pub(crate) fn new(
+        hosted: &Services,
+        secret: Option<&Secret>,
+        layers: MakeLayers,
+    ) -> Result<Self, LayerError> {
+        let mut stacks = Stacks::new(hosted)?;
+        let (public, private) = endpoints(hosted);
+        let router = fallbacks(stacks.router(&public, &mounts(hosted))?.route(EVERY_CALL, any(not_internal)));
+        let layers = Layers::make(layers, APP)?;
+        let public = match layers.is_empty() {
+            true => RequestService::new(router),
+            false => layers.around(RequestService::new(router), APP)?,
+        };
         let internal = match secret {
             None => None,
-            Some(secret) => Some(internal::router(router(&private, &[])?, &endpoints, secret)),
+            Some(secret) => {
+                let all = entry::endpoints(hosted);
+                Some(RequestService::new(internal::router(stacks.router(&private, &[])?, &all, secret)))
+            }
         };
         Ok(Self { public, internal })
     }
 }
 
-fn router(endpoints: &[Owned<EndpointEntry>], mounts: &[Owned<MountEntry>]) -> Result<Router, RouteError> {
-    let mut routes = Routes::default();
-    let mut router = Router::new();
-    for (entry, service) in endpoints {
-        let added = routes.endpoint(entry.method, entry.path, entry.position);
-        added.map_err(|conflict| RouteError::new(conflict, entry.method, entry.path, entry.position))?;
-        let context = EndpointContext {
-            service: service.name,
-            function: entry.function,
-            method: entry.method,
-            path: entry.path,
-        };
-        router = router.route(entry.path, (entry.route)(context));
-    }
-    for (entry, service) in mounts {
-        let added = routes.mount(entry.path, entry.position);
-        added.map_err(|conflict| RouteError::new(conflict, "mount", entry.path, entry.position))?;
-        // axum nests nothing at the root; there a mount is what no endpoint takes.
-        router = match entry.path {
-            "/" => router.fallback_service(mounted(entry, service.name)),
-            path => router.nest_service(path, mounted(entry, service.name)),
-        };
-    }
-    Ok(if mounts.iter().any(|(entry, _)| entry.path == "/") { router } else { router.fallback(not_found) })
+/// How an error calls the layers that `app!` lists.
+const APP: &str = "the app";
+
+/// The endpoints of both listeners, public and private ones.
+fn endpoints(hosted: &Services) -> (Vec<Owned<EndpointEntry>>, Vec<Owned<EndpointEntry>>) {
+    let mut endpoints = entry::endpoints(hosted);
+    endpoints.sort_by_key(|(entry, _)| (entry.path, entry.method, entry.position));
+    endpoints.into_iter().partition(|(entry, _)| entry.access == Access::Public)
 }
 
-/// A mounted router within the span and scope of its service.
-fn mounted(entry: &'static MountEntry, service: &'static str) -> Router {
-    (entry.router)().layer(middleware::from_fn(move |request: Request, next: Next| {
-        let scope = request::scope(request.headers(), Some(service), entry.function, entry.path);
-        let span = request::span(&scope, request.method(), request.uri());
-        request::run(scope, span, next.run(request))
-    }))
+fn mounts(hosted: &Services) -> Vec<Owned<MountEntry>> {
+    let mut mounts = entry::mounts(hosted);
+    mounts.sort_by_key(|(entry, _)| (entry.path, entry.position));
+    mounts
+}
+
+fn check(endpoints: &[Owned<EndpointEntry>], mounts: &[Owned<MountEntry>]) -> Result<(), RouteError> {
+    let mut routes = Routes::default();
+    for (entry, _) in endpoints {
+        let added = routes.endpoint(entry.method, entry.path, entry.position);
+        added.map_err(|conflict| RouteError::new(conflict, entry.method, entry.path, entry.position))?;
+    }
+    for (entry, _) in mounts {
+        let added = routes.mount(entry.path, entry.position);
+        added.map_err(|conflict| RouteError::new(conflict, "mount", entry.path, entry.position))?;
+    }
+    Ok(())
 }
 
 /// Answers as JSON where no endpoint does.
@@ -137,11 +144,11 @@ async fn not_internal() -> Response {
     error::refuse_call(StatusCode::MISDIRECTED_REQUEST, message)
 }
 
-async fn not_found(uri: Uri) -> Response {
+pub(super) async fn not_found(uri: Uri) -> Response {
     error::answer(StatusCode::NOT_FOUND, format!("there is nothing at `{}`", uri.path()))
 }
 
-async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Response {
     let message = format!("`{}` does not take `{method}`", uri.path());
     error::answer(StatusCode::METHOD_NOT_ALLOWED, message)
 }

@@ -1,4 +1,4 @@
-//! Serves a router on a listener until it is told to stop, then lets clients and running requests finish.
+//! Serves an app on a listener until it is told to stop, then lets clients and running requests finish.
 
 use std::{
     convert::Infallible,
@@ -9,7 +9,6 @@ use std::{
 };
 
 use axum::{
-    Router,
     extract::{ConnectInfo, Request},
     response::Response,
 };
@@ -18,9 +17,12 @@ use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
-use tower::ServiceExt;
 
-use super::connection::{self, Limits, Shared, Stage};
+use super::{
+    connection::{self, Limits, Shared, Stage},
+    layers::RequestService,
+    request,
+};
 use crate::instance::Stop;
 
 /// How long a listener of its own still takes connections after the stop, for clients that do not know of it yet.
@@ -67,14 +69,14 @@ impl Serving {
 /// what runs has `stop_within` to finish, after which it is cut.
 pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    app: RequestService,
     stop: impl Future<Output = Stop> + Send + 'static,
     serving: Serving,
 ) -> io::Result<()> {
     let (stage, stages) = watch::channel(Stage::default());
     let (alive, mut all_gone) = mpsc::channel(1);
     let Serving { request_timeout, takes_deadlines, when_closed, stop_within, limits } = serving;
-    let shared = Shared { router, stage: stages, request_timeout, takes_deadlines, limits, alive };
+    let shared = Shared { app, stage: stages, request_timeout, takes_deadlines, limits, alive };
     let stop = tokio::select! {
         biased;
         stop = stop => stop,
@@ -121,15 +123,12 @@ async fn accept(listener: &TcpListener, shared: &Shared, stage: &watch::Sender<S
     }
 }
 
-/// Answers one request without a socket: its client is said to be at `127.0.0.1:0`, unless it says otherwise.
-pub(crate) async fn answer(router: &Router, mut request: Request) -> Response {
+/// Answers one request. Without a socket its client is said to be at `127.0.0.1:0`, unless it says otherwise.
+pub(crate) async fn answer(app: &RequestService, mut request: Request) -> Response {
     if request.extensions().get::<ConnectInfo<SocketAddr>>().is_none() {
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))));
     }
-    match router.clone().oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
+    request::run(app, request).await
 }
 
 #[cfg(test)]

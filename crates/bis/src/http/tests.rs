@@ -13,6 +13,7 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle}
 use super::{
     Client, Http, Routers,
     connection::Limits,
+    no_layers,
     server::{Serving, serve},
 };
 use crate::{
@@ -170,7 +171,8 @@ impl Process {
             let services = services();
             let callers = Http.callers(&services);
             Http.check(&Declarations { services: &services, config: &config, callers: &callers })?;
-            let routers = Routers::new(&services.hosted(&config.app)?, config.internal.known_secret())?;
+            let hosted = services.hosted(&config.app)?;
+            let routers = Routers::new(&hosted, config.internal.known_secret(), no_layers)?;
             let extensions = Extensions::default().with(Bus::new(broker)).with(Client::default());
             let instance = Arc::new(Instance::new("shop", config, Clock::System, extensions));
             let registered = instance::register(instance, Reach::Runtime);
@@ -244,7 +246,7 @@ fn a_public_listener_says_that_it_is_the_wrong_address() {
     let public = there.run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Routers::new(&services(), None).unwrap().public;
+        let router = Routers::new(&services(), None, no_layers).unwrap().public;
         let serving = serve(listener, router, std::future::pending(), serving(Duration::from_secs(5)));
         tokio::spawn(serving);
         address
@@ -437,7 +439,7 @@ fn stopping_takes_no_longer_than_its_limit() {
     there.run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Routers::new(&services(), None).unwrap().public;
+        let router = Routers::new(&services(), None, no_layers).unwrap().public;
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move { stopped.await.map_or(Stop::HandOver, |()| Stop::HandOver) };
         let serving = tokio::spawn(serve(listener, router, stopped, serving(Duration::from_millis(200))));
@@ -529,7 +531,7 @@ mod clashes {
 
 #[track_caller]
 fn check_clash(service: &'static crate::instance::ServiceEntry, parts: &[&str]) {
-    let error = Routers::new(&Services::new(&[service]), None).unwrap_err().to_string();
+    let error = Routers::check(&Services::new(&[service])).unwrap_err().to_string();
     for part in parts {
         assert!(error.contains(part), "`{error}` lacks `{part}`");
     }
@@ -548,8 +550,8 @@ fn routes_that_clash_are_an_error_that_names_both_places() {
 
 #[test]
 fn endpoints_go_before_mounts() {
-    let routers =
-        Routers::new(&Services::new(&[&clashes::peaceful::__SERVICE_OF_THIS_MODULE]), None).unwrap();
+    let services = Services::new(&[&clashes::peaceful::__SERVICE_OF_THIS_MODULE]);
+    let routers = Routers::new(&services, None, no_layers).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         for (path, expected) in [

@@ -1,12 +1,12 @@
 //! What surrounds the code of a handler or an endpoint: its trace, the event that it handles, its service and its
 //! deadline. It travels with the task, not with the thread: [`crate::spawn`] carries it to another one.
 
-use std::{fmt, future::Future, time::SystemTime};
+use std::{cell::RefCell, fmt, future::Future, time::SystemTime};
 
 use bis_core::{EventId, ShortText, TraceContext};
 
 tokio::task_local! {
-    static CURRENT: Scope;
+    static CURRENT: RefCell<Scope>;
 }
 
 /// A place in a trace, as the header `traceparent` carries it (<https://www.w3.org/TR/trace-context/>).
@@ -105,15 +105,21 @@ impl Scope {
 
     /// The scope of the running task, if it has one.
     pub(crate) fn current() -> Option<Self> {
-        CURRENT.try_with(Self::clone).ok()
+        CURRENT.try_with(|scope| scope.borrow().clone()).ok()
     }
 
     /// Looks at the scope of the running task without copying it.
     pub(crate) fn with<R>(look: impl FnOnce(Option<&Self>) -> R) -> R {
         let mut look = Some(look);
         let mut call = |scope: Option<&Self>| look.take().map(|look| look(scope));
-        let seen = CURRENT.try_with(|scope| call(Some(scope))).unwrap_or_else(|_| call(None));
+        let seen = CURRENT.try_with(|scope| call(Some(&scope.borrow()))).unwrap_or_else(|_| call(None));
         seen.expect("the scope is looked at once")
+    }
+
+    /// Changes the scope of the running task, for what comes to be known of it while it runs; says whether there is one.
+    /// `change` must not log.
+    pub(crate) fn update(change: impl FnOnce(&mut Self)) -> bool {
+        CURRENT.try_with(|scope| change(&mut scope.borrow_mut())).is_ok()
     }
 
     /// Writes what the running code belongs to, for a line of the log: the service, the endpoint with its route or the event
@@ -139,7 +145,7 @@ impl Scope {
 
     /// Runs a future in this scope.
     pub(crate) async fn run<F: Future>(self, future: F) -> F::Output {
-        CURRENT.scope(self, future).await
+        CURRENT.scope(RefCell::new(self), future).await
     }
 
     /// The headers for what this scope sends out.

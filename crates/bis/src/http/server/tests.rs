@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use axum::{
+    Router,
     body::Bytes,
     http::StatusCode,
     routing::{get, post},
@@ -58,7 +59,7 @@ impl Server {
         let request_timeout = Duration::from_secs(60);
         let serving =
             Serving { request_timeout, takes_deadlines: false, when_closed: None, stop_within, limits };
-        let serving = tokio::spawn(serve(listener, router, stopped, serving));
+        let serving = tokio::spawn(serve(listener, RequestService::new(router), stopped, serving));
         Self { address, stop, serving }
     }
 
@@ -177,7 +178,7 @@ async fn a_socket_that_others_hold_too_is_closed_at_once() {
         stop_within: PATIENCE,
         limits: PATIENT,
     };
-    serve(listener, hello(), std::future::ready(Stop::HandOver), serving).await.unwrap();
+    serve(listener, RequestService::new(hello()), std::future::ready(Stop::HandOver), serving).await.unwrap();
     assert_eq!(CLOSED.load(Ordering::Relaxed), 1);
     assert!(TcpStream::connect(address).await.is_err());
 }
@@ -222,7 +223,7 @@ async fn a_request_that_takes_too_long_is_cut_off() {
         stop_within: PATIENCE,
         limits: PATIENT,
     };
-    tokio::spawn(serve(listener, never, std::future::pending(), serving));
+    tokio::spawn(serve(listener, RequestService::new(never), std::future::pending(), serving));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(GET).await.unwrap();
     let answer = read_until(&mut stream, "}").await.unwrap();
@@ -241,7 +242,7 @@ async fn a_caller_that_set_the_time_is_told_that_it_is_over() {
         stop_within: PATIENCE,
         limits: PATIENT,
     };
-    tokio::spawn(serve(listener, never, std::future::pending(), serving));
+    tokio::spawn(serve(listener, RequestService::new(never), std::future::pending(), serving));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nbis-deadline-ms: 50\r\n\r\n").await.unwrap();
     let answer = read_until(&mut stream, "}").await.unwrap();
