@@ -4,6 +4,7 @@ mod app;
 mod calls;
 mod endpoints;
 mod handlers;
+mod lifecycle;
 mod path_types;
 mod resources;
 mod services;
@@ -35,6 +36,7 @@ pub(crate) struct Assembly<'r, 't, 'a> {
     /// Modules that the app lists although they are not services: reported as such.
     not_services: Vec<ModuleId>,
     resources: Vec<resources::ResourceRef>,
+    lifecycle: Vec<lifecycle::FunctionRef>,
     events: BTreeMap<String, (ModuleId, &'a TypeItem)>,
     /// The functions of the graph's endpoints, in the same order.
     endpoints: Vec<endpoints::EndpointRef<'a>>,
@@ -61,6 +63,7 @@ pub(crate) fn graph(resolver: &Resolver<'_, '_>, app: AppRef) -> (Graph, Vec<Dia
         services: Vec::new(),
         not_services: Vec::new(),
         resources: Vec::new(),
+        lifecycle: Vec::new(),
         events: BTreeMap::new(),
         endpoints: Vec::new(),
         graph: Graph::empty(name),

@@ -38,10 +38,13 @@ pub(crate) enum Target<'a> {
 }
 
 /// What a glob import of `bis::prelude` brings beside the types of resources, as far as the graph is concerned.
-const BIS_NAMES: [&str; 15] = [
+const BIS_NAMES: [&str; 18] = [
     "subscription",
     "api",
     "mount",
+    "on_start",
+    "on_stop",
+    "background",
     "service",
     "app",
     "test",

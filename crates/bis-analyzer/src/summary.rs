@@ -16,7 +16,7 @@ pub(crate) use types::{
 };
 
 use bis_graph::Diagnostic;
-use bis_syntax::{Access, Shape, SubscriptionPolicy};
+use bis_syntax::{Access, Hook, RestartPolicy, Shape, SubscriptionPolicy};
 use proc_macro2::Span;
 
 /// A region of a file. Lines and columns count from 1; the end is exclusive.
@@ -42,6 +42,12 @@ impl Range {
 
     pub(crate) fn of(span: Span) -> Self {
         Self::between(span, span)
+    }
+
+    /// Whether `other` lies in it.
+    pub(crate) fn holds(self, other: Self) -> bool {
+        (self.line, self.column) <= (other.line, other.column)
+            && (other.end_line, other.end_column) <= (self.end_line, self.end_column)
     }
 }
 
@@ -345,6 +351,8 @@ pub(crate) struct HandlerItem {
     pub(crate) name: Name,
     pub(crate) range: Range,
     pub(crate) docs: Docs,
+    /// From its opening brace to its closing one.
+    pub(crate) body: Range,
     /// The attribute's path as written.
     pub(crate) attribute: PathRef,
     pub(crate) condition: Option<Condition>,
@@ -366,6 +374,8 @@ pub(crate) enum HandlerKind {
     Mount {
         path: String,
     },
+    Hook(Hook),
+    Background(RestartPolicy),
     /// An attribute whose arguments could not be read.
     Broken,
 }

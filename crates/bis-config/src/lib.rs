@@ -75,7 +75,7 @@ pub struct AppConfig {
     /// The services that this process hosts. All unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<ServiceName>>,
-    /// How long the app may take until it is ready. 30 s unless set; written as in `"30s"`.
+    /// How long the app may take until it is ready, once its broker is there. 30 s unless set; written as in `"30s"`.
     #[serde(with = "duration")]
     pub start_within: Duration,
     /// How long handlers and requests may take to finish after SIGTERM. 30 s unless set; written as in `"30s"`.

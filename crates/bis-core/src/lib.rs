@@ -28,7 +28,7 @@ pub use name::{
     AppName, InvalidName, NameRules, Namespace, PhysicalName, ReservedTopic, ServiceName, SubscriptionName,
     TopicName, name_error,
 };
-pub use policy::{BatchPolicy, Retention, RetryPolicy, SubscriptionPolicy};
+pub use policy::{BatchPolicy, RestartPolicy, Retention, RetryPolicy, SubscriptionPolicy};
 pub use resource::ResourceKind;
 pub use secret::Secret;
 pub use short_text::ShortText;

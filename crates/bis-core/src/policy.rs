@@ -1,4 +1,4 @@
-//! What may be declared about a topic or subscription, with the defaults that hold on every broker.
+//! What may be declared about a topic, a subscription or a background function, with the defaults that hold on every broker.
 
 use std::time::Duration;
 
@@ -117,6 +117,39 @@ impl RetryPolicy {
 }
 
 impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// When a background function runs again after it has ended.
+///
+/// The wait starts at `min_backoff` and doubles with each end up to `max_backoff`; a random quarter is added. It starts anew
+/// after a run of at least [`STEADY`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartPolicy {
+    /// The wait after the first end.
+    pub min_backoff: Duration,
+    /// The longest wait.
+    pub max_backoff: Duration,
+}
+
+/// A background function that ran for so long works: its waits start anew.
+pub const STEADY: Duration = Duration::from_secs(60);
+
+impl RestartPolicy {
+    /// From 1 s doubling to 1 min.
+    pub const DEFAULT: RestartPolicy =
+        RestartPolicy { min_backoff: Duration::from_secs(1), max_backoff: Duration::from_secs(60) };
+
+    /// How long to wait after the `end`th end (counted from 1). `jitter` is a random number in `0.0..1.0`.
+    pub fn backoff(&self, end: u32, jitter: f64) -> Duration {
+        let Self { min_backoff, max_backoff } = *self;
+        RetryPolicy { max_attempts: u32::MAX, min_backoff, max_backoff }.backoff(end, jitter)
+    }
+}
+
+impl Default for RestartPolicy {
     fn default() -> Self {
         Self::DEFAULT
     }

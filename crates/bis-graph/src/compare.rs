@@ -65,7 +65,15 @@ fn entries(graph: &Graph) -> Vec<Entry> {
         .map(|one| entry(endpoint(&one.method, &one.path, &one.service), &one.position, &one.condition));
     let mounts =
         graph.mounts.iter().map(|one| entry(mount(&one.path, &one.service), &one.position, &one.condition));
-    services.chain(subscriptions).chain(endpoints).chain(mounts).collect()
+    let hooks = graph
+        .hooks
+        .iter()
+        .map(|one| entry(hook(one.role.as_str(), &one.handler), &one.position, &one.condition));
+    let background = graph
+        .background
+        .iter()
+        .map(|one| entry(self::background(&one.handler), &one.position, &one.condition));
+    services.chain(subscriptions).chain(endpoints).chain(mounts).chain(hooks).chain(background).collect()
 }
 
 fn built(description: &Value) -> BTreeSet<String> {
@@ -77,7 +85,9 @@ fn built(description: &Value) -> BTreeSet<String> {
     let endpoints = list("endpoints")
         .map(|one| endpoint(&text(one, "method"), &text(one, "path"), &text(one, "service")));
     let mounts = list("mounts").map(|one| mount(&text(one, "path"), &text(one, "service")));
-    services.chain(subscriptions).chain(endpoints).chain(mounts).collect()
+    let hooks = list("hooks").map(|one| hook(&text(one, "role"), &text(one, "handler")));
+    let background = list("background").map(|one| self::background(&text(one, "handler")));
+    services.chain(subscriptions).chain(endpoints).chain(mounts).chain(hooks).chain(background).collect()
 }
 
 fn service(name: &str) -> String {
@@ -94,4 +104,12 @@ fn endpoint(method: &str, path: &str, service: &str) -> String {
 
 fn mount(path: &str, service: &str) -> String {
     format!("mount `{path}` of the service `{service}`")
+}
+
+fn hook(role: &str, handler: &str) -> String {
+    format!("`{role}` function `{handler}`")
+}
+
+fn background(handler: &str) -> String {
+    format!("`background` function `{handler}`")
 }

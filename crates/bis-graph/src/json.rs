@@ -70,5 +70,14 @@ pub fn description(graph: &Graph) -> Value {
             "service": mount.service,
             "path": mount.path,
         })).collect::<Vec<_>>(),
+        "hooks": graph.hooks.iter().map(|hook| json!({
+            "service": hook.service,
+            "handler": hook.handler,
+            "role": hook.role,
+        })).collect::<Vec<_>>(),
+        "background": graph.background.iter().map(|background| json!({
+            "service": background.service,
+            "handler": background.handler,
+        })).collect::<Vec<_>>(),
     })
 }

@@ -1,4 +1,5 @@
-//! The graph as a Mermaid flowchart: services, topics between them, endpoints that lead in.
+//! The graph as a Mermaid flowchart: services, topics between them, endpoints that lead in, and the functions that
+//! each service runs by itself.
 
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -27,11 +28,23 @@ pub fn graph(graph: &Graph) -> String {
     for (index, mount) in graph.mounts.iter().enumerate() {
         line(format!("mount_{index}>\"{}/*\"]", escape(mount.path.trim_end_matches('/'))));
     }
+    for (index, hook) in graph.hooks.iter().enumerate() {
+        line(format!("hook_{index}[/\"{} {}\"/]", hook.role.as_str(), last(&hook.handler)));
+    }
+    for (index, background) in graph.background.iter().enumerate() {
+        line(format!("background_{index}[/\"background {}\"/]", last(&background.handler)));
+    }
     for (index, endpoint) in graph.endpoints.iter().enumerate() {
         line(format!("endpoint_{index} --> {}", id("service", &endpoint.service)));
     }
     for (index, mount) in graph.mounts.iter().enumerate() {
         line(format!("mount_{index} --> {}", id("service", &mount.service)));
+    }
+    for (index, hook) in graph.hooks.iter().enumerate() {
+        line(format!("hook_{index} --- {}", id("service", &hook.service)));
+    }
+    for (index, background) in graph.background.iter().enumerate() {
+        line(format!("background_{index} --- {}", id("service", &background.service)));
     }
     for topic in &graph.topics {
         for publisher in &topic.publishers {
@@ -52,6 +65,11 @@ pub fn graph(graph: &Graph) -> String {
         line(format!("{} -. calls .-> {}", id("service", from), id("service", to)));
     }
     out
+}
+
+/// The last word of a path.
+fn last(path: &str) -> &str {
+    path.rsplit_once("::").map_or(path, |(_, last)| last)
 }
 
 /// An identifier without hyphens, which Mermaid would read as arrows.

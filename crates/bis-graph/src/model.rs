@@ -1,11 +1,15 @@
-//! The model: services, topics, subscriptions, endpoints, mounts and event types. Plain data, sorted by name, versioned.
+//! The model: services, topics, subscriptions, endpoints, mounts, functions that an app calls by itself, and event types. Plain data, sorted by name, versioned.
 //!
 //! What is in the graph is what the app hosts: a service that `app!` does not list is not here.
+
+mod lifecycle;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use bis_core::{BatchPolicy, ResourceKind, RetryPolicy};
 use serde::{Deserialize, Serialize};
+
+pub use lifecycle::{Background, FunctionCall, FunctionUse, Hook, HookRole, Restart};
 
 use crate::{Parameter, Position, RequestBody, Response};
 
@@ -29,6 +33,12 @@ pub struct Graph {
     pub endpoints: Vec<Endpoint>,
     /// The mounted routers, by path.
     pub mounts: Vec<Mount>,
+    /// The functions at the start and at the stop, by service and position.
+    #[serde(default)]
+    pub hooks: Vec<Hook>,
+    /// The background functions, by service and position.
+    #[serde(default)]
+    pub background: Vec<Background>,
     /// The types of events, by path.
     pub events: Vec<EventType>,
     /// The JSON Schemas (draft 2020-12) of the types that endpoints take and answer with, by name. Endpoints and these
@@ -333,6 +343,8 @@ impl Graph {
             subscriptions: Vec::new(),
             endpoints: Vec::new(),
             mounts: Vec::new(),
+            hooks: Vec::new(),
+            background: Vec::new(),
             events: Vec::new(),
             schemas: BTreeMap::new(),
             calls: Vec::new(),
@@ -364,6 +376,8 @@ impl Graph {
         self.endpoints
             .sort_by(|a, b| (&a.path, &a.method, &a.handler).cmp(&(&b.path, &b.method, &b.handler)));
         self.mounts.sort_by(|a, b| (&a.path, &a.handler).cmp(&(&b.path, &b.handler)));
+        self.hooks.sort_by(|a, b| (&a.service, &a.position).cmp(&(&b.service, &b.position)));
+        self.background.sort_by(|a, b| (&a.service, &a.position).cmp(&(&b.service, &b.position)));
         self.events.sort_by(|a, b| a.path.cmp(&b.path));
         self.uses.sort();
         self.calls.sort_by(|a, b| (&a.position, &a.from, &a.to).cmp(&(&b.position, &b.from, &b.to)));

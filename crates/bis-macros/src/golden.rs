@@ -3,7 +3,9 @@
 use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::quote;
 
-use crate::{app, endpoint, event, mount, subscription, test as harness};
+use bis_syntax::Hook;
+
+use crate::{app, endpoint, event, lifecycle, mount, subscription, test as harness};
 
 /// The expansion as rustfmt would write it.
 #[track_caller]
@@ -116,6 +118,41 @@ fn mount_of_a_router() {
         }
     };
     insta::assert_snapshot!(pretty(mount::expand(quote!("/files"), function)));
+}
+
+#[core::prelude::v1::test]
+fn on_start_and_on_stop() {
+    let function = quote! {
+        /// Loads.
+        async fn load() -> Result<()> {
+            prices::fetch().await
+        }
+    };
+    let on_start = lifecycle::hook(Hook::OnStart, &TokenStream::new(), function.clone());
+    insta::assert_snapshot!(pretty(on_start));
+    let on_stop = lifecycle::hook(Hook::OnStop, &TokenStream::new(), function);
+    assert!(on_stop.to_string().contains("Role :: OnStop"));
+}
+
+#[core::prelude::v1::test]
+fn background_with_every_option() {
+    let function = quote! {
+        pub async fn poll() -> Result<()> {
+            Ok(())
+        }
+    };
+    let default = lifecycle::background(TokenStream::new(), function.clone());
+    assert!(default.to_string().contains("RestartPolicy :: DEFAULT"));
+    let arguments = quote!(restart(min_backoff = "5s", max_backoff = "5m"));
+    insta::assert_snapshot!(pretty(lifecycle::background(arguments, function)));
+}
+
+#[core::prelude::v1::test]
+fn background_with_mistakes_keeps_its_function() {
+    let function = quote! {
+        fn poll(every: Duration) {}
+    };
+    insta::assert_snapshot!(pretty(lifecycle::background(quote!(restart = "5s"), function)));
 }
 
 #[core::prelude::v1::test]

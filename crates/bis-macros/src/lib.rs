@@ -11,11 +11,13 @@ mod endpoint;
 mod event;
 #[cfg(test)]
 mod golden;
+mod lifecycle;
 mod mount;
 mod subscription;
 mod support;
 mod test;
 
+use bis_syntax::Hook;
 use proc_macro::TokenStream;
 
 /// Makes `pub fn app() -> bis::App` of the services that it lists.
@@ -91,6 +93,73 @@ pub fn api(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn mount(arguments: TokenStream, item: TokenStream) -> TokenStream {
     mount::expand(arguments.into(), item.into()).into()
+}
+
+/// Runs an async function of a service at the start of an app, before it is ready.
+///
+/// ```ignore
+/// #[on_start]
+/// async fn load_prices() -> Result<()> { .. }
+/// ```
+///
+/// The function takes no parameters, returns `bis::Result<()>` and stays callable. Functions run one after the other: services in
+/// the order of [`app!`], within a service by file and line. Nothing is handled or served before the last one has ended. They may
+/// publish, and call endpoints of services in this process.
+///
+/// An error, a panic, or the end of the time to start (`app.start_within`, 30 s) ends the process, with the function's name and
+/// place in the log.
+#[proc_macro_attribute]
+pub fn on_start(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    lifecycle::hook(Hook::OnStart, &arguments.into(), item.into()).into()
+}
+
+/// Runs an async function of a service when an app stops, after requests and events are finished.
+///
+/// ```ignore
+/// #[on_stop]
+/// async fn say_goodbye() -> Result<()> { .. }
+/// ```
+///
+/// The function takes no parameters, returns `bis::Result<()>` and stays callable. Functions run one after the other, in the reverse
+/// order of [`macro@on_start`], within the app's time to stop (`app.stop_within`, 30 s); one that comes late has 1 s. All run, even
+/// if one fails, panics or hangs, which is logged. They run only if every `on_start` function of their service has. They may
+/// publish.
+#[proc_macro_attribute]
+pub fn on_stop(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    lifecycle::hook(Hook::OnStop, &arguments.into(), item.into()).into()
+}
+
+/// Runs an async function of a service beside its handlers, from the moment that the app is ready until it stops, in every process
+/// that hosts the service.
+///
+/// ```ignore
+/// #[background]
+/// async fn poll_carrier() -> Result<()> {
+///     loop {
+///         tokio::select! {
+///             () = bis::stopping() => return Ok(()),
+///             () = bis::time::sleep(Duration::from_secs(60)) => ask_carrier().await?,
+///         }
+///     }
+/// }
+/// ```
+///
+/// The function takes no parameters, returns `bis::Result<()>` and stays callable. When it ends, with `Ok` too, or panics, that is
+/// logged and it runs again after a wait, which doubles with each end, and starts anew after a run of a minute. A function that has
+/// nothing left to do waits in `bis::stopping().await`.
+///
+/// When the app stops, `bis::stopping()` completes; what still runs at the end of the app's time to stop (`app.stop_within`, 30 s)
+/// is cut off, with a warning.
+///
+/// In a `#[bis::test]`, the waits of a background function in `bis::time::sleep` do not hold up `settle`, and do not move time by
+/// themselves: `app.advance(..)` does.
+///
+/// | Option | Default | |
+/// |---|---|---|
+/// | `restart(min_backoff = "..", max_backoff = "..")` | `1s`, `1m` | the wait before it runs again |
+#[proc_macro_attribute]
+pub fn background(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    lifecycle::background(arguments.into(), item.into()).into()
 }
 
 /// Makes a type an event, which topics carry.

@@ -26,6 +26,8 @@
 //! | `#[subscription(orders::PLACED, name = "ship")]` | [`SubscriptionArgs::parse`], its function with [`Handler::parse`] |
 //! | `#[api(POST, "/orders/{id}", public)]` | [`ApiArgs::parse`], its function with [`Endpoint::parse`] |
 //! | `#[mount("/files")]` | [`MountArgs::parse`], its function with [`check_mount_function`] |
+//! | `#[on_start]`, `#[on_stop]` | [`Hook::check_arguments`], their function with [`Hook::function`] |
+//! | `#[background(restart(max_backoff = "5m"))]` | [`BackgroundArgs::parse`], its function with [`BackgroundArgs::function`] |
 //! | `#[derive(Event)]` with `#[event(key)]` | [`EventInput::parse`] |
 //! | `Topic::new("order-placed").ordered()` | [`ResourceChain::parse`], checked with its kind's [`Declaration`] |
 //! | `#[bis::test(app = shop::app)]` | [`TestArgs::parse`], its function with [`check_test_function`] |
@@ -49,6 +51,7 @@ mod event;
 mod free;
 mod handler;
 mod layers;
+mod lifecycle;
 mod name;
 mod options;
 mod path_parameters;
@@ -58,7 +61,7 @@ mod subscription;
 mod test;
 
 pub use bis_core::{
-    BatchPolicy, ResourceKind, RetryPolicy, SubscriptionPolicy, format_duration, format_size,
+    BatchPolicy, ResourceKind, RestartPolicy, RetryPolicy, SubscriptionPolicy, format_duration, format_size,
 };
 
 pub use app::{AppArgs, ServiceArgs, app_name};
@@ -67,6 +70,7 @@ pub use error::{Error, ErrorKind, Errors};
 pub use event::{EventField, EventInput, EventPart};
 pub use handler::{Handler, Shape};
 pub use layers::layer_text;
+pub use lifecycle::{BackgroundArgs, Hook, LifecycleFunction, RestartArgs};
 pub use name::{Name, closest, kebab_case};
 pub use options::{DurationOption, IntegerOption, SizeOption};
 pub use path_parameters::{

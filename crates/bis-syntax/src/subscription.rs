@@ -1,5 +1,7 @@
 //! `#[subscription(PATH, name = "..", retry(..), timeout = "..", concurrency = N, batch(..))]`.
 
+use std::time::Duration;
+
 use bis_core::{
     BatchPolicy, RetryPolicy, SubscriptionPolicy,
     policy::{MAX_BATCH, MAX_CONCURRENCY},
@@ -142,6 +144,21 @@ fn topic_path(tokens: TokenStream, errors: &mut Errors) -> Option<Path> {
     }
 }
 
+/// Reports a shortest wait that is longer than the longest one, at the place of one of the two.
+pub(crate) fn check_backoffs(span: Option<Span>, min: Duration, max: Duration, errors: &mut Errors) {
+    let Some(span) = span.filter(|_| min > max) else { return };
+    errors.push_at(
+        ErrorKind::Value,
+        span,
+        format!(
+            "`min_backoff` ({}) is longer than `max_backoff` ({})",
+            bis_core::format_duration(min),
+            bis_core::format_duration(max)
+        ),
+        Some("set both, and make `min_backoff` the shorter one".to_owned()),
+    );
+}
+
 impl RetryArgs {
     fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut known = Known::new("`retry(..)`", &["max", "min_backoff", "max_backoff"]);
@@ -172,22 +189,8 @@ impl RetryArgs {
         let default = RetryPolicy::DEFAULT;
         let min = self.min_backoff.as_ref().map_or(default.min_backoff, |option| option.value);
         let max = self.max_backoff.as_ref().map_or(default.max_backoff, |option| option.value);
-        let Some(span) = self.max_backoff.as_ref().or(self.min_backoff.as_ref()).map(|option| option.span)
-        else {
-            return;
-        };
-        if min > max {
-            errors.push_at(
-                ErrorKind::Value,
-                span,
-                format!(
-                    "`min_backoff` ({}) is longer than `max_backoff` ({})",
-                    bis_core::format_duration(min),
-                    bis_core::format_duration(max)
-                ),
-                Some("set both, and make `min_backoff` the shorter one".to_owned()),
-            );
-        }
+        let span = self.max_backoff.as_ref().or(self.min_backoff.as_ref()).map(|option| option.span);
+        check_backoffs(span, min, max, errors);
     }
 
     /// The policy, with the defaults where nothing is said.

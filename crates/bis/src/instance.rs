@@ -11,6 +11,7 @@ mod service;
 mod stopping;
 mod subsystem;
 mod task;
+pub(crate) mod threads;
 
 use std::{
     any::{Any, type_name},

@@ -43,6 +43,7 @@ mod app;
 mod events;
 pub mod http;
 mod instance;
+mod lifecycle;
 mod telemetry;
 #[cfg(feature = "testing")]
 mod testing;
@@ -64,7 +65,7 @@ pub use bis_core::{Attributes, DeadLetter, DeadReason, EventId, Retention};
 pub use bis_macros::test;
 #[cfg(not(feature = "testing"))]
 pub use bis_macros::test_without_feature as test;
-pub use bis_macros::{Event, allow, api, app, mount, service, subscription};
+pub use bis_macros::{Event, allow, api, app, background, mount, on_start, on_stop, service, subscription};
 pub use error::{Error, ErrorContext, FieldError, IntoError, Result};
 pub use events::{Delivery, Event, NotScalar, Publish, PublishError, Published, Publishing, Topic};
 pub use instance::{NoApp, spawn, stopping};

@@ -13,5 +13,6 @@ pub use serde::{Deserialize, Serialize};
 #[cfg(feature = "testing")]
 pub use crate::TestApp;
 pub use crate::{
-    Delivery, Error, ErrorContext, Event, EventId, Result, Topic, api, mount, subscription, tracing,
+    Delivery, Error, ErrorContext, Event, EventId, Result, Topic, api, background, mount, on_start, on_stop,
+    subscription, tracing,
 };

@@ -1,6 +1,6 @@
 //! What expansions of the macros name, as `bis::__private`. No person names it; it changes without notice.
 
-pub use bis_core::{Attributes, RetryPolicy};
+pub use bis_core::{Attributes, RestartPolicy, RetryPolicy};
 pub use inventory;
 pub use serde::{Serialize, de::DeserializeOwned};
 
@@ -16,6 +16,7 @@ pub use crate::{
         unnamed_result,
     },
     instance::{Position, ServiceEntry},
+    lifecycle::{LifecycleEntry, Role, lifecycle_call},
 };
 
 #[cfg(feature = "testing")]
@@ -27,6 +28,7 @@ pub mod place {
         events::handler::{nested_batch, nested_handler},
         http::nested_mount,
         instance::place::*,
+        lifecycle::nested_lifecycle,
     };
 }
 

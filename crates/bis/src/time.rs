@@ -16,8 +16,11 @@ pub fn now() -> SystemTime {
 /// Waits on the app's time. Needs a tokio runtime.
 pub async fn sleep(duration: Duration) {
     let clock = clock();
-    let owner = Scope::with(|scope| scope.and_then(|scope| scope.activity));
-    clock.sleep(duration, Purpose::Wait(owner)).await;
+    let purpose = Scope::with(|scope| match scope {
+        Some(scope) if scope.is_background => Purpose::Background,
+        scope => Purpose::Wait(scope.and_then(|scope| scope.activity)),
+    });
+    clock.sleep(duration, purpose).await;
 }
 
 /// Runs a future for at most `limit` of the app's time.

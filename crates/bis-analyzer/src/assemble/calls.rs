@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bis_graph::Call;
+use bis_graph::{Call, FunctionCall};
 
 use super::Assembly;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 impl Assembly<'_, '_, '_> {
     pub(super) fn find_calls(&mut self) {
         let names = self.endpoint_names();
-        let mut calls = Vec::new();
+        let (mut calls, mut by_functions) = (Vec::new(), Vec::new());
         for module in self.modules() {
             let Some(from) = self.hosted(module) else { continue };
             let node = &self.resolver.tree.modules[module];
@@ -22,14 +22,19 @@ impl Assembly<'_, '_, '_> {
                 let scope = mention.scope.map_or(&[][..], |scope| &node.module.scopes[scope as usize]);
                 let target = self.resolver.resolve(module, &mention.path, Namespace::Value, scope);
                 let Some(Target::Endpoint(home, item)) = target else { continue };
-                let to = self.hosted(home).filter(|to| to.module != from.module);
-                calls.extend(to.map(|to| Call {
+                let Some(to) = self.hosted(home).filter(|to| to.module != from.module) else { continue };
+                let (service, endpoint) = (to.name.clone(), item.name.to_string());
+                calls.push(Call {
                     from: from.name.clone(),
-                    to: to.name.clone(),
-                    endpoint: item.name.to_string(),
+                    to: service.clone(),
+                    endpoint: endpoint.clone(),
                     position: position(&node.file, mention.range),
-                }));
+                });
+                by_functions.push((module, mention.range, FunctionCall { service, endpoint }));
             }
+        }
+        for (module, range, call) in by_functions {
+            self.called_by_function(module, range, call);
         }
         self.graph.calls = calls;
     }

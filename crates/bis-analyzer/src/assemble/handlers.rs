@@ -6,6 +6,7 @@ use bis_syntax::SubscriptionPolicy;
 use super::{
     Assembly, comes_from,
     endpoints::{self, EndpointRef},
+    lifecycle::Common,
     text,
 };
 use crate::{
@@ -92,6 +93,14 @@ impl<'a> Assembly<'_, '_, 'a> {
                     condition,
                     position: here,
                 });
+            }
+            (HandlerKind::Hook(hook), Some(service)) => {
+                let common = Common { service, handler, condition, position: here };
+                self.hook(module, item.body, *hook, common);
+            }
+            (HandlerKind::Background(restart), Some(service)) => {
+                let common = Common { service, handler, condition, position: here };
+                self.background(module, item.body, *restart, common);
             }
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bis_graph::{Diagnostic, codes};
+use bis_graph::{Diagnostic, FunctionUse, codes};
 use bis_syntax::Declaration;
 
 use super::{Assembly, comes_from, resources::ResourceRef};
@@ -238,6 +238,9 @@ impl<'a> Assembly<'_, '_, 'a> {
             How::Method(method) => Some(method.to_string()),
             _ => None,
         };
+        let ResourceRef { kind, name, .. } = &self.resources[resource];
+        let one = FunctionUse { kind: *kind, resource: name.clone(), method: method.clone() };
+        self.used_by_function(module, mention.range, &one);
         self.resources[resource].uses.entry((service, method)).or_insert(here);
     }
 }

@@ -6,7 +6,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::{
     syntax::{is_punct, word},
-    vocabulary::Vocabulary,
+    vocabulary::{ATTRIBUTES, Vocabulary},
 };
 
 /// Whether a declaration of Bis's, or a module, may be in the tokens.
@@ -48,13 +48,14 @@ fn attribute(vocabulary: &Vocabulary, tokens: TokenStream) -> bool {
             }
             TokenTree::Group(group) if is_derive => return contains(group.stream(), vocabulary, &["Event"]),
             TokenTree::Group(group) if last.as_deref() == Some("cfg_attr") => {
-                return contains(group.stream(), vocabulary, &["subscription", "api", "mount", "Event"]);
+                return contains(group.stream(), vocabulary, &ATTRIBUTES)
+                    || contains(group.stream(), vocabulary, &["Event"]);
             }
             TokenTree::Punct(punct) if punct.as_char() == ':' => {}
             _ => break,
         }
     }
-    last.is_some_and(|last| matches!(vocabulary.word(&last), Some("subscription" | "api" | "mount")))
+    last.is_some_and(|last| vocabulary.word(&last).is_some_and(|word| ATTRIBUTES.contains(&word)))
 }
 
 fn contains(tokens: TokenStream, vocabulary: &Vocabulary, words: &[&str]) -> bool {

@@ -1,6 +1,6 @@
 //! Functions under Bis's attributes.
 
-use bis_syntax::{ApiArgs, Endpoint, Errors, Handler, MountArgs, SubscriptionArgs};
+use bis_syntax::{ApiArgs, BackgroundArgs, Endpoint, Errors, Handler, Hook, MountArgs, SubscriptionArgs};
 use proc_macro2::TokenStream;
 use syn::{Attribute, FnArg, ItemFn, Meta, ReturnType};
 
@@ -23,6 +23,14 @@ pub(super) fn function(extractor: &Extractor<'_>, function: &ItemFn, module: &mu
             }
         });
     }
+}
+
+/// Whether what the function calls is kept apart from what its module does.
+pub(super) fn has_own_calls(function: &ItemFn, module: &Module) -> bool {
+    module.handlers.last().is_some_and(|item| {
+        matches!(item.kind, HandlerKind::Hook(_) | HandlerKind::Background(_))
+            && item.range == Range::of(function.sig.ident.span())
+    })
 }
 
 fn handler(extractor: &Extractor<'_>, attribute: &Attribute, function: &ItemFn) -> Option<HandlerItem> {
@@ -61,13 +69,22 @@ fn handler(extractor: &Extractor<'_>, attribute: &Attribute, function: &ItemFn) 
                 None => HandlerKind::Broken,
             }
         }
+        "on_start" => hook(Hook::OnStart, &tokens, function, &mut errors),
+        "on_stop" => hook(Hook::OnStop, &tokens, function, &mut errors),
+        "background" => {
+            let args = BackgroundArgs::parse(tokens, &mut errors);
+            BackgroundArgs::function(function, &mut errors);
+            HandlerKind::Background(args.policy())
+        }
         _ => return None,
     };
+    let braces = function.block.brace_token.span;
     let fallback = path_range(attribute.path());
     Some(HandlerItem {
         name: word(&function.sig.ident),
         range: Range::of(function.sig.ident.span()),
         docs: docs::of(&extractor.cfg().flatten(&function.attrs)),
+        body: Range::between(braces.open(), braces.close()),
         attribute: path,
         condition: extractor.condition(),
         kind,
@@ -89,6 +106,12 @@ fn signature(function: &ItemFn) -> Signature {
         },
         statuses: statuses::of(function),
     }
+}
+
+fn hook(hook: Hook, tokens: &TokenStream, function: &ItemFn, errors: &mut Errors) -> HandlerKind {
+    hook.check_arguments(tokens, errors);
+    hook.function(function, errors);
+    HandlerKind::Hook(hook)
 }
 
 fn subscription(tokens: TokenStream, function: &ItemFn, errors: &mut Errors) -> HandlerKind {

@@ -107,7 +107,9 @@ fn plain_item(extractor: &Extractor<'_>, item: &Item, module: &mut Module) {
         }),
         Item::Fn(item) => {
             handlers::function(extractor, item, module);
+            let seen = handlers::has_own_calls(item, module).then(|| std::mem::take(&mut module.seen_calls));
             body::function(extractor, item, module);
+            module.seen_calls.extend(seen.into_iter().flatten());
         }
         Item::Impl(item) => body::impl_item(extractor, item, module),
         Item::Macro(item) => macro_item(extractor, item, module),

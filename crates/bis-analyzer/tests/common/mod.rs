@@ -7,7 +7,7 @@ use std::{fmt::Write, fs};
 
 use bis_analyzer::{Analysis, Options};
 use bis_core::BrokerKind;
-use bis_graph::{Colour, Severity, render};
+use bis_graph::{Colour, FunctionCall, FunctionUse, Restart, Severity, render};
 use tempfile::TempDir;
 
 /// A service with an event, a topic and a subscription, as most fixtures need them.
@@ -129,7 +129,36 @@ pub fn edges(fixture: &str) -> String {
     for mount in &graph.mounts {
         lines.push(format!("mount {} -> {} ({})", mount.path, mount.service, mount.handler));
     }
+    for hook in &graph.hooks {
+        lines.push(format!(
+            "{} {} -> {}{}",
+            hook.role.as_str(),
+            hook.handler,
+            hook.service,
+            used(&hook.uses, &hook.calls)
+        ));
+    }
+    for one in &graph.background {
+        let Restart { min_backoff_ms, max_backoff_ms } = one.restart;
+        lines.push(format!(
+            "background {} ({min_backoff_ms}..{max_backoff_ms}) -> {}{}",
+            one.handler,
+            one.service,
+            used(&one.uses, &one.calls)
+        ));
+    }
     lines.join("\n")
+}
+
+fn used(uses: &[FunctionUse], calls: &[FunctionCall]) -> String {
+    let mut text = String::new();
+    for FunctionUse { kind, resource, method } in uses {
+        text += &format!(" [{kind} {resource} {}]", method.as_deref().unwrap_or("?"));
+    }
+    for FunctionCall { service, endpoint } in calls {
+        text += &format!(" [calls {endpoint} of {service}]");
+    }
+    text
 }
 
 /// Checks that a fixture's graph has exactly these edges.

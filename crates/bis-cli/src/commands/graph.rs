@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bis_graph::{Access, Graph};
+use bis_graph::{Access, Graph, HookRole};
 
 use crate::arguments;
 use crate::check::{check, options};
@@ -50,6 +50,16 @@ fn overview(graph: &Graph) -> Result<String, std::fmt::Error> {
         {
             writeln!(out, "  hears      {} as {}", subscription.topic, subscription.name)?;
         }
+        for hook in graph.hooks.iter().filter(|hook| hook.service == service.name) {
+            let when = match hook.role {
+                HookRole::OnStart => "on start",
+                HookRole::OnStop => "on stop",
+            };
+            writeln!(out, "  {when:<10} {}", last(&hook.handler))?;
+        }
+        for background in graph.background.iter().filter(|background| background.service == service.name) {
+            writeln!(out, "  background {}", last(&background.handler))?;
+        }
         for topic in graph.topics.iter().filter(|topic| topic.publishers.contains(&service.name)) {
             let unheard = graph.subscriptions_of(&topic.name).next().is_none();
             writeln!(out, "  publishes  {}{}", topic.name, if unheard { " (nobody hears it)" } else { "" })?;
@@ -61,4 +71,9 @@ fn overview(graph: &Graph) -> Result<String, std::fmt::Error> {
         }
     }
     Ok(out)
+}
+
+/// The last word of a path.
+fn last(path: &str) -> &str {
+    path.rsplit_once("::").map_or(path, |(_, last)| last)
 }

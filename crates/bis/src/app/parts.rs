@@ -12,10 +12,11 @@ use crate::{
     events::{Bus, Connection, Deliveries, Events},
     http::{self, Http, Listeners, MakeLayers},
     instance::{Declarations, Extensions, Part, Services, Subsystem},
+    lifecycle::{Background, Hooks, Lifecycle},
 };
 
 /// Every subsystem, in the order in which an app's description tells of them.
-pub(super) static SUBSYSTEMS: [&dyn Subsystem; 2] = [&Events, &Http];
+pub(super) static SUBSYSTEMS: [&dyn Subsystem; 3] = [&Events, &Http, &Lifecycle];
 
 /// Whether what the services declare can live in one app and fits its configuration.
 pub(super) fn check(services: &Services, config: &Config) -> Result<()> {
@@ -47,18 +48,26 @@ pub(super) fn of_process(
     when_closed: fn(),
 ) -> Result<Vec<Box<dyn Part>>> {
     let hosted = services.hosted(&config.app)?;
-    let monitoring = config.monitoring.address.map(|address| Monitoring::new(address, progress));
-    let monitoring = monitoring.map(|part| Box::new(part) as Box<dyn Part>);
-    let others: [Box<dyn Part>; 3] = [
-        Box::new(Connection::default()),
-        Box::new(Deliveries::new(services, &hosted)?),
-        Box::new(Listeners::new(&hosted, layers, inherited, when_closed)?),
-    ];
-    Ok(monitoring.into_iter().chain(others).collect())
+    let mut parts: Vec<Box<dyn Part>> = Vec::new();
+    if let Some(address) = config.monitoring.address {
+        parts.push(Box::new(Monitoring::new(address, progress)));
+    }
+    parts.extend(of_any(services, &hosted)?);
+    parts.push(Box::new(Listeners::new(&hosted, layers, inherited, when_closed)?));
+    Ok(parts)
 }
 
 /// The parts of a test: as those of a process, without what listens. It stops when it is dropped, so nothing is flushed.
 #[cfg(feature = "testing")]
 pub(super) fn of_test(services: &Services) -> Result<Vec<Box<dyn Part>>> {
-    Ok(vec![Box::new(Deliveries::new(services, services)?)])
+    of_any(services, services)
+}
+
+/// The parts of a process and of a test.
+fn of_any(services: &Services, hosted: &Services) -> Result<Vec<Box<dyn Part>>> {
+    let mut parts: Vec<Box<dyn Part>> = vec![Box::new(Connection::new(services)?)];
+    parts.extend(Hooks::of(services, hosted).into_iter().map(|hooks| Box::new(hooks) as Box<dyn Part>));
+    parts.push(Box::new(Deliveries::new(hosted)?));
+    parts.push(Box::new(Background::of(hosted)));
+    Ok(parts)
 }

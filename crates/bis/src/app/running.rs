@@ -1,7 +1,7 @@
 //! The parts of a running app: started in order, told that the app is ready, watched, and stopped in the reverse order. It
 //! knows the parts by their trait alone.
 
-use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
 
 use bis_core::{codes, format_duration};
 use tokio::time::Instant;
@@ -55,15 +55,19 @@ impl Running {
     pub(super) async fn start(&mut self, parts: Vec<Box<dyn Part>>, host: &Host) -> Result<()> {
         let Instance { config, clock, .. } = &*host.instance;
         let limit = config.app.start_within;
-        let mut over = pin!(clock.sleep(limit, Purpose::Guard));
+        let mut left = limit;
         self.progress.begin(parts.iter().map(|part| part.name()));
         for (index, mut part) in parts.into_iter().enumerate() {
             self.progress.reached(index, Stage::Starting);
+            let (is_limited, began) = (part.is_limited(), clock.elapsed());
             let started = tokio::select! {
                 biased;
                 started = part.start(host) => started,
-                () = &mut over => Err(TooSlow { limit }.into()),
+                () = clock.sleep(left, Purpose::Guard), if is_limited => Err(TooSlow { limit }.into()),
             };
+            if is_limited {
+                left = left.saturating_sub(clock.elapsed().saturating_sub(began));
+            }
             started.map_err(|error| error.context(format_args!("cannot start {}", part.starting())))?;
             self.progress.reached(index, Stage::Started);
             self.started.push(part);

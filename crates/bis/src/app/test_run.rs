@@ -34,6 +34,9 @@ use seeds::ChaosRun;
 /// otherwise with `patience = ".."`.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How many turns of the runtime the app's code has to end by itself when its test has.
+const TURNS: u32 = 10;
+
 /// What a test may return.
 #[diagnostic::on_unimplemented(
     message = "a test returns `()` or `bis::Result<()>`, not `{Self}`",
@@ -113,6 +116,9 @@ fn run<F>(
             Err(error) => Some(error.context("the app did not start")),
         };
         host.instance.stopping.begin();
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+        }
         drop(running);
         drop(registered);
         outcome

@@ -19,10 +19,23 @@ use crate::{
 /// How long the broker's driver may take to flush once nobody publishes or settles any more.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
-/// The connection to the broker. It opens when the instance is made, and closes after every part that publishes.
-#[derive(Debug, Default)]
+/// The connection to the broker. It opens when the instance is made, and closes after every part that publishes. It starts before
+/// they do, and then the broker has every subscription, so that none misses what is published at the start.
 pub(crate) struct Connection {
+    /// The subscriptions of the app.
+    all: Vec<Arc<Subscription>>,
     instance: Option<Arc<Instance>>,
+}
+
+impl Connection {
+    /// That of an app with these services, those of other processes included.
+    pub(crate) fn new(services: &Services) -> Result<Self, InvalidName> {
+        Ok(Self { all: subscriptions(services)?, instance: None })
+    }
+}
+
+fn subscriptions(services: &Services) -> Result<Vec<Arc<Subscription>>, InvalidName> {
+    entry::subscriptions(services).into_iter().map(entry::Declared::into_subscription).collect()
 }
 
 impl Part for Connection {
@@ -30,9 +43,14 @@ impl Part for Connection {
         "the connection to the broker".into()
     }
 
+    /// A broker that is away is looked for until it is there.
+    fn is_limited(&self) -> bool {
+        false
+    }
+
     fn start<'a>(&'a mut self, host: &'a Host) -> BoxFuture<'a, Result<()>> {
         self.instance = Some(host.instance.clone());
-        Box::pin(async { Ok(()) })
+        Box::pin(async { Ok(runtime::ensure(&host.instance, &self.all).await?) })
     }
 
     fn stop(self: Box<Self>, _: Instant) -> BoxFuture<'static, ()> {
@@ -47,21 +65,16 @@ impl Part for Connection {
 
 /// The deliveries to the handlers of a process.
 pub(crate) struct Deliveries {
-    /// The subscriptions of the app.
-    all: Vec<Arc<Subscription>>,
-    /// Those of the process.
+    /// The subscriptions of the process.
     hosted: Vec<Arc<Subscription>>,
     /// Once they have started.
     workers: Option<Workers>,
 }
 
 impl Deliveries {
-    /// Those to the services that are `hosted`; the broker also keeps the events for the other `services` of the app.
-    pub(crate) fn new(services: &Services, hosted: &Services) -> Result<Self, InvalidName> {
-        let declared = entry::subscriptions(services).into_iter();
-        let all: Vec<_> = declared.map(entry::Declared::into_subscription).collect::<Result<_, _>>()?;
-        let hosted = all.iter().filter(|subscription| hosted.has(subscription.service)).cloned().collect();
-        Ok(Self { all, hosted, workers: None })
+    /// Those to the services that are `hosted` here.
+    pub(crate) fn new(hosted: &Services) -> Result<Self, InvalidName> {
+        Ok(Self { hosted: subscriptions(hosted)?, workers: None })
     }
 }
 
@@ -72,7 +85,7 @@ impl Part for Deliveries {
 
     fn start<'a>(&'a mut self, host: &'a Host) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
-            self.workers = Some(runtime::subscribe(&host.instance, &self.all, &self.hosted).await?);
+            self.workers = Some(runtime::subscribe(&host.instance, &self.hosted).await?);
             Ok(())
         })
     }

@@ -9,7 +9,6 @@ mod dead_letter;
 mod leases;
 mod memory;
 mod settle;
-mod threads;
 mod worker;
 
 #[cfg(test)]
@@ -132,15 +131,17 @@ fn topology(subscriptions: &[Arc<Subscription>]) -> Result<Topology, StartError>
     Ok(topology)
 }
 
-/// Makes sure that the broker has `all` subscriptions of the app, and subscribes to those that are `hosted` here. Nothing is
-/// delivered yet. Leases are extended by the current runtime, which handlers cannot block if they run on another.
+/// Makes sure that the broker has `all` subscriptions of the app, so that it keeps for each what is published from now on.
+pub(crate) async fn ensure(instance: &Instance, all: &[Arc<Subscription>]) -> Result<(), StartError> {
+    Ok(Bus::of(instance).broker().ensure(&topology(all)?).await?)
+}
+
+/// Subscribes to those that are `hosted` here, which the broker has. Nothing is delivered yet. Leases are extended by the current runtime, which handlers cannot block if they run on another.
 pub(crate) async fn subscribe(
     instance: &Arc<Instance>,
-    all: &[Arc<Subscription>],
     hosted: &[Arc<Subscription>],
 ) -> Result<Workers, StartError> {
     let bus = Bus::of(instance);
-    bus.broker().ensure(&topology(all)?).await?;
     let leases = Leases::start();
     let mut waiting = Vec::with_capacity(hosted.len());
     for subscription in hosted {

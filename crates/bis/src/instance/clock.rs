@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-pub(crate) use virtual_clock::{Activity, VirtualClock};
+pub(crate) use virtual_clock::{Activity, Settling, VirtualClock};
 #[cfg(feature = "testing")]
 pub(crate) use virtual_clock::{Outstanding, Patience, Step};
 
@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Wait(Option<u64>),
     /// An event that is due later, or a batch that may grow. Time moves for it when a test settles.
     Event,
+    /// What a background function waits for. Time does not move for it; it comes when time passes for others.
+    Background,
     /// A limit on something else: a timeout, a lease. Time does not move for it unless everything hangs.
     Guard,
 }
@@ -65,6 +67,14 @@ impl Clock {
         match self {
             Self::System => None,
             Self::Virtual(clock) => clock.was_forced().then(|| clock.patience()),
+        }
+    }
+
+    /// Lets time move for whatever waits until the guard is dropped. `None` on the system's time, which moves by itself.
+    pub(crate) fn drive(&self) -> Option<Settling> {
+        match self {
+            Self::System => None,
+            Self::Virtual(clock) => Some(VirtualClock::settle(clock)),
         }
     }
 

@@ -41,6 +41,11 @@ pub(crate) trait Part: Send {
         self.name()
     }
 
+    /// Whether its start counts against the app's time to start.
+    fn is_limited(&self) -> bool {
+        true
+    }
+
     /// Makes it able to work, without taking any work yet. When it fails, or the future is dropped, the part is dropped
     /// without a call of [`Part::stop`].
     fn start<'a>(&'a mut self, host: &'a Host) -> BoxFuture<'a, Result<()>>;

@@ -32,9 +32,9 @@ pub struct InModule;
 /// In an `impl`, a trait or a function.
 pub struct Elsewhere;
 
-/// What a handler, an endpoint or a mount must be.
+/// What a function under an attribute must be.
 #[diagnostic::on_unimplemented(
-    message = "a handler, an endpoint or a mount must be a free function in a module",
+    message = "a function that the app calls must be a free function in a module",
     label = "this function is in an `impl`, a trait or another function",
     note = "move it out, to the level of the module that calls `bis::service!`, or of one under it"
 )]

@@ -80,10 +80,14 @@ pub(crate) struct Scope {
     pub(crate) route: Option<&'static str>,
     /// The function of the endpoint or mount that answers a request.
     pub(crate) endpoint: Option<&'static str>,
+    /// The function that the app calls by itself.
+    pub(crate) function: Option<&'static str>,
     /// When the caller stops waiting.
     pub(crate) deadline: Option<SystemTime>,
     /// The run that virtual time accounts for, when time is virtual.
     pub(crate) activity: Option<u64>,
+    /// Whether nobody waits for it, so that virtual time does not move for it.
+    pub(crate) is_background: bool,
 }
 
 impl Scope {
@@ -98,8 +102,10 @@ impl Scope {
             service: None,
             route: None,
             endpoint: None,
+            function: None,
             deadline: None,
             activity: None,
+            is_background: false,
         }
     }
 
@@ -122,8 +128,8 @@ impl Scope {
         CURRENT.try_with(|scope| change(&mut scope.borrow_mut())).is_ok()
     }
 
-    /// Writes what the running code belongs to, for a line of the log: the service, the endpoint with its route or the event
-    /// that it is busy with, and the trace.
+    /// Writes what the running code belongs to, for a line of the log: the service, the endpoint with its route, the function or
+    /// the event that it is busy with, and the trace.
     pub(crate) fn write_place(out: &mut dyn fmt::Write) -> fmt::Result {
         Self::with(|scope| {
             let Some(scope) = scope else { return Ok(()) };
@@ -132,6 +138,9 @@ impl Scope {
             }
             if let Some(endpoint) = scope.endpoint {
                 write!(out, " endpoint={endpoint}")?;
+            }
+            if let Some(function) = scope.function {
+                write!(out, " function={function}")?;
             }
             if let Some(route) = scope.route {
                 write!(out, " route={route}")?;

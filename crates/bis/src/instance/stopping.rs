@@ -20,8 +20,13 @@ impl Stopping {
         self.0.send_replace(true);
     }
 
+    /// Whether the app stops.
+    pub(crate) fn has_begun(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Completes when the app stops.
-    async fn begun(&self) {
+    pub(crate) async fn begun(&self) {
         // The sender is here, so there is always one.
         self.0.subscribe().wait_for(|stops| *stops).await.ok();
     }

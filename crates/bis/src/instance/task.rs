@@ -13,7 +13,7 @@ use crate::instance;
 ///
 /// The handler's timeout and retries do not reach it: an event is acked when its handler returns, whatever becomes of the
 /// task, and a stopping process does not wait for it. In a `#[bis::test]`, [`TestApp::settle`](crate::TestApp::settle)
-/// waits for it as for a handler.
+/// waits for it as for a handler, unless a `#[background]` function began it.
 ///
 /// ```
 /// # use bis::prelude::*;
@@ -38,7 +38,8 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     let place = Location::caller();
-    let clock = instance::current().ok().map(|instance| instance.clock.clone());
+    let is_background = Scope::with(|scope| scope.is_some_and(|scope| scope.is_background));
+    let clock = instance::current().ok().filter(|_| !is_background).map(|instance| instance.clock.clone());
     let activity = clock.and_then(|clock| clock.begin(|| format!("the task spawned at {place}")));
     let scope = Scope::current().map(|scope| Scope {
         // Whoever waits for an answer does not wait for the task.

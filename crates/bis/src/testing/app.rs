@@ -191,9 +191,58 @@ impl TestApp {
     /// When 100,000 events were published meanwhile and more keep coming, or when it takes longer than a
     /// minute of real time, or than six times the test's patience if that is longer.
     pub async fn try_settle(&self) -> Result<(), NotSettled> {
+        let _settling = VirtualClock::settle(&self.time);
+        self.quiet().await
+    }
+
+    /// Lets so much of the app's time pass: events that are due, retries, the waits of background functions, each at its time.
+    /// Whatever is due when it ends has been done then; what is due later has not.
+    ///
+    /// ```
+    /// # mod shop {
+    /// #     use bis::prelude::*;
+    /// #     bis::service!("orders");
+    /// #     #[derive(Event, Serialize, Deserialize)]
+    /// #     pub struct Chased { pub round: u32 }
+    /// #     pub static CHASED: Topic<Chased> = Topic::new("chased");
+    /// #     bis::app!(services: [self]);
+    /// /// Runs beside the handlers of its service.
+    /// #[background]
+    /// async fn chase_late_orders() -> Result<()> {
+    ///     for round in 1.. {
+    ///         bis::time::sleep(Duration::from_secs(3600)).await;
+    ///         CHASED.publish(&Chased { round }).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # }
+    /// # use bis::prelude::*;
+    /// #[bis::test(app = shop::app)]
+    /// async fn late_orders_are_chased_every_hour(app: TestApp) -> Result<()> {
+    ///     app.advance(Duration::from_secs(2 * 3600)).await;
+    ///     assert_eq!(app.published(&shop::CHASED).len(), 2);
+    ///     Ok(())
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Panics
+    /// When it takes too much of real time, or publishes too many events, as [`TestApp::settle`] does.
+    #[track_caller]
+    pub fn advance(&self, duration: Duration) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let _advancing = VirtualClock::advance(&self.time, duration);
+            if let Err(error) = self.quiet().await {
+                panic!("{caller}: {error}");
+            }
+        }
+    }
+
+    /// Waits until the clock has nothing left to do.
+    async fn quiet(&self) -> Result<(), NotSettled> {
         self.recorder.allow(MAX_EVENTS);
         let limit = MAX_REAL_TIME.max(self.time.patience() * MAX_PATIENCES);
-        let settling = VirtualClock::settle(&self.time);
         let result = tokio::select! {
             biased;
             () = self.recorder.overflow() => {
@@ -202,7 +251,6 @@ impl TestApp {
             () = self.settled.notified() => Ok(()),
             () = tokio::time::sleep(limit) => Err(NotSettled::Hanging { limit, running: self.running() }),
         };
-        drop(settling);
         self.recorder.allow(0);
         result
     }

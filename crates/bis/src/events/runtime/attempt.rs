@@ -18,7 +18,6 @@ use super::{
     Subscription,
     leases::Received,
     settle::{self, Outcome},
-    threads,
     worker::Shared,
 };
 use crate::{
@@ -27,7 +26,7 @@ use crate::{
         delivery::Incoming,
         entry::{ErasedHandler, HandlerFuture},
     },
-    instance::{Activity, Purpose, Scope},
+    instance::{Activity, Purpose, Scope, threads},
     panics::{self, Caught},
 };
 
@@ -125,7 +124,7 @@ async fn within_timeout(
     call: impl FnOnce() -> Result<HandlerFuture, Error>,
 ) -> Outcome {
     let future = {
-        let _entered = threads::enter(subscription);
+        let _entered = threads::enter(subscription.clone());
         match panics::catch(call) {
             Ok(Ok(future)) => future,
             Ok(Err(error)) => return Outcome::Undecodable(error),
@@ -157,7 +156,7 @@ impl Future for Entering<'_> {
     type Output = Result<(), Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let _entered = threads::enter(self.subscription);
+        let _entered = threads::enter(self.subscription.clone());
         self.future.as_mut().poll(context)
     }
 }

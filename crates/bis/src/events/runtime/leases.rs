@@ -20,7 +20,7 @@ use tokio::{
     time::{sleep_until, timeout},
 };
 
-use super::threads::Threads;
+use crate::instance::threads::Threads;
 
 /// How often the task looks at leases and threads at least.
 const LOOK: Duration = Duration::from_secs(1);

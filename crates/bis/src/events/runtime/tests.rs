@@ -227,7 +227,8 @@ async fn run_on(log: Arc<Log>, timeout: Duration, handler: ErasedHandler) -> Vec
         handler,
     });
     let all = [subscription];
-    let mut workers = subscribe(&instance, &all, &all).await.unwrap();
+    ensure(&instance, &all).await.unwrap();
+    let mut workers = subscribe(&instance, &all).await.unwrap();
     workers.run(&Handle::current());
     while !log.deliveries.lock().unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -33,6 +33,8 @@ struct State {
     timers: BTreeMap<(Duration, u64), Timer>,
     activities: HashMap<u64, Running>,
     settling: usize,
+    /// How far time is to move in any case, while a test lets it pass.
+    horizon: Option<Duration>,
     /// Counts whatever happened, so that standing still can be told from working.
     progress: u64,
     /// When time last moved although something had yet to finish that waits for something other than time.
@@ -127,6 +129,15 @@ impl VirtualClock {
         Settling { clock: clock.clone() }
     }
 
+    /// Lets time move by `duration`, and no further, until the guard is dropped.
+    pub(crate) fn advance(clock: &Arc<Self>, duration: Duration) -> Advancing {
+        let mut state = clock.state();
+        state.horizon = Some(state.now.saturating_add(duration));
+        drop(state);
+        clock.wanted.notify_one();
+        Advancing { clock: clock.clone() }
+    }
+
     /// Waits until somebody may want time to move.
     pub(crate) async fn wanted(&self) {
         if !self.state().is_wanted() {
@@ -157,6 +168,9 @@ impl VirtualClock {
         if !state.is_wanted() {
             return Step::Unwanted;
         }
+        if let Some(horizon) = state.horizon {
+            return Self::step_towards(horizon, state, events, patience);
+        }
         if state.is_quiet(events) {
             return Step::Quiet;
         }
@@ -169,6 +183,31 @@ impl VirtualClock {
             if patience == Patience::Left {
                 return Step::Stalled;
             }
+            state.forced = Some(deadline);
+        }
+        let woken = state.advance(deadline);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        Step::Jumped
+    }
+
+    /// Moves time to the next deadline, but never past the horizon. Once nothing is left to do there, it is quiet.
+    fn step_towards(
+        horizon: Duration,
+        mut state: MutexGuard<'_, State>,
+        events: &Outstanding,
+        patience: Patience,
+    ) -> Step {
+        let stalled = events.arriving || state.activities.values().any(|running| running.waits == 0);
+        if stalled && patience == Patience::Left {
+            return Step::Stalled;
+        }
+        let next = state.timers.first_key_value().map(|((deadline, _), _)| *deadline);
+        let Some(deadline) = next.filter(|deadline| *deadline <= horizon) else {
+            state.now = state.now.max(horizon);
+            return Step::Quiet;
+        };
+        if stalled {
             state.forced = Some(deadline);
         }
         let woken = state.advance(deadline);
@@ -206,7 +245,7 @@ impl State {
     }
 
     fn is_wanted(&self) -> bool {
-        self.settling > 0 || self.has(|purpose| matches!(purpose, Purpose::Wait(_)))
+        self.settling > 0 || self.horizon.is_some() || self.has(|purpose| matches!(purpose, Purpose::Wait(_)))
     }
 
     /// Moves to `deadline` and takes out what is due.
@@ -276,6 +315,18 @@ pub(crate) struct Settling {
 impl Drop for Settling {
     fn drop(&mut self) {
         self.clock.state().settling -= 1;
+    }
+}
+
+/// A test that lets time pass, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Advancing {
+    clock: Arc<VirtualClock>,
+}
+
+impl Drop for Advancing {
+    fn drop(&mut self) {
+        self.clock.state().horizon = None;
     }
 }
 

@@ -1,23 +1,22 @@
-//! Which handler has each thread now, so that one that blocks its thread can be named. It ends none: that cannot be done.
+//! Which code of users has each thread now, so that what blocks its thread can be named. It ends none: that cannot be done.
 
 use std::{
     cell::LazyCell,
     collections::HashMap,
+    fmt::Display,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
 use bis_core::format_duration;
 
-use super::Subscription;
-
-/// A handler that has a thread for so long without awaiting anything blocks it.
+/// Code that has a thread for so long without awaiting anything blocks it.
 const BLOCKED: Duration = Duration::from_secs(1);
 
-/// How often one subscription is warned of.
+/// How often the same code is warned of.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Every thread that ever ran a handler and has not ended.
+/// Every thread that ever ran code of users and has not ended.
 static THREADS: Mutex<Vec<Weak<Thread>>> = Mutex::new(Vec::new());
 
 thread_local! {
@@ -33,9 +32,9 @@ thread_local! {
 #[derive(Default)]
 struct Thread(Mutex<Option<Run>>);
 
-/// A handler that has a thread.
+/// Code that has a thread.
 struct Run {
-    subscription: Arc<Subscription>,
+    whose: Arc<dyn Display + Send + Sync>,
     since: Instant,
 }
 
@@ -45,16 +44,16 @@ impl Thread {
     }
 }
 
-/// The handler of a subscription has this thread until the guard is dropped.
-pub(super) fn enter(subscription: &Arc<Subscription>) -> Entered {
-    let run = Run { subscription: subscription.clone(), since: Instant::now() };
+/// The code of `whose` has this thread until the guard is dropped.
+pub(crate) fn enter(whose: Arc<dyn Display + Send + Sync>) -> Entered {
+    let run = Run { whose, since: Instant::now() };
     // A thread that ends watches nothing any more.
     THREAD.try_with(|thread| *thread.run() = Some(run)).ok();
     Entered
 }
 
-/// Until this is dropped, a handler has the thread.
-pub(super) struct Entered;
+/// Until this is dropped, the code has the thread.
+pub(crate) struct Entered;
 
 impl Drop for Entered {
     fn drop(&mut self) {
@@ -64,14 +63,14 @@ impl Drop for Entered {
 
 /// What was said of blocked threads.
 #[derive(Default)]
-pub(super) struct Threads {
-    /// By subscription; as many as an app has.
+pub(crate) struct Threads {
+    /// By its name; as many as an app has functions.
     warned: HashMap<String, Instant>,
 }
 
 impl Threads {
-    /// Names the handlers that block a thread now.
-    pub(super) fn warn_of_blocked(&mut self) {
+    /// Names what blocks a thread now.
+    pub(crate) fn warn_of_blocked(&mut self) {
         let threads: Vec<Arc<Thread>> = {
             let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
             threads.iter().filter_map(Weak::upgrade).collect()
@@ -79,19 +78,18 @@ impl Threads {
         for thread in threads {
             let blocked = thread.run().as_ref().and_then(|run| {
                 let held = run.since.elapsed();
-                (held >= BLOCKED).then(|| (run.subscription.to_string(), held))
+                (held >= BLOCKED).then(|| (run.whose.to_string(), held))
             });
-            let Some((subscription, held)) = blocked else { continue };
-            if self.warned.get(&subscription).is_some_and(|warned| warned.elapsed() < PAUSE) {
+            let Some((whose, held)) = blocked else { continue };
+            if self.warned.get(&whose).is_some_and(|warned| warned.elapsed() < PAUSE) {
                 continue;
             }
             let held_for = format_duration(Duration::from_secs(held.as_secs()));
             tracing::warn!(
-                subscription,
                 held_for,
-                "the handler blocks its thread: it awaits nothing, and other handlers and requests wait for it; move what takes long into `tokio::task::spawn_blocking`"
+                "{whose} blocks its thread: it awaits nothing, and other handlers and requests wait for it; move what takes long into `tokio::task::spawn_blocking`"
             );
-            self.warned.insert(subscription, Instant::now());
+            self.warned.insert(whose, Instant::now());
         }
     }
 }
