@@ -18,6 +18,7 @@ mod error;
 mod internal;
 mod layers;
 mod listeners;
+mod metrics;
 pub mod probe;
 mod problem;
 mod request;
@@ -38,6 +39,7 @@ pub use layers::{Layers, MakeLayers, layer, no_layers};
 
 pub(crate) use client::Client;
 pub(crate) use listeners::{Listeners, PUBLIC, listen, serve_until_aborted};
+pub(crate) use metrics::{Metrics, Unmeasured};
 pub(crate) use request::MAX_BODY_BYTES;
 pub(crate) use subsystem::Http;
 #[cfg(feature = "testing")]

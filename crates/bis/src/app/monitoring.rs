@@ -4,8 +4,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     http::{StatusCode, header},
+    middleware::map_response,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -80,6 +81,7 @@ fn router(progress: Arc<Progress>, instance: Arc<Instance>) -> Router {
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(|| async move { readiness(&ready) }))
         .route("/metrics", get(|| async move { metrics(&progress, &instance) }))
+        .layer(map_response(async |answer| (Extension(http::Unmeasured), answer)))
 }
 
 /// Where the app is as a whole.

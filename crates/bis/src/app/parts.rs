@@ -29,13 +29,16 @@ pub(super) fn check(services: &Services, config: &Config) -> Result<()> {
 
 /// What the subsystems keep for an app in a process.
 pub(super) fn process_extensions(services: &Services, broker: Arc<dyn Broker>) -> Extensions {
-    Extensions::default().with(Bus::new(broker).with_types(services)).with(http::Client::default())
+    Extensions::default()
+        .with(Bus::new(broker).with_types(services))
+        .with(http::Client::default())
+        .with(http::Metrics::default())
 }
 
 /// What the subsystems keep for an app in a test, which may play another build of the app.
 #[cfg(feature = "testing")]
 pub(super) fn test_extensions(broker: Arc<dyn Broker>) -> Extensions {
-    Extensions::default().with(Bus::new(broker)).with(http::Client::default())
+    Extensions::default().with(Bus::new(broker)).with(http::Client::default()).with(http::Metrics::default())
 }
 
 /// The parts of a process, in the order of their start: what a part needs comes before it.

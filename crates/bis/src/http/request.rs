@@ -10,8 +10,15 @@ use axum::{
 use bis_core::TraceContext;
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{error, layers::RequestService};
-use crate::{instance::Scope, panics::Caught};
+use super::{
+    error,
+    layers::RequestService,
+    metrics::{self, Metrics},
+};
+use crate::{
+    instance::{self, Scope},
+    panics::Caught,
+};
 
 /// The largest body that an extractor reads: 1 MiB.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -84,9 +91,20 @@ pub(super) async fn run(app: &RequestService, mut request: Request) -> Response 
     if !span.is_disabled() {
         request.extensions_mut().insert(RequestSpan(span.clone()));
     }
-    let mut answer = pin!(scope.run(unless_it_panics(app, request)).instrument(span));
+    let mut answer = pin!(scope.run(measured(app, request)).instrument(span));
     let response = answer.as_mut().await;
     answer.span().record("http.response.status_code", response.status().as_u16());
+    response
+}
+
+/// Counts the answer and how long it took.
+async fn measured(app: &RequestService, request: Request) -> Response {
+    // Outside a running app there is nothing to count for.
+    let Ok(instance) = instance::current() else { return unless_it_panics(app, request).await };
+    let (method, began) = (metrics::known(request.method()), instance.clock.elapsed());
+    let response = unless_it_panics(app, request).await;
+    let took = instance.clock.elapsed().saturating_sub(began);
+    instance.extension::<Metrics>().answered(method, &response, took);
     response
 }
 

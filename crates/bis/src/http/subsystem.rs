@@ -2,7 +2,7 @@
 
 use bis_core::{ServiceName, codes, prometheus::Page};
 
-use super::entry;
+use super::{entry, metrics::Metrics};
 use crate::{
     error::Result,
     instance::{Caller, Declarations, Instance, Section, Services, Subsystem, function_path},
@@ -81,7 +81,9 @@ impl Subsystem for Http {
         ]
     }
 
-    fn measure(&self, _: &Instance, _: &mut Page) {}
+    fn measure(&self, instance: &Instance, page: &mut Page) {
+        instance.extension::<Metrics>().write(page);
+    }
 }
 
 /// Every service that a function of this process calls is hosted here or has an address. A call that the function's source does

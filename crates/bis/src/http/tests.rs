@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use super::{
-    Client, Http, Routers,
+    Client, Http, Metrics, Routers,
     connection::Limits,
     no_layers,
     server::{Serving, serve},
@@ -173,7 +173,8 @@ impl Process {
             Http.check(&Declarations { services: &services, config: &config, callers: &callers })?;
             let hosted = services.hosted(&config.app)?;
             let routers = Routers::new(&hosted, config.internal.known_secret(), no_layers)?;
-            let extensions = Extensions::default().with(Bus::new(broker)).with(Client::default());
+            let extensions =
+                Extensions::default().with(Bus::new(broker)).with(Client::default()).with(Metrics::default());
             let instance = Arc::new(Instance::new("shop", config, Clock::System, extensions));
             let registered = instance::register(instance, Reach::Runtime);
             let listener = TcpListener::bind(address).await.unwrap();

@@ -135,9 +135,16 @@ fn what_happens_is_counted() {
         format!("bis_deliveries_total{of},outcome=\"acked\"}} 2\n"),
         format!("bis_deliveries_total{of},outcome=\"retried\"}} 1\n"),
         format!("bis_deliveries_total{of},outcome=\"dead\"}} 1\n"),
+        "bis_http_request_duration_seconds_count{service=\"busy\",method=\"POST\",route=\"/ask/{fails}\",status=\"200\"} 3\n".into(),
+        "bis_http_request_duration_seconds_count{service=\"busy\",method=\"GET\",route=\"/missing\",status=\"404\"} 1\n".into(),
+        "bis_http_request_duration_seconds_count{service=\"\",method=\"GET\",route=\"\",status=\"404\"} 1\n".into(),
     ] {
         assert!(metrics.contains(&line), "{line} is not in: {metrics}");
     }
+    assert!(
+        !metrics.contains("route=\"\",status=\"200\""),
+        "questions about the process are not requests: {metrics}"
+    );
 }
 
 #[test]
