@@ -1,12 +1,8 @@
 //! What endpoints take and answer with, from their signatures and the types in them.
 
-#![expect(clippy::unwrap_used, reason = "writing to a text does not fail")]
-
 mod common;
 
-use std::fmt::Write;
-
-use bis_graph::{Graph, ParameterPlace};
+use common::interfaces;
 
 /// A service with a few types.
 const ORDERS: &str = r#"
@@ -20,47 +16,6 @@ pub struct Order { pub id: Uuid, pub note: Option<String> }
 #[derive(Deserialize)]
 pub struct Filter { #[serde(default)] pub at_least: u32, pub country: String, pub after: Option<Uuid> }
 "#;
-
-/// The interfaces of a graph as text, and its named schemas.
-fn interfaces(graph: &Graph) -> String {
-    let mut text = String::new();
-    for endpoint in &graph.endpoints {
-        writeln!(text, "{} {}", endpoint.method, endpoint.path).unwrap();
-        for parameter in &endpoint.parameters {
-            let place = match parameter.place {
-                ParameterPlace::Path => "path",
-                ParameterPlace::Query => "query",
-                ParameterPlace::Header => "header",
-            };
-            let optional = if parameter.required { "" } else { "?" };
-            let description = parameter.description.as_ref().map(|text| format!(" // {text}"));
-            writeln!(
-                text,
-                "  {place} {}{optional}: {}{}",
-                parameter.name,
-                parameter.schema,
-                description.unwrap_or_default()
-            )
-            .unwrap();
-        }
-        if let Some(body) = &endpoint.body {
-            let optional = if body.required { "" } else { "?" };
-            let schema = body.schema.as_ref().map(|schema| format!(": {schema}")).unwrap_or_default();
-            writeln!(text, "  body{optional} {}{schema}", body.content_type).unwrap();
-        }
-        for response in &endpoint.responses {
-            let status = response.status.map_or("-".to_owned(), |status| status.to_string());
-            let content = response.content_type.as_ref().map(|content| format!(" {content}"));
-            let schema = response.schema.as_ref().map(|schema| format!(": {schema}"));
-            writeln!(text, "  {status}{}{}", content.unwrap_or_default(), schema.unwrap_or_default())
-                .unwrap();
-        }
-    }
-    for (name, schema) in &graph.schemas {
-        writeln!(text, "{name} = {schema}").unwrap();
-    }
-    text
-}
 
 /// Checks the interfaces of the endpoints in a source beside [`ORDERS`], which nothing is said against.
 #[track_caller]
@@ -431,4 +386,22 @@ bis::app!(services: [orders, mail]);
     assert_eq!(graph.events[0].schema["description"], "An order.");
     assert_eq!(graph.mounts[0].description.as_deref(), Some("What is fixed."));
     assert_eq!(graph.endpoints[0].summary.as_deref(), Some("Shows nothing."));
+}
+
+/// What the endpoints of an example take and answer with.
+fn example(name: &str) -> String {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+    let analysis = bis_analyzer::analyze(&folder, &bis_analyzer::Options::default());
+    assert_eq!(common::text(&analysis), "");
+    interfaces(&analysis.graph)
+}
+
+#[test]
+fn the_shop() {
+    insta::assert_snapshot!(example("shop"));
+}
+
+#[test]
+fn the_ticket_office() {
+    insta::assert_snapshot!(example("tickets"));
 }

@@ -48,11 +48,8 @@ impl<'a> Builder<'_, '_, 'a> {
                 // A definition of its own would refuse the fields around it.
                 let scope = Scope::new(home, &item.generics, ty.arguments());
                 self.depth += 1;
-                let mut schema = self.body(&scope, item, serde, true);
+                let schema = self.body(&scope, item, serde, true);
                 self.depth -= 1;
-                if let Value::Object(object) = &mut schema {
-                    object.remove("additionalProperties");
-                }
                 Part::Schema(schema)
             }
             Meaning::Foreign(krate, name) => match known::kind(&krate, &name) {
@@ -112,7 +109,15 @@ impl<'a> Builder<'_, '_, 'a> {
         let mut all = Vec::new();
         for part in parts {
             match part {
-                Part::Schema(part) => all.push(part),
+                Part::Schema(mut part) => {
+                    // Serde's `deny_unknown_fields` does not reach through `flatten`.
+                    if let Value::Object(object) = &mut part
+                        && object.get("additionalProperties") == Some(&Value::Bool(false))
+                    {
+                        object.remove("additionalProperties");
+                    }
+                    all.push(part);
+                }
                 Part::Others(values) => others = Some(values),
                 Part::Nothing => {}
             }

@@ -208,17 +208,17 @@ impl<'a> Builder<'_, '_, 'a> {
             let names: Vec<String> = units.iter().map(|variant| name(variant)).collect();
             forms.push(json!({ "type": "string", "enum": names }));
         }
+        let is_named = |variant: &&VariantItem| !is_other(variant) && !*side.of(&variant.skip);
+        let known: Vec<String> = variants.iter().filter(is_named).map(name).collect();
         for variant in &others {
             let name = match is_other(variant) {
-                true => json!({ "type": "string" }),
+                true => json!({ "type": "string", "not": { "enum": known } }),
                 false => json!({ "const": name(variant) }),
             };
             let form = self.variant(scope, variant, name, container, is_open);
             forms.push(described(form, &variant.docs));
         }
-        let may_overlap = is_open
-            || container.untagged
-            || others.iter().any(|variant| variant.untagged || is_other(variant));
+        let may_overlap = is_open || container.untagged || others.iter().any(|variant| variant.untagged);
         match forms.len() {
             1 => forms.remove(0),
             // A type without values.

@@ -7,7 +7,7 @@ use std::{fmt::Write, fs};
 
 use bis_analyzer::{Analysis, Options};
 use bis_core::BrokerKind;
-use bis_graph::{Colour, FunctionCall, FunctionUse, Restart, Severity, render};
+use bis_graph::{Colour, FunctionCall, FunctionUse, Graph, ParameterPlace, Restart, Severity, render};
 use tempfile::TempDir;
 
 /// A service with an event, a topic and a subscription, as most fixtures need them.
@@ -174,4 +174,45 @@ pub fn more(source: &str) -> Vec<String> {
     let own = edges(ORDERS);
     let all = edges(&format!("{ORDERS}{source}"));
     all.lines().filter(|line| !own.lines().any(|known| known == *line)).map(str::to_owned).collect()
+}
+
+/// The interfaces of a graph as text, and its named schemas.
+pub fn interfaces(graph: &Graph) -> String {
+    let mut text = String::new();
+    for endpoint in &graph.endpoints {
+        writeln!(text, "{} {}", endpoint.method, endpoint.path).unwrap();
+        for parameter in &endpoint.parameters {
+            let place = match parameter.place {
+                ParameterPlace::Path => "path",
+                ParameterPlace::Query => "query",
+                ParameterPlace::Header => "header",
+            };
+            let optional = if parameter.required { "" } else { "?" };
+            let description = parameter.description.as_ref().map(|text| format!(" // {text}"));
+            writeln!(
+                text,
+                "  {place} {}{optional}: {}{}",
+                parameter.name,
+                parameter.schema,
+                description.unwrap_or_default()
+            )
+            .unwrap();
+        }
+        if let Some(body) = &endpoint.body {
+            let optional = if body.required { "" } else { "?" };
+            let schema = body.schema.as_ref().map(|schema| format!(": {schema}")).unwrap_or_default();
+            writeln!(text, "  body{optional} {}{schema}", body.content_type).unwrap();
+        }
+        for response in &endpoint.responses {
+            let status = response.status.map_or("-".to_owned(), |status| status.to_string());
+            let content = response.content_type.as_ref().map(|content| format!(" {content}"));
+            let schema = response.schema.as_ref().map(|schema| format!(": {schema}"));
+            writeln!(text, "  {status}{}{}", content.unwrap_or_default(), schema.unwrap_or_default())
+                .unwrap();
+        }
+    }
+    for (name, schema) in &graph.schemas {
+        writeln!(text, "{name} = {schema}").unwrap();
+    }
+    text
 }
