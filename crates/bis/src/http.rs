@@ -25,6 +25,7 @@ mod request;
 mod router;
 mod server;
 mod stack;
+mod stream;
 mod subsystem;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use endpoint::{EndpointContext, from_parts, from_request, respond, route, sp
 pub use entry::{Access, EndpointEntry, MountEntry, ServiceLayersEntry, nested_mount};
 pub use internal::{Arguments, RemoteFuture, RemoteHandler, unnamed_result};
 pub use layers::{Layers, MakeLayers, layer, no_layers};
+pub use stream::EndsAtStop;
 
 pub(crate) use client::Client;
 pub(crate) use listeners::{Listeners, PUBLIC, listen, serve_until_aborted};

@@ -34,7 +34,7 @@ use super::{
     error,
     layers::RequestService,
     server::answer,
-    wire,
+    stream, wire,
 };
 
 /// How long a client may take for what.
@@ -139,17 +139,25 @@ pub(super) async fn serve(stream: TcpStream, client: SocketAddr, shared: Shared)
     // Only the time of small answers depends on it.
     stream.set_nodelay(true).ok();
     let (phase, mut phases) = watch::channel(Phase::New(Instant::now()));
-    let progress =
-        Arc::new(Progress { phase, is_answered: AtomicBool::new(false), bodies: AtomicUsize::new(0) });
+    let progress = Arc::new(Progress {
+        phase,
+        is_answered: AtomicBool::new(false),
+        is_stream: AtomicBool::new(false),
+        bodies: AtomicUsize::new(0),
+    });
     let io = TokioIo::new(Watched { stream, progress: progress.clone() });
     let limits = shared.limits;
     let mut stages = shared.stage.clone();
+    let seen = progress.clone();
     let service = service_fn(move |request| {
         let answering = Progress::begin(&progress);
+        let stages = shared.stage.clone();
         let answer = request_task(request, client, shared.clone(), Receiving::begin(&progress));
         async move {
             let response = answer.await;
-            Ok::<_, std::convert::Infallible>(response.map(|body| Answer { body, _answering: answering }))
+            let ends = stream::is_endless(&response).then(|| answering.stream(stages));
+            let answer = |body| Answer { body, ends, _answering: answering };
+            Ok::<_, std::convert::Infallible>(response.map(answer))
         }
     });
     let mut builder = http1::Builder::new();
@@ -159,6 +167,10 @@ pub(super) async fn serve(stream: TcpStream, client: SocketAddr, shared: Shared)
         let (now, stage) = (*phases.borrow_and_update(), *stages.borrow_and_update());
         if stage.is_over {
             return;
+        }
+        if stage.stopping_at.is_some() && seen.is_stream.load(Ordering::Relaxed) {
+            // The client of a stream comes again, and is to reach another process.
+            connection.as_mut().graceful_shutdown();
         }
         let deadline = deadline(now, stage, limits);
         let expired = async {
@@ -232,6 +244,8 @@ struct Progress {
     phase: watch::Sender<Phase>,
     /// Whether the whole answer was made, and only has to be written.
     is_answered: AtomicBool,
+    /// Whether the answer has no end of its own.
+    is_stream: AtomicBool,
     /// How many bodies of requests have not been read to their end.
     bodies: AtomicUsize,
 }
@@ -239,6 +253,7 @@ struct Progress {
 impl Progress {
     fn begin(this: &Arc<Self>) -> Answering {
         this.is_answered.store(false, Ordering::Relaxed);
+        this.is_stream.store(false, Ordering::Relaxed);
         this.phase.send_replace(Phase::Request);
         Answering(this.clone())
     }
@@ -312,6 +327,16 @@ impl Drop for Receiving {
 /// While it lives, an answer is being made.
 struct Answering(Arc<Progress>);
 
+impl Answering {
+    /// Notes that the answer has no end of its own, and returns what ends it.
+    fn stream(&self, mut stages: watch::Receiver<Stage>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.0.is_stream.store(true, Ordering::Relaxed);
+        Box::pin(async move {
+            stages.wait_for(|stage| stage.stopping_at.is_some()).await.ok();
+        })
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.is_answered.store(true, Ordering::Relaxed);
@@ -321,6 +346,8 @@ impl Drop for Answering {
 /// The body of an answer, which is made to its end when it is dropped.
 struct Answer {
     body: Body,
+    /// Completes when the body must end, if it has no end of its own.
+    ends: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _answering: Answering,
 }
 
@@ -332,6 +359,13 @@ impl HttpBody for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Some(ends) = &mut self.ends
+            && ends.as_mut().poll(context).is_ready()
+        {
+            // Nothing of it is asked for again, so what it holds goes now.
+            self.body = Body::empty();
+            self.ends = None;
+        }
         Pin::new(&mut self.body).poll_frame(context)
     }
 

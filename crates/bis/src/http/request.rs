@@ -14,6 +14,7 @@ use super::{
     error,
     layers::RequestService,
     metrics::{self, Metrics},
+    stream,
 };
 use crate::{
     instance::{self, Scope},
@@ -116,8 +117,9 @@ async fn unless_it_panics(app: &RequestService, request: Request) -> Response {
             Err(never) => match never {},
         }
     });
-    Caught::new("the endpoint", answer).await.unwrap_or_else(|panic| {
+    let response = Caught::new("the endpoint", answer).await.unwrap_or_else(|panic| {
         tracing::error!(%panic, "the endpoint panicked");
         error::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
-    })
+    });
+    stream::in_scope(response)
 }

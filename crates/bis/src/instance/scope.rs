@@ -157,6 +157,11 @@ impl Scope {
         CURRENT.scope(RefCell::new(self), future).await
     }
 
+    /// Runs code in this scope.
+    pub(crate) fn enter<R>(&self, code: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(self.clone(), code)
+    }
+
     /// The headers for what this scope sends out.
     pub(crate) fn trace_context(&self) -> TraceContext {
         TraceContext { traceparent: self.span.traceparent(), tracestate: self.tracestate.clone() }

@@ -1,5 +1,7 @@
 //! Real connections to a listener: clients that are slow, that leave, that send too much, and a stop among them.
 
+mod streams;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
