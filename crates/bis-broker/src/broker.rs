@@ -2,7 +2,7 @@
 
 use std::{future::ready, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use bis_core::{Capabilities, Envelope};
+use bis_core::{Capabilities, Envelope, TopicName};
 
 use crate::{
     BoxFuture, ConsumeError, Delivery, EnsureError, Extender, InquiryError, Page, PublishError, Receipt,
@@ -63,6 +63,17 @@ pub trait Broker: Send + Sync + 'static {
         &'a self,
         subscription: &'a SubscriptionSpec,
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>>;
+
+    /// Starts to listen to a topic: the consumer returns the events that are published on it after this has resolved, by
+    /// whichever process, each usually once. It is no subscription: nothing is kept for it while it is not connected, and
+    /// nothing is left of it at the broker when it is dropped or its process dies, however it dies.
+    ///
+    /// What is returned is to be acked at once. In which order events come, and whether one that is not acked comes again, is
+    /// open. Every call makes a listener of its own, which gets every event.
+    ///
+    /// Waits while the broker cannot be reached. A listener that loses its connection goes on by itself, without what was
+    /// published meanwhile.
+    fn listen<'a>(&'a self, topic: &'a TopicName) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>>;
 
     /// Shows up to `limit` events that the subscription has not finished, those behind the place `after` if there is one,
     /// and takes none. A page may hold fewer although more follow. For brokers with the capability `peek`.

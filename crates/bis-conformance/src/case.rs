@@ -46,6 +46,8 @@ pub enum Promise {
     Peeked,
     /// What was handled comes again when asked, where offered.
     Replayed,
+    /// What is published comes to those who listen, and nothing is kept for them.
+    Listened,
     /// What a broker cannot do is refused with an error that says so.
     Refused,
 }
@@ -71,6 +73,7 @@ impl Promise {
         Self::Deduplicated,
         Self::Peeked,
         Self::Replayed,
+        Self::Listened,
         Self::Refused,
     ];
 }
@@ -97,6 +100,7 @@ impl Promise {
             Self::Deduplicated => "deduplication where offered",
             Self::Peeked => "what waits is shown without being taken, where offered",
             Self::Replayed => "what was handled comes again when asked, where offered",
+            Self::Listened => "what is published comes to those who listen, and nothing is kept for them",
             Self::Refused => "what a broker cannot do is refused with a clear error",
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod consuming;
 pub mod delivery;
+pub mod listening;
 pub mod looking;
 pub mod ordering;
 pub mod outages;
@@ -12,8 +13,8 @@ use crate::{
     Case,
     Promise::{
         AtLeastOnce, AttemptsCounted, ConcurrencyBound, Deduplicated, KeptFromTheStart, LeaseExtended,
-        NothingLost, OrderByKey, Peeked, PublishFails, Receipts, Reconnected, Refused, Replayed, RetryTimes,
-        ReturnedUncounted, Unchanged,
+        Listened, NothingLost, OrderByKey, Peeked, PublishFails, Receipts, Reconnected, Refused, Replayed,
+        RetryTimes, ReturnedUncounted, Unchanged,
     },
     Tag::{Durable, MultiProcess},
 };
@@ -82,6 +83,12 @@ cases! {
         what_was_handled_comes_again_or_replaying_is_refused: [Replayed, Refused];
         a_retention_is_kept_or_refused: [Replayed, Refused];
         a_replay_survives_a_kill: [Replayed, NothingLost] [Durable, MultiProcess];
+    }
+    listening {
+        a_listener_gets_what_is_published_from_then_on: [Listened];
+        a_delayed_event_comes_to_listeners_after_its_delay: [Listened];
+        a_listener_holds_up_nobody: [Listened];
+        a_closed_broker_is_not_listened_to: [Listened];
     }
     outages {
         publishing_fails_when_the_broker_is_gone: [PublishFails] [MultiProcess];

@@ -176,6 +176,13 @@ impl Inbox {
         Self::open_spec(broker, &spec(subscription, true)).await
     }
 
+    /// Listens to [`TOPIC`].
+    pub async fn listen(broker: &dyn Broker) -> Self {
+        let consumer = timeout(PATIENCE, broker.listen(&TOPIC)).await.expect("bounded time");
+        let most = broker.capabilities().batch.receive.unwrap_or(usize::MAX);
+        Self { consumer: consumer.expect("it listens"), most }
+    }
+
     async fn open_spec(broker: &dyn Broker, spec: &SubscriptionSpec) -> Self {
         let consumer = timeout(PATIENCE, broker.subscribe(spec)).await.expect("bounded time");
         let most = broker.capabilities().batch.receive.unwrap_or(usize::MAX);

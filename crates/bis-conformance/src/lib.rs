@@ -29,6 +29,7 @@
 //! | deduplication where offered | `the_same_event_again_is_kept_once_where_offered`, `a_receipt_says_where_the_event_is_and_whether_it_was_known` |
 //! | what waits is shown without being taken, where offered | `what_waits_is_shown_or_peeking_is_refused` |
 //! | what was handled comes again when asked, where offered | `what_was_handled_comes_again_or_replaying_is_refused`, `a_retention_is_kept_or_refused`, `a_replay_survives_a_kill` (durable) (multi-process) |
+//! | what is published comes to those who listen, and nothing is kept for them | `a_listener_gets_what_is_published_from_then_on`, `a_delayed_event_comes_to_listeners_after_its_delay`, `a_listener_holds_up_nobody`, `a_closed_broker_is_not_listened_to` |
 //! | what a broker cannot do is refused with a clear error | `a_delay_beyond_the_limit_is_refused`, `an_event_that_is_too_large_is_refused_alone`, `an_ordered_topic_is_kept_or_refused`, `what_waits_is_shown_or_peeking_is_refused`, `what_was_handled_comes_again_or_replaying_is_refused`, `a_retention_is_kept_or_refused` |
 
 mod case;

@@ -36,10 +36,10 @@ use bis_broker::{
     Receipt, ReplayFrom, Replayed, SubscriptionSpec, TopicSpec, Topology,
 };
 use bis_core::{
-    BrokerKind, Capabilities, Deduplication, NameRules, Namespace, OrderScope, PhysicalName, Retention,
-    SubscriptionName, TopicName,
+    BrokerKind, Capabilities, Deduplication, EventId, NameRules, Namespace, OrderScope, PhysicalName,
+    Retention, SubscriptionName, TopicName,
 };
-use bis_nsq::{Command, Headers, IdentifyReply, Name};
+use bis_nsq::{Command, Headers, IdentifyReply, Name, client::Order};
 
 pub use consumer::envelope;
 pub use options::NsqOptions;
@@ -79,6 +79,17 @@ impl Nsq {
 
     fn channel(name: &SubscriptionName) -> Name {
         Name::new(name.as_str()).expect("NSQ allows every kebab-case name")
+    }
+
+    /// A channel that no other listener has, and that the server removes with its last connection.
+    fn listener() -> Name {
+        Name::new(format!("listener-{}#ephemeral", EventId::generate()))
+            .expect("an id has only characters that NSQ allows, and 36 of them")
+    }
+
+    async fn consume(&self, source: Source) -> Result<Box<dyn Consumer>, ConsumeError> {
+        let consumer = NsqConsumer::open(source, self.cluster.servers(), self.consumers.clone()).await?;
+        Ok(Box::new(consumer))
     }
 
     /// What can be done with the servers, from what one of them said.
@@ -196,10 +207,21 @@ impl Broker for Nsq {
                 options: self.cluster.options.client.clone(),
                 topic: self.topic(&subscription.topic),
                 channel: Self::channel(&subscription.name),
-                subscription: subscription.clone(),
+                order: if subscription.ordered { Order::ByKey } else { Order::Any },
             };
-            let consumer = NsqConsumer::open(source, self.cluster.servers(), self.consumers.clone()).await?;
-            Ok(Box::new(consumer) as Box<dyn Consumer>)
+            self.consume(source).await
+        })
+    }
+
+    fn listen<'a>(&'a self, topic: &'a TopicName) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>> {
+        Box::pin(async move {
+            self.consume(Source {
+                options: self.cluster.options.client.clone(),
+                topic: self.topic(topic),
+                channel: Self::listener(),
+                order: Order::Any,
+            })
+            .await
         })
     }
 

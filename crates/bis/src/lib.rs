@@ -67,7 +67,10 @@ pub use bis_macros::test;
 pub use bis_macros::test_without_feature as test;
 pub use bis_macros::{Event, allow, api, app, background, mount, on_start, on_stop, service, subscription};
 pub use error::{Error, ErrorContext, FieldError, IntoError, Result};
-pub use events::{Delivery, Event, NotScalar, Publish, PublishError, Published, Publishing, Topic};
+pub use events::{
+    Delivery, Event, Lagged, Listen, ListenError, Listener, NotScalar, Publish, PublishError, Published,
+    Publishing, Topic,
+};
 pub use instance::{NoApp, spawn, stopping};
 #[cfg(feature = "testing")]
 pub use testing::{

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bis_broker::{BoxFuture, ConsumeError, Consumer, Delivery, Extender, History, SubscriptionSpec};
+use bis_broker::{BoxFuture, ConsumeError, Consumer, Delivery, Extender, History};
 use bis_core::{Envelope, EventId};
 use bis_nsq::{
     MessageId, Name,
@@ -36,7 +36,7 @@ pub(super) struct Source {
     pub(super) options: client::Options,
     pub(super) topic: Name,
     pub(super) channel: Name,
-    pub(super) subscription: SubscriptionSpec,
+    pub(super) order: Order,
 }
 
 /// The connections that consume one channel.
@@ -123,13 +123,12 @@ impl NsqConsumer {
     }
 
     fn connect(&self, address: &str) -> Result<Link, ConsumeError> {
-        let Source { options, topic, channel, subscription } = &self.source;
-        let order = if subscription.ordered { Order::ByKey } else { Order::Any };
+        let Source { options, topic, channel, order } = &self.source;
         let options = client::Options { address: address.to_owned(), ..options.clone() };
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         let handles = handles.as_mut().ok_or(ConsumeError::Closed)?;
         let _entered = self.runtime.enter();
-        let client = client::Consumer::start_in_order(options, topic.clone(), channel.clone(), order);
+        let client = client::Consumer::start_in_order(options, topic.clone(), channel.clone(), *order);
         handles.retain(|handle| !handle.is_closed());
         handles.push(client.handle());
         Ok(Link { address: address.to_owned(), client, refused: None })

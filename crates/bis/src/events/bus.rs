@@ -6,7 +6,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use bis_broker::Broker;
 use bis_core::{Capabilities, TopicName};
 
-use super::{entry, metrics::Metrics};
+use super::{entry, listen::Listening, metrics::Metrics};
 use crate::instance::{Instance, Services};
 
 /// The broker of one app, and what its subscriptions take.
@@ -15,12 +15,14 @@ pub(crate) struct Bus {
     /// The whole path of the type that subscriptions take, by topic.
     taken: HashMap<&'static str, &'static str>,
     metrics: Metrics,
+    listening: Listening,
 }
 
 impl Bus {
     /// Takes events of any type, as a test does that plays another build of the app.
     pub(crate) fn new(broker: Arc<dyn Broker>) -> Self {
-        Self { broker, taken: HashMap::new(), metrics: Metrics::default() }
+        let (metrics, listening) = (Metrics::default(), Listening::default());
+        Self { broker, taken: HashMap::new(), metrics, listening }
     }
 
     /// Knows which type the subscriptions of each topic take.
@@ -38,6 +40,11 @@ impl Bus {
     /// The broker.
     pub(crate) fn broker(&self) -> &Arc<dyn Broker> {
         &self.broker
+    }
+
+    /// Who listens to topics.
+    pub(crate) fn listening(&self) -> &Listening {
+        &self.listening
     }
 
     /// What the broker can do.

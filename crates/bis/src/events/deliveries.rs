@@ -50,6 +50,7 @@ impl Part for Connection {
 
     fn start<'a>(&'a mut self, host: &'a Host) -> BoxFuture<'a, Result<()>> {
         self.instance = Some(host.instance.clone());
+        Bus::of(&host.instance).listening().run_here();
         Box::pin(async { Ok(runtime::ensure(&host.instance, &self.all).await?) })
     }
 

@@ -2,6 +2,7 @@
 //! and reads no clock other than the app's.
 
 mod consumer;
+mod listener;
 mod log;
 mod missed;
 mod peek;
@@ -30,6 +31,7 @@ use bis_broker::{
 use bis_core::{BrokerKind, Capabilities, TopicName};
 
 use consumer::InProcessConsumer;
+use listener::Listener;
 use missed::{Counts, Missed};
 use topic::Topic;
 
@@ -231,6 +233,16 @@ impl Broker for InProcess {
         })
     }
 
+    fn listen<'a>(&'a self, topic: &'a TopicName) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>> {
+        Box::pin(async move {
+            if self.shared.is_closed() {
+                return Err(ConsumeError::Closed);
+            }
+            let mailbox = lock(&self.shared.topic_or_new(topic)).listeners.add();
+            Ok(Box::new(Listener::new(self.shared.clone(), mailbox)) as Box<dyn Consumer>)
+        })
+    }
+
     fn peek<'a>(
         &'a self,
         spec: &'a SubscriptionSpec,
@@ -254,7 +266,9 @@ impl Broker for InProcess {
         }
         let topics = self.shared.topics.read().unwrap_or_else(PoisonError::into_inner);
         for (name, topic) in &*topics {
-            for subscription in &lock(topic).subscriptions {
+            let topic = lock(topic);
+            topic.listeners.wake_all();
+            for subscription in &topic.subscriptions {
                 subscription.wake_all();
                 let forgotten = subscription.unfinished();
                 if forgotten > 0 {

@@ -9,6 +9,7 @@ use bis_core::{Retention, TopicName, codes, redaction::Sensitive};
 use super::{
     delivery::{Delivery, Incoming},
     event::{Codec, Event, NotScalar},
+    listen::Listen,
     publish::{self, Publish, PublishError, Published},
 };
 use crate::error::{Error, Result};
@@ -124,6 +125,44 @@ impl<T> Topic<T> {
     /// others.
     pub async fn publish_all(&self, events: &[T]) -> Vec<Result<Published, PublishError>> {
         publish::all(&self.spec, &self.codec, events).await
+    }
+
+    /// Listens to what is published on the topic from now on, by any process of the app: for what people watch, such as a stream
+    /// of server-sent events. Once this has resolved, nothing that is published later is left out, as long as the broker can be
+    /// reached and the listener keeps up.
+    ///
+    /// It is no subscription. Nothing is kept for it: what was published before, or while the broker was away, does not
+    /// come. There are no retries and no dead letters, an event may come twice, and other listeners get it too. So read what
+    /// there is when you have begun to listen, and then follow the events.
+    ///
+    /// 1,024 events wait for a listener, or as many as [`Listen::buffer`] says. One that falls behind misses the oldest and is
+    /// told how many, by [`Lagged`](crate::Lagged); it holds up neither the broker nor anybody else. An event that does not
+    /// decode is skipped with a line in the log. All listeners of a process share one connection's worth of events: it
+    /// begins with the first of them and ends with the last, and nothing is left at the broker, however the process ends.
+    ///
+    /// When the app stops or hands over, listeners end, and with them what they feed.
+    ///
+    /// ```no_run
+    /// # use bis::prelude::*;
+    /// # #[derive(Event, Serialize, Deserialize)] pub struct OrderShipped { pub order_id: u64 }
+    /// # pub static SHIPPED: Topic<OrderShipped> = Topic::new("order-shipped");
+    /// # async fn f() -> Result<()> {
+    /// let mut shipped = SHIPPED.listen().await?;
+    /// while let Some(event) = shipped.next().await {
+    ///     match event {
+    ///         Ok(event) => println!("{} is on its way", event.order_id),
+    ///         Err(bis::Lagged(missed)) => println!("and {missed} others"),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn listen(&'static self) -> Listen<T> {
+        Listen::new(self)
+    }
+
+    /// What of its events no error text may show.
+    pub(super) fn sensitive(&self) -> Sensitive {
+        (self.codec.sensitive)()
     }
 
     /// The topic as brokers see it.

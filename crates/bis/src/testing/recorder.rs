@@ -109,6 +109,10 @@ impl Broker for Recorded {
         self.inner.subscribe(subscription)
     }
 
+    fn listen<'a>(&'a self, topic: &'a TopicName) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>> {
+        self.inner.listen(topic)
+    }
+
     fn peek<'a>(
         &'a self,
         subscription: &'a SubscriptionSpec,

@@ -10,6 +10,7 @@ use bis_core::Deduplication;
 
 use super::{
     CAPABILITIES, MAX_BACKLOG,
+    listener::Listeners,
     log::{Log, Stored},
     subscription::Subscription,
 };
@@ -18,6 +19,7 @@ use super::{
 pub(super) struct Topic {
     pub(super) log: Log,
     pub(super) subscriptions: Vec<Subscription>,
+    pub(super) listeners: Listeners,
     /// The latest events with their places: one that is published again under its id is not stored a second time.
     known: EventWindow<u64>,
     /// Of ordering keys.
@@ -31,7 +33,8 @@ impl Default for Topic {
             Deduplication::None | Deduplication::Within(_) => 0,
         };
         let (known, hasher) = (EventWindow::new(latest), RandomState::new());
-        Self { log: Log::default(), subscriptions: Vec::new(), known, hasher }
+        let (log, subscriptions, listeners) = (Log::default(), Vec::new(), Listeners::default());
+        Self { log, subscriptions, listeners, known, hasher }
     }
 }
 
@@ -60,6 +63,7 @@ impl Topic {
             self.known.note((0, id), position);
         }
         let due = if event.delay.is_zero() { Time::ZERO } else { now.plus(event.delay) };
+        self.listeners.offer(&event.envelope, due);
         let key = event.envelope.key.as_ref().map(|key| self.hasher.hash_one(key));
         self.log.push(Stored { envelope: event.envelope, due, key, published: date, stored: now });
         Ok(Receipt { position: Some(position), duplicate: false })

@@ -97,6 +97,10 @@ impl Broker for Scripted {
         Box::pin(async { Ok(Box::new(consumer) as Box<dyn Consumer>) })
     }
 
+    fn listen<'a>(&'a self, _: &'a TopicName) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>> {
+        Box::pin(async { Err(ConsumeError::Closed) })
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }

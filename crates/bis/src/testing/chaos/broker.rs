@@ -266,6 +266,10 @@ impl Broker for ChaosBroker {
         })
     }
 
+    fn listen<'a>(&'a self, topic: &'a TopicName) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>> {
+        self.inner.listen(topic)
+    }
+
     fn peek<'a>(
         &'a self,
         subscription: &'a SubscriptionSpec,
