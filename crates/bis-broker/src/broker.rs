@@ -71,6 +71,9 @@ pub trait Broker: Send + Sync + 'static {
     /// What is returned is to be acked at once. In which order events come, and whether one that is not acked comes again, is
     /// open. Every call makes a listener of its own, which gets every event.
     ///
+    /// Where a topic without subscriptions keeps what is published for the first one that comes, a listener may get what is a
+    /// few seconds old, and older events are gone then.
+    ///
     /// Waits while the broker cannot be reached. A listener that loses its connection goes on by itself, without what was
     /// published meanwhile.
     fn listen<'a>(&'a self, topic: &'a TopicName) -> BoxFuture<'a, Result<Box<dyn Consumer>, ConsumeError>>;

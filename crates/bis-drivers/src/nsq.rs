@@ -28,7 +28,7 @@ mod wait;
 use std::{
     num::NonZeroUsize,
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use bis_broker::{
@@ -50,6 +50,10 @@ use consumer::{Handles, NsqConsumer, Source};
 
 /// How long closing waits for the broker to answer what is under way.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// How much older than the beginning of a listener an event may be, by the clocks of server and process, to be heard. A topic
+/// without channels keeps what is published for its first one, be that a listener's, after hours perhaps.
+const KEPT_MARGIN: Duration = Duration::from_secs(5);
 
 /// A broker that speaks NSQ.
 #[derive(Debug)]
@@ -208,6 +212,7 @@ impl Broker for Nsq {
                 topic: self.topic(&subscription.topic),
                 channel: Self::channel(&subscription.name),
                 order: if subscription.ordered { Order::ByKey } else { Order::Any },
+                since: SystemTime::UNIX_EPOCH,
             };
             self.consume(source).await
         })
@@ -220,6 +225,7 @@ impl Broker for Nsq {
                 topic: self.topic(topic),
                 channel: Self::listener(),
                 order: Order::Any,
+                since: SystemTime::now() - KEPT_MARGIN,
             })
             .await
         })

@@ -12,9 +12,9 @@ use crate::{
 /// How long nothing comes to somebody who is to get nothing.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// What was published before is not for it; what comes after is, whoever publishes it and whether anybody subscribes.
+/// What was published before is not for it; what comes after is, whoever publishes it.
 pub async fn a_listener_gets_what_is_published_from_then_on(context: &Context) {
-    let publisher = context.client().await;
+    let publisher = context.ready_client(&["ship"]).await;
     publish(&*publisher, "before").await;
     let (first, second) = (context.client().await, context.client().await);
     let mut inboxes = [Inbox::listen(&*first).await, Inbox::listen(&*second).await];

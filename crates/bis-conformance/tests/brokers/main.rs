@@ -11,6 +11,7 @@ mod cluster;
 mod contract;
 mod discovery;
 mod limits;
+mod listening;
 mod nsqd;
 mod peer;
 mod router;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
     trials.extend(contract::trials());
     trials.extend(closing::trials());
     trials.extend(limits::trials());
+    trials.extend(listening::trials());
     trials.extend(secured::trials());
     let everything = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -37,6 +37,8 @@ pub(super) struct Source {
     pub(super) topic: Name,
     pub(super) channel: Name,
     pub(super) order: Order,
+    /// What the server took before is finished unseen.
+    pub(super) since: SystemTime,
 }
 
 /// The connections that consume one channel.
@@ -123,7 +125,7 @@ impl NsqConsumer {
     }
 
     fn connect(&self, address: &str) -> Result<Link, ConsumeError> {
-        let Source { options, topic, channel, order } = &self.source;
+        let Source { options, topic, channel, order, .. } = &self.source;
         let options = client::Options { address: address.to_owned(), ..options.clone() };
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         let handles = handles.as_mut().ok_or(ConsumeError::Closed)?;
@@ -226,8 +228,16 @@ fn consume_error(error: client::ConsumeError) -> ConsumeError {
 impl Consumer for NsqConsumer {
     fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>> {
         Box::pin(async move {
-            let messages = self.messages(max.get()).await?;
-            Ok(messages.into_iter().map(delivery).collect())
+            loop {
+                let messages = self.messages(max.get()).await?;
+                let (new, old): (Vec<_>, Vec<_>) =
+                    messages.into_iter().partition(|message| published(message) >= self.source.since);
+                // What is lost here comes once more, and is as old then.
+                old.into_iter().for_each(|message| drop(message.finish()));
+                if !new.is_empty() {
+                    return Ok(new.into_iter().map(delivery).collect());
+                }
+            }
         })
     }
 
