@@ -97,6 +97,23 @@ fn an_alias_a_glob_and_a_re_export_lead_to_the_topic() {
 }
 
 #[test]
+fn a_service_that_listens_is_neither_publisher_nor_subscriber() {
+    let live = "//- src/live.rs\nbis::service!(\"live\");\nasync fn f() { crate::orders::PLACED.listen().buffer(8).await; }";
+    let fixture = format!("{ORDERS}{live}");
+    let analysis = common::analyze(&fixture);
+    let topic = analysis.graph.topics.iter().find(|topic| topic.name == "placed").unwrap();
+    assert_eq!(
+        (&topic.listeners[..], &topic.users[..]),
+        (&["live".to_owned()][..], &["live".to_owned()][..])
+    );
+    assert!(topic.publishers.is_empty() && analysis.graph.subscriptions.is_empty());
+    // It is heard, and nobody publishes.
+    assert_eq!(common::codes(&analysis), ["BIS0026"]);
+    let nowhere = fixture.replace("PLACED.listen", "PLACD.listen");
+    assert!(common::codes(&common::analyze(&nowhere)).contains(&"BIS0030"), "{nowhere}");
+}
+
+#[test]
 fn a_use_in_a_macro_a_closure_or_a_method_counts() {
     publishes("async fn f() { tokio::join!(crate::orders::PLACED.publish(&x), other()); }");
     publishes(

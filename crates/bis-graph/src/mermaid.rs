@@ -51,6 +51,11 @@ pub fn graph(graph: &Graph) -> String {
             line(format!("{} --> {}", id("service", publisher), id("topic", &topic.name)));
         }
     }
+    for topic in &graph.topics {
+        for listener in &topic.listeners {
+            line(format!("{} -. listens .-> {}", id("topic", &topic.name), id("service", listener)));
+        }
+    }
     for subscription in &graph.subscriptions {
         line(format!(
             "{} -- \"{}\" --> {}",

@@ -90,7 +90,10 @@ pub struct Topic {
     pub retention: Option<Retention>,
     /// The services that publish, by name.
     pub publishers: Vec<String>,
-    /// The services that mention it without subscribing, by name: those that publish, and those that only ask it
+    /// The services that listen to it live, without a subscription, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub listeners: Vec<String>,
+    /// The services that mention it without subscribing, by name: those that publish or listen, and those that only ask it
     /// something.
     pub users: Vec<String>,
     /// The delays of publishes that are constants in the source, by position.
@@ -365,6 +368,11 @@ impl Graph {
     /// The subscriptions of a topic.
     pub fn subscriptions_of<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a Subscription> {
         self.subscriptions.iter().filter(move |subscription| subscription.topic == topic)
+    }
+
+    /// Whether nobody subscribes to a topic, or listens to it.
+    pub fn is_unheard(&self, topic: &Topic) -> bool {
+        topic.listeners.is_empty() && self.subscriptions_of(&topic.name).next().is_none()
     }
 
     /// Puts everything into the order that the fields' docs promise.

@@ -264,7 +264,7 @@ fn without_names(path: &str) -> String {
 
 fn silent_topics(graph: &Graph, found: &mut Vec<Diagnostic>) {
     for topic in &graph.topics {
-        if graph.subscriptions_of(&topic.name).next().is_none() {
+        if graph.is_unheard(topic) {
             found.push(
                 Diagnostic::warning(
                     codes::UNHEARD_TOPIC,

@@ -39,6 +39,7 @@ fn graph() -> Graph {
         ordered: false,
         retention: None,
         publishers: vec!["orders".to_owned()],
+        listeners: Vec::new(),
         delays: Vec::new(),
         users: vec!["orders".to_owned()],
         service: Some("orders".to_owned()),
@@ -79,7 +80,9 @@ fn the_graph_is_read_back_from_its_json() {
 
 #[test]
 fn mermaid_has_every_edge() {
-    insta::assert_snapshot!(mermaid::graph(&graph()));
+    let mut graph = graph();
+    graph.topics[0].listeners.push("live".to_owned());
+    insta::assert_snapshot!(mermaid::graph(&graph));
 }
 
 #[test]

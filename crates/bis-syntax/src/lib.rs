@@ -76,6 +76,6 @@ pub use options::{DurationOption, IntegerOption, SizeOption};
 pub use path_parameters::{
     check_path_parameters, is_path_scalar, path_parameter, path_parameter_count, path_parameter_mistake,
 };
-pub use resource::{ChainCall, Declaration, ResourceChain, declaration};
+pub use resource::{ChainCall, Declaration, LISTEN, ResourceChain, declaration};
 pub use subscription::{BatchArgs, RetryArgs, SubscriptionArgs};
 pub use test::{TestArgs, check_test_function};

@@ -24,6 +24,9 @@ pub struct Declaration {
     pub example: &'static str,
 }
 
+/// The one action of a topic that publishes nothing.
+pub const LISTEN: &str = "listen";
+
 /// How a kind is declared.
 pub const fn declaration(kind: ResourceKind) -> &'static Declaration {
     match kind {
@@ -32,7 +35,7 @@ pub const fn declaration(kind: ResourceKind) -> &'static Declaration {
             type_name: "Topic",
             type_text: "Topic<..>",
             options: &["ordered", "retention"],
-            actions: &["publish", "publish_in", "publish_all"],
+            actions: &["publish", "publish_in", "publish_all", LISTEN],
             example: "`Topic::new(\"order-placed\")`, then its options such as `.ordered()`",
         },
     }

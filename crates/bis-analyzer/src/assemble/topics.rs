@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bis_graph::{Diagnostic, PublishDelay, ResourceKind, Retention, Topic, Use, codes};
-use bis_syntax::declaration;
+use bis_syntax::{LISTEN, declaration};
 
 use super::{
     Assembly,
@@ -33,6 +33,7 @@ impl<'a> Assembly<'_, '_, 'a> {
             ordered: chain.call("ordered").is_some(),
             retention: self.retention(module, chain),
             publishers: Vec::new(),
+            listeners: Vec::new(),
             users: Vec::new(),
             delays: Vec::new(),
             service,
@@ -113,9 +114,12 @@ impl<'a> Assembly<'_, '_, 'a> {
         };
         let actions = declaration(ResourceKind::Topic).actions;
         // What is done with a topic that is passed on cannot be seen, so it counts as publishing.
-        let publishes =
-            |one: &&Use| one.method.as_ref().is_none_or(|method| actions.contains(&method.as_str()));
+        let listens = |one: &&Use| one.method.as_deref() == Some(LISTEN);
+        let publishes = |one: &&Use| {
+            !listens(one) && one.method.as_ref().is_none_or(|method| actions.contains(&method.as_str()))
+        };
         topic.publishers = services(&mut uses.iter().filter(publishes));
+        topic.listeners = services(&mut uses.iter().filter(listens));
         topic.users = services(&mut uses.iter());
         topic.delays.sort_by(|a, b| a.position.cmp(&b.position));
         self.graph.topics.push(topic);

@@ -50,6 +50,9 @@ fn overview(graph: &Graph) -> Result<String, std::fmt::Error> {
         {
             writeln!(out, "  hears      {} as {}", subscription.topic, subscription.name)?;
         }
+        for topic in graph.topics.iter().filter(|topic| topic.listeners.contains(&service.name)) {
+            writeln!(out, "  listens    {}", topic.name)?;
+        }
         for hook in graph.hooks.iter().filter(|hook| hook.service == service.name) {
             let when = match hook.role {
                 HookRole::OnStart => "on start",
@@ -61,7 +64,7 @@ fn overview(graph: &Graph) -> Result<String, std::fmt::Error> {
             writeln!(out, "  background {}", last(&background.handler))?;
         }
         for topic in graph.topics.iter().filter(|topic| topic.publishers.contains(&service.name)) {
-            let unheard = graph.subscriptions_of(&topic.name).next().is_none();
+            let unheard = graph.is_unheard(topic);
             writeln!(out, "  publishes  {}{}", topic.name, if unheard { " (nobody hears it)" } else { "" })?;
         }
         let calls = graph.calls.iter().filter(|call| call.from == service.name);
