@@ -30,6 +30,8 @@ mod subsystem;
 #[cfg(test)]
 mod tests;
 mod wire;
+#[cfg(feature = "ws")]
+pub mod ws;
 
 pub use bounds::mounted;
 pub use call::{Call, call_elsewhere};

@@ -28,6 +28,7 @@
 //! - `testing`: `#[bis::test]`, `TestApp` and seeded faults. Enable it under `[dev-dependencies]`; `bis run --chaos` enables it by
 //!   itself.
 //! - `nsq-tls`: TLS to NSQ servers, `broker.nsq.tls` in the configuration.
+//! - `ws`: WebSockets that end in order when the app stops, [`http::ws`].
 
 // So that tests inside the crate can use the macros, which name `::bis`.
 #[cfg(test)]

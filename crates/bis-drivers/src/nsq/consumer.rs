@@ -233,7 +233,9 @@ impl Consumer for NsqConsumer {
                 let (new, old): (Vec<_>, Vec<_>) =
                     messages.into_iter().partition(|message| published(message) >= self.source.since);
                 // What is lost here comes once more, and is as old then.
-                old.into_iter().for_each(|message| drop(message.finish()));
+                for message in old {
+                    message.finish().ok();
+                }
                 if !new.is_empty() {
                     return Ok(new.into_iter().map(delivery).collect());
                 }

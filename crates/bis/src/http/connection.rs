@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "ws")]
+use axum::http::header::UPGRADE;
 use axum::{
     body::Body,
     extract::{ConnectInfo, Request},
@@ -92,6 +94,11 @@ pub(super) struct Stage {
     pub(super) is_over: bool,
 }
 
+/// What the listener of a request is at, as the request carries it.
+#[cfg(feature = "ws")]
+#[derive(Debug, Clone)]
+pub(super) struct Stages(pub(super) watch::Receiver<Stage>);
+
 /// What a client is at, and since when.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Phase {
@@ -145,7 +152,7 @@ pub(super) async fn serve(stream: TcpStream, client: SocketAddr, shared: Shared)
         is_stream: AtomicBool::new(false),
         bodies: AtomicUsize::new(0),
     });
-    let io = TokioIo::new(Watched { stream, progress: progress.clone() });
+    let io = TokioIo::new(Watched { stream, progress: progress.clone(), _alive: shared.alive.clone() });
     let limits = shared.limits;
     let mut stages = shared.stage.clone();
     let seen = progress.clone();
@@ -202,6 +209,10 @@ fn request_task(
     let body = RequestBody::new(incoming, &parts.headers, shared.limits.body, receiving);
     let mut request = Request::from_parts(parts, Body::new(body));
     request.extensions_mut().insert(ConnectInfo(client));
+    #[cfg(feature = "ws")]
+    if request.headers().contains_key(UPGRADE) {
+        request.extensions_mut().insert(Stages(shared.stage.clone()));
+    }
     let path = request.uri().path().to_owned();
     let mut stage = shared.stage.clone();
     let task = tokio::spawn(async move {
@@ -382,6 +393,8 @@ impl HttpBody for Answer {
 struct Watched {
     stream: TcpStream,
     progress: Arc<Progress>,
+    /// A connection that became something else is waited for, too.
+    _alive: mpsc::Sender<()>,
 }
 
 impl AsyncRead for Watched {

@@ -1,5 +1,7 @@
 //! Real connections to a listener: clients that are slow, that leave, that send too much, and a stop among them.
 
+#[cfg(feature = "ws")]
+mod sockets;
 mod streams;
 
 use std::sync::{

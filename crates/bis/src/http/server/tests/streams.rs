@@ -21,7 +21,7 @@ use super::*;
 use crate::http::EndsAtStop;
 
 /// How a stop's limit is set where no test may wait for it.
-const NEVER: Duration = Duration::from_secs(3600);
+pub(super) const NEVER: Duration = Duration::from_secs(3600);
 
 /// What one event looks like on the wire: a chunk.
 const CHUNK: &str = "9\r\ndata: 0\n\n\r\n";
@@ -91,7 +91,7 @@ fn streams(ready: usize) -> (Router, Arc<Counts>) {
 }
 
 /// Starts a server whose stop is of a kind.
-async fn start(
+pub(super) async fn start(
     router: Router,
     serving: impl FnOnce(Serving) -> Serving,
 ) -> (SocketAddr, oneshot::Sender<Stop>, JoinHandle<io::Result<()>>) {
