@@ -159,7 +159,7 @@ impl Scope {
 
     /// Runs code in this scope.
     pub(crate) fn enter<R>(&self, code: impl FnOnce() -> R) -> R {
-        CURRENT.sync_scope(self.clone(), code)
+        CURRENT.sync_scope(RefCell::new(self.clone()), code)
     }
 
     /// The headers for what this scope sends out.

@@ -2,11 +2,7 @@
 
 use std::{future::pending, sync::Mutex};
 
-use axum::{
-    extract::{ConnectInfo, ws as plain},
-    http::HeaderMap,
-    response::Response,
-};
+use axum::extract::{ConnectInfo, ws as plain};
 use futures_core::Stream;
 use futures_sink::Sink;
 use tokio_tungstenite::{
@@ -19,10 +15,7 @@ use super::{
     *,
 };
 use crate::{
-    http::{
-        request,
-        ws::{Message, WebSocket, WebSocketUpgrade},
-    },
+    http::ws::{Message, WebSocket, WebSocketUpgrade},
     instance::Scope,
 };
 
@@ -168,18 +161,15 @@ async fn a_socket_may_be_given_to_another_task() {
 #[tokio::test]
 async fn a_socket_runs_in_the_scope_of_its_request() {
     const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    async fn upgrade(headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
-        let scope = request::scope(&headers, Some("live"), "upgrade", "/");
-        let upgrading = async {
-            upgrade.protocols(["told"]).on_upgrade(async |mut socket| {
-                let scope = Scope::current().unwrap();
-                let text = format!("{:032x} {}", scope.span.trace, scope.service.unwrap_or_default());
-                let protocol = socket.protocol().and_then(|name| name.to_str().ok()).unwrap_or_default();
-                socket.send(Message::text(format!("{text} {protocol}"))).await.unwrap();
-            })
-        };
-        request::run(scope, tracing::Span::none(), upgrading).await
-    }
+    let upgrade = async |upgrade: WebSocketUpgrade| {
+        Scope::update(|scope| scope.service = Some("live"));
+        upgrade.protocols(["told"]).on_upgrade(async |mut socket| {
+            let scope = Scope::current().unwrap();
+            let text = format!("{:032x} {}", scope.span.trace, scope.service.unwrap_or_default());
+            let protocol = socket.protocol().and_then(|name| name.to_str().ok()).unwrap_or_default();
+            socket.send(Message::text(format!("{text} {protocol}"))).await.unwrap();
+        })
+    };
     let (address, stop, serving) = start(Router::new().route("/", get(upgrade)), |usual| usual).await;
     let mut asked = "ws://localhost/".into_client_request().unwrap();
     asked.headers_mut().insert("traceparent", TRACEPARENT.parse().unwrap());

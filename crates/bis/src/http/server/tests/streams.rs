@@ -106,7 +106,7 @@ pub(super) async fn start(
         stop_within: NEVER,
         limits: PATIENT,
     };
-    (address, stop, tokio::spawn(serve(listener, router, stopped, serving(usual))))
+    (address, stop, tokio::spawn(serve(listener, RequestService::new(router), stopped, serving(usual))))
 }
 
 /// A client that has read the first event.
