@@ -55,6 +55,7 @@ mod full {
     bis::app!(services: [work]);
 }
 
+mod lifecycle;
 mod monitoring;
 mod twins;
 
