@@ -1,6 +1,8 @@
 //! The graph against what a program says of itself.
 
-use bis_graph::{Access, Endpoint, Graph, Mount, Position, Service, compare, json};
+use bis_graph::{
+    Access, Background, Endpoint, Graph, Hook, HookRole, Mount, Position, Restart, Service, compare, json,
+};
 
 fn graph() -> Graph {
     let mut graph = Graph::empty("shop");
@@ -36,6 +38,24 @@ fn graph() -> Graph {
         condition: None,
         position: position(3),
     });
+    graph.hooks.push(Hook {
+        service: "orders".to_owned(),
+        role: HookRole::OnStart,
+        handler: "shop::orders::warm".to_owned(),
+        uses: Vec::new(),
+        calls: Vec::new(),
+        condition: None,
+        position: position(4),
+    });
+    graph.background.push(Background {
+        service: "orders".to_owned(),
+        handler: "shop::orders::chase".to_owned(),
+        restart: Restart { min_backoff_ms: 1000, max_backoff_ms: 60_000 },
+        uses: Vec::new(),
+        calls: Vec::new(),
+        condition: None,
+        position: position(5),
+    });
     graph
 }
 
@@ -47,6 +67,8 @@ fn what_only_one_side_has_is_told_where_it_is() {
     let mut less = graph();
     less.endpoints.clear();
     less.mounts.clear();
+    less.hooks.clear();
+    less.background.clear();
     let messages = |graph: &Graph, description| -> Vec<(String, Option<u32>)> {
         let found = compare(graph, description);
         assert!(found.iter().all(|one| one.code == "BIS0054" && !one.is_error()));
@@ -55,6 +77,8 @@ fn what_only_one_side_has_is_told_where_it_is() {
     assert_eq!(
         messages(&less, &whole),
         [
+            ("the `background` function `shop::orders::chase` is in the program, but not in the graph".to_owned(), None),
+            ("the `on_start` function `shop::orders::warm` is in the program, but not in the graph".to_owned(), None),
             ("the endpoint `GET /orders/{id}` of the service `orders` is in the program, but not in the graph".to_owned(), None),
             ("the mount `/files` of the service `orders` is in the program, but not in the graph".to_owned(), None),
         ]
@@ -65,11 +89,15 @@ fn what_only_one_side_has_is_told_where_it_is() {
         [
             ("the endpoint `GET /orders/{id}` of the service `orders` is in the graph, but not in the program".to_owned(), Some(2)),
             ("the mount `/files` of the service `orders` is in the graph, but not in the program".to_owned(), Some(3)),
+            ("the `on_start` function `shop::orders::warm` is in the graph, but not in the program".to_owned(), Some(4)),
+            ("the `background` function `shop::orders::chase` is in the graph, but not in the program".to_owned(), Some(5)),
         ]
     );
     let mut unknown = graph();
     unknown.endpoints[0].condition = Some("from_script".to_owned());
     unknown.mounts[0].condition = Some("from_script".to_owned());
+    unknown.hooks[0].condition = Some("from_script".to_owned());
+    unknown.background[0].condition = Some("from_script".to_owned());
     assert_eq!(compare(&unknown, &built), []);
     assert_eq!(compare(&unknown, &whole), []);
 }

@@ -1,8 +1,8 @@
 //! A graph's rules and exports, without the analyser.
 
 use bis_graph::{
-    Access, Colour, Diagnostic, Endpoint, Graph, Position, Service, Sources, Topic, codes, json, mermaid,
-    render, rules,
+    Access, Background, Colour, Diagnostic, Endpoint, FunctionCall, FunctionUse, Graph, Hook, HookRole,
+    Position, ResourceKind, Restart, Service, Sources, Topic, codes, json, mermaid, render, rules,
 };
 
 fn graph() -> Graph {
@@ -47,6 +47,28 @@ fn graph() -> Graph {
         condition: None,
         position: position(2),
     });
+    graph.hooks.push(Hook {
+        service: "orders".to_owned(),
+        role: HookRole::OnStop,
+        handler: "shop::orders::goodbye".to_owned(),
+        uses: Vec::new(),
+        calls: vec![FunctionCall { service: "email".to_owned(), endpoint: "mail".to_owned() }],
+        condition: None,
+        position: position(5),
+    });
+    graph.background.push(Background {
+        service: "orders".to_owned(),
+        handler: "shop::orders::chase".to_owned(),
+        restart: Restart { min_backoff_ms: 1000, max_backoff_ms: 60_000 },
+        uses: vec![FunctionUse {
+            kind: ResourceKind::Topic,
+            resource: "order-placed".to_owned(),
+            method: Some("publish".to_owned()),
+        }],
+        calls: Vec::new(),
+        condition: None,
+        position: position(6),
+    });
     graph.endpoints = vec![endpoint("show", "/orders/{id}", 3), endpoint("find", "/orders/{order}", 4)];
     graph
 }
@@ -76,6 +98,8 @@ fn the_graph_is_read_back_from_its_json() {
     assert_eq!(value["version"], 1);
     assert_eq!(value["topics"][0]["static"], "shop::orders::PLACED");
     assert_eq!(value["endpoints"][0]["access"], "public");
+    assert_eq!(value["hooks"][0]["role"], "on_stop");
+    assert_eq!(value["background"][0]["uses"][0]["resource"], "order-placed");
 }
 
 #[test]

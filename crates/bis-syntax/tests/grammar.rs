@@ -1,8 +1,9 @@
 //! What the grammar takes, what it refuses, and that it refuses everything at once.
 
 use bis_syntax::{
-    ApiArgs, AppArgs, Declaration, Errors, EventInput, Handler, MountArgs, ResourceChain, ResourceKind,
-    ServiceArgs, Shape, SubscriptionArgs, TestArgs, app_name, closest, declaration, kebab_case, rename,
+    ApiArgs, AppArgs, BackgroundArgs, Declaration, Errors, EventInput, Handler, Hook, MountArgs,
+    ResourceChain, ResourceKind, ServiceArgs, Shape, SubscriptionArgs, TestArgs, app_name, closest,
+    declaration, kebab_case, rename,
 };
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
@@ -217,6 +218,61 @@ fn events_with_their_fields() {
     ] {
         let parse = |tokens, errors: &mut Errors| EventInput::parse(&syn::parse2(tokens).unwrap(), errors);
         assert_eq!(mistakes(wrong, parse).len(), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn functions_that_the_app_calls_take_nothing_but_a_restart_policy() {
+    for right in [
+        "",
+        "restart()",
+        "restart(min_backoff = \"5s\")",
+        "restart(min_backoff = \"1h\", max_backoff = \"1h\"),",
+    ] {
+        assert_eq!(mistakes(right, BackgroundArgs::parse), [""; 0], "{right}");
+    }
+    let policy = BackgroundArgs::parse(tokens("restart(max_backoff = \"5m\")"), &mut Errors::new()).policy();
+    assert_eq!((policy.min_backoff.as_secs(), policy.max_backoff.as_secs()), (1, 300));
+    for wrong in [
+        "1s",
+        "restart",
+        "restart = \"1s\"",
+        "retry(min_backoff = \"1s\")",
+        "restart(), restart()",
+        "restart(max = 5)",
+        "restart(\"1s\")",
+        "restart(min_backoff(\"1s\"))",
+        "restart(min_backoff = \"0s\")",
+        "restart(max_backoff = \"10ms\")",
+    ] {
+        assert_eq!(mistakes(wrong, BackgroundArgs::parse).len(), 1, "{wrong}");
+    }
+    for hook in [Hook::OnStart, Hook::OnStop] {
+        let parse = |tokens, errors: &mut Errors| hook.check_arguments(&tokens, errors);
+        assert_eq!(mistakes("", parse), [""; 0]);
+        assert_eq!(mistakes("early, late", parse).len(), 1);
+    }
+}
+
+#[test]
+fn signatures_of_functions_that_the_app_calls() {
+    for (function, expected) in [
+        ("pub async fn a() -> Result<()> {}", 0),
+        ("async fn a() -> Result<(), Failed> {}", 0),
+        ("fn a() -> Result<()> {}", 1),
+        ("async fn a(b: u8, c: u8) -> Result<()> {}", 1),
+        ("async fn a(&self) -> Result<()> {}", 1),
+        ("async fn a<T>() -> Result<()> {}", 1),
+        ("async fn a() -> Result<()> { Self::b() }", 1),
+        ("async fn a() {}", 1),
+        ("fn a<T>(b: u8) {}", 4),
+    ] {
+        let parse =
+            |tokens, errors: &mut Errors| Hook::OnStart.function(&syn::parse2(tokens).unwrap(), errors);
+        assert_eq!(mistakes(function, parse).len(), expected, "{function}");
+        let parse =
+            |tokens, errors: &mut Errors| BackgroundArgs::function(&syn::parse2(tokens).unwrap(), errors);
+        assert_eq!(mistakes(function, parse).len(), expected, "{function}");
     }
 }
 

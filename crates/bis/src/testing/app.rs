@@ -43,8 +43,9 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// A running app that belongs to one test.
 ///
-/// Events go through memory and time is virtual: it starts at the present and moves only while the test settles, or while
-/// something waits in [`bis::time::sleep`](crate::time::sleep) and nothing else is left to run.
+/// Events go through memory and time is virtual: it starts at the present and moves only while the test settles or lets it
+/// [pass](TestApp::advance), or while something waits in [`bis::time::sleep`](crate::time::sleep) and nothing else is left to
+/// run.
 ///
 /// A handler that waits for something real, such as a socket, a thread or a lock, is waited for: time does not reach its
 /// timeout meanwhile. Only when nothing that runs has made a step for 10 s of real time, the test's *patience*, does time

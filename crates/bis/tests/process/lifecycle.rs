@@ -143,6 +143,28 @@ fn what_a_function_publishes_at_the_start_is_handled() {
     );
 }
 
+#[test]
+fn a_description_has_every_function() {
+    let process = Process::start("lifecycle::orderly_app", ANY_PORT, &[("BIS_DESCRIBE", "1")]);
+    let deadline = Instant::now() + LIMIT;
+    let mut text = String::new();
+    while let Ok(line) = process.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        text += &line;
+    }
+    let json = &text[text.find('{').unwrap()..];
+    let mut values = serde_json::Deserializer::from_str(json).into_iter::<serde_json::Value>();
+    let description = values.next().unwrap().unwrap();
+    let list = |name: &str| -> Vec<String> {
+        let items = description[name].as_array().unwrap().iter();
+        items.map(|item| item.to_string().replace("process::lifecycle::orderly::", "")).collect()
+    };
+    assert_eq!(list("background"), [r#"{"handler":"zebra::watch","service":"zebra"}"#]);
+    let hooks = list("hooks");
+    assert_eq!(hooks.len(), 6, "{hooks:?}");
+    assert_eq!(hooks[0], r#"{"handler":"ant::begin","role":"on_start","service":"ant"}"#);
+    assert_eq!(hooks[5], r#"{"handler":"zebra::last","role":"on_stop","service":"zebra"}"#);
+}
+
 /// A service whose start waits without end, after one that has started.
 mod slow {
     pub(super) mod early {
