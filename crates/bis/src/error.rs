@@ -9,7 +9,10 @@ use std::{
 };
 
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
+
+mod fields;
+
+pub use fields::FieldError;
 
 /// What handlers and endpoints return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -82,24 +85,6 @@ pub(crate) struct Answer {
     pub(crate) fields: Vec<FieldError>,
     /// What else the user put into the answer.
     pub(crate) members: serde_json::Map<String, serde_json::Value>,
-}
-
-/// What is wrong with one field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FieldError {
-    /// Where the field is, as in `items[2].sku`; empty for the value as a whole.
-    pub path: String,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-impl Display for FieldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path.as_str() {
-            "" => f.write_str(&self.message),
-            path => write!(f, "`{path}`: {}", self.message),
-        }
-    }
 }
 
 impl Error {

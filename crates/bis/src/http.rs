@@ -21,6 +21,7 @@ mod listeners;
 mod metrics;
 pub mod probe;
 mod problem;
+mod refusal;
 mod request;
 mod router;
 mod server;
@@ -29,6 +30,8 @@ mod stream;
 mod subsystem;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "garde")]
+mod valid;
 mod wire;
 #[cfg(feature = "ws")]
 pub mod ws;
@@ -40,6 +43,9 @@ pub use entry::{Access, EndpointEntry, MountEntry, ServiceLayersEntry, nested_mo
 pub use internal::{Arguments, RemoteFuture, RemoteHandler, unnamed_result};
 pub use layers::{Layers, MakeLayers, layer, no_layers};
 pub use stream::EndsAtStop;
+
+#[cfg(feature = "garde")]
+pub use valid::Valid;
 
 pub(crate) use client::Client;
 pub(crate) use listeners::{Listeners, PUBLIC, listen, serve_until_aborted};

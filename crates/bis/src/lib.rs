@@ -27,6 +27,8 @@
 //! # Features
 //! - `testing`: `#[bis::test]`, `TestApp` and seeded faults. Enable it under `[dev-dependencies]`; `bis run --chaos` enables it by
 //!   itself.
+//! - `garde`: [`Valid`](https://docs.rs/bis) for endpoints and `#[event(validate)]`, with the rules of garde. Its derive is garde's own:
+//!   `cargo add garde --features derive`.
 //! - `nsq-tls`: TLS to NSQ servers, `broker.nsq.tls` in the configuration.
 //! - `ws`: WebSockets that end in order when the app stops, [`http::ws`].
 
@@ -72,6 +74,8 @@ pub use events::{
     Delivery, Event, Lagged, Listen, ListenError, Listener, NotScalar, Publish, PublishError, Published,
     Publishing, Topic,
 };
+#[cfg(feature = "garde")]
+pub use http::Valid;
 pub use instance::{NoApp, spawn, stopping};
 #[cfg(feature = "testing")]
 pub use testing::{

@@ -12,6 +12,8 @@ pub use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "testing")]
 pub use crate::TestApp;
+#[cfg(feature = "garde")]
+pub use crate::Valid;
 pub use crate::{
     Delivery, Error, ErrorContext, Event, EventId, Result, Topic, api, background, mount, on_start, on_stop,
     subscription, tracing,

@@ -6,7 +6,7 @@ use std::{future::Future, sync::atomic::Ordering, time::Duration};
 use axum::{
     body::Body,
     extract::{DefaultBodyLimit, Request},
-    http::{StatusCode, header, request::Parts},
+    http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use bis_core::format_duration;
@@ -19,11 +19,9 @@ use super::{
     bounds::{Answer, Extractor, LastExtractor},
     error,
     layers::RequestService,
+    refusal::{refused, too_large},
 };
 use crate::time;
-
-/// The longest refusal of an extractor that is taken over as text.
-const MAX_REFUSAL_BYTES: usize = 16 * 1024;
 
 /// What an endpoint knows of itself when it is served.
 #[derive(Debug, Clone, Copy)]
@@ -129,31 +127,4 @@ pub async fn from_request<T: LastExtractor<M>, M>(
 /// What a function returns, as an answer.
 pub fn respond<T: Answer>(result: T) -> Response {
     result.into_response()
-}
-
-fn too_large(limit: usize) -> Response {
-    error::answer(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes"))
-}
-
-/// An extractor's refusal as problem details, when it is a plain text; else as it is. A refusal that is not the client's fault says
-/// nothing to the client: its text is for the log.
-async fn refused(response: Response, limit: usize) -> Response {
-    let status = response.status();
-    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !content_type.is_some_and(|media_type| media_type.starts_with("text/plain")) {
-        if status.is_server_error() {
-            tracing::error!(%status, "an extractor does not work");
-        }
-        return response;
-    }
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
-        return too_large(limit);
-    }
-    let body = axum::body::to_bytes(response.into_body(), MAX_REFUSAL_BYTES).await.unwrap_or_default();
-    let text = String::from_utf8_lossy(&body);
-    if status.is_server_error() {
-        tracing::error!(error = %text, "an extractor does not work");
-        return error::answer(status, error::message(status));
-    }
-    error::answer(status, text.into_owned())
 }

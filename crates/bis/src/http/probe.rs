@@ -68,6 +68,37 @@ macro_rules! travels {
 
 travels!(Json Path Query);
 
+/// What is valid travels as what it is, and is checked again where it arrives: the other process may have other rules.
+#[cfg(feature = "garde")]
+mod valid {
+    use garde::Validate;
+
+    use super::*;
+    use crate::http::Valid;
+
+    macro_rules! travels {
+        ($($Extractor:ident)*) => {$(
+            impl<T> ArgumentTravels for &Probe<Valid<$Extractor<T>>>
+            where
+                T: Serialize + DeserializeOwned + Validate<Context: Default>,
+            {
+                type Argument = Valid<$Extractor<T>>;
+
+                fn encode(&self, value: &Self::Argument, argument: OutgoingArgument<'_>) -> Result<()> {
+                    let $Extractor(value) = &**value;
+                    argument.write(value)
+                }
+
+                fn decode(&self, argument: IncomingArgument) -> Result<Self::Argument> {
+                    Valid::new($Extractor(argument.read()?))
+                }
+            }
+        )*};
+    }
+
+    travels!(Json Path Query);
+}
+
 /// Any other argument.
 pub trait ArgumentStays {
     /// The argument.
