@@ -74,6 +74,8 @@ codes! {
     LAYER_LOSES_REQUEST = "BIS1071";
     /// An endpoint's timeout is longer than a request may take.
     ENDPOINT_TIMEOUT = "BIS1072";
+    /// An event is not valid by its type's own rules.
+    NOT_VALID = "BIS1080";
 }
 
 codes! {

@@ -39,6 +39,7 @@ pages! {
     "BIS1060" "BIS1061"
     "BIS1065"
     "BIS1070" "BIS1071" "BIS1072"
+    "BIS1080"
 }
 
 codes! {

@@ -2,7 +2,7 @@
 
 use bis_syntax::{Errors, EventField, EventInput, EventPart};
 use proc_macro2::{Span, TokenStream};
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::{DeriveInput, GenericArgument, Generics, PathArguments, Type, WherePredicate, parse_quote};
 
 use crate::support;
@@ -32,6 +32,7 @@ fn implementation(input: &DeriveInput, event: &EventInput) -> TokenStream {
     let key = event.key.as_ref().map(key);
     let attributes = (!event.attributes.is_empty()).then(|| attributes(&event.attributes));
     let scalars = scalars(event);
+    let validate = event.validate.as_ref().map(invalid_fields);
     // For those that hold the type without being able to ask it.
     let named = event.sensitive.iter().filter(|name| name.parse::<usize>().is_err());
     let named: Vec<_> = named.collect();
@@ -50,6 +51,17 @@ fn implementation(input: &DeriveInput, event: &EventInput) -> TokenStream {
             #key
             #attributes
             #scalars
+            #validate
+        }
+    }
+}
+
+/// Asks for the rules of the type, at the word that asks for it: what is missing is shown there.
+fn invalid_fields(word: &syn::Ident) -> TokenStream {
+    let call = quote_spanned!(word.span()=> ::bis::__private::invalid_fields(self));
+    quote! {
+        fn invalid_fields(&self) -> ::std::vec::Vec<::bis::FieldError> {
+            #call
         }
     }
 }

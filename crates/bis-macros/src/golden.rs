@@ -174,6 +174,14 @@ fn event_with_key_attributes_and_secrets() {
 }
 
 #[core::prelude::v1::test]
+fn event_that_is_validated() {
+    insta::assert_snapshot!(pretty(event::expand(quote!(
+        #[event(validate)]
+        struct Tick;
+    ))));
+}
+
+#[core::prelude::v1::test]
 fn event_of_nothing() {
     insta::assert_snapshot!(pretty(event::expand(quote!(
         struct Tick;

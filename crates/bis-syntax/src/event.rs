@@ -24,6 +24,8 @@ pub struct EventInput {
     pub sensitive: Vec<String>,
     /// All fields, those of an enum's variants included: what is sensitive in their types is so in the event.
     pub parts: Vec<EventPart>,
+    /// `#[event(validate)]` on the type: an event is validated before it is published.
+    pub validate: Option<Ident>,
     /// `#[event(schema = "..")]` on the type: its JSON Schema, instead of the one that its fields give.
     pub schema: Option<LitStr>,
     /// `#[event(schema = "..")]` on fields.
@@ -58,16 +60,24 @@ struct FieldAttrs {
     schema: Option<LitStr>,
 }
 
+#[derive(Default)]
+struct TypeAttrs {
+    schema: Option<LitStr>,
+    validate: Option<Ident>,
+}
+
 impl EventInput {
     /// Reads a type under `#[derive(Event)]`, with the attributes of its fields.
     pub fn parse(input: &DeriveInput, errors: &mut Errors) -> Self {
+        let TypeAttrs { schema, validate } = type_attrs(input, errors);
         let mut event = Self {
             name: input.ident.clone(),
             key: None,
             attributes: Vec::new(),
             sensitive: Vec::new(),
             parts: Vec::new(),
-            schema: type_schema(input, errors),
+            validate,
+            schema,
             field_schemas: Vec::new(),
         };
         let rename_all = serde_value(&input.attrs, "rename_all");
@@ -219,17 +229,28 @@ fn is_no_scalar(ty: &Type) -> bool {
     }
 }
 
-fn type_schema(input: &DeriveInput, errors: &mut Errors) -> Option<LitStr> {
-    let mut schema = None;
-    let mut known = Known::new("`#[event]` on a type", &["schema"]);
+fn type_attrs(input: &DeriveInput, errors: &mut Errors) -> TypeAttrs {
+    let mut attrs = TypeAttrs::default();
+    let mut known = Known::new("`#[event]` on a type", &["schema", "validate"]);
     for argument in event_arguments(&input.attrs, errors) {
         match argument {
-            Argument::Assign(name, value) if known.accept(&name, errors) => {
-                schema = options::text(&value, "`schema`", "{\\\"type\\\":\\\"string\\\"}", errors);
-            }
+            Argument::Assign(name, value) if known.accept(&name, errors) => match name.to_string().as_str() {
+                "schema" => {
+                    attrs.schema = options::text(&value, "`schema`", "{\\\"type\\\":\\\"string\\\"}", errors);
+                }
+                word => known.wrong_form(&name, word, errors),
+            },
             Argument::Assign(..) => {}
+            Argument::List(name, _) if name == "validate" => known.wrong_form(&name, "validate", errors),
             Argument::List(name, _) => known.wrong_form(&name, "schema = \"..\"", errors),
             Argument::Plain(tokens) => match tokens.to_string().as_str() {
+                "validate" => {
+                    if let Ok(word) = syn::parse2::<Ident>(tokens)
+                        && known.accept(&word, errors)
+                    {
+                        attrs.validate = Some(word);
+                    }
+                }
                 word @ ("key" | "attribute" | "sensitive") => errors.push_help(
                     ErrorKind::Event,
                     &tokens,
@@ -240,7 +261,7 @@ fn type_schema(input: &DeriveInput, errors: &mut Errors) -> Option<LitStr> {
             },
         }
     }
-    schema
+    attrs
 }
 
 fn field_attrs(field: &Field, errors: &mut Errors) -> FieldAttrs {
@@ -253,6 +274,15 @@ fn field_attrs(field: &Field, errors: &mut Errors) -> FieldAttrs {
                     known.unexpected(&tokens, errors);
                     continue;
                 };
+                if word == "validate" {
+                    errors.push_help(
+                        ErrorKind::Event,
+                        &word,
+                        "`validate` goes on the type",
+                        "put `#[event(validate)]` above the type, and rules such as `#[garde(length(min = 1))]` on its fields",
+                    );
+                    continue;
+                }
                 if !known.accept(&word, errors) {
                     continue;
                 }
@@ -301,7 +331,7 @@ fn event_arguments(attrs: &[syn::Attribute], errors: &mut Errors) -> Vec<Argumen
                 ErrorKind::Event,
                 attr,
                 "`#[event]` is empty",
-                "write `#[event(key)]`, `#[event(attribute)]`, `#[event(sensitive)]` or `#[event(schema = \"..\")]`",
+                "write `#[event(key)]`, `#[event(attribute)]`, `#[event(sensitive)]`, `#[event(validate)]` or `#[event(schema = \"..\")]`",
             ),
         }
     }

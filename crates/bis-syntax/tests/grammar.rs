@@ -215,6 +215,10 @@ fn events_with_their_fields() {
         "enum E { A { #[event(key)] a: A } }",
         "struct E<'a> { a: &'a str }",
         "struct E { #[event(schema)] a: A }",
+        "struct E { #[event(validate)] a: A }",
+        "#[event(validate = \"x\")] struct E { a: A }",
+        "#[event(validate(x))] struct E { a: A }",
+        "#[event(validate, validate)] struct E { a: A }",
     ] {
         let parse = |tokens, errors: &mut Errors| EventInput::parse(&syn::parse2(tokens).unwrap(), errors);
         assert_eq!(mistakes(wrong, parse).len(), 1, "{wrong}");

@@ -130,7 +130,10 @@ impl Error {
         match self.0.retry {
             Retry::Never => true,
             Retry::After(_) => false,
-            Retry::Usual => self.answer().and_then(|answer| answer.status).is_some_and(is_final),
+            Retry::Usual => {
+                self.answer().and_then(|answer| answer.status).is_some_and(is_final)
+                    || self.is_invalid_event()
+            }
         }
     }
 

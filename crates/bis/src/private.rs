@@ -7,7 +7,7 @@ pub use serde::{Serialize, de::DeserializeOwned};
 pub use crate::{
     events::{
         NotScalar, SubscriptionEntry,
-        event::{reach, scalar, shape},
+        event::{reach, scalar, shape, valid::invalid_fields},
         handler::{batch, one, takes, takes_batch, topic},
     },
     http::{

@@ -72,7 +72,7 @@ fn the_right_program_of_every_page_compiles() {
     fs::write(source.join("lib.rs"), root).unwrap();
     let manifest = format!(
         "[package]\nname = \"pages\"\nedition = \"2024\"\n\n[workspace]\n\n[lints.rust]\nwarnings = \"allow\"\n\n\
-         [dependencies]\nbis = {{ path = {:?} }}\nserde = {{ version = \"1\", features = [\"derive\"] }}\ntokio = \"1\"\n",
+         [dependencies]\nbis = {{ path = {:?}, features = [\"garde\"] }}\ngarde = {{ version = \"0.23\", features = [\"derive\"] }}\nserde = {{ version = \"1\", features = [\"derive\"] }}\ntokio = \"1\"\n",
         env!("CARGO_MANIFEST_DIR")
     );
     fs::write(Path::new(PACKAGE).join("Cargo.toml"), manifest).unwrap();

@@ -2,6 +2,7 @@
 
 pub mod reach;
 pub mod shape;
+pub mod valid;
 
 use std::cell::Cell;
 
@@ -9,7 +10,7 @@ use bis_core::{Attributes, redaction::Sensitive};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::json;
+use crate::{error::FieldError, json};
 
 /// A type whose values are published on a [`Topic`](crate::Topic). Implemented by `#[derive(Event)]`.
 #[diagnostic::on_unimplemented(
@@ -43,6 +44,14 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// When a field does not serialize to a JSON scalar.
     fn attributes(&self) -> Result<Attributes, NotScalar> {
         Ok(Attributes::new())
+    }
+
+    /// The fields that are wrong. An event with one is not published. `#[event(validate)]` on the type asks the rules of
+    /// [garde](https://docs.rs/garde); without it every event is right.
+    ///
+    /// Only what is published is asked, not what is delivered: events that are older than a rule must still be handled.
+    fn invalid_fields(&self) -> Vec<FieldError> {
+        Vec::new()
     }
 
     /// Asks the types of fields what is sensitive in them.
@@ -114,6 +123,8 @@ pub(crate) enum EncodeError {
     Json(#[from] json::WriteError),
     #[error(transparent)]
     NotScalar(#[from] NotScalar),
+    #[error("it is not valid")]
+    Invalid { fields: Vec<FieldError>, data: Bytes },
 }
 
 impl<T: Event> Codec<T> {
@@ -147,6 +158,10 @@ fn encode<T: Event>(event: &T) -> Result<Encoded, EncodeError> {
         ROOM.set(room);
     }
     written?;
+    let fields = event.invalid_fields();
+    if !fields.is_empty() {
+        return Err(EncodeError::Invalid { fields, data });
+    }
     Ok(Encoded { data, key: event.key()?, attributes: event.attributes()? })
 }
 

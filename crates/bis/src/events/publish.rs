@@ -21,7 +21,7 @@ use super::{
     event::{Codec, EncodeError},
 };
 use crate::{
-    error::Error,
+    error::{Error, FieldError},
     instance::{self, Clock, Instance, NoApp, Scope, Span},
 };
 
@@ -39,6 +39,16 @@ pub enum PublishError {
         event: &'static str,
         /// The field and what is wrong with it.
         reason: String,
+    },
+    /// The event is not valid by the rules that `#[event(validate)]` on its type asks.
+    #[error("the `{event}` cannot be published: it is not valid: {text} [{}]", codes::NOT_VALID)]
+    Invalid {
+        /// The event's type.
+        event: &'static str,
+        /// Which of its fields are wrong, the first 100 of them.
+        fields: Vec<FieldError>,
+        /// All of them in a line. No value of a sensitive field is in it.
+        text: String,
     },
     /// Another topic has the same name, and its subscriptions take another type.
     #[error(
@@ -72,6 +82,11 @@ impl PublishError {
 }
 
 impl Error {
+    /// Whether it comes from a publish of an event that is not valid, which no retry makes so.
+    pub(crate) fn is_invalid_event(&self) -> bool {
+        self.find::<PublishError>().is_some_and(|error| matches!(error, PublishError::Invalid { .. }))
+    }
+
     /// Whether it comes from a publish that failed because the broker was away or had no room, however it was wrapped. Such
     /// an error uses up no attempt.
     pub fn is_outage(&self) -> bool {
@@ -359,9 +374,23 @@ fn reads_back(instance: &Instance) -> bool {
     cfg!(debug_assertions) || matches!(instance.clock, Clock::Virtual(_))
 }
 
+/// The error of an event that is not valid, without what is sensitive in it.
+fn invalid<T>(codec: &Codec<T>, fields: Vec<FieldError>, data: &[u8]) -> PublishError {
+    let sensitive = (codec.sensitive)();
+    let told = fields.into_iter().map(|FieldError { path, message }| FieldError {
+        path: sensitive.hide_in_text(path, data),
+        message: sensitive.hide_in_text(message, data),
+    });
+    let (fields, text) = FieldError::list(told);
+    PublishError::Invalid { event: codec.name, fields, text }
+}
+
 fn envelope_of<T>(instance: &Instance, codec: &Codec<T>, event: &T) -> Result<Envelope, PublishError> {
     let refused = |reason: String| PublishError::Encode { event: codec.name, reason };
-    let encoded = (codec.encode)(event).map_err(|error: EncodeError| refused(error.to_string()))?;
+    let encoded = (codec.encode)(event).map_err(|error| match error {
+        EncodeError::Invalid { fields, data } => invalid(codec, fields, &data),
+        error => refused(error.to_string()),
+    })?;
     if reads_back(instance)
         && let Err(error) = (codec.decode)(&encoded.data)
     {

@@ -13,6 +13,7 @@ use super::layers::RequestService;
     message = "an endpoint cannot take `{Self}` here",
     label = "not an extractor that works without the body",
     note = "take `Path<..>`, `Query<..>`, `HeaderMap` or another extractor of the request's head; `Json<..>` and others of the body come last",
+    note = "`Valid<..>` takes one of them, of a type under `#[derive(garde::Validate)]`",
     note = "an endpoint has no `State`: keep what endpoints share in a `static`, as in `static DB: OnceLock<Db>`"
 )]
 pub trait Extractor: FromRequestParts<()> {}
@@ -25,6 +26,7 @@ impl<T: FromRequestParts<()>> Extractor for T {}
     message = "an endpoint cannot take `{Self}`",
     label = "not an extractor",
     note = "take `Json<..>` of a type that implements `Deserialize`, `Path<..>`, `Query<..>` or another extractor of axum",
+    note = "`Valid<..>` takes one of them, of a type under `#[derive(garde::Validate)]`",
     note = "an endpoint has no `State`: keep what endpoints share in a `static`, as in `static DB: OnceLock<Db>`"
 )]
 pub trait LastExtractor<M>: FromRequest<(), M> {}

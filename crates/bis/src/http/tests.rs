@@ -111,6 +111,17 @@ mod there {
         Ok(())
     }
 
+    #[derive(Debug, Serialize, Deserialize, garde::Validate)]
+    pub(super) struct Amount {
+        #[garde(range(min = 1))]
+        pub(super) cents: u32,
+    }
+
+    #[api(POST, "/pay", private)]
+    pub(super) async fn pay(amount: crate::Valid<Json<Amount>>) -> Result<Json<u32>> {
+        Ok(Json(amount.cents))
+    }
+
     /// The trace, the service and whether there is a deadline.
     #[api(GET, "/scope", public)]
     pub(super) async fn scope() -> Result<Json<(String, Option<String>, bool)>> {

@@ -43,8 +43,8 @@ use crate::error::{Error, FieldError, Result};
 /// `{"path": "items[2].quantity", "message": "lower than 1"}`. What the extractor itself refuses is answered as without `Valid`.
 ///
 /// It takes every extractor that dereferences to a type with [`Validate`]: `Json`, `Query`, `Path`, `Form` and those of other
-/// crates. The context of the rules is the `Default` of their type. A path has the names of Rust's fields: beside
-/// `#[serde(rename = "..")]` write `#[garde(rename = "..")]`.
+/// crates. The context of the rules is the `Default` of their type. A path has the names of Rust's fields, since garde does not
+/// see where serde renames them.
 ///
 /// There is no `Valid` that was not checked, so a function that takes one need not ask where it comes from. A caller in the same
 /// app makes it with [`Valid::new`]; over a call to another process it is checked once more there, by the rules of that process.

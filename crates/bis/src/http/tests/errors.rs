@@ -1,8 +1,14 @@
 //! What errors of a called process say in the calling one.
 
-use axum::{extract::Path, http::StatusCode, response::IntoResponse};
+use axum::{
+    Json,
+    body::Body,
+    extract::Path,
+    http::{Request, StatusCode},
+    response::IntoResponse,
+};
 
-use super::{Process, there};
+use super::{Client, Process, SECRET, there};
 use crate::Error;
 
 #[test]
@@ -44,4 +50,27 @@ fn answer_of(process: &Process, error: Error) -> (StatusCode, Option<String>, St
         let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
         (status, wait, String::from_utf8(body.to_vec()).unwrap())
     })
+}
+
+#[test]
+fn what_is_valid_travels_and_is_checked_where_it_arrives() {
+    let (here, process) = Process::pair();
+    here.run(async {
+        let amount = crate::Valid::new(Json(there::Amount { cents: 7 })).unwrap();
+        assert_eq!(there::pay(amount).await.unwrap().0, 7);
+        // As a process of another build may call it, which has other rules.
+        let function = concat!(module_path!(), "::there::pay").replace("::errors", "");
+        let request = Request::post(format!("/_bis/call/{function}"))
+            .header("host", "x")
+            .header("bis-secret", SECRET)
+            .body(Body::from(r#"[{"cents":0}]"#))
+            .unwrap();
+        let base = format!("http://{}", process.address);
+        let (status, body) = Client::default().send(&base, request).await.unwrap();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
+        assert_eq!(problem["errors"], serde_json::json!([{ "path": "cents", "message": "lower than 1" }]));
+        assert_eq!(problem["bis"]["permanent"], true);
+        assert_eq!(problem["bis"]["refused"], false);
+    });
 }
