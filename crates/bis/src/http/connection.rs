@@ -35,8 +35,7 @@ use super::{
     body::{RequestBody, UNWANTED_LIMIT},
     error,
     layers::RequestService,
-    server::answer,
-    stream, wire,
+    request, stream, wire,
 };
 
 /// How long a client may take for what.
@@ -215,10 +214,12 @@ fn request_task(
     }
     let path = request.uri().path().to_owned();
     let mut stage = shared.stage.clone();
-    let task = tokio::spawn(async move {
+    // Around the limit too, so that what is said when it is over names the trace and the endpoint.
+    let scope = request::scope(request.headers());
+    let task = tokio::spawn(scope.run(async move {
         let Shared { app, mut stage, alive: _alive, .. } = shared;
         tokio::select! {
-            response = answer(&app, request) => response,
+            response = request::run_in_scope(&app, request) => response,
             () = tokio::time::sleep(limit) => {
                 tracing::error!(url.path = path, limit_s = limit.as_secs(), "the request took too long and was cut off");
                 error::late(late)
@@ -227,7 +228,7 @@ fn request_task(
                 error::answer(StatusCode::SERVICE_UNAVAILABLE, "the service is stopping; try again")
             }
         }
-    });
+    }));
     async move {
         let mut response =
             task.await.unwrap_or_else(|_| error::answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));

@@ -39,7 +39,7 @@ pub(super) struct Place {
 struct RequestSpan(Span);
 
 /// The scope of a request, in the trace that its headers name.
-fn scope(headers: &HeaderMap) -> Scope {
+pub(super) fn scope(headers: &HeaderMap) -> Scope {
     Scope::continuing(trace_context(headers).as_ref())
 }
 
@@ -86,13 +86,24 @@ fn span(scope: &Scope, method: &Method, uri: &Uri) -> Span {
 
 /// Answers one request within its span and scope, before anything else of the app sees it. A panic, of a layer too, becomes
 /// status 500 and a line in the log.
-pub(super) async fn run(app: &RequestService, mut request: Request) -> Response {
+#[cfg(feature = "testing")]
+pub(super) async fn run(app: &RequestService, request: Request) -> Response {
     let scope = scope(request.headers());
     let span = span(&scope, request.method(), request.uri());
+    scope.run(in_scope(app, request, span)).await
+}
+
+/// As [`run`], where the request's [`scope`] is that of the running task already.
+pub(super) async fn run_in_scope(app: &RequestService, request: Request) -> Response {
+    let span = Scope::with(|scope| Some(span(scope?, request.method(), request.uri())));
+    in_scope(app, request, span.unwrap_or_else(Span::none)).await
+}
+
+async fn in_scope(app: &RequestService, mut request: Request, span: Span) -> Response {
     if !span.is_disabled() {
         request.extensions_mut().insert(RequestSpan(span.clone()));
     }
-    let mut answer = pin!(scope.run(measured(app, request)).instrument(span));
+    let mut answer = pin!(measured(app, request).instrument(span));
     let response = answer.as_mut().await;
     answer.span().record("http.response.status_code", response.status().as_u16());
     response

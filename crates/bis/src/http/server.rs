@@ -124,6 +124,7 @@ async fn accept(listener: &TcpListener, shared: &Shared, stage: &watch::Sender<S
 }
 
 /// Answers one request. Without a socket its client is said to be at `127.0.0.1:0`, unless it says otherwise.
+#[cfg(feature = "testing")]
 pub(crate) async fn answer(app: &RequestService, mut request: Request) -> Response {
     if request.extensions().get::<ConnectInfo<SocketAddr>>().is_none() {
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))));

@@ -232,6 +232,7 @@ async fn a_request_that_takes_too_long_is_cut_off() {
     stream.write_all(GET).await.unwrap();
     let answer = read_until(&mut stream, "}").await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("took too long"), "{answer}");
+    assert!(answer.contains("\"trace_id\":\""), "{answer}");
 }
 
 #[tokio::test]
