@@ -27,6 +27,13 @@ use proc_macro::TokenStream;
 /// ```
 ///
 /// Each path is a module or a crate that calls [`service!`]. What is not listed is neither linked nor hosted.
+///
+/// With `layers`, tower layers are around everything that the public listener answers, the first one outermost: endpoints, mounts, and
+/// what is not there. They see a request before it is routed.
+///
+/// ```ignore
+/// bis::app!(services: [orders, shipping], layers: [TraceLayer::new_for_http(), CorsLayer::permissive()]);
+/// ```
 #[proc_macro]
 pub fn app(input: TokenStream) -> TokenStream {
     // Cargo sets it for whatever it compiles; without cargo an app is called `app`.
@@ -39,6 +46,13 @@ pub fn app(input: TokenStream) -> TokenStream {
 ///
 /// ```ignore
 /// bis::service!("orders");
+/// ```
+///
+/// With `layers`, tower layers are around each of its endpoints and mounts, the first one outermost. All of them share one instance of
+/// each layer, so that a limit is one limit for the service. A mount's requests come without the mount's path.
+///
+/// ```ignore
+/// bis::service!("orders", layers: [from_fn(audit)]);
 /// ```
 #[proc_macro]
 pub fn service(input: TokenStream) -> TokenStream {
@@ -76,9 +90,35 @@ pub fn subscription(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// The arguments are the method, the path in axum's notation, and who may call: `public` for anyone, `private` for the
 /// app's own services. The function takes axum's extractors and returns what axum can answer with.
 ///
+/// | Option | Default | |
+/// |---|---|---|
+/// | `layers = [..]` | none | tower layers around it, the first one outermost |
+/// | `body_limit = ".."` | `1MiB`, for extractors that keep the body in memory | the largest body that it takes, whatever reads it |
+/// | `timeout = ".."` | none beside `http.request_timeout` | how long it may take until its answer begins |
+///
+/// A size is a whole number and a unit: `B`, `kB`, `MB` and `GB`, which are powers of 1000, or `KiB`, `MiB` and `GiB`, powers of 1024.
+/// A body that is too large is answered with 413; one that is streamed is counted as it comes, and reading it fails. After its
+/// timeout an endpoint is cut off, and the client gets 503, as after `http.request_timeout`. That one bounds layers too, and an
+/// endpoint's own timeout cannot be longer: the app says so when it starts.
+///
+/// # Layers
+/// A request meets the layers of the app (see [`app!`]), then routing, the layers of the service (see [`service!`]), those of the
+/// endpoint, its timeout and body limit, the extractors, and the function. The layers of tower and tower-http work as they are
+/// published, and so does a function with `axum::middleware::from_fn`.
+///
+/// ```ignore
+/// #[api(PUT, "/photos/{id}", public, layers = [CompressionLayer::new()], body_limit = "10MB", timeout = "30s")]
+/// async fn store(Path(id): Path<u64>, photo: Bytes) -> Result<()> { .. }
+/// ```
+///
+/// The expressions are evaluated once for each app that runs, when its resources exist, so each test has layers of its own. What a
+/// layer logs and where it panics belongs to the request. A CORS preflight meets the layers of the endpoint that it asks about.
+/// `private` endpoints have the layers of their service and their own, and not those of the app.
+///
+/// # Calls
 /// It stays callable as a function. Where its service lives in another process of the app, the call goes there over
 /// HTTP, for which the function's arguments are `Json`, `Path` or `Query` of what has both serde traits, and it returns
-/// `Result` of `Json` or `()`. A call within the process skips extractors and middleware.
+/// `Result` of `Json` or `()`. A call skips extractors and all layers, whether it stays in the process or not.
 #[proc_macro_attribute]
 pub fn api(arguments: TokenStream, item: TokenStream) -> TokenStream {
     endpoint::expand(arguments.into(), item.into()).into()
@@ -89,6 +129,25 @@ pub fn api(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// ```ignore
 /// #[mount("/files")]
 /// fn files() -> axum::Router { .. }
+/// ```
+///
+/// The layers of the app and of the service are around it. What it answers is left as it is, a 404 without a body too. An endpoint
+/// goes before a mount, and a mount at `/` takes what nothing else does.
+///
+/// # Static files
+/// With tower-http's feature `fs`. `ServeDir` answers ranges and `index.html`, and leads no path out of its folder.
+///
+/// ```ignore
+/// #[mount("/assets")]
+/// fn assets() -> axum::Router {
+///     axum::Router::new().fallback_service(ServeDir::new("assets"))
+/// }
+///
+/// /// A single-page app: every other path has its page.
+/// #[mount("/")]
+/// fn page() -> axum::Router {
+///     axum::Router::new().fallback_service(ServeDir::new("dist").fallback(ServeFile::new("dist/index.html")))
+/// }
 /// ```
 #[proc_macro_attribute]
 pub fn mount(arguments: TokenStream, item: TokenStream) -> TokenStream {

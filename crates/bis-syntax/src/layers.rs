@@ -29,12 +29,12 @@ pub(crate) fn list(tokens: &TokenStream, errors: &mut Errors) -> Vec<Expr> {
     };
     match Punctuated::<Expr, syn::Token![,]>::parse_terminated.parse2(items) {
         Ok(layers) => layers.into_iter().collect(),
-        Err(error) => {
-            errors.push_at(
+        Err(_) => {
+            errors.push_help(
                 ErrorKind::Syntax,
-                error.span(),
-                format!("a layer is an expression: {error}"),
-                Some(format!("separate layers by commas, as in `{EXAMPLE}`")),
+                tokens,
+                format!("`{}` is not a list of layers", source_like(tokens)),
+                format!("write expressions, separated by commas, as in `{EXAMPLE}`"),
             );
             Vec::new()
         }

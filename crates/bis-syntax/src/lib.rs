@@ -24,7 +24,7 @@
 //! | `bis::app!(services: [orders, shipping])` | [`AppArgs::parse`] |
 //! | `bis::service!("orders")` | [`ServiceArgs::parse`] |
 //! | `#[subscription(orders::PLACED, name = "ship")]` | [`SubscriptionArgs::parse`], its function with [`Handler::parse`] |
-//! | `#[api(POST, "/orders/{id}", public)]` | [`ApiArgs::parse`], its function with [`Endpoint::parse`] |
+//! | `#[api(POST, "/orders/{id}", public, layers = [..])]` | [`ApiArgs::parse`], its function with [`Endpoint::parse`] |
 //! | `#[mount("/files")]` | [`MountArgs::parse`], its function with [`check_mount_function`] |
 //! | `#[on_start]`, `#[on_stop]` | [`Hook::check_arguments`], their function with [`Hook::function`] |
 //! | `#[background(restart(max_backoff = "5m"))]` | [`BackgroundArgs::parse`], its function with [`BackgroundArgs::function`] |

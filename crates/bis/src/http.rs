@@ -41,7 +41,7 @@ pub use call::{Call, call_elsewhere};
 pub use endpoint::{EndpointContext, from_parts, from_request, respond, route, split};
 pub use entry::{Access, EndpointEntry, MountEntry, ServiceLayersEntry, nested_mount};
 pub use internal::{Arguments, RemoteFuture, RemoteHandler, unnamed_result};
-pub use layers::{Layers, MakeLayers, layer, no_layers};
+pub use layers::{Layers, MakeLayers, RequestService, layer, no_layers};
 pub use stream::EndsAtStop;
 
 #[cfg(feature = "garde")]

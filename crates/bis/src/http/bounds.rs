@@ -75,7 +75,7 @@ pub fn mounted(result: impl Mounted) -> Router {
     label = "not a layer around endpoints",
     note = "list what implements `tower::Layer`, such as the layers of tower-http: its service must be `Clone`, `Send` and `Sync`, and answer with what implements `IntoResponse`",
     note = "a function that takes a request and `Next` becomes a layer with `axum::middleware::from_fn(function)`",
-    note = "a layer whose service can fail, or is not `Clone`, goes into a `tower::ServiceBuilder` after `axum::error_handling::HandleErrorLayer`, and before it a `buffer` where it must be"
+    note = "a layer whose service can fail or is not `Clone` goes into a `tower::ServiceBuilder`: `.layer(HandleErrorLayer::new(handle)).buffer(100)`, then the layer"
 )]
 pub trait RequestLayer {
     /// The service with the layer around it.

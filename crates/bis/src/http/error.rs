@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bis_broker::PublishError;
+use http_body_util::LengthLimitError;
 use serde::Serialize;
 
 use super::{
@@ -142,13 +143,17 @@ impl Error {
     }
 
     /// The status that a client gets: 500 unless the error, or one under it, was made with another, or is that an event
-    /// could not be published just now (503), or that another process of the app is away (503) or late (504).
+    /// could not be published just now (503), that another process of the app is away (503) or late (504), or that the
+    /// request's body went beyond the endpoint's `body_limit` (413).
     pub fn http_status(&self) -> StatusCode {
         if let Some(status) = self.answer().and_then(|answer| answer.status) {
             return status;
         }
         if let Some(call) = self.find::<CallError>() {
             return call.http_status();
+        }
+        if self.find::<LengthLimitError>().is_some() {
+            return StatusCode::PAYLOAD_TOO_LARGE;
         }
         match self.find::<PublishError>() {
             Some(PublishError::TooLarge { .. } | PublishError::DelayTooLong { .. }) | None => {
