@@ -367,6 +367,7 @@ pub(crate) enum HandlerKind {
         method: String,
         path: String,
         access: Access,
+        options: EndpointOptions,
         /// What the parameters of the path are read into, and where that is written.
         path_type: Option<(Ty, Range)>,
         signature: Box<Signature>,
@@ -390,6 +391,15 @@ pub(crate) struct Signature {
     pub(crate) statuses: Vec<u16>,
 }
 
+/// What `#[api]` says beside method, path and access.
+#[derive(Debug)]
+pub(crate) struct EndpointOptions {
+    /// As written.
+    pub(crate) layers: Vec<String>,
+    pub(crate) body_limit: Option<u64>,
+    pub(crate) timeout: Option<Duration>,
+}
+
 #[derive(Debug)]
 pub(crate) struct SubscriptionSummary {
     pub(crate) topic: PathRef,
@@ -406,6 +416,8 @@ pub(crate) struct ServiceCall {
     pub(crate) range: Range,
     pub(crate) condition: Option<Condition>,
     pub(crate) name: Option<String>,
+    /// As written.
+    pub(crate) layers: Vec<String>,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
 
@@ -414,6 +426,8 @@ pub(crate) struct AppCall {
     pub(crate) call: PathRef,
     pub(crate) range: Range,
     pub(crate) services: Vec<(PathRef, Range)>,
+    /// As written.
+    pub(crate) layers: Vec<String>,
     /// Whether the list could be read.
     pub(crate) readable: bool,
     pub(crate) mistakes: Vec<Diagnostic>,

@@ -23,6 +23,9 @@ pub struct Graph {
     pub version: u32,
     /// The app's name.
     pub app: String,
+    /// The layers around everything that is public, as they are written, the outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub layers: Vec<String>,
     /// The services that `app!` lists, by name.
     pub services: Vec<Service>,
     /// The topics, by name.
@@ -64,6 +67,9 @@ pub struct Service {
     /// What its comment in the source says, as Markdown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub description: Option<String>,
+    /// The layers around its endpoints and mounts, as they are written, the outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub layers: Vec<String>,
     /// The `cfg` around it, when only the build knows whether it holds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub condition: Option<String>,
@@ -227,6 +233,15 @@ pub struct Endpoint {
     pub path: String,
     /// Who may call it.
     pub access: Access,
+    /// Its own layers, as they are written, the outermost first; those of the app and of its service are around them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub layers: Vec<String>,
+    /// The largest body that it takes, in bytes, where it states one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub body_limit_bytes: Option<u64>,
+    /// How long it may take until its answer begins, in milliseconds, where it states so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeout_ms: Option<u64>,
     /// The path of its function.
     pub handler: String,
     /// The first paragraph of its comment in the source, in one line of Markdown.
@@ -341,6 +356,7 @@ impl Graph {
         Self {
             version: VERSION,
             app: app.into(),
+            layers: Vec::new(),
             services: Vec::new(),
             topics: Vec::new(),
             subscriptions: Vec::new(),

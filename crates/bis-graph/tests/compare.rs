@@ -11,6 +11,7 @@ fn graph() -> Graph {
         name: "orders".to_owned(),
         module: "shop::orders".to_owned(),
         description: None,
+        layers: Vec::new(),
         condition: None,
         position: position(1),
     });
@@ -20,6 +21,9 @@ fn graph() -> Graph {
         method: "GET".to_owned(),
         path: "/orders/{id}".to_owned(),
         access: Access::Public,
+        layers: Vec::new(),
+        body_limit_bytes: None,
+        timeout_ms: None,
         handler: "shop::orders::show".to_owned(),
         summary: None,
         description: None,

@@ -13,6 +13,9 @@ fn graph() -> Graph {
         method: "GET".to_owned(),
         path: path.to_owned(),
         access: Access::Public,
+        layers: Vec::new(),
+        body_limit_bytes: None,
+        timeout_ms: None,
         handler: format!("shop::orders::{name}"),
         summary: None,
         description: None,
@@ -28,6 +31,7 @@ fn graph() -> Graph {
         name: "orders".to_owned(),
         module: "shop::orders".to_owned(),
         description: None,
+        layers: Vec::new(),
         condition: None,
         position: position(1),
     });

@@ -58,7 +58,7 @@ impl<'a> Assembly<'_, '_, 'a> {
                 let found = self.subscription(module, summary, service, handler, condition, here);
                 self.graph.subscriptions.extend(found.map(|one| Subscription { description, ..one }));
             }
-            (HandlerKind::Api { method, path, access, path_type, signature }, Some(service)) => {
+            (HandlerKind::Api { method, path, access, options, path_type, signature }, Some(service)) => {
                 if let Some((taken, range)) = path_type {
                     self.check_path_type(module, path, taken, *range);
                 }
@@ -73,6 +73,9 @@ impl<'a> Assembly<'_, '_, 'a> {
                         bis_syntax::Access::Public => Access::Public,
                         bis_syntax::Access::Private => Access::Private,
                     },
+                    layers: options.layers.clone(),
+                    body_limit_bytes: options.body_limit,
+                    timeout_ms: options.timeout.map(bis_graph::millis),
                     handler,
                     summary,
                     description,

@@ -15,6 +15,7 @@ pub(crate) struct ServiceRef {
     pub(crate) name: String,
     pub(crate) module: ModuleId,
     pub(crate) listed: bool,
+    pub(crate) layers: Vec<String>,
     pub(crate) condition: Option<String>,
     pub(crate) position: Position,
 }
@@ -37,6 +38,7 @@ impl Assembly<'_, '_, '_> {
         } else {
             self.found.extend(call.mistakes.iter().cloned());
         }
+        self.graph.layers.clone_from(&call.layers);
         for (path, range) in &call.services {
             self.list(app.module, path, *range);
         }
@@ -48,6 +50,7 @@ impl Assembly<'_, '_, '_> {
                 name: service.name.clone(),
                 module: tree.modules[service.module].path.clone(),
                 description: self.module_docs(service.module),
+                layers: service.layers.clone(),
                 condition: service.condition.clone(),
                 position: service.position.clone(),
             });
@@ -79,7 +82,9 @@ impl Assembly<'_, '_, '_> {
             let condition = self.condition(module, call.condition.as_ref());
             let Some(first) = self.services.iter().find(|service| service.module == whole) else {
                 let name = call.name.clone().unwrap_or_default();
-                let service = ServiceRef { name, module: whole, listed: false, condition, position: here };
+                let layers = call.layers.clone();
+                let service =
+                    ServiceRef { name, module: whole, listed: false, layers, condition, position: here };
                 self.services.push(service);
                 continue;
             };

@@ -2,16 +2,19 @@
 
 use bis_syntax::{ApiArgs, BackgroundArgs, Endpoint, Errors, Handler, Hook, MountArgs, SubscriptionArgs};
 use proc_macro2::TokenStream;
+use quote::ToTokens;
 use syn::{Attribute, FnArg, ItemFn, Meta, ReturnType};
 
 use super::{
-    docs,
+    body, docs,
     extractor::Extractor,
     statuses,
     syntax::{path_range, path_ref, range_of, word},
     types::ty,
 };
-use crate::summary::{HandlerItem, HandlerKind, Module, Range, Signature, SubscriptionSummary};
+use crate::summary::{
+    EndpointOptions, HandlerItem, HandlerKind, Module, Range, Signature, SubscriptionSummary,
+};
 
 /// Keeps what the attributes of a function say.
 pub(super) fn function(extractor: &Extractor<'_>, function: &ItemFn, module: &mut Module) {
@@ -19,7 +22,8 @@ pub(super) fn function(extractor: &Extractor<'_>, function: &ItemFn, module: &mu
         let condition = extractor.cfg().attribute_condition(outer);
         extractor.when(condition, || {
             for attribute in &*extractor.cfg().flatten(std::slice::from_ref(outer)) {
-                module.handlers.extend(handler(extractor, attribute, function));
+                let handler = handler(extractor, attribute, function, module);
+                module.handlers.extend(handler);
             }
         });
     }
@@ -33,7 +37,12 @@ pub(super) fn has_own_calls(function: &ItemFn, module: &Module) -> bool {
     })
 }
 
-fn handler(extractor: &Extractor<'_>, attribute: &Attribute, function: &ItemFn) -> Option<HandlerItem> {
+fn handler(
+    extractor: &Extractor<'_>,
+    attribute: &Attribute,
+    function: &ItemFn,
+    module: &mut Module,
+) -> Option<HandlerItem> {
     let (attribute_word, path) = extractor.vocabulary.attribute(attribute)?;
     let mut errors = Errors::new();
     let tokens = match &attribute.meta {
@@ -53,6 +62,11 @@ fn handler(extractor: &Extractor<'_>, attribute: &Attribute, function: &ItemFn) 
                     method: args.method.to_string(),
                     path: args.path.value(),
                     access: args.access,
+                    options: EndpointOptions {
+                        layers: layers(extractor, &args.layers, module),
+                        body_limit: args.body_limit.map(|limit| limit.value),
+                        timeout: args.timeout.map(|limit| limit.value),
+                    },
                     // What shows in the type itself is checked.
                     path_type: bis_syntax::path_parameter(function)
                         .filter(|taken| bis_syntax::path_parameter_count(taken).is_none())
@@ -112,6 +126,15 @@ fn hook(hook: Hook, tokens: &TokenStream, function: &ItemFn, errors: &mut Errors
     hook.check_arguments(tokens, errors);
     hook.function(function, errors);
     HandlerKind::Hook(hook)
+}
+
+/// The texts of layers. What they mention, their service uses.
+pub(super) fn layers(extractor: &Extractor<'_>, layers: &[syn::Expr], module: &mut Module) -> Vec<String> {
+    let texts = layers.iter().map(|layer| {
+        module.mentions.extend(body::scan(extractor, layer.to_token_stream()));
+        bis_syntax::layer_text(layer)
+    });
+    texts.collect()
 }
 
 fn subscription(tokens: TokenStream, function: &ItemFn, errors: &mut Errors) -> HandlerKind {

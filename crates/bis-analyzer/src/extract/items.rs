@@ -160,23 +160,27 @@ fn macro_item(extractor: &Extractor<'_>, item: &syn::ItemMacro, module: &mut Mod
     match extractor.vocabulary.word(call.last()) {
         Some("service") => {
             let args = ServiceArgs::parse(item.mac.tokens.clone(), &mut errors);
-            let (name, range) = match args {
-                Some(args) => (Some(args.name.text), Range::of(args.name.span)),
-                None => (None, range),
+            let (name, range, layers) = match args {
+                Some(args) => {
+                    let layers = handlers::layers(extractor, &args.layers, module);
+                    (Some(args.name.text), Range::of(args.name.span), layers)
+                }
+                None => (None, range, Vec::new()),
             };
             let mistakes = extractor.mistakes(errors, range);
             let condition = extractor.condition();
-            module.services.push(ServiceCall { call, range, condition, name, mistakes });
+            module.services.push(ServiceCall { call, range, condition, name, layers, mistakes });
         }
         Some("app") => {
             let args = AppArgs::parse(item.mac.tokens.clone(), &mut errors);
             let readable = args.is_some();
-            let services = args.map_or_else(Vec::new, |args| args.services);
+            let (services, layers) = args.map(|args| (args.services, args.layers)).unwrap_or_default();
             let services = services.iter().map(|path| (path_ref(path), path_range(path))).collect();
             module.apps.push(AppCall {
                 call,
                 range,
                 services,
+                layers: layers.iter().map(bis_syntax::layer_text).collect(),
                 readable,
                 mistakes: extractor.mistakes(errors, range),
             });
