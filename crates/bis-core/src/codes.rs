@@ -66,6 +66,12 @@ codes! {
     ENDLESS = "BIS1060";
     /// A test waits for something that does not come.
     HANGING = "BIS1061";
+    /// A resource is used where the app does not have it.
+    RESOURCE_NOT_THERE = "BIS1062";
+    /// A resource is not created.
+    RESOURCE_FAILED = "BIS1063";
+    /// Resources need each other.
+    RESOURCE_CYCLE = "BIS1064";
     /// The app is not ready in time.
     NOT_READY = "BIS1065";
     /// Layers cannot be made when the app starts.

@@ -5,7 +5,7 @@ use quote::quote;
 
 use bis_syntax::Hook;
 
-use crate::{app, endpoint, event, lifecycle, mount, subscription, test as harness};
+use crate::{app, endpoint, event, lifecycle, mount, resource, subscription, test as harness};
 
 /// The expansion as rustfmt would write it.
 #[track_caller]
@@ -198,6 +198,25 @@ fn test_of_an_app() {
         }
     };
     insta::assert_snapshot!(pretty(harness::expand(quote!(app = shop::app), function.clone())));
-    let chaotic = harness::expand(quote!(app = shop::app, chaos = 0..20), function);
+    let chaotic = harness::expand(quote!(app = shop::app, chaos = 0..20), function.clone());
     insta::assert_snapshot!(pretty(chaotic));
+    let with = quote!(app = shop::app, with(shipping::CARRIER = Carrier::fake(), POOL = Pool::empty()));
+    insta::assert_snapshot!(pretty(harness::expand(with, function)));
+}
+
+#[core::prelude::v1::test]
+fn test_that_starts_its_app_itself() {
+    let function = quote! {
+        async fn an_order_ships() -> Result<()> {
+            Ok(())
+        }
+    };
+    insta::assert_snapshot!(pretty(harness::expand(quote!(), function)));
+}
+
+#[core::prelude::v1::test]
+fn resource_of_a_constructor() {
+    let value = resource::expand(quote!(Carrier::connect));
+    let declared = quote!(pub static CARRIER: Resource<Carrier> = #value;);
+    insta::assert_snapshot!(pretty(declared));
 }

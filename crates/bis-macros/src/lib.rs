@@ -13,6 +13,7 @@ mod event;
 mod golden;
 mod lifecycle;
 mod mount;
+mod resource;
 mod subscription;
 mod support;
 mod test;
@@ -57,6 +58,19 @@ pub fn app(input: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn service(input: TokenStream) -> TokenStream {
     app::service(input.into()).into()
+}
+
+/// Makes the value of a static that an app creates when it starts, out of the function that creates it.
+///
+/// ```ignore
+/// pub static CARRIER: Resource<Carrier> = bis::resource!(Carrier::connect);
+/// ```
+///
+/// The function is an `async fn() -> Result<T>` with any error that `?` takes in a handler, or a closure that is one:
+/// `bis::resource!(|| async { Pool::open("orders").await })`. See `bis::Resource`.
+#[proc_macro]
+pub fn resource(input: TokenStream) -> TokenStream {
+    resource::expand(input.into()).into()
 }
 
 /// Has an async function handle the events of a topic.
@@ -274,6 +288,11 @@ pub fn allow(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// With `patience = "1m"`, handlers may wait so long, of real time, for something other than the app's time, before its
 /// time moves on and they run into their timeouts; 10 s otherwise. Settling may take six times as long, and a minute at least.
+/// The constructors of resources may wait as long.
+///
+/// With `with(shipping::CARRIER = Carrier::fake())` other values take the places of resources, whose constructors do not run.
+///
+/// Without `app` the function takes no parameter and starts its app itself, with `TestApp::builder(shop::app())`.
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     test::expand(arguments.into(), item.into()).into()

@@ -30,6 +30,7 @@
 //! | `#[background(restart(max_backoff = "5m"))]` | [`BackgroundArgs::parse`], its function with [`BackgroundArgs::function`] |
 //! | `#[derive(Event)]` with `#[event(key)]` | [`EventInput::parse`] |
 //! | `Topic::new("order-placed").ordered()` | [`ResourceChain::parse`], checked with its kind's [`Declaration`] |
+//! | `bis::resource!(Carrier::connect)` | [`ResourceArgs::parse`] |
 //! | `#[bis::test(app = shop::app)]` | [`TestArgs::parse`], its function with [`check_test_function`] |
 //!
 //! A macro that found mistakes emits its input again and adds `errors.into_syn_error()` as a compile error:
@@ -57,6 +58,7 @@ mod options;
 mod path_parameters;
 pub mod rename;
 mod resource;
+mod state;
 mod subscription;
 mod test;
 
@@ -77,5 +79,6 @@ pub use path_parameters::{
     check_path_parameters, is_path_scalar, path_parameter, path_parameter_count, path_parameter_mistake,
 };
 pub use resource::{ChainCall, Declaration, LISTEN, ResourceChain, declaration};
+pub use state::ResourceArgs;
 pub use subscription::{BatchArgs, RetryArgs, SubscriptionArgs};
-pub use test::{TestArgs, check_test_function};
+pub use test::{ReplacedResource, TestArgs, check_test_function};

@@ -22,7 +22,10 @@ use crate::{
 };
 
 #[cfg(feature = "testing")]
-pub use test_run::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test};
+pub use test_run::{
+    PATIENCE, TestAppBuilder, TestChaos, TestOutcome, run_chaos_test, run_chaos_test_with,
+    run_own_chaos_test, run_own_test, run_test, run_test_with,
+};
 
 /// The services that one `app!` lists. Made by the function that `app!` makes.
 #[derive(Clone)]

@@ -26,9 +26,9 @@ pub(crate) use clock::{Activity, Clock, Purpose};
 pub(crate) use clock::{Outstanding, Patience, Step, VirtualClock};
 
 pub use current::NoApp;
-#[cfg(test)]
+#[cfg(feature = "testing")]
 pub(crate) use current::Registered;
-pub(crate) use current::{Reach, current, register};
+pub(crate) use current::{PerRuntime, Reach, current, register};
 pub(crate) use extensions::Extensions;
 pub(crate) use part::{Host, Part, Stop};
 pub(crate) use scope::{Scope, Span};

@@ -47,6 +47,7 @@ mod events;
 pub mod http;
 mod instance;
 mod lifecycle;
+mod state;
 mod telemetry;
 #[cfg(feature = "testing")]
 mod testing;
@@ -63,12 +64,16 @@ pub mod time;
 pub mod __private;
 
 pub use app::App;
+#[cfg(feature = "testing")]
+pub use app::TestAppBuilder;
 pub use bis_core::{Attributes, DeadLetter, DeadReason, EventId, Retention};
 #[cfg(feature = "testing")]
 pub use bis_macros::test;
 #[cfg(not(feature = "testing"))]
 pub use bis_macros::test_without_feature as test;
-pub use bis_macros::{Event, allow, api, app, background, mount, on_start, on_stop, service, subscription};
+pub use bis_macros::{
+    Event, allow, api, app, background, mount, on_start, on_stop, resource, service, subscription,
+};
 pub use error::{Error, ErrorContext, FieldError, IntoError, Result};
 pub use events::{
     Delivery, Event, Lagged, Listen, ListenError, Listener, NotScalar, Publish, PublishError, Published,
@@ -77,6 +82,7 @@ pub use events::{
 #[cfg(feature = "garde")]
 pub use http::Valid;
 pub use instance::{NoApp, spawn, stopping};
+pub use state::{NoResource, Resource};
 #[cfg(feature = "testing")]
 pub use testing::{
     NotSettled, TestApp,

@@ -15,6 +15,6 @@ pub use crate::TestApp;
 #[cfg(feature = "garde")]
 pub use crate::Valid;
 pub use crate::{
-    Delivery, Error, ErrorContext, Event, EventId, Result, Topic, api, background, mount, on_start, on_stop,
-    subscription, tracing,
+    Delivery, Error, ErrorContext, Event, EventId, Resource, Result, Topic, api, background, mount, on_start,
+    on_stop, subscription, tracing,
 };

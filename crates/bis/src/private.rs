@@ -17,10 +17,16 @@ pub use crate::{
     },
     instance::{Position, ServiceEntry},
     lifecycle::{LifecycleEntry, Role, lifecycle_call},
+    state::{Constructor, Creating, RegisteredResource, ResourceEntry, create, made_by, resource},
 };
 
 #[cfg(feature = "testing")]
-pub use crate::app::{PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_test};
+pub use crate::app::{
+    PATIENCE, TestChaos, TestOutcome, run_chaos_test, run_chaos_test_with, run_own_chaos_test, run_own_test,
+    run_test, run_test_with,
+};
+#[cfg(feature = "testing")]
+pub use crate::state::Replaced;
 
 /// Where an item may be written, and what stands for one that is elsewhere.
 pub mod place {

@@ -13,10 +13,11 @@ use crate::{
     http::{self, Http, Listeners, MakeLayers},
     instance::{Declarations, Extensions, Part, Services, Subsystem},
     lifecycle::{Background, Hooks, Lifecycle},
+    state::{Creation, Replaced, State, Store},
 };
 
 /// Every subsystem, in the order in which an app's description tells of them.
-pub(super) static SUBSYSTEMS: [&dyn Subsystem; 3] = [&Events, &Http, &Lifecycle];
+pub(super) static SUBSYSTEMS: [&dyn Subsystem; 4] = [&Events, &Http, &Lifecycle, &State];
 
 /// Whether what the services declare can live in one app and fits its configuration.
 pub(super) fn check(services: &Services, config: &Config) -> Result<()> {
@@ -28,17 +29,31 @@ pub(super) fn check(services: &Services, config: &Config) -> Result<()> {
 }
 
 /// What the subsystems keep for an app in a process.
-pub(super) fn process_extensions(services: &Services, broker: Arc<dyn Broker>) -> Extensions {
-    Extensions::default()
+pub(super) fn process_extensions(
+    services: &Services,
+    config: &Config,
+    broker: Arc<dyn Broker>,
+) -> Result<Extensions> {
+    let store = Store::new(&services.hosted(&config.app)?, Replaced::default());
+    Ok(Extensions::default()
+        .with(Arc::new(store))
         .with(Bus::new(broker).with_types(services))
         .with(http::Client::default())
-        .with(http::Metrics::default())
+        .with(http::Metrics::default()))
 }
 
 /// What the subsystems keep for an app in a test, which may play another build of the app.
 #[cfg(feature = "testing")]
-pub(super) fn test_extensions(broker: Arc<dyn Broker>) -> Extensions {
-    Extensions::default().with(Bus::new(broker)).with(http::Client::default()).with(http::Metrics::default())
+pub(super) fn test_extensions(
+    services: &Services,
+    replaced: Replaced,
+    broker: Arc<dyn Broker>,
+) -> Extensions {
+    Extensions::default()
+        .with(Arc::new(Store::new(services, replaced)))
+        .with(Bus::new(broker))
+        .with(http::Client::default())
+        .with(http::Metrics::default())
 }
 
 /// The parts of a process, in the order of their start: what a part needs comes before it.
@@ -68,7 +83,8 @@ pub(super) fn of_test(services: &Services) -> Result<Vec<Box<dyn Part>>> {
 
 /// The parts of a process and of a test.
 fn of_any(services: &Services, hosted: &Services) -> Result<Vec<Box<dyn Part>>> {
-    let mut parts: Vec<Box<dyn Part>> = vec![Box::new(Connection::new(services)?)];
+    let mut parts: Vec<Box<dyn Part>> =
+        vec![Box::new(Connection::new(services)?), Box::new(Creation::default())];
     parts.extend(Hooks::of(services, hosted).into_iter().map(|hooks| Box::new(hooks) as Box<dyn Part>));
     parts.push(Box::new(Deliveries::new(hosted)?));
     parts.push(Box::new(Background::of(hosted)));

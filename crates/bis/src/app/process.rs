@@ -83,7 +83,7 @@ async fn serve(app: &App, config: Config, inherited: Option<TcpListener>, handle
     let parts =
         parts::of_process(&app.services, app.layers, &config, running.progress(), inherited, tell_draining)?;
     let (broker, faults) = Faults::before(broker(&config)?)?;
-    let extensions = parts::process_extensions(&app.services, broker);
+    let extensions = parts::process_extensions(&app.services, &config, broker)?;
     let instance = Arc::new(Instance::new(app.name(), config, Clock::System, extensions));
     let limit = instance.config.app.stop_within;
     let registered = instance::register(instance.clone(), Reach::Process);

@@ -1,34 +1,24 @@
 //! What `#[bis::test]` expands to: builds the runtime, starts the app in it, runs the test.
 
+mod bed;
+mod builder;
 mod seeds;
 
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use bis_broker::Broker;
-use bis_config::Config;
-use tokio::sync::Notify;
-
-use super::{App, parts, running::Running};
+use super::App;
 use crate::{
     error::{Error, Result},
-    events::in_process::InProcess,
-    http::Routers,
-    instance::{self, Clock, Host, Instance, Reach, Scope, VirtualClock},
+    instance::Scope,
+    state::Replaced,
     telemetry,
-    testing::{
-        TestApp,
-        keeper::{Idle, Keeper},
-        recorder::{Recorded, Recorder},
-    },
+    testing::TestApp,
 };
 
-pub use seeds::{TestChaos, run_chaos_test};
+pub use builder::TestAppBuilder;
+pub use seeds::{TestChaos, run_chaos_test, run_chaos_test_with, run_own_chaos_test};
 
-use seeds::ChaosRun;
+use bed::Bed;
 
 /// How long, of real time, handlers of a test may wait for something other than the app's time, unless the test says
 /// otherwise with `patience = ".."`.
@@ -69,59 +59,74 @@ pub fn run_test<F>(app: impl FnOnce() -> App, test: impl FnOnce(TestApp) -> F, p
 where
     F: Future<Output: TestOutcome>,
 {
-    run(app, test, patience, None);
+    run_test_with(app, |_| (), test, patience);
 }
 
-/// Runs a test of an app that is started for it alone, with chaos before its broker if there is any.
-fn run<F>(
+/// As [`run_test`], with values in the places of resources.
+///
+/// # Panics
+/// When the app cannot start or the test returns an error.
+pub fn run_test_with<F>(
     app: impl FnOnce() -> App,
+    replace: impl FnOnce(&mut Replaced),
     test: impl FnOnce(TestApp) -> F,
     patience: Duration,
-    chaos: Option<&mut ChaosRun<'_>>,
 ) where
     F: Future<Output: TestOutcome>,
 {
+    run(Bed::new(patience, None), app, replace, test);
+}
+
+/// Runs a test that starts its app itself.
+///
+/// # Panics
+/// When the test returns an error.
+pub fn run_own_test<F>(test: impl FnOnce() -> F, patience: Duration)
+where
+    F: Future<Output: TestOutcome>,
+{
+    let test = async { test().await.failure() };
+    run_in(Bed::new(patience, None), test);
+}
+
+/// Runs a test of an app that is started for it alone.
+fn run<F>(
+    bed: Arc<Bed>,
+    app: impl FnOnce() -> App,
+    replace: impl FnOnce(&mut Replaced),
+    test: impl FnOnce(TestApp) -> F,
+) where
+    F: Future<Output: TestOutcome>,
+{
+    let within = bed.clone();
+    run_in(bed, async move {
+        let app = app();
+        let mut replaced = Replaced::default();
+        replace(&mut replaced);
+        match within.start(&app, replaced).await {
+            Ok(started) => test(started).await.failure(),
+            Err(error) => Some(error.context("the app did not start")),
+        }
+    });
+}
+
+/// Runs a test to its end, and then stops its app.
+fn run_in(bed: Arc<Bed>, test: impl Future<Output = Option<Error>>) {
     telemetry::init_for_tests(Scope::write_place);
-    let idle = Arc::new(Idle::default());
-    let parking = idle.clone();
+    let idle = bed.idle.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .on_thread_park(move || parking.parking())
+        .on_thread_park(move || idle.parking())
         .build()
         .expect("the system gives a test a runtime");
     let failure = runtime.block_on(async {
-        let app = app();
-        let time = Arc::new(VirtualClock::new(SystemTime::now(), patience));
-        let clock = Clock::Virtual(time.clone());
-        let recorder = Arc::new(Recorder::default());
-        let memory = Arc::new(InProcess::with_clock(clock.clone()));
-        let recorded = Arc::new(Recorded::new(memory.clone(), recorder.clone()));
-        let chaos = chaos.map(|chaos| chaos.before(recorded.clone(), &clock));
-        let broker: Arc<dyn Broker> = match &chaos {
-            Some(chaos) => chaos.clone(),
-            None => recorded,
-        };
-        let extensions = parts::test_extensions(broker);
-        let instance = Arc::new(Instance::new(app.name(), Config::default(), clock, extensions));
-        let registered = instance::register(instance.clone(), Reach::Runtime);
-        let settled = Arc::new(Notify::new());
-        let keeper = Keeper { clock: time.clone(), broker: memory.clone(), idle, settled: settled.clone() };
-        tokio::spawn(keeper.keep());
-        let host = Host { instance, handlers: tokio::runtime::Handle::current() };
-        let mut running = Running::default();
-        let outcome = match start(&app, &mut running, &host).await {
-            Ok(routers) => {
-                test(TestApp::new(routers, recorder, time, memory, settled, chaos)).await.failure()
-            }
-            Err(error) => Some(error.context("the app did not start")),
-        };
-        host.instance.stopping.begin();
+        let _stops = Stops(&bed);
+        let failure = bed.clone().run(test).await;
+        bed.begin_stop();
         for _ in 0..TURNS {
             tokio::task::yield_now().await;
         }
-        drop(running);
-        drop(registered);
-        outcome
+        failure
     });
     drop(runtime);
     if let Some(error) = failure {
@@ -129,10 +134,11 @@ fn run<F>(
     }
 }
 
-/// Starts the app's parts. Its endpoints are called without a socket.
-async fn start(app: &App, running: &mut Running, host: &Host) -> Result<Routers> {
-    parts::check(&app.services, &host.instance.config)?;
-    running.start(parts::of_test(&app.services)?, host).await?;
-    Routers::check(&app.services)?;
-    Ok(Routers::new(&app.services, None, app.layers)?)
+/// Stops the app when the test ends, and when it panics.
+struct Stops<'b>(&'b Bed);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }

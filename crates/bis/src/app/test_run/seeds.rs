@@ -7,15 +7,13 @@ use std::{
     time::Duration,
 };
 
-use bis_broker::Broker;
-
-use super::{TestOutcome, run};
+use super::{TestOutcome, bed::Bed, run, run_in};
 use crate::{
     app::App,
-    instance::Clock,
+    state::Replaced,
     testing::{
         TestApp,
-        chaos::{self, Chaos, ChaosBroker},
+        chaos::{self, Chaos},
     },
 };
 
@@ -68,47 +66,60 @@ pub fn run_chaos_test<F>(
 ) where
     F: Future<Output: TestOutcome>,
 {
+    run_chaos_test_with(name, app, |_| (), test, patience, chaos);
+}
+
+/// As [`run_chaos_test`], with values in the places of resources.
+///
+/// # Panics
+/// As [`run_chaos_test`].
+pub fn run_chaos_test_with<F>(
+    name: &str,
+    app: impl Fn() -> App,
+    replace: impl Fn(&mut Replaced),
+    test: impl Fn(TestApp) -> F,
+    patience: Duration,
+    chaos: impl TestChaos,
+) where
+    F: Future<Output: TestOutcome>,
+{
+    run_each(name, patience, chaos, |bed| run(bed, &app, &replace, &test));
+}
+
+/// As [`run_chaos_test`], for a test that starts its app itself.
+///
+/// # Panics
+/// As [`run_chaos_test`].
+pub fn run_own_chaos_test<F>(name: &str, test: impl Fn() -> F, patience: Duration, chaos: impl TestChaos)
+where
+    F: Future<Output: TestOutcome>,
+{
+    run_each(name, patience, chaos, |bed| run_in(bed, async { test().await.failure() }));
+}
+
+fn run_each(name: &str, patience: Duration, chaos: impl TestChaos, run: impl Fn(Arc<Bed>)) {
+    let one = |settings: Chaos| {
+        // The jitter of retries; the test has its thread for itself.
+        fastrand::seed(settings.seed());
+        let bed = Bed::new(patience, Some(settings));
+        let _named = ChaosRun { name, settings, bed: bed.clone() };
+        run(bed);
+    };
     let mut runs = chaos.runs().peekable();
     let Some(&first) = runs.peek() else { panic!("`chaos` names no seed: the range is empty") };
     match chaos::from_env() {
-        Ok(None) => runs.for_each(|settings| run_one(name, &app, &test, patience, settings)),
-        Ok(Some(wanted)) if wanted == Chaos::seeded(wanted.seed()) => {
-            run_one(name, &app, &test, patience, first.with_seed(wanted.seed()));
-        }
-        Ok(Some(wanted)) => run_one(name, &app, &test, patience, wanted),
+        Ok(None) => runs.for_each(one),
+        Ok(Some(wanted)) if wanted == Chaos::seeded(wanted.seed()) => one(first.with_seed(wanted.seed())),
+        Ok(Some(wanted)) => one(wanted),
         Err(error) => panic!("`{}`: {error}", chaos::VARIABLE),
     }
 }
 
-fn run_one<F>(
-    name: &str,
-    app: &impl Fn() -> App,
-    test: &impl Fn(TestApp) -> F,
-    patience: Duration,
-    settings: Chaos,
-) where
-    F: Future<Output: TestOutcome>,
-{
-    // The jitter of retries; the test has its thread for itself.
-    fastrand::seed(settings.seed());
-    let mut chaos = ChaosRun { name, settings, broker: None };
-    run(app, test, patience, Some(&mut chaos));
-}
-
 /// One run with chaos, which names its seed when it fails.
-pub(super) struct ChaosRun<'n> {
+struct ChaosRun<'n> {
     name: &'n str,
     settings: Chaos,
-    broker: Option<Arc<ChaosBroker>>,
-}
-
-impl ChaosRun<'_> {
-    /// Puts chaos before the app's broker.
-    pub(super) fn before(&mut self, broker: Arc<dyn Broker>, clock: &Clock) -> Arc<ChaosBroker> {
-        let chaos = Arc::new(ChaosBroker::with_clock(broker, self.settings, clock.clone()));
-        self.broker = Some(chaos.clone());
-        chaos
-    }
+    bed: Arc<Bed>,
 }
 
 impl Drop for ChaosRun<'_> {
@@ -116,8 +127,8 @@ impl Drop for ChaosRun<'_> {
         if !std::thread::panicking() {
             return;
         }
-        let Self { name, settings, broker } = self;
-        let faults = broker.as_ref().map(|broker| broker.faults()).unwrap_or_default();
+        let Self { name, settings, bed } = self;
+        let faults = bed.faults();
         eprintln!("chaos: the test failed with the seed {}, after {faults}", settings.seed());
         eprintln!("chaos: run it alone with `{}={settings} cargo test {name}`", chaos::VARIABLE);
         eprintln!("chaos: each fault is logged at debug: `BIS_LOG=warn,bis::testing=debug`");
