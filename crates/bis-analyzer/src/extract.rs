@@ -14,6 +14,7 @@ mod imports;
 mod includes;
 mod items;
 mod macros;
+mod real_time;
 mod recover;
 mod select;
 mod statuses;

@@ -75,6 +75,34 @@ background shop::orders::chase (1000..300000) -> orders [topic chased publish] [
 }
 
 #[test]
+fn waits_on_tokios_time_are_warned_of_in_background_functions_alone() {
+    let analysis = analyze(&format!(
+        r#"{APP}
+/// Chases late orders.
+#[background]
+async fn chase() -> Result<()> {{
+    tokio::select! {{
+        _ = tokio::time::sleep(Duration::from_secs(1)) => {{}}
+        _ = bis::time::sleep(tokio::time::Duration::from_secs(1)) => {{}}
+    }}
+    let mut every = ::tokio::time::interval(Duration::from_secs(1));
+    CHASED.publish(&Chased {{ n: 1 }}).await?;
+    Ok(())
+}}
+#[on_start]
+async fn warm() -> Result<()> {{
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    Ok(())
+}}
+"#
+    ));
+    let lines: Vec<_> = analysis.diagnostics.iter().map(|one| one.position.as_ref().unwrap().line).collect();
+    assert_eq!(codes(&analysis), ["BIS0064", "BIS0064"], "{}", text(&analysis));
+    assert_eq!(lines[1] - lines[0], 3);
+    assert_eq!(analysis.graph.background[0].description.as_deref(), Some("Chases late orders."));
+}
+
+#[test]
 fn what_cannot_be_called_is_refused() {
     let analysis = analyze(&format!(
         r#"{APP}

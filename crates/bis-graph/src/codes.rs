@@ -135,6 +135,8 @@ codes! {
     KEY_NOT_SCALAR = "BIS0056";
     /// A code that does not exist is allowed, or `bis.toml` cannot be read.
     ALLOWANCE = "BIS0057";
+    /// A background function waits on tokio's time.
+    REAL_TIME = "BIS0064";
     /// An extractor or an answer of which the source does not tell what it is in a request or response.
     UNSEEN_INTERFACE = "BIS0070";
     /// The number of path parameters that an endpoint takes is not that of its path.

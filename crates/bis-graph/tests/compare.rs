@@ -46,6 +46,7 @@ fn graph() -> Graph {
         service: "orders".to_owned(),
         role: HookRole::OnStart,
         handler: "shop::orders::warm".to_owned(),
+        description: None,
         uses: Vec::new(),
         calls: Vec::new(),
         condition: None,
@@ -54,6 +55,7 @@ fn graph() -> Graph {
     graph.background.push(Background {
         service: "orders".to_owned(),
         handler: "shop::orders::chase".to_owned(),
+        description: None,
         restart: Restart { min_backoff_ms: 1000, max_backoff_ms: 60_000 },
         uses: Vec::new(),
         calls: Vec::new(),

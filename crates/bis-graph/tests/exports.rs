@@ -55,6 +55,7 @@ fn graph() -> Graph {
         service: "orders".to_owned(),
         role: HookRole::OnStop,
         handler: "shop::orders::goodbye".to_owned(),
+        description: None,
         uses: Vec::new(),
         calls: vec![FunctionCall { service: "email".to_owned(), endpoint: "mail".to_owned() }],
         condition: None,
@@ -63,6 +64,7 @@ fn graph() -> Graph {
     graph.background.push(Background {
         service: "orders".to_owned(),
         handler: "shop::orders::chase".to_owned(),
+        description: None,
         restart: Restart { min_backoff_ms: 1000, max_backoff_ms: 60_000 },
         uses: vec![FunctionUse {
             kind: ResourceKind::Topic,

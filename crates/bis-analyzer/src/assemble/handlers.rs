@@ -98,11 +98,13 @@ impl<'a> Assembly<'_, '_, 'a> {
                 });
             }
             (HandlerKind::Hook(hook), Some(service)) => {
-                let common = Common { service, handler, condition, position: here };
+                let description = text(&item.docs.text);
+                let common = Common { service, handler, description, condition, position: here };
                 self.hook(module, item.body, *hook, common);
             }
             (HandlerKind::Background(restart), Some(service)) => {
-                let common = Common { service, handler, condition, position: here };
+                let description = text(&item.docs.text);
+                let common = Common { service, handler, description, condition, position: here };
                 self.background(module, item.body, *restart, common);
             }
             _ => {}

@@ -24,20 +24,21 @@ enum Place {
 pub(super) struct Common {
     pub(super) service: String,
     pub(super) handler: String,
+    pub(super) description: Option<String>,
     pub(super) condition: Option<String>,
     pub(super) position: Position,
 }
 
 impl Assembly<'_, '_, '_> {
     pub(super) fn hook(&mut self, module: ModuleId, body: Range, hook: bis_syntax::Hook, common: Common) {
-        let Common { service, handler, condition, position } = common;
+        let Common { service, handler, description, condition, position } = common;
         let role = match hook {
             bis_syntax::Hook::OnStart => HookRole::OnStart,
             bis_syntax::Hook::OnStop => HookRole::OnStop,
         };
         self.lifecycle.push(FunctionRef { module, body, place: Place::Hook(self.graph.hooks.len()) });
         let (uses, calls) = (Vec::new(), Vec::new());
-        self.graph.hooks.push(Hook { service, role, handler, uses, calls, condition, position });
+        self.graph.hooks.push(Hook { service, role, handler, description, uses, calls, condition, position });
     }
 
     pub(super) fn background(
@@ -47,13 +48,14 @@ impl Assembly<'_, '_, '_> {
         restart: RestartPolicy,
         common: Common,
     ) {
-        let Common { service, handler, condition, position } = common;
+        let Common { service, handler, description, condition, position } = common;
         let place = Place::Background(self.graph.background.len());
         self.lifecycle.push(FunctionRef { module, body, place });
         let (restart, uses, calls) = (restart.into(), Vec::new(), Vec::new());
         self.graph.background.push(Background {
             service,
             handler,
+            description,
             restart,
             uses,
             calls,

@@ -8,7 +8,7 @@ use syn::{Attribute, FnArg, ItemFn, Meta, ReturnType};
 use super::{
     body, docs,
     extractor::Extractor,
-    statuses,
+    real_time, statuses,
     syntax::{path_range, path_ref, range_of, word},
     types::ty,
 };
@@ -94,6 +94,10 @@ fn handler(
     };
     let braces = function.block.brace_token.span;
     let fallback = path_range(attribute.path());
+    let mut mistakes = extractor.mistakes(errors, fallback);
+    if let HandlerKind::Background(_) = kind {
+        mistakes.extend(real_time::waits(extractor, function));
+    }
     Some(HandlerItem {
         name: word(&function.sig.ident),
         range: Range::of(function.sig.ident.span()),
@@ -102,7 +106,7 @@ fn handler(
         attribute: path,
         condition: extractor.condition(),
         kind,
-        mistakes: extractor.mistakes(errors, fallback),
+        mistakes,
     })
 }
 

@@ -15,6 +15,9 @@ pub struct Hook {
     pub role: HookRole,
     /// The path of the function.
     pub handler: String,
+    /// The comment above it, in Markdown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
     /// The resources that it uses itself, in the order of the source.
     pub uses: Vec<FunctionUse>,
     /// The endpoints of other services that it calls itself, in the order of the source.
@@ -53,6 +56,9 @@ pub struct Background {
     pub service: String,
     /// The path of the function.
     pub handler: String,
+    /// The comment above it, in Markdown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
     /// When it runs again after it has ended.
     pub restart: Restart,
     /// The resources that it uses itself, in the order of the source.
