@@ -5,8 +5,8 @@ use std::{future::ready, num::NonZeroUsize, sync::Arc, time::Duration};
 use bis_core::{Capabilities, Envelope, TopicName};
 
 use crate::{
-    BoxFuture, ConsumeError, Delivery, EnsureError, Extender, InquiryError, Page, PublishError, Receipt,
-    ReplayFrom, Replayed, SubscriptionSpec, TopicSpec, Topology,
+    Answer, BoxFuture, ConsumeError, Deliveries, EnsureError, Extender, InquiryError, Page, PublishError,
+    Receipt, ReplayFrom, Replayed, SubscriptionSpec, TopicSpec, Topology,
 };
 
 /// An event on its way to a broker.
@@ -111,9 +111,9 @@ pub trait Consumer: Send {
     /// Waits for deliveries and returns at least one and at most `max`, which is how many handlers are free: a driver asks
     /// the broker for no more than that, beyond what it returned before and what is not settled yet.
     ///
-    /// Cancel safe: a delivery is lost to no dropped future; the next call returns it. While the broker cannot be reached
+    /// Cancel safe: a delivery is lost to no dropped answer; the next call returns it. While the broker cannot be reached
     /// this waits and reconnects. An error is final: the consumer is of no more use.
-    fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>>;
+    fn receive(&mut self, max: NonZeroUsize) -> Answer<'_, Result<Deliveries, ConsumeError>>;
 
     /// What extends the leases of the deliveries that this consumer returned; `None` where deliveries have none.
     fn extender(&self) -> Option<Arc<dyn Extender>>;

@@ -19,10 +19,10 @@ pub mod varint;
 mod waiting;
 
 pub use broker::{Broker, Consumer, Outgoing};
-pub use delivery::{Delivery, History, Settle};
+pub use delivery::{Deliveries, Delivery, History, Settle, Settled, Settlement, Verdict};
 pub use error::{ConsumeError, EnsureError, InquiryError, PublishError, SettleError};
 pub use event_window::{EventKey, EventWindow};
-pub use future::BoxFuture;
+pub use future::{Answer, BoxFuture, Wait};
 pub use lease::{Extender, LeaseToken};
 pub use number_map::{NumberHasher, NumberMap};
 pub use receipt::Receipt;

@@ -200,7 +200,7 @@ impl Inbox {
         let received = timeout(wait, self.consumer.receive(room)).await.ok()?.expect("the consumer is alive");
         assert!(!received.is_empty(), "`receive` returns at least one");
         assert!(received.len() <= max.min(self.most), "asked for {max}, got {}", received.len());
-        Some(received)
+        Some(received.into_vec())
     }
 
     /// The next delivery.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bis_broker::{BoxFuture, ConsumeError, Consumer, Delivery, Extender, History};
+use bis_broker::{Answer, BoxFuture, ConsumeError, Consumer, Deliveries, Delivery, Extender, History};
 use bis_core::{Envelope, EventId};
 use bis_nsq::{
     MessageId, Name,
@@ -17,7 +17,7 @@ use tokio::{runtime::Handle, sync::watch, time::sleep};
 
 use super::{
     cluster::{Server, Servers},
-    delivery::{NsqExtender, NsqSettle},
+    delivery::{NsqExtender, settlement},
     shares::{Place, Turn},
     wait::{Wait, all, first},
 };
@@ -200,7 +200,7 @@ fn delivery(message: client::Delivery) -> Delivery {
         attempt: u32::from(message.attempts()),
         history: history(message.history()),
         lease: Some(message.lease()),
-        settle: Box::new(NsqSettle::new(message)),
+        settle: settlement(message),
     }
 }
 
@@ -226,8 +226,8 @@ fn consume_error(error: client::ConsumeError) -> ConsumeError {
 }
 
 impl Consumer for NsqConsumer {
-    fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>> {
-        Box::pin(async move {
+    fn receive(&mut self, max: NonZeroUsize) -> Answer<'_, Result<Deliveries, ConsumeError>> {
+        Answer::boxed(async move {
             loop {
                 let messages = self.messages(max.get()).await?;
                 let (new, old): (Vec<_>, Vec<_>) =

@@ -1,38 +1,49 @@
 //! Settling on NSQ: `FIN`, `REQ`, and the router's `RELEASE`; and `TOUCH`, for many deliveries at once.
 
-use std::{future::ready, time::Duration};
+use std::{
+    future::ready,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use bis_broker::{BoxFuture, Extender, LeaseToken, Settle, SettleError};
+use bis_broker::{
+    Answer, BoxFuture, Extender, LeaseToken, Settle, SettleError, Settled, Settlement, Verdict,
+};
 use bis_nsq::client;
 
 /// One message that this process holds. Dropped, it goes back at once.
-pub(super) struct NsqSettle(client::Delivery);
+struct NsqSettle(Mutex<Option<client::Delivery>>);
+
+/// How to settle a message.
+pub(super) fn settlement(message: client::Delivery) -> Settlement {
+    // Each has a driver of its own, which needs no number.
+    Settlement::new(Arc::new(NsqSettle(Mutex::new(Some(message)))), 0)
+}
 
 impl NsqSettle {
-    pub(super) fn new(delivery: client::Delivery) -> Self {
-        Self(delivery)
+    fn message(&self) -> MutexGuard<'_, Option<client::Delivery>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Settle for NsqSettle {
-    fn ack(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        done(self.0.finish())
+    fn settle(self: Arc<Self>, _: u64, verdict: Verdict) -> Settled {
+        let Some(message) = self.message().take() else { return Answer::ready(Err(SettleError::Lost)) };
+        let result = match verdict {
+            Verdict::Ack => message.finish(),
+            Verdict::Retry(wait) => message.requeue(wait),
+            Verdict::Postpone(wait) => message.postpone(wait),
+            Verdict::Release => message.release(),
+        };
+        // The command is on its way in the order of these calls; nothing is left to wait for.
+        Answer::ready(result.map_err(settle_error))
     }
 
-    fn retry(self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        done(self.0.requeue(wait))
+    fn abandon(self: Arc<Self>, _: u64) {
+        self.message().take();
     }
 
-    fn postpone(self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        done(self.0.postpone(wait))
-    }
-
-    fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        done(self.0.release())
-    }
-
-    fn lease(&self) -> Option<LeaseToken> {
-        Some(LeaseToken::new(self.0.lease_handle()))
+    fn lease(&self, _: u64) -> Option<LeaseToken> {
+        self.message().as_ref().map(|message| LeaseToken::new(message.lease_handle()))
     }
 }
 
@@ -50,11 +61,6 @@ impl Extender for NsqExtender {
         };
         Box::pin(ready(handles.iter().map(|handle| result(handle.is_some())).collect()))
     }
-}
-
-/// The command is on its way in the order of these calls; nothing is left to wait for.
-fn done(result: Result<(), client::SettleError>) -> BoxFuture<'static, Result<(), SettleError>> {
-    Box::pin(ready(result.map_err(settle_error)))
 }
 
 fn settle_error(error: client::SettleError) -> SettleError {

@@ -1,22 +1,26 @@
 //! One consumer of a subscription: waits, and turns what the subscription hands out into deliveries.
 
 use std::{
+    future::Future,
+    mem,
     num::NonZeroUsize,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bis_broker::{
-    BoxFuture, ConsumeError, Consumer, Delivery, Extender, History, SubscriptionSpec,
+    Answer, BoxFuture, ConsumeError, Consumer, Deliveries, Delivery, Extender, History, Settlement,
+    SubscriptionSpec, Wait,
     channel::{ConsumerId, Handout},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, futures::OwnedNotified};
 
-use super::{Shared, log::Log, settle::InProcessSettle, topic::Topic};
+use super::{Shared, log::Log, topic::Topic};
 use crate::instance::Purpose;
 
 /// A consumer's place in a topic, from which deliveries are taken and settled.
-#[derive(Clone)]
 pub(super) struct Held {
     pub(super) shared: Arc<Shared>,
     topic: Arc<Mutex<Topic>>,
@@ -32,9 +36,18 @@ impl Held {
 }
 
 pub(super) struct InProcessConsumer {
-    held: Held,
-    arrived: Arc<Notify>,
+    held: Arc<Held>,
     stopped: bool,
+    /// How many deliveries are wanted.
+    max: NonZeroUsize,
+    /// Rung when there may be something to receive.
+    bell: Arc<Notify>,
+    /// Whether it waits for the bell, of which the subscription knows.
+    is_waiting: bool,
+    /// The next ring, where it is waited for. Kept from one wait to the next.
+    ring: Pin<Box<OwnedNotified>>,
+    /// When something is due that nobody rings for.
+    due: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl InProcessConsumer {
@@ -48,19 +61,21 @@ impl InProcessConsumer {
         let mut held = Held { shared, topic, index: 0, id };
         let mut state = held.topic();
         let index = state.ensure(spec);
-        let arrived = state.subscriptions[index].connect();
+        let bell = state.subscriptions[index].connect();
         drop(state);
         held.index = index;
-        Self { held, arrived, stopped: false }
+        let ring = Box::pin(bell.clone().notified_owned());
+        let (held, max) = (Arc::new(held), NonZeroUsize::MIN);
+        Self { held, stopped: false, max, bell, is_waiting: false, ring, due: None }
     }
 
     /// What can be handed out now, and else when to look again.
-    fn take(&self, max: NonZeroUsize) -> Result<Vec<Delivery>, Option<Duration>> {
+    fn take(&self) -> Result<Deliveries, Option<Duration>> {
         let now = self.held.shared.now();
         let mut topic = self.held.topic();
         let Topic { log, subscriptions, .. } = &mut *topic;
         let deliver = |handout: &Handout| self.delivery(log, handout);
-        let taken = subscriptions[self.held.index].take(log, self.held.id, max, now, deliver);
+        let taken = subscriptions[self.held.index].take(log, self.held.id, self.max, now, deliver);
         taken.map_err(|deadline| deadline.map(|deadline| deadline.since(now)))
     }
 
@@ -71,32 +86,62 @@ impl InProcessConsumer {
             attempt: handout.attempt,
             history: History { generation: handout.generation, ..History::default() },
             lease: None,
-            settle: Box::new(InProcessSettle::new(self.held.clone(), handout.sequence)),
+            settle: Settlement::new(self.held.clone(), handout.sequence),
+        }
+    }
+
+    /// There was nothing to receive.
+    fn begin_waiting(&mut self, again_in: Option<Duration>) {
+        if !self.is_waiting {
+            self.is_waiting = true;
+            self.held.topic().subscriptions[self.held.index].begin_waiting();
+        }
+        self.due = again_in.map(|wait| {
+            let clock = self.held.shared.clock.clone();
+            Box::pin(async move { clock.sleep(wait, Purpose::Event).await }) as _
+        });
+    }
+
+    /// Whether it is time to look again.
+    fn poll_wait(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.ring.as_mut().poll(context).is_ready() {
+            self.ring.set(self.bell.clone().notified_owned());
+            return Poll::Ready(());
+        }
+        self.due.as_mut().map_or(Poll::Pending, |due| due.as_mut().poll(context))
+    }
+}
+
+impl Wait<Result<Deliveries, ConsumeError>> for InProcessConsumer {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Deliveries, ConsumeError>> {
+        loop {
+            if self.is_waiting {
+                ready!(self.poll_wait(context));
+            }
+            if self.stopped || self.held.shared.is_closed() {
+                return Poll::Ready(Err(ConsumeError::Closed));
+            }
+            match self.take() {
+                Ok(deliveries) => return Poll::Ready(Ok(deliveries)),
+                Err(again_in) => self.begin_waiting(again_in),
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if mem::take(&mut self.is_waiting) {
+            self.due = None;
+            // A ring that nobody has heard is for another consumer.
+            self.ring.set(self.bell.clone().notified_owned());
+            self.held.topic().subscriptions[self.held.index].end_waiting();
         }
     }
 }
 
 impl Consumer for InProcessConsumer {
-    fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>> {
-        Box::pin(async move {
-            loop {
-                if self.stopped || self.held.shared.is_closed() {
-                    return Err(ConsumeError::Closed);
-                }
-                let again_in = match self.take(max) {
-                    Ok(deliveries) => return Ok(deliveries),
-                    Err(again_in) => again_in,
-                };
-                let _waiting = Waiting::begin(&self.held);
-                match again_in {
-                    None => self.arrived.notified().await,
-                    Some(wait) => tokio::select! {
-                        () = self.arrived.notified() => {}
-                        () = self.held.shared.clock.sleep(wait, Purpose::Event) => {}
-                    },
-                }
-            }
-        })
+    fn receive(&mut self, max: NonZeroUsize) -> Answer<'_, Result<Deliveries, ConsumeError>> {
+        self.max = max;
+        Answer::kept(self)
     }
 
     fn extender(&self) -> Option<Arc<dyn Extender>> {
@@ -112,21 +157,5 @@ impl Consumer for InProcessConsumer {
 impl Drop for InProcessConsumer {
     fn drop(&mut self) {
         self.held.topic().subscriptions[self.held.index].disconnect(self.held.id);
-    }
-}
-
-/// A consumer that waits for something to receive, until this is dropped.
-struct Waiting<'h>(&'h Held);
-
-impl<'h> Waiting<'h> {
-    fn begin(held: &'h Held) -> Self {
-        held.topic().subscriptions[held.index].begin_waiting();
-        Self(held)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.topic().subscriptions[self.0.index].end_waiting();
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bis_broker::{
-    BoxFuture, ConsumeError, Consumer, Delivery, Extender, History, LeaseToken, Settle, SettleError,
+    Answer, BoxFuture, ConsumeError, Consumer, Deliveries, Delivery, Extender, History, Settlement,
     channel::Time,
 };
 use bis_core::Envelope;
@@ -106,8 +106,8 @@ impl Listener {
 }
 
 impl Consumer for Listener {
-    fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>> {
-        Box::pin(async move {
+    fn receive(&mut self, max: NonZeroUsize) -> Answer<'_, Result<Deliveries, ConsumeError>> {
+        Answer::boxed(async move {
             loop {
                 if self.stopped || self.shared.is_closed() {
                     return Err(ConsumeError::Closed);
@@ -135,36 +135,6 @@ impl Consumer for Listener {
 }
 
 fn delivery(envelope: Arc<Envelope>) -> Delivery {
-    Delivery { envelope, attempt: 1, history: History::default(), lease: None, settle: Box::new(Received) }
-}
-
-/// Nothing is kept of what a listener received.
-struct Received;
-
-impl Received {
-    fn done() -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-}
-
-impl Settle for Received {
-    fn ack(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        Self::done()
-    }
-
-    fn retry(self: Box<Self>, _: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        Self::done()
-    }
-
-    fn postpone(self: Box<Self>, _: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        Self::done()
-    }
-
-    fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        Self::done()
-    }
-
-    fn lease(&self) -> Option<LeaseToken> {
-        None
-    }
+    let settle = Settlement::of_nothing();
+    Delivery { envelope, attempt: 1, history: History::default(), lease: None, settle }
 }

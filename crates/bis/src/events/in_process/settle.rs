@@ -1,8 +1,8 @@
-//! What becomes of one delivery. One that nobody settles comes again.
+//! What becomes of one delivery, which is known by its event's sequence. One that nobody settles comes again.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use bis_broker::{BoxFuture, LeaseToken, Settle, SettleError, channel::Channel};
+use bis_broker::{Answer, Settle, SettleError, Settled, Verdict, channel::Channel};
 
 use super::{consumer::Held, subscription::Floor};
 
@@ -13,68 +13,40 @@ enum Counted {
     No,
 }
 
-pub(super) struct InProcessSettle {
-    held: Held,
-    sequence: u64,
-    settled: bool,
-}
-
-impl InProcessSettle {
-    pub(super) fn new(held: Held, sequence: u64) -> Self {
-        Self { held, sequence, settled: false }
-    }
-
-    fn settle<E>(&mut self, decide: impl FnOnce(&mut Channel) -> Result<(), E>) -> Result<(), SettleError> {
-        self.settled = true;
-        let mut topic = self.held.topic();
-        if topic.subscriptions[self.held.index].settle(decide)? == Floor::Moved {
-            topic.forget_finished(self.held.shared.now());
+impl Held {
+    fn decide<E>(&self, decide: impl FnOnce(&mut Channel) -> Result<(), E>) -> Result<(), SettleError> {
+        let mut topic = self.topic();
+        if topic.subscriptions[self.index].settle(decide)? == Floor::Moved {
+            topic.forget_finished(self.shared.now());
         }
         Ok(())
     }
 
-    fn again_in(&mut self, wait: Duration, counted: Counted) -> Result<(), SettleError> {
-        let now = self.held.shared.now();
-        let (due, sequence, id) = (now.plus(wait), self.sequence, self.held.id);
-        self.settle(|channel| match counted {
-            Counted::Yes => channel.retry(sequence, id, due, now),
-            Counted::No => channel.postpone(sequence, id, due, now),
+    fn again_in(&self, sequence: u64, wait: Duration, counted: Counted) -> Result<(), SettleError> {
+        let now = self.shared.now();
+        let due = now.plus(wait);
+        self.decide(|channel| match counted {
+            Counted::Yes => channel.retry(sequence, self.id, due, now),
+            Counted::No => channel.postpone(sequence, self.id, due, now),
         })?;
         // The consumer may be waiting without knowing of this deadline.
-        self.held.topic().subscriptions[self.held.index].ring();
+        self.topic().subscriptions[self.index].ring();
         Ok(())
     }
 }
 
-impl Settle for InProcessSettle {
-    fn ack(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        let (sequence, id) = (self.sequence, self.held.id);
-        Box::pin(std::future::ready(self.settle(|channel| channel.finish(sequence, id))))
+impl Settle for Held {
+    fn settle(self: Arc<Self>, sequence: u64, verdict: Verdict) -> Settled {
+        Answer::ready(match verdict {
+            Verdict::Ack => self.decide(|channel| channel.finish(sequence, self.id)),
+            Verdict::Retry(wait) => self.again_in(sequence, wait, Counted::Yes),
+            Verdict::Postpone(wait) => self.again_in(sequence, wait, Counted::No),
+            Verdict::Release => self.decide(|channel| channel.release(sequence, self.id)),
+        })
     }
 
-    fn retry(mut self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(std::future::ready(self.again_in(wait, Counted::Yes)))
-    }
-
-    fn postpone(mut self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(std::future::ready(self.again_in(wait, Counted::No)))
-    }
-
-    fn release(mut self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        let (sequence, id) = (self.sequence, self.held.id);
-        Box::pin(std::future::ready(self.settle(|channel| channel.release(sequence, id))))
-    }
-
-    fn lease(&self) -> Option<LeaseToken> {
-        None
-    }
-}
-
-impl Drop for InProcessSettle {
-    fn drop(&mut self) {
-        if !self.settled {
-            // Nobody decided: it comes again. Where the consumer is gone, it did so already.
-            let _ = self.again_in(Duration::ZERO, Counted::Yes);
-        }
+    fn abandon(self: Arc<Self>, sequence: u64) {
+        // Nobody decided: it comes again. Where the consumer is gone, it did so already.
+        let _ = self.again_in(sequence, Duration::ZERO, Counted::Yes);
     }
 }

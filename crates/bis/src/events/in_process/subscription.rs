@@ -125,27 +125,30 @@ impl Subscription {
     }
 
     /// What can be handed to a consumer now, each made into a delivery, and else when to look again.
-    pub(super) fn take<D>(
+    pub(super) fn take<D, L: Default + Extend<D>>(
         &mut self,
         log: &Log,
         consumer: ConsumerId,
         max: NonZeroUsize,
         now: Time,
         deliver: impl Fn(&Handout) -> D,
-    ) -> Result<Vec<D>, Option<Time>> {
-        let mut deliveries = Vec::new();
-        while deliveries.len() < max.get() {
+    ) -> Result<L, Option<Time>> {
+        let (mut deliveries, mut count) = (L::default(), 0);
+        while count < max.get() {
             let mut view = View { log, ordered: self.ordered };
             let taker =
                 Taker { consumer, until: NEVER, vanishing: Vanishing::Counts, suspects: Suspects::Allowed };
             let Ok(handout) = self.channel.next(&mut view, taker, now);
             match handout {
-                Some(handout) => deliveries.push(deliver(&handout)),
+                Some(handout) => {
+                    deliveries.extend([deliver(&handout)]);
+                    count += 1;
+                }
                 None if self.channel.is_looking() => {}
                 None => break,
             }
         }
-        if deliveries.is_empty() {
+        if count == 0 {
             self.rung = false;
             return Err(self.channel.next_deadline().filter(|deadline| *deadline != NEVER));
         }

@@ -1,6 +1,11 @@
 //! Somebody sets the date while events wait: they come when they are due. And what reaches nobody is counted.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::Poll,
+    time::{Duration, SystemTime},
+};
 
 use bis_broker::Delivery;
 use bis_core::{Envelope, EventId, Retention, SubscriptionName};
@@ -28,6 +33,8 @@ pub(super) fn stored(id: &str, key: Option<u64>) -> Stored {
 
 const HOUR: Duration = Duration::from_secs(3600);
 const WAIT: Duration = Duration::from_secs(2);
+/// A ring must be heard within this time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A broker with one event that was published with a delay, and its consumer.
 async fn broker(clock: &Arc<VirtualClock>, delay: Duration) -> (InProcess, Box<dyn Consumer>) {
@@ -101,4 +108,22 @@ async fn what_reaches_nobody_is_counted() {
     let event = publish(3).await;
     broker.publish(&topic, vec![event]).await;
     assert_eq!(broker.shared.missed.of(&placed), Counts { unrouted: 2, duplicates: 1 });
+}
+
+#[tokio::test]
+async fn a_ring_that_a_consumer_did_not_wait_for_is_for_another_one() {
+    let (broker, spec) = (InProcess::new(), spec("ship", false));
+    let topic = TopicSpec::new(spec.topic.clone());
+    let mut consumers = [broker.subscribe(&spec).await.unwrap(), broker.subscribe(&spec).await.unwrap()];
+    let [mut first, mut second] = consumers.each_mut().map(|consumer| consumer.receive(NonZeroUsize::MIN));
+    for waiting in [&mut first, &mut second] {
+        let is_pending = poll_fn(|context| Poll::Ready(Pin::new(&mut *waiting).poll(context).is_pending()));
+        assert!(is_pending.await);
+    }
+    let outgoing = Outgoing { envelope: envelope(EventId::from("e1")), delay: Duration::ZERO };
+    broker.publish(&topic, vec![outgoing]).await.remove(0).unwrap();
+    // The first was rung for.
+    drop(first);
+    let received = tokio::time::timeout(PATIENCE, second).await.expect("nobody rings for the second");
+    assert_eq!(received.unwrap().len(), 1);
 }

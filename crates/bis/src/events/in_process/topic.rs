@@ -137,7 +137,8 @@ mod tests {
             let consumer = ConsumerId(1);
             let sequence = |handout: &Handout| handout.sequence;
             let subscription = &mut subscriptions[index];
-            let taken = subscription.take(log, consumer, NonZeroUsize::MIN, Time::ZERO, sequence).unwrap();
+            let taken: Vec<u64> =
+                subscription.take(log, consumer, NonZeroUsize::MIN, Time::ZERO, sequence).unwrap();
             subscription.settle(|channel| channel.finish(taken[0], consumer)).unwrap();
             topic.forget_finished(Time::ZERO);
             assert_eq!(topic.log.unhandled(), left);

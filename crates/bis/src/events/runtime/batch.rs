@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use bis_broker::{ConsumeError, Consumer, Delivery};
+use bis_broker::{ConsumeError, Consumer, Deliveries, Delivery};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 
@@ -40,7 +40,7 @@ pub(super) struct Collected {
 }
 
 impl Collected {
-    fn add(&mut self, deliveries: Vec<Delivery>, shared: &Shared) {
+    fn add(&mut self, deliveries: Deliveries, shared: &Shared) {
         for delivery in deliveries {
             let (received, is_apart) = shared.hold(delivery);
             if is_apart { &mut self.alone } else { &mut self.together }.push(received);

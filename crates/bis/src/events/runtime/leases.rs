@@ -5,15 +5,16 @@
 //! It settles nothing by itself, except that it gives back what no handler has begun with.
 
 use std::{
-    fmt,
-    future::ready,
-    mem,
+    fmt, mem,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
-use bis_broker::{BoxFuture, Delivery, Extender, LeaseToken, NumberMap, Settle, SettleError};
+use bis_broker::{
+    Answer, Delivery, Extender, LeaseToken, NumberMap, Settle, SettleError, Settled, Settlement, Verdict,
+};
 use bis_core::EventId;
 use tokio::{
     sync::Notify,
@@ -56,7 +57,7 @@ struct State {
 
 /// One delivery.
 struct Held {
-    settle: Box<dyn Settle>,
+    settle: Settlement,
     extender: Arc<dyn Extender>,
     event: EventId,
     lease: Duration,
@@ -142,7 +143,7 @@ impl Leases {
         let mut state = self.state();
         let id = state.next_id;
         state.next_id += 1;
-        let settle = mem::replace(&mut delivery.settle, Box::new(HeldSettle { leases: self.clone(), id }));
+        let settle = mem::replace(&mut delivery.settle, Settlement::new(self.clone(), id));
         let event = delivery.envelope.id.clone();
         let standing = Standing::Due(Instant::now() + lease / 2);
         state.held.insert(id, Held { settle, extender, event, lease, standing, started: false });
@@ -158,7 +159,7 @@ impl Leases {
         let unstarted: Vec<Held> =
             self.state().held.extract_if(|_, held| !held.started).map(|(_, held)| held).collect();
         for held in unstarted {
-            at_once(&mut held.settle.release());
+            at_once(held.settle.release());
         }
     }
 
@@ -257,70 +258,37 @@ async fn keep(leases: Weak<Leases>, sooner: Arc<Notify>) {
     }
 }
 
-/// What a future is ready with now, if it is.
-fn at_once<T>(future: &mut BoxFuture<'_, T>) -> Option<T> {
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+/// What is answered now, if it is.
+fn at_once(mut settled: Settled) -> Option<Result<(), SettleError>> {
+    match Pin::new(&mut settled).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
     }
 }
 
-/// Settles a delivery whose lease is extended until then.
-struct HeldSettle {
-    leases: Arc<Leases>,
-    id: u64,
-}
-
-impl HeldSettle {
-    fn settle(
-        &self,
-        how: impl FnOnce(Box<dyn Settle>) -> BoxFuture<'static, Result<(), SettleError>>,
-    ) -> BoxFuture<'static, Result<(), SettleError>> {
-        match self.leases.take(self.id) {
-            Some(held) => how(held.settle),
-            None => Box::pin(ready(Err(SettleError::Lost))),
+/// Settles deliveries whose leases are extended until then. None of them has a lease for others: the task extends it.
+impl Settle for Leases {
+    fn settle(self: Arc<Self>, delivery: u64, verdict: Verdict) -> Settled {
+        match self.take(delivery) {
+            Some(held) => held.settle.decide(verdict),
+            None => Answer::ready(Err(SettleError::Lost)),
         }
     }
-}
 
-impl Settle for HeldSettle {
-    fn ack(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        self.settle(|settle| settle.ack())
-    }
-
-    fn retry(self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        self.settle(|settle| settle.retry(wait))
-    }
-
-    fn postpone(self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        self.settle(|settle| settle.postpone(wait))
-    }
-
-    fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        self.settle(|settle| settle.release())
-    }
-
-    /// The task extends it.
-    fn lease(&self) -> Option<LeaseToken> {
-        None
-    }
-}
-
-impl Drop for HeldSettle {
-    fn drop(&mut self) {
-        if let Some(held) = self.leases.take(self.id)
+    fn abandon(self: Arc<Self>, delivery: u64) {
+        if let Some(held) = self.take(delivery)
             && !held.started
         {
-            at_once(&mut held.settle.release());
+            at_once(held.settle.release());
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::{future::ready, time::SystemTime};
 
-    use bis_broker::History;
+    use bis_broker::{BoxFuture, History};
     use bis_core::Envelope;
     use bytes::Bytes;
 
@@ -329,13 +297,13 @@ mod tests {
     /// A driver that notes how many leases each call was for, and answers the last one of them otherwise.
     #[derive(Default)]
     struct Driver {
-        calls: Mutex<Vec<Vec<u32>>>,
+        calls: Mutex<Vec<Vec<u64>>>,
         last: Option<SettleError>,
     }
 
     impl Extender for Driver {
         fn extend(&self, leases: Vec<LeaseToken>) -> BoxFuture<'_, Vec<Result<(), SettleError>>> {
-            let numbers: Vec<u32> = leases.into_iter().map(|lease| lease.downcast().unwrap()).collect();
+            let numbers: Vec<u64> = leases.into_iter().map(|lease| lease.downcast().unwrap()).collect();
             let mut results: Vec<_> = numbers.iter().map(|_| Ok(())).collect();
             if let Some((last, error)) = results.last_mut().zip(self.last.clone()) {
                 *last = Err(error);
@@ -347,42 +315,33 @@ mod tests {
 
     impl Driver {
         /// The leases of each call since the last time.
-        fn calls(&self) -> Vec<Vec<u32>> {
+        fn calls(&self) -> Vec<Vec<u64>> {
             let mut calls = mem::take(&mut *self.calls.lock().unwrap());
             calls.iter_mut().for_each(|call| call.sort_unstable());
             calls
         }
     }
 
-    struct Numbered(u32);
+    /// Settles deliveries by number.
+    struct Numbered;
 
     impl Settle for Numbered {
-        fn ack(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-            Box::pin(ready(Ok(())))
+        fn settle(self: Arc<Self>, _: u64, _: Verdict) -> Settled {
+            Answer::ready(Ok(()))
         }
 
-        fn retry(self: Box<Self>, _: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-            Box::pin(ready(Ok(())))
-        }
+        fn abandon(self: Arc<Self>, _: u64) {}
 
-        fn postpone(self: Box<Self>, _: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-            Box::pin(ready(Ok(())))
-        }
-
-        fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-            Box::pin(ready(Ok(())))
-        }
-
-        fn lease(&self) -> Option<LeaseToken> {
-            Some(LeaseToken::new(self.0))
+        fn lease(&self, number: u64) -> Option<LeaseToken> {
+            Some(LeaseToken::new(number))
         }
     }
 
     const LEASE: Duration = Duration::from_secs(60);
 
-    fn hold(leases: &Arc<Leases>, driver: &Arc<Driver>, number: u32) -> Delivery {
+    fn hold(leases: &Arc<Leases>, driver: &Arc<Driver>, number: u64) -> Delivery {
         let envelope = Envelope::foreign(EventId::from("e1"), SystemTime::UNIX_EPOCH, Bytes::new());
-        let settle = Box::new(Numbered(number));
+        let settle = Settlement::new(Arc::new(Numbered), number);
         let delivery = Delivery {
             envelope: Arc::new(envelope),
             attempt: 1,
@@ -446,7 +405,7 @@ mod tests {
 
         let (leases, silent) = (Arc::new(Leases::default()), Arc::new(Silent) as Arc<dyn Extender>);
         let envelope = Envelope::foreign(EventId::from("e1"), SystemTime::UNIX_EPOCH, Bytes::new());
-        let settle = Box::new(Numbered(1));
+        let settle = Settlement::new(Arc::new(Numbered), 1);
         let delivery = Delivery {
             envelope: Arc::new(envelope),
             attempt: 1,

@@ -9,8 +9,8 @@ use std::{
 };
 
 use bis_broker::{
-    BoxFuture, Broker, Consumer, Delivery, Extender, History, LeaseToken, Outgoing, PublishError, Receipt,
-    Settle, SettleError,
+    Answer, BoxFuture, Broker, Consumer, Deliveries, Delivery, Extender, History, LeaseToken, Outgoing,
+    PublishError, Receipt, Settle, SettleError, Settled, Settlement, Verdict,
 };
 use bis_config::Config;
 use bis_core::{BrokerKind, Capabilities, DeadLetter, Envelope, EventId};
@@ -107,11 +107,11 @@ impl Broker for Scripted {
 }
 
 impl Consumer for ScriptedConsumer {
-    fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>> {
+    fn receive(&mut self, max: NonZeroUsize) -> Answer<'_, Result<Deliveries, ConsumeError>> {
         let mut deliveries = self.0.deliveries.lock().unwrap();
         let count = deliveries.len().min(max.get());
-        let now: Vec<Delivery> = deliveries.drain(..count).collect();
-        if now.is_empty() { Box::pin(pending()) } else { Box::pin(async { Ok(now) }) }
+        let now: Deliveries = deliveries.drain(..count).collect();
+        if now.is_empty() { Answer::boxed(pending()) } else { Answer::ready(Ok(now)) }
     }
 
     fn extender(&self) -> Option<Arc<dyn Extender>> {
@@ -124,31 +124,21 @@ impl Consumer for ScriptedConsumer {
     }
 }
 
-impl ScriptedSettle {
-    fn log(&self, call: &str) -> BoxFuture<'static, Result<(), SettleError>> {
-        self.0.calls().push(call.into());
-        Box::pin(async { Ok(()) })
-    }
-}
-
 impl Settle for ScriptedSettle {
-    fn ack(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        self.log("ack")
+    fn settle(self: Arc<Self>, _: u64, verdict: Verdict) -> Settled {
+        let call = match verdict {
+            Verdict::Ack => "ack",
+            Verdict::Retry(_) => "retry",
+            Verdict::Postpone(_) => "postpone",
+            Verdict::Release => "release",
+        };
+        self.0.calls().push(call.into());
+        Answer::ready(Ok(()))
     }
 
-    fn retry(self: Box<Self>, _: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        self.log("retry")
-    }
+    fn abandon(self: Arc<Self>, _: u64) {}
 
-    fn postpone(self: Box<Self>, _: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        self.log("postpone")
-    }
-
-    fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        self.log("release")
-    }
-
-    fn lease(&self) -> Option<LeaseToken> {
+    fn lease(&self, _: u64) -> Option<LeaseToken> {
         Some(LeaseToken::new(()))
     }
 }
@@ -201,7 +191,7 @@ fn delivery(log: &Arc<Log>, attempt: u32, target: Option<&'static str>) -> Deliv
         envelope: Arc::new(envelope),
         attempt,
         lease: Some(Duration::from_millis(200)),
-        settle: Box::new(ScriptedSettle(log.clone())),
+        settle: Settlement::new(Arc::new(ScriptedSettle(log.clone())), 0),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use bis_broker::{BoxFuture, ConsumeError, Consumer, Delivery, Extender, SubscriptionSpec};
+use bis_broker::{
+    Answer, BoxFuture, ConsumeError, Consumer, Deliveries, Delivery, Extender, SubscriptionSpec,
+};
 
-use super::{broker::Shared, dice::Fault, faults::Tally, in_flight::ChaosSettle};
+use super::{broker::Shared, dice::Fault, faults::Tally, in_flight::settlement};
 use crate::instance::Purpose;
 
 /// A consumer whose deliveries suffer faults.
@@ -25,7 +27,7 @@ impl ChaosConsumer {
     }
 
     /// What may be handed out by now, at most `max`, the longest due first.
-    fn due(&mut self, max: NonZeroUsize) -> Vec<Delivery> {
+    fn due(&mut self, max: NonZeroUsize) -> Deliveries {
         let now = self.shared.clock.elapsed();
         self.late.sort_by_key(|(due, _)| *due);
         let due = self.late.iter().take_while(|(due, _)| *due <= now).count().min(max.get());
@@ -33,7 +35,7 @@ impl ChaosConsumer {
     }
 
     /// Decides about what the broker delivered: each one when, and all of it in which order.
-    fn arrived(&mut self, mut deliveries: Vec<Delivery>) {
+    fn arrived(&mut self, mut deliveries: Deliveries) {
         let Shared { dice, settings, tally, clock, .. } = &*self.shared;
         if deliveries.len() > 1
             && let Some(mut random) = dice.roll(Fault::Reordering, &self.place, settings.reordering)
@@ -60,15 +62,14 @@ impl ChaosConsumer {
     }
 
     fn hand_out(&self, delivery: Delivery) -> Delivery {
-        let settle =
-            ChaosSettle::new(self.shared.clone(), self.place.clone(), delivery.attempt, delivery.settle);
-        Delivery { settle: Box::new(settle), ..delivery }
+        let settle = settlement(&self.shared, &self.place, delivery.attempt, delivery.settle);
+        Delivery { settle, ..delivery }
     }
 }
 
 impl Consumer for ChaosConsumer {
-    fn receive(&mut self, max: NonZeroUsize) -> BoxFuture<'_, Result<Vec<Delivery>, ConsumeError>> {
-        Box::pin(async move {
+    fn receive(&mut self, max: NonZeroUsize) -> Answer<'_, Result<Deliveries, ConsumeError>> {
+        Answer::boxed(async move {
             loop {
                 self.shared.up(Purpose::Event).await;
                 let due = self.due(max);

@@ -4,120 +4,106 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use bis_broker::{BoxFuture, LeaseToken, Settle, SettleError};
+use bis_broker::{Answer, LeaseToken, Settle, SettleError, Settled, Settlement, Verdict};
 
 use super::{broker::Shared, dice::Fault, faults::Tally};
-
-/// A delivery in flight: what settles it at the broker, until somebody does.
-type Cell = Mutex<Option<Box<dyn Settle>>>;
-
-fn take(cell: &Cell) -> Option<Box<dyn Settle>> {
-    cell.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
 
 /// Every delivery in flight.
 #[derive(Default)]
 pub(super) struct InFlight {
     next: AtomicU64,
-    held: Mutex<BTreeMap<u64, (Weak<Cell>, u32)>>,
+    held: Mutex<BTreeMap<u64, Held>>,
+}
+
+/// A delivery in flight.
+struct Held {
+    /// What settles it at the broker.
+    settle: Settlement,
+    attempt: u32,
+    /// `topic/subscription`.
+    place: Arc<str>,
 }
 
 impl InFlight {
+    fn held(&self) -> MutexGuard<'_, BTreeMap<u64, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, id: u64) -> Option<Held> {
+        self.held().remove(&id)
+    }
+
     /// Takes all back, as a broker does whose connections drop: first attempts count. Others are given back uncounted,
     /// so that no event loses more than one attempt.
     async fn take_back(&self) {
-        let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
-        for (cell, attempt) in held.into_values() {
-            let Some(settle) = cell.upgrade().and_then(|cell| take(&cell)) else { continue };
+        let held = std::mem::take(&mut *self.held());
+        for Held { settle, attempt, .. } in held.into_values() {
             // It comes again in either case: if not now, because its lease ends.
             let _ = if attempt == 1 { settle.retry(Duration::ZERO).await } else { settle.release().await };
         }
     }
-
-    fn forget(&self, id: u64) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-    }
 }
 
-/// Settles one delivery, unless chaos has other plans.
-pub(super) struct ChaosSettle {
-    shared: Arc<Shared>,
-    place: Arc<str>,
+/// The delivery from now on settled through chaos.
+pub(super) fn settlement(
+    shared: &Arc<Shared>,
+    place: &Arc<str>,
     attempt: u32,
-    id: u64,
-    cell: Arc<Cell>,
+    settle: Settlement,
+) -> Settlement {
+    let id = shared.in_flight.next.fetch_add(1, Ordering::Relaxed);
+    shared.in_flight.held().insert(id, Held { settle, attempt, place: place.clone() });
+    Settlement::new(shared.clone(), id)
 }
 
-impl ChaosSettle {
-    pub(super) fn new(shared: Arc<Shared>, place: Arc<str>, attempt: u32, settle: Box<dyn Settle>) -> Self {
-        let id = shared.in_flight.next.fetch_add(1, Ordering::Relaxed);
-        let cell = Arc::new(Mutex::new(Some(settle)));
-        let mut held = shared.in_flight.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.insert(id, (Arc::downgrade(&cell), attempt));
-        drop(held);
-        Self { shared, place, attempt, id, cell }
-    }
-
-    /// The delivery, unless it is no longer held here.
-    fn take(&self) -> Result<Box<dyn Settle>, SettleError> {
-        take(&self.cell).ok_or(SettleError::Lost)
-    }
-
-    async fn acked(&self) -> Result<(), SettleError> {
-        let Shared { dice, settings, tally, .. } = &*self.shared;
-        let restart = dice.roll(Fault::Restart, "", settings.restarts);
-        let lost = dice.roll(Fault::Duplicate, &self.place, settings.duplicates);
-        if let Some(mut random) = restart {
-            if self.attempt > 1 {
-                self.take()?.ack().await?;
-            }
-            self.shared.go_down(&mut random);
-            self.shared.in_flight.take_back().await;
-            return if self.attempt > 1 { Ok(()) } else { Err(SettleError::Lost) };
+/// Acknowledges a delivery, unless chaos has other plans.
+async fn ack(shared: Arc<Shared>, id: u64, held: Held) -> Result<(), SettleError> {
+    let Shared { dice, settings, tally, in_flight, .. } = &*shared;
+    let restart = dice.roll(Fault::Restart, "", settings.restarts);
+    let lost = dice.roll(Fault::Duplicate, &held.place, settings.duplicates);
+    match (restart, lost) {
+        (Some(mut random), _) => {
+            let outcome = if held.attempt > 1 {
+                held.settle.ack().await?;
+                Ok(())
+            } else {
+                in_flight.held().insert(id, held);
+                Err(SettleError::Lost)
+            };
+            shared.go_down(&mut random);
+            in_flight.take_back().await;
+            outcome
         }
-        let settle = self.take()?;
-        match lost {
-            Some(mut random) if self.attempt == 1 => {
-                Tally::count(&tally.duplicates);
-                let after = self.shared.some_time(&mut random);
-                tracing::debug!(subscription = &*self.place, ?after, "chaos: an ack is lost");
-                settle.retry(after).await
-            }
-            _ => settle.ack().await,
+        (None, Some(mut random)) if held.attempt == 1 => {
+            Tally::count(&tally.duplicates);
+            let after = shared.some_time(&mut random);
+            tracing::debug!(subscription = &*held.place, ?after, "chaos: an ack is lost");
+            held.settle.retry(after).await
+        }
+        _ => held.settle.ack().await,
+    }
+}
+
+impl Settle for Shared {
+    fn settle(self: Arc<Self>, delivery: u64, verdict: Verdict) -> Settled {
+        match (self.in_flight.take(delivery), verdict) {
+            (None, _) => Answer::ready(Err(SettleError::Lost)),
+            (Some(held), Verdict::Ack) => Answer::boxed(ack(self, delivery, held)),
+            (Some(held), other) => held.settle.decide(other),
         }
     }
-}
 
-impl Drop for ChaosSettle {
-    fn drop(&mut self) {
-        self.shared.in_flight.forget(self.id);
-    }
-}
-
-impl Settle for ChaosSettle {
-    fn ack(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(async move { self.acked().await })
+    fn abandon(self: Arc<Self>, delivery: u64) {
+        drop(self.in_flight.take(delivery));
     }
 
-    fn retry(self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(async move { self.take()?.retry(wait).await })
-    }
-
-    fn postpone(self: Box<Self>, wait: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(async move { self.take()?.postpone(wait).await })
-    }
-
-    fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(async move { self.take()?.release().await })
-    }
-
-    fn lease(&self) -> Option<LeaseToken> {
-        self.cell.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.lease()
+    fn lease(&self, delivery: u64) -> Option<LeaseToken> {
+        self.in_flight.held().get(&delivery)?.settle.lease()
     }
 }
