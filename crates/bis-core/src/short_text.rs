@@ -1,7 +1,7 @@
 //! A text that is usually short, kept in place: an event has several, and would otherwise allocate each.
 
 use std::{
-    borrow::Borrow,
+    borrow::{Borrow, Cow},
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
@@ -158,10 +158,15 @@ impl Serialize for ShortText {
 
 impl<'de> Deserialize<'de> for ShortText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text: std::borrow::Cow<'de, str> = Deserialize::deserialize(deserializer)?;
+        let Borrowed(text) = Deserialize::deserialize(deserializer)?;
         Ok(Self::from(&*text))
     }
 }
+
+/// A text that stays in the input where it is written there as it is. A `Cow` alone is always copied by serde.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Borrowed<'t>(#[serde(borrow)] pub(crate) Cow<'t, str>);
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,7 @@ use serde::{
 use serde_json::{Value, value::RawValue};
 
 use super::{Attributes, Envelope, TraceContext, format_time, parse_time};
-use crate::{EventId, ShortText, SubscriptionName};
+use crate::{EventId, ShortText, SubscriptionName, short_text::Borrowed};
 
 pub(super) const SPEC_VERSION: &str = "1.0";
 pub(super) const JSON: &str = "application/json";
@@ -117,7 +117,7 @@ pub(super) fn is_meant_as_cloudevent(body: &[u8]) -> bool {
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            while let Some(Borrowed(key)) = map.next_key()? {
                 self.0 |= key == "specversion";
                 map.next_value::<IgnoredAny>()?;
             }
@@ -154,7 +154,7 @@ impl<'de> Visitor<'de> for ParsedVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parsed<'de>, A::Error> {
         let mut fields = Fields::default();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(Borrowed(key)) = map.next_key()? {
             fields.read(&key, &mut map)?;
         }
         fields.finish()
