@@ -12,18 +12,23 @@ use crate::state::{Progress, State, Ticket};
 
 /// Who can commit on the thread of those who have something to commit.
 pub(crate) trait CommitsAtOnce: Send + Sync {
-    /// Commits what waits, if that is quickly done.
-    fn commit_at_once(&self, publisher: u64) -> AtOnce;
+    /// Somebody has something to commit, and so many bytes wait by now.
+    fn begin(&self, publisher: u64, bytes: usize) -> Commit;
+
+    /// Commits all that waits, if that is quickly done.
+    fn commit_at_once(&self) -> Commit;
 }
 
-/// What became of a wish to commit at once.
+/// What is left to do for somebody who has something to commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AtOnce {
-    /// Nothing waits any more.
+pub enum Commit {
+    /// Nothing: it is committed, or will be by the committer's thread.
     Done,
-    /// Another thread is committing, and looks afterwards whether there is more.
+    /// To call [`Journal::commit_gathered`] once those who are ready to publish have done so: then one commit is for all.
+    Gather,
+    /// To call it again when [`Journal::progress`] changes and it is not decided yet: somebody else is committing.
     Busy,
-    /// The committer's thread must be told.
+    /// To tell the committer's thread.
     Later,
 }
 
@@ -77,13 +82,25 @@ impl Journal {
         self.work.notify_one();
     }
 
-    /// Commits what somebody waits for: at once on this thread if nobody else is committing and it is quickly done, and else
-    /// soon. `publisher` is a number of its own for everybody who publishes: the disk is only waited for here when it is quick
-    /// and nobody else has published in between, since several share a sync.
-    pub fn commit(&self, publisher: u64) {
+    /// Begins to commit what somebody waits for: on this thread if that is quickly done, and else on the committer's. `publisher`
+    /// is a number of its own for everybody who publishes, and `bytes` is how much is [uncommitted](State::uncommitted).
+    pub fn commit(&self, publisher: u64, bytes: usize) -> Commit {
+        self.commit_with(|committer| committer.begin(publisher, bytes))
+    }
+
+    /// Goes on with what [`Journal::commit`] began.
+    pub fn commit_gathered(&self) -> Commit {
+        self.commit_with(|committer| committer.commit_at_once())
+    }
+
+    fn commit_with(&self, commit: impl FnOnce(&dyn CommitsAtOnce) -> Commit) -> Commit {
         let committer = self.at_once.get().and_then(Weak::upgrade);
-        if committer.is_none_or(|committer| committer.commit_at_once(publisher) == AtOnce::Later) {
-            self.kick();
+        match committer.map_or(Commit::Later, |committer| commit(&*committer)) {
+            Commit::Later => {
+                self.kick();
+                Commit::Done
+            }
+            other => other,
         }
     }
 

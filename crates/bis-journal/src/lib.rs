@@ -32,7 +32,7 @@ pub use files::folder::Folder;
 pub use files::record::key_hash;
 pub use inquiry::{InquiryError, Peeked};
 pub use intake::{MAX_WHOLE_BYTES, stored_bytes};
-pub use journal::Journal;
+pub use journal::{Commit, Journal};
 pub use keeper::{Keeper, OpenError};
 pub use metrics::{JournalCounts, SYNC_BUCKETS};
 pub use name::Name;

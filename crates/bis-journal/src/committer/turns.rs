@@ -1,8 +1,10 @@
-//! Whose turn it is to commit: one at a time, the committer's thread or a publisher's that finds nobody at it.
+//! Whose turn it is to commit: one at a time, the committer's thread or a publisher's.
 //!
-//! A publisher that waits for each answer is answered without a change of threads, which takes longer than a write into the
-//! operating system's cache, and as long as the sync of a quick disk. What may take long is left to the committer's thread,
-//! and one that finds another committing leaves it to that one, who looks again afterwards.
+//! Publishers that wait for each answer are answered without a change of threads, which takes longer than a write into the
+//! operating system's cache, and as long as the sync of a quick disk. One alone commits at once. Of several, the first leads: it
+//! waits until those who are ready to publish have done so, and commits for all of them. Who comes while another is committing
+//! follows, and leads when that one is through, if it has not been committed by then. What may take long is left to the
+//! committer's thread.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::{Committer, FAILED_PAUSE, IDLE_FLUSH, PLACE_CHECK, ROOM_CHECK, Round, Watch};
-use crate::journal::{AtOnce, CommitsAtOnce, Journal};
+use crate::journal::{Commit, CommitsAtOnce, Journal};
 use crate::options::SyncMode;
 
 /// So many bytes are written by the thread that brings them.
@@ -89,22 +91,32 @@ impl Turns {
 }
 
 impl CommitsAtOnce for Turns {
-    fn commit_at_once(&self, publisher: u64) -> AtOnce {
+    fn begin(&self, publisher: u64, bytes: usize) -> Commit {
         let is_alone = self.last_publisher.swap(publisher, Ordering::Relaxed) == publisher;
-        if self.sync == SyncMode::Always && !(is_alone && has_other_threads()) {
-            return AtOnce::Later;
+        if bytes > AT_ONCE_BYTES || self.sync == SyncMode::Always && !has_other_threads() {
+            return Commit::Later;
         }
+        if is_alone { self.commit_at_once() } else { Commit::Gather }
+    }
+
+    fn commit_at_once(&self) -> Commit {
         let mut committer = match self.committer.try_lock() {
             Ok(committer) => committer,
-            Err(TryLockError::WouldBlock) => return AtOnce::Busy,
-            Err(TryLockError::Poisoned(_)) => return AtOnce::Later,
+            Err(TryLockError::WouldBlock) => return Commit::Busy,
+            Err(TryLockError::Poisoned(_)) => return Commit::Later,
         };
         let _watch = Watch(Arc::clone(&self.journal));
         let is_done = committer.commit_at_once();
         drop(committer);
         let mut state = self.journal.lock();
-        // Others have left theirs to the one that was committing; and what was defined is defined once more.
-        if is_done && !state.is_awaited() && !state.take_flush() { AtOnce::Done } else { AtOnce::Later }
+        // What was defined is defined once more, by the committer's thread.
+        let (is_awaited, is_flush_due) = (state.is_awaited(), state.take_flush());
+        drop(state);
+        if is_awaited && is_done {
+            // Somebody may have found this thread committing when the last change was made known already.
+            self.journal.progress.send_modify(|_| {});
+        }
+        if is_awaited && !is_done || is_flush_due { Commit::Later } else { Commit::Done }
     }
 }
 
@@ -158,11 +170,32 @@ mod tests {
         Keeper::open(&options).await.unwrap()
     }
 
-    fn publish(journal: &Journal, publisher: u64) -> Ticket {
+    fn publish(journal: &Journal, publisher: u64) -> (Ticket, Commit) {
         let date = journal.clock().date();
-        let published = journal.lock().publish("orders", [&b"a message"[..]], &MessageFacts::default(), date);
-        journal.commit(publisher);
-        published.unwrap().place.ticket().clone()
+        let mut state = journal.lock();
+        let published = state.publish("orders", [&b"a message"[..]], &MessageFacts::default(), date);
+        let bytes = state.uncommitted();
+        drop(state);
+        let commit = journal.commit(publisher, bytes);
+        (published.unwrap().place.ticket().clone(), commit)
+    }
+
+    /// Does what is left to do for a commit, and waits until it is decided.
+    async fn follow(journal: &Journal, ticket: Ticket, mut commit: Commit) {
+        let mut progress = journal.progress();
+        while progress.borrow_and_update().outcome(&ticket).is_none() {
+            match commit {
+                Commit::Gather => {
+                    tokio::task::yield_now().await;
+                    commit = journal.commit_gathered();
+                }
+                Commit::Done => progress.changed().await.unwrap(),
+                Commit::Busy | Commit::Later => {
+                    progress.changed().await.unwrap();
+                    commit = Commit::Gather;
+                }
+            }
+        }
     }
 
     #[tokio::test]
@@ -171,7 +204,7 @@ mod tests {
         let keeper = opened(&folder, SyncMode::None).await;
         let mut at_once = 0;
         for _ in 0..200 {
-            let ticket = publish(keeper.journal(), 1);
+            let (ticket, _) = publish(keeper.journal(), 1);
             at_once += u32::from(ticket.is_decided());
             keeper.journal().decided(ticket).await.unwrap();
         }
@@ -186,8 +219,8 @@ mod tests {
         let journal = keeper.journal();
         // A checkpoint syncs the first.
         for _ in 0..2 {
-            let ticket = publish(journal, 1);
-            journal.decided(ticket).await.unwrap();
+            let (ticket, commit) = publish(journal, 1);
+            follow(journal, ticket, commit).await;
         }
         let synced = async {
             let mut often = tokio::time::interval(Duration::from_millis(1));
@@ -201,6 +234,27 @@ mod tests {
         keeper.close().await.unwrap();
     }
 
+    #[tokio::test]
+    async fn the_first_of_several_commits_for_all_who_are_ready() {
+        let folder = TempDir::new().unwrap();
+        let keeper = opened(&folder, SyncMode::None).await;
+        let journal = keeper.journal();
+        let mut shared = 0;
+        for _ in 0..200 {
+            let commits = journal.counts().commits;
+            let published: Vec<_> = (0..4).map(|publisher| publish(journal, publisher)).collect();
+            let is_done = journal.commit_gathered() == Commit::Done;
+            let is_one = journal.counts().commits == commits + 1;
+            let are_decided = published.iter().all(|(ticket, _)| ticket.is_decided());
+            shared += u32::from(is_done && is_one && are_decided);
+            for (ticket, commit) in published {
+                follow(journal, ticket, commit).await;
+            }
+        }
+        assert!(shared > 100, "only {shared} of 200 were one commit for four");
+        keeper.close().await.unwrap();
+    }
+
     async fn check_that_all_are_answered(sync: SyncMode) {
         let folder = TempDir::new().unwrap();
         let keeper = opened(&folder, sync).await;
@@ -208,8 +262,8 @@ mod tests {
             let journal = Arc::clone(keeper.journal());
             tokio::spawn(async move {
                 for _ in 0..300 {
-                    let ticket = publish(&journal, publisher);
-                    journal.decided(ticket).await.unwrap();
+                    let (ticket, commit) = publish(&journal, publisher);
+                    follow(&journal, ticket, commit).await;
                 }
             })
         });

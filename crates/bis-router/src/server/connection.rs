@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bis_broker::BoxFuture;
 use bis_broker::channel::{Parting, Time};
-use bis_journal::Progress;
+use bis_journal::{Commit, Progress};
 use bis_nsq::{ErrorCode, HEARTBEAT, Limits, MAGIC_V2, OK, ProtocolError, encode_error, encode_response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -48,6 +48,8 @@ pub(super) struct Connection {
     intake: Intake,
     pub(super) outbox: Outbox,
     pub(super) inquiry: Option<Inquiry>,
+    /// What is left to do for the commit of what was published.
+    commit: Commit,
     /// No more commands are read; the connection ends when everything is sent.
     ending: bool,
     /// The router stops: nothing is delivered, what the client has sent is still carried out.
@@ -70,6 +72,9 @@ pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, remote: Socket
     let mut connection = Connection::new(server, remote);
     if let Err(error) = connection.run(stream).await {
         tracing::debug!(%remote, error = error.to_string(), "a client's connection ended");
+    }
+    if connection.commit != Commit::Done {
+        connection.server.journal.kick();
     }
     if let Some(subscription) = connection.subscriber.subscription.take() {
         // A router that stops says nothing about its clients.
@@ -97,6 +102,7 @@ impl Connection {
             intake: Intake::new(),
             outbox: Outbox::default(),
             inquiry: None,
+            commit: Commit::Done,
             ending: false,
             stopping: None,
             at: Moment { now: Time::ZERO, date: Time::ZERO },
@@ -189,8 +195,15 @@ impl Connection {
             }
             // A client that sends without end would be the only one served: there is always something to read then.
             () = yield_now(), if has_room && self.intake.has_more => self.take_turn(),
+            // Those who are ready to publish do so first, and one commit is for all.
+            () = yield_now(), if self.commit == Commit::Gather => {
+                self.commit = self.server.journal.commit_gathered();
+            }
             changed = progress.changed(), if !self.outbox.answers.is_empty() || self.intake.crowded.is_some() => {
                 changed.map_err(io::Error::other)?;
+                if self.commit == Commit::Busy {
+                    self.commit = Commit::Gather;
+                }
             }
             read = pending(&mut self.subscriber.fetching), if self.subscriber.fetching.is_some() => {
                 self.subscriber.take_fetched(read);
@@ -246,6 +259,10 @@ impl Connection {
     fn send_answers(&mut self, progress: &Progress) {
         self.intake.take_progress(progress);
         let sent = self.outbox.send_answers(progress);
+        if self.outbox.answers.is_empty() {
+            // Somebody else has committed it.
+            self.commit = Commit::Done;
+        }
         if sent.is_subscribed {
             self.subscriber.start();
         }
@@ -321,7 +338,7 @@ impl Connection {
         if self.intake.crowded.is_some() {
             return 0;
         }
-        let mut carried_out = 0;
+        let (mut carried_out, others) = (0, state.uncommitted());
         while let Some(command) = self.intake.next() {
             if let Ok(command) = &command
                 && self.permission.must_ask_for(command)
@@ -341,10 +358,11 @@ impl Connection {
                 break;
             }
         }
-        let (is_awaited, is_flush_due) = (state.is_awaited(), state.take_flush());
+        let (uncommitted, is_flush_due) = (state.uncommitted(), state.take_flush());
         drop(state);
-        if is_awaited {
-            server.journal.commit(self.session.presence.number());
+        // What others wait for is theirs to commit.
+        if uncommitted > others {
+            self.commit = server.journal.commit(self.session.presence.number(), uncommitted);
         } else if is_flush_due {
             server.journal.kick();
         }
