@@ -4,12 +4,17 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result};
 
-/// A count may be so much of the baseline's before it is reported: another build of the same code moves counts a little.
-const TOLERANCE: f64 = 1.03;
+/// A count may grow by this part of the baseline's before it is reported: unrelated code moves counts a little, since it changes
+/// which calls are inlined.
+const TOLERANCE: f64 = 0.03;
+/// So much more is never reported. A call that is inlined no longer costs some dozens of instructions, which is more than the
+/// tolerance where an event costs few thousand: `settle` once grew by 3.3% without a change on its way. And `router` has two
+/// threads: how often the one that writes has operations to write by itself depends on the machine's load.
+const SLACK: Counts = Counts { instructions: 200.0, allocations: 0.5, bytes: 100.0 };
 
 const HEAD: &str = "\
 # What one event (or attempt, or 1,000 lines) costs: instructions, allocations, bytes allocated.
-# Written by `cargo run --release -p instructions -- --write`.
+# Written by `cargo run --profile counts -p instructions -- --write`.
 ";
 
 /// What one unit of a scenario costs.
@@ -23,6 +28,16 @@ pub struct Counts {
 impl Counts {
     fn named(self) -> [(&'static str, f64); 3] {
         [("instructions", self.instructions), ("allocations", self.allocations), ("bytes", self.bytes)]
+    }
+
+    /// The most that each count may be before it is reported, where these are the baseline's.
+    fn bounds(self) -> [f64; 3] {
+        let bound = |count: f64, slack: f64| (count * (1.0 + TOLERANCE)).max(count + slack);
+        [
+            bound(self.instructions, SLACK.instructions),
+            bound(self.allocations, SLACK.allocations),
+            bound(self.bytes, SLACK.bytes),
+        ]
     }
 }
 
@@ -80,7 +95,10 @@ impl Baseline {
             for (at, (width, precision)) in [(14, 0), (12, 2), (14, 0)].into_iter().enumerate() {
                 let now = counts.named()[at].1;
                 let change = before.map(|before| before.named()[at].1).map_or(String::new(), |before| {
-                    format!("{:+.1}%", if now == before { 0.0 } else { (now / before - 1.0) * 100.0 })
+                    format!(
+                        "{:+.1}%",
+                        if (now - before).abs() < 0.01 { 0.0 } else { (now / before - 1.0) * 100.0 }
+                    )
                 });
                 let _ = write!(text, " {now:width$.precision$} {change:>7}");
             }
@@ -97,8 +115,9 @@ impl Baseline {
                 findings.push(format!("`{name}` is not in the baseline"));
                 continue;
             };
-            for ((what, now), (_, before)) in counts.named().into_iter().zip(before.named()) {
-                if rounded(now) > before * TOLERANCE {
+            let counts = counts.named().into_iter().zip(before.named()).zip(before.bounds());
+            for (((what, now), (_, before)), bound) in counts {
+                if rounded(now) > bound {
                     findings.push(format!("`{name}` takes {now:.2} {what}, the baseline has {before:.2}"));
                 }
             }
@@ -132,14 +151,17 @@ mod tests {
 
     #[test]
     fn only_what_grows_beyond_the_tolerance_is_reported() {
-        let before = baseline("decode 1000 2.00 300\nsettle 50 0 0\n");
-        assert_eq!(before.findings(&baseline("decode 1030 2.00 200\nsettle 50 0 0\n")), Vec::<String>::new());
+        let before = baseline("decode 10000 2.00 300\nsettle 50 0 0\n");
+        let findings = before.findings(&baseline("decode 10300 2.50 200\nsettle 250 0.5 100\n"));
+        assert_eq!(findings, Vec::<String>::new());
         assert_eq!(
-            before.findings(&baseline("decode 1031 3.00 300\nsettle 50 0.02 0\n")),
+            before.findings(&baseline("decode 10301 3.00 300\nsettle 251 1 101\n")),
             [
-                "`decode` takes 1031.00 instructions, the baseline has 1000.00",
+                "`decode` takes 10301.00 instructions, the baseline has 10000.00",
                 "`decode` takes 3.00 allocations, the baseline has 2.00",
-                "`settle` takes 0.02 allocations, the baseline has 0.00"
+                "`settle` takes 251.00 instructions, the baseline has 50.00",
+                "`settle` takes 1.00 allocations, the baseline has 0.00",
+                "`settle` takes 101.00 bytes, the baseline has 0.00"
             ]
         );
         assert_eq!(
