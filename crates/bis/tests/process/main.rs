@@ -57,6 +57,7 @@ mod full {
 
 mod lifecycle;
 mod monitoring;
+mod streams;
 mod twins;
 
 /// A child process with a configuration of its own.
