@@ -14,7 +14,7 @@ use super::layers::RequestService;
     label = "not an extractor that works without the body",
     note = "take `Path<..>`, `Query<..>`, `HeaderMap` or another extractor of the request's head; `Json<..>` and others of the body come last",
     note = "`Valid<..>` takes one of them, of a type under `#[derive(garde::Validate)]`",
-    note = "an endpoint has no `State`: keep what endpoints share in a `static`, as in `static DB: OnceLock<Db>`"
+    note = "an endpoint has no `State`: declare what endpoints share as a resource, as in `static DB: Resource<Db> = bis::resource!(Db::open);`"
 )]
 pub trait Extractor: FromRequestParts<()> {}
 
@@ -27,7 +27,7 @@ impl<T: FromRequestParts<()>> Extractor for T {}
     label = "not an extractor",
     note = "take `Json<..>` of a type that implements `Deserialize`, `Path<..>`, `Query<..>` or another extractor of axum",
     note = "`Valid<..>` takes one of them, of a type under `#[derive(garde::Validate)]`",
-    note = "an endpoint has no `State`: keep what endpoints share in a `static`, as in `static DB: OnceLock<Db>`"
+    note = "an endpoint has no `State`: declare what endpoints share as a resource, as in `static DB: Resource<Db> = bis::resource!(Db::open);`"
 )]
 pub trait LastExtractor<M>: FromRequest<(), M> {}
 
