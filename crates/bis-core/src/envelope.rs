@@ -11,6 +11,7 @@
 //! | `traceparent`, `tracestate` | the W3C trace context of the publish |
 //! | `bisattributes` | the event's attributes, a JSON object as text, since their names may hold what CloudEvents forbids. In the binary mode only those that cannot be headers of their own |
 //! | `biscause` | the id of the event whose handler published this one |
+//! | `bisidentity` | who asked for what caused this event: the app's user type as JSON, where the event's type asks for it |
 //! | `bissubscription` | the one subscription that this copy is meant for, in a replay |
 //! | `bisreplay` | how often the event was replayed, when it was |
 //! | `bismalformed` | why the data, which is meant as a CloudEvent, cannot be read as one |
@@ -65,6 +66,8 @@ pub struct Envelope {
     pub trace: Option<TraceContext>,
     /// The event whose handler published this one.
     pub cause: Option<EventId>,
+    /// Who asked for what caused this event: the app's user type as JSON.
+    pub identity: Option<String>,
     /// The only subscription that is meant, when this is a replay for one.
     pub target: Option<SubscriptionName>,
     /// How often the event was replayed before this copy.
@@ -106,6 +109,7 @@ impl Envelope {
             attributes: Attributes::new(),
             trace: None,
             cause: None,
+            identity: None,
             target: None,
             replay: 0,
             malformed: None,
@@ -162,7 +166,8 @@ impl Envelope {
     pub fn bytes_over(&self, limit: usize) -> Option<usize> {
         // Base64 adds a third; the rest is small unless someone keeps data in attributes.
         let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let roughly = self.data.len() + attributes;
+        let identity = self.identity.as_ref().map_or(0, String::len);
+        let roughly = self.data.len() + attributes + identity;
         if roughly.saturating_mul(3) < limit.saturating_sub(4096) {
             return None;
         }

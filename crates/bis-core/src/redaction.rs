@@ -64,13 +64,16 @@ impl Sensitive {
         }
     }
 
-    /// Hides what is sensitive in an event: in its data, and its key where one of `key_fields`, the fields that it may come from,
-    /// is.
+    /// Hides what is sensitive in an event: in its data, its key where one of `key_fields`, the fields that it may come from, is,
+    /// and the identity of whoever caused it.
     pub fn hide_event<'a>(&self, event: &mut Envelope, key_fields: impl IntoIterator<Item = &'a str>) {
         let is_everything = self.whole && self.names.is_empty();
         let is_key_hidden = is_everything || key_fields.into_iter().any(|field| self.names.contains(field));
         if let Some(key) = event.key.as_mut().filter(|_| is_key_hidden) {
             REDACTED.clone_into(key);
+        }
+        if let Some(identity) = &mut event.identity {
+            REDACTED.clone_into(identity);
         }
         event.data = self.of(event).hide(&event.data).into();
     }
@@ -87,7 +90,7 @@ impl Sensitive {
 
     /// The text without the sensitive values of the data: as they are in it, and as Rust and JSON escape them. An error that
     /// spells a value in another way shows it.
-    pub fn hide_in_text(&self, mut text: String, data: &[u8]) -> String {
+    pub fn hide_in_text(&self, text: String, data: &[u8]) -> String {
         if self.is_empty() {
             return text;
         }
@@ -100,16 +103,10 @@ impl Sensitive {
         for json in found {
             // What nests too deep for this is hidden above, and in no text.
             if let Ok(value) = serde_json::from_str(json.get()) {
-                leaves(&value, &mut values);
+                leaves(&value, &mut values, Names::Hidden);
             }
         }
-        let mut values: Vec<String> = values.into_iter().filter(|value| value.len() >= MIN_BYTES).collect();
-        // A value may be part of another one.
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-        for value in values {
-            text = text.replace(&value, REDACTED);
-        }
-        text
+        replace_all(text, values)
     }
 
     /// The data as JSON, where its fields can be told apart.
@@ -159,8 +156,36 @@ fn hidden() -> String {
     format!("\"{REDACTED}\"")
 }
 
+/// The text without the values of an identity, which is JSON: as they are in it, and as Rust and JSON escape them. The names of its
+/// fields stay.
+pub fn hide_identity_in_text(text: String, identity: &str) -> String {
+    let mut values = BTreeSet::new();
+    if let Ok(value) = serde_json::from_str(identity) {
+        leaves(&value, &mut values, Names::Shown);
+    }
+    replace_all(text, values)
+}
+
+/// The text without these values, but for those that are too short to be told from other words.
+fn replace_all(mut text: String, values: BTreeSet<String>) -> String {
+    let mut values: Vec<String> = values.into_iter().filter(|value| value.len() >= MIN_BYTES).collect();
+    // A value may be part of another one.
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    for value in values {
+        text = text.replace(&value, REDACTED);
+    }
+    text
+}
+
+/// Whether the names of fields are values, too: of a map that is sensitive as a whole they are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Hidden,
+    Shown,
+}
+
 /// The texts and numbers in a value, in each form in which a text may show them.
-fn leaves(value: &Value, found: &mut BTreeSet<String>) {
+fn leaves(value: &Value, found: &mut BTreeSet<String>, names: Names) {
     match value {
         Value::String(text) => {
             found.insert(text.escape_debug().to_string());
@@ -168,11 +193,13 @@ fn leaves(value: &Value, found: &mut BTreeSet<String>) {
             found.insert(text.clone());
         }
         Value::Number(number) => drop(found.insert(number.to_string())),
-        Value::Array(items) => items.iter().for_each(|item| leaves(item, found)),
+        Value::Array(items) => items.iter().for_each(|item| leaves(item, found, names)),
         Value::Object(fields) => {
             for (name, value) in fields {
-                found.insert(name.clone());
-                leaves(value, found);
+                if names == Names::Hidden {
+                    found.insert(name.clone());
+                }
+                leaves(value, found, names);
             }
         }
         Value::Null | Value::Bool(_) => {}
@@ -269,6 +296,24 @@ mod tests {
         check(&sensitive(&["0"]), None, "\"[redacted]\"", "a@b.example");
         check(&Sensitive::whole(), None, "\"[redacted]\"", REDACTED);
         check(&sensitive(&[]), Some("no envelope"), r#"{"email":"a@b.example","id":7}"#, "a@b.example");
+    }
+
+    #[test]
+    fn an_identity_is_hidden_where_events_are_shown_and_in_texts() {
+        let mut event = Envelope::new(
+            crate::EventId::generate(),
+            "/t",
+            "Placed",
+            std::time::SystemTime::UNIX_EPOCH,
+            "{}".into(),
+        );
+        event.identity = Some(r#"{"name":"ann","id":1234,"roles":["admin"]}"#.to_owned());
+        let text = "ann (1234) is no admin: name and id do not fit".to_owned();
+        let shown = hide_identity_in_text(text, event.identity.as_deref().unwrap());
+        assert_eq!(shown, "[redacted] ([redacted]) is no [redacted]: name and id do not fit");
+        Sensitive::default().hide_event(&mut event, []);
+        assert_eq!(event.identity.as_deref(), Some(REDACTED));
+        assert_eq!(&*event.data, b"{}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
 const MAX_NAME_BYTES: usize = 20;
 
 /// What means something in the envelope: no attribute of an event is a header of this name.
-const OWN: [&str; 15] = [
+const OWN: [&str; 16] = [
     "specversion",
     "id",
     "source",
@@ -27,6 +27,7 @@ const OWN: [&str; 15] = [
     "tracestate",
     "bisattributes",
     "biscause",
+    "bisidentity",
     "bissubscription",
     "bisreplay",
     "bismalformed",
@@ -59,6 +60,7 @@ pub(super) fn encode(envelope: &Envelope) -> BinaryEvent {
         ("traceparent", trace.map(|trace| &*trace.traceparent)),
         ("tracestate", trace.and_then(|trace| trace.tracestate.as_deref())),
         ("biscause", envelope.cause.as_ref().map(|cause| cause.as_str())),
+        ("bisidentity", envelope.identity.as_deref()),
         ("bissubscription", envelope.target.as_ref().map(|target| target.as_str())),
         ("bismalformed", envelope.malformed.as_deref()),
     ];
@@ -145,6 +147,7 @@ mod tests {
             ("traceparent", "00-aa-bb-01"),
             ("tracestate", "v=1"),
             ("biscause", "e0"),
+            ("bisidentity", r#"{"id":7}"#),
             ("bissubscription", "ship"),
             ("bisreplay", "2"),
             ("bismalformed", "no id"),
@@ -155,6 +158,7 @@ mod tests {
             attributes: [("region".into(), "eu".into())].into(),
             trace: Some(TraceContext { traceparent: "00-aa-bb-01".into(), tracestate: Some("v=1".into()) }),
             cause: Some(EventId::from("e0")),
+            identity: Some(r#"{"id":7}"#.into()),
             target: Some(SubscriptionName::from_static("ship")),
             replay: 2,
             malformed: Some("no id".into()),

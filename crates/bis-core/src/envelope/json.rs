@@ -46,6 +46,9 @@ impl Serialize for Envelope {
         if let Some(cause) = &self.cause {
             map.serialize_entry("biscause", cause)?;
         }
+        if let Some(identity) = &self.identity {
+            map.serialize_entry("bisidentity", identity)?;
+        }
         if let Some(target) = &self.target {
             map.serialize_entry("bissubscription", target)?;
         }
@@ -177,6 +180,7 @@ struct Fields<'de> {
     traceparent: Text<'de>,
     tracestate: Text<'de>,
     cause: Text<'de>,
+    identity: Text<'de>,
     target: Option<SubscriptionName>,
     replay: Option<u32>,
     malformed: Text<'de>,
@@ -197,6 +201,7 @@ impl<'de> Fields<'de> {
             "traceparent" => &mut self.traceparent,
             "tracestate" => &mut self.tracestate,
             "biscause" => &mut self.cause,
+            "bisidentity" => &mut self.identity,
             "bismalformed" => &mut self.malformed,
             "data_base64" => &mut self.data_base64,
             other => return self.read_other(other, map),
@@ -267,6 +272,7 @@ impl<'de> Fields<'de> {
                 tracestate: self.tracestate.map(Cow::into_owned),
             }),
             cause: self.cause.map(|cause| EventId::from(&*cause)),
+            identity: self.identity.map(Cow::into_owned),
             target: self.target,
             replay: self.replay.unwrap_or(0),
             malformed: self.malformed.map(Cow::into_owned),
@@ -388,6 +394,7 @@ mod tests {
             attributes: [("region_name".into(), "eu \"west\"".into())].into(),
             trace: Some(TraceContext { traceparent: "00-aa-bb-01".into(), tracestate: Some("v=1".into()) }),
             cause: Some(EventId::from("e0")),
+            identity: Some("{\"name\":\"Zoë\"}".into()),
             target: Some(SubscriptionName::from_static("ship")),
             replay: 2,
             malformed: Some("no id".into()),
