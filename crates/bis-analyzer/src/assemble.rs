@@ -1,6 +1,7 @@
 //! From the module tree to the graph: which services the app lists, what they declare, and what they use.
 
 mod app;
+mod auth;
 mod calls;
 mod endpoints;
 mod handlers;
@@ -71,10 +72,11 @@ pub(crate) fn graph(resolver: &Resolver<'_, '_>, app: AppRef) -> (Graph, Vec<Dia
     };
     assembly.find_services(app);
     assembly.find_resources();
-    assembly.find_handlers();
+    assembly.find_handlers(app);
     assembly.find_uses();
     assembly.find_calls();
     assembly.report_unread();
+    assembly.report_no_auth();
     assembly.keep_resources();
     assembly.describe_events();
     assembly.describe_endpoints();
@@ -182,6 +184,7 @@ impl<'a> Assembly<'_, '_, 'a> {
                 key: summary.and_then(|event| event.key.clone()),
                 attributes: summary.map_or_else(Vec::new, |event| event.attributes.clone()),
                 sensitive: sensitive::of(self.resolver, module, item),
+                identity: summary.is_some_and(|event| event.identity),
                 schema,
                 position: position(&node.file, item.range),
             });

@@ -30,6 +30,7 @@ fn code(kind: ErrorKind) -> &'static str {
         ErrorKind::Route => codes::ROUTE,
         ErrorKind::PathParameters => codes::PATH_PARAMETERS,
         ErrorKind::Event => codes::EVENT_ATTRIBUTE,
+        ErrorKind::Access => codes::PUBLIC_USER,
     }
 }
 

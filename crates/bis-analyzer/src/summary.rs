@@ -368,6 +368,8 @@ pub(crate) enum HandlerKind {
         path: String,
         access: Access,
         options: EndpointOptions,
+        /// What the parameters ask of the app's user.
+        users: Vec<UserItem>,
         /// What the parameters of the path are read into, and where that is written.
         path_type: Option<(Ty, Range)>,
         signature: Box<Signature>,
@@ -375,6 +377,7 @@ pub(crate) enum HandlerKind {
     Mount {
         path: String,
     },
+    Auth(Box<AuthSummary>),
     Hook(Hook),
     Background(RestartPolicy),
     /// An attribute whose arguments could not be read.
@@ -398,6 +401,21 @@ pub(crate) struct EndpointOptions {
     pub(crate) layers: Vec<String>,
     pub(crate) body_limit: Option<u64>,
     pub(crate) timeout: Option<Duration>,
+}
+
+/// What `#[auth]` says.
+#[derive(Debug)]
+pub(crate) struct AuthSummary {
+    /// The user's type, when the signature shows it.
+    pub(crate) user: Option<(Ty, Range)>,
+}
+
+/// `Auth<User>` or `Option<Auth<User>>`.
+#[derive(Debug)]
+pub(crate) struct UserItem {
+    pub(crate) ty: Ty,
+    pub(crate) is_optional: bool,
+    pub(crate) range: Range,
 }
 
 #[derive(Debug)]

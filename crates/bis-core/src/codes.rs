@@ -62,6 +62,10 @@ codes! {
     CALL_REFUSED = "BIS1052";
     /// A call's arguments or result cannot go to another process.
     CALL_CANNOT_TRAVEL = "BIS1053";
+    /// An identity cannot travel.
+    IDENTITY_NOT_SENT = "BIS1075";
+    /// An identity that came along cannot be read.
+    IDENTITY_NOT_READ = "BIS1076";
     /// A test publishes events without end.
     ENDLESS = "BIS1060";
     /// A test waits for something that does not come.
@@ -103,6 +107,14 @@ codes! {
     DELAY_TOO_LONG = "BIS0042";
     /// A key that is not text, number or boolean.
     NOT_SCALAR = "BIS0056";
+    /// An endpoint asks for a user, and no `#[auth]` function knows any.
+    NO_AUTH = "BIS0085";
+    /// Two `#[auth]` functions in one app.
+    TWO_AUTHS = "BIS0086";
+    /// An endpoint takes another user type than the app's.
+    OTHER_USER = "BIS0087";
+    /// A public endpoint takes a user that there need not be.
+    PUBLIC_USER = "BIS0089";
     /// Two paths that cannot be served side by side.
     ROUTE_CONFLICT = "BIS0081";
 }

@@ -37,6 +37,7 @@ pages! {
     "BIS1040" "BIS1041" "BIS1042" "BIS1043"
     "BIS1050" "BIS1051" "BIS1052" "BIS1053"
     "BIS1060" "BIS1061" "BIS1062" "BIS1063" "BIS1064"
+    "BIS1075" "BIS1076"
     "BIS1065"
     "BIS1070" "BIS1071" "BIS1072"
     "BIS1080"
@@ -143,6 +144,16 @@ codes! {
     PATH_PARAMETERS = "BIS0080";
     /// Two paths that the router cannot tell apart.
     ROUTE_CONFLICT = "BIS0081";
+    /// An endpoint asks who calls, and no `#[auth]` function says it.
+    NO_AUTH = "BIS0085";
+    /// Two `#[auth]` functions in one app.
+    TWO_AUTHS = "BIS0086";
+    /// An endpoint takes another type than the app's user.
+    OTHER_USER = "BIS0087";
+    /// An `#[auth]` function that never runs.
+    UNUSED_AUTH = "BIS0088";
+    /// A public endpoint takes a user that there need not be.
+    PUBLIC_USER = "BIS0089";
 }
 
 #[cfg(test)]

@@ -63,6 +63,8 @@ fn entries(graph: &Graph) -> Vec<Entry> {
         .endpoints
         .iter()
         .map(|one| entry(endpoint(&one.method, &one.path, &one.service), &one.position, &one.condition));
+    let auth =
+        graph.auth.iter().map(|one| entry(auth(&one.function, &one.user), &one.position, &one.condition));
     let mounts =
         graph.mounts.iter().map(|one| entry(mount(&one.path, &one.service), &one.position, &one.condition));
     let hooks = graph
@@ -73,7 +75,14 @@ fn entries(graph: &Graph) -> Vec<Entry> {
         .background
         .iter()
         .map(|one| entry(self::background(&one.handler), &one.position, &one.condition));
-    services.chain(subscriptions).chain(endpoints).chain(mounts).chain(hooks).chain(background).collect()
+    services
+        .chain(subscriptions)
+        .chain(auth)
+        .chain(endpoints)
+        .chain(mounts)
+        .chain(hooks)
+        .chain(background)
+        .collect()
 }
 
 fn built(description: &Value) -> BTreeSet<String> {
@@ -84,10 +93,18 @@ fn built(description: &Value) -> BTreeSet<String> {
         .map(|one| subscription(&text(one, "topic"), &text(one, "name"), &text(one, "service")));
     let endpoints = list("endpoints")
         .map(|one| endpoint(&text(one, "method"), &text(one, "path"), &text(one, "service")));
+    let auth = list("auth").map(|one| auth(&text(one, "function"), &text(one, "user")));
     let mounts = list("mounts").map(|one| mount(&text(one, "path"), &text(one, "service")));
     let hooks = list("hooks").map(|one| hook(&text(one, "role"), &text(one, "handler")));
     let background = list("background").map(|one| self::background(&text(one, "handler")));
-    services.chain(subscriptions).chain(endpoints).chain(mounts).chain(hooks).chain(background).collect()
+    services
+        .chain(subscriptions)
+        .chain(auth)
+        .chain(endpoints)
+        .chain(mounts)
+        .chain(hooks)
+        .chain(background)
+        .collect()
 }
 
 fn service(name: &str) -> String {
@@ -96,6 +113,10 @@ fn service(name: &str) -> String {
 
 fn subscription(topic: &str, name: &str, service: &str) -> String {
     format!("subscription `{name}` of the topic `{topic}`, in the service `{service}`,")
+}
+
+fn auth(function: &str, user: &str) -> String {
+    format!("`#[auth]` function `{function}` with the user type `{user}`")
 }
 
 fn endpoint(method: &str, path: &str, service: &str) -> String {

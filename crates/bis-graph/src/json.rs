@@ -59,6 +59,10 @@ pub fn description(graph: &Graph) -> Value {
             "handler": subscription.handler,
             "event": subscription.event,
         })).collect::<Vec<_>>(),
+        "auth": graph.auth.iter().map(|auth| json!({
+            "function": auth.function,
+            "user": auth.user,
+        })).collect::<Vec<_>>(),
         "endpoints": endpoints.iter().map(|endpoint| json!({
             "service": endpoint.service,
             "name": endpoint.name,

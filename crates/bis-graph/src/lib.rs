@@ -22,8 +22,9 @@ pub use compare::compare;
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use interface::{Parameter, ParameterPlace, RequestBody, Response};
 pub use model::{
-    Access, Background, Batch, Call, Endpoint, EventType, FunctionCall, FunctionUse, Graph, Hook, HookRole,
-    Mount, PublishDelay, Restart, Retention, Retry, Service, Subscription, Topic, Use, VERSION, millis,
+    Access, AskedUser, AuthFunction, Background, Batch, Call, Endpoint, EventType, FunctionCall, FunctionUse,
+    Graph, Hook, HookRole, Mount, PublishDelay, Restart, Retention, Retry, Service, Subscription, Topic, Use,
+    VERSION, millis,
 };
 pub use position::Position;
 pub use render::{Colour, Sources, render};

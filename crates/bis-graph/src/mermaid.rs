@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use bis_core::ResourceKind;
 
-use crate::Graph;
+use crate::{Access, Graph};
 
 /// The flowchart, as Mermaid's text.
 pub fn graph(graph: &Graph) -> String {
@@ -23,7 +23,15 @@ pub fn graph(graph: &Graph) -> String {
         });
     }
     for (index, endpoint) in graph.endpoints.iter().enumerate() {
-        line(format!("endpoint_{index}>\"{} {}\"]", endpoint.method, escape(&endpoint.path)));
+        let access = match endpoint.access {
+            Access::Public => "",
+            Access::Auth => " (auth)",
+            Access::Private => " (private)",
+        };
+        line(format!("endpoint_{index}>\"{} {}{access}\"]", endpoint.method, escape(&endpoint.path)));
+    }
+    for (index, auth) in graph.auth.iter().enumerate() {
+        line(format!("auth_{index}{{{{\"{}: {}\"}}}}", last(&auth.function), auth.user));
     }
     for (index, mount) in graph.mounts.iter().enumerate() {
         line(format!("mount_{index}>\"{}/*\"]", escape(mount.path.trim_end_matches('/'))));
@@ -36,6 +44,9 @@ pub fn graph(graph: &Graph) -> String {
     }
     for (index, endpoint) in graph.endpoints.iter().enumerate() {
         line(format!("endpoint_{index} --> {}", id("service", &endpoint.service)));
+    }
+    for (auth, endpoint) in guarded(graph) {
+        line(format!("auth_{auth} -. admits .-> endpoint_{endpoint}"));
     }
     for (index, mount) in graph.mounts.iter().enumerate() {
         line(format!("mount_{index} --> {}", id("service", &mount.service)));
@@ -70,6 +81,12 @@ pub fn graph(graph: &Graph) -> String {
         line(format!("{} -. calls .-> {}", id("service", from), id("service", to)));
     }
     out
+}
+
+/// Which function says of which endpoint's requests who asks, by their places.
+fn guarded(graph: &Graph) -> impl Iterator<Item = (usize, usize)> {
+    let endpoints = graph.endpoints.iter().enumerate().filter(|(_, endpoint)| endpoint.asks_who_calls());
+    endpoints.flat_map(|(endpoint, _)| (0..graph.auth.len()).map(move |auth| (auth, endpoint)))
 }
 
 /// The last word of a path.

@@ -32,6 +32,9 @@ pub struct Graph {
     pub topics: Vec<Topic>,
     /// The subscriptions, by topic and name.
     pub subscriptions: Vec<Subscription>,
+    /// The `#[auth]` functions, by path: one, where the app asks who calls.
+    #[serde(default)]
+    pub auth: Vec<AuthFunction>,
     /// The endpoints, by path and method.
     pub endpoints: Vec<Endpoint>,
     /// The mounted routers, by path.
@@ -242,6 +245,9 @@ pub struct Endpoint {
     /// How long it may take until its answer begins, in milliseconds, where it states so.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub timeout_ms: Option<u64>,
+    /// What its parameters ask of the app's user: `Auth<User>`, `Option<Auth<User>>`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub users: Vec<AskedUser>,
     /// The path of its function.
     pub handler: String,
     /// The first paragraph of its comment in the source, in one line of Markdown.
@@ -270,12 +276,46 @@ pub struct Endpoint {
     pub position: Position,
 }
 
+/// A function that says who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthFunction {
+    /// Its path.
+    pub function: String,
+    /// The service that it is in; `None` outside every service.
+    pub service: Option<String>,
+    /// The name of the app's user type, which it returns.
+    pub user: String,
+    /// The path of that type; empty when the type's own source could not be found.
+    pub user_path: String,
+    /// The `cfg` around it, when only the build knows whether it holds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub condition: Option<String>,
+    /// Where the function's name is.
+    pub position: Position,
+}
+
+/// What a parameter asks of the app's user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedUser {
+    /// The name of the type.
+    pub name: String,
+    /// Its path; empty when the type's own source could not be found.
+    pub path: String,
+    /// Whether there may be none.
+    #[serde(rename = "optional")]
+    pub is_optional: bool,
+    /// Where the parameter's type is.
+    pub position: Position,
+}
+
 /// Who may call an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
     /// Anyone.
     Public,
+    /// Whoever the app's `#[auth]` function knows.
+    Auth,
     /// The app's own services.
     Private,
 }
@@ -344,6 +384,9 @@ pub struct EventType {
     pub attributes: Vec<String>,
     /// The fields that are redacted.
     pub sensitive: Vec<String>,
+    /// Whether its events carry who asked for what caused them.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub identity: bool,
     /// Its JSON Schema (draft 2020-12).
     pub schema: serde_json::Value,
     /// Where its name is.
@@ -360,6 +403,7 @@ impl Graph {
             services: Vec::new(),
             topics: Vec::new(),
             subscriptions: Vec::new(),
+            auth: Vec::new(),
             endpoints: Vec::new(),
             mounts: Vec::new(),
             hooks: Vec::new(),
@@ -397,6 +441,7 @@ impl Graph {
         self.topics.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.static_path.cmp(&b.static_path)));
         self.subscriptions
             .sort_by(|a, b| (&a.topic, &a.name, &a.handler).cmp(&(&b.topic, &b.name, &b.handler)));
+        self.auth.sort_by(|a, b| (&a.function, &a.position).cmp(&(&b.function, &b.position)));
         self.endpoints
             .sort_by(|a, b| (&a.path, &a.method, &a.handler).cmp(&(&b.path, &b.method, &b.handler)));
         self.mounts.sort_by(|a, b| (&a.path, &a.handler).cmp(&(&b.path, &b.handler)));

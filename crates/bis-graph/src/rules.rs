@@ -1,5 +1,6 @@
 //! The rules on a graph. Pure: what cannot be seen in the graph alone is the analyser's to report.
 
+mod auth;
 mod broker;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub fn check(graph: &Graph) -> Vec<Diagnostic> {
     silent_topics(graph, &mut found);
     handler_types(graph, &mut found);
     keys(graph, &mut found);
+    auth::check(graph, &mut found);
     found
 }
 
@@ -137,7 +139,8 @@ fn duplicate_subscriptions(graph: &Graph, found: &mut Vec<Diagnostic>) {
 /// Public and private endpoints have listeners of their own.
 fn duplicate_endpoints(graph: &Graph, found: &mut Vec<Diagnostic>) {
     let same_request = |endpoint: &Endpoint| {
-        format!("{:?} {} {}", endpoint.access, endpoint.method, without_names(&endpoint.path))
+        let is_private = endpoint.access == Access::Private;
+        format!("{is_private} {} {}", endpoint.method, without_names(&endpoint.path))
     };
     for (_, endpoints) in duplicates(&graph.endpoints, same_request) {
         report(found, endpoints, |endpoint| {
@@ -199,18 +202,17 @@ impl<'g> Routed<'g> {
 
 /// Paths that the matcher cannot tell apart, added in the order in which a starting app adds them.
 fn conflicting_routes(graph: &Graph, found: &mut Vec<Diagnostic>) {
-    for access in [Access::Public, Access::Private] {
+    for is_private in [false, true] {
         let mut endpoints: Vec<_> = graph
             .endpoints
             .iter()
-            .filter(|endpoint| endpoint.access == access && endpoint.condition.is_none())
+            .filter(|endpoint| {
+                (endpoint.access == Access::Private) == is_private && endpoint.condition.is_none()
+            })
             .collect();
         endpoints.sort_by_key(|endpoint| (&endpoint.path, &endpoint.method, &endpoint.position));
-        let mut mounts: Vec<_> = graph
-            .mounts
-            .iter()
-            .filter(|mount| access == Access::Public && mount.condition.is_none())
-            .collect();
+        let mut mounts: Vec<_> =
+            graph.mounts.iter().filter(|mount| !is_private && mount.condition.is_none()).collect();
         mounts.sort_by_key(|mount| (&mount.path, &mount.position));
         let mut routes = Routes::default();
         for endpoint in endpoints {

@@ -24,6 +24,7 @@ fn graph() -> Graph {
         layers: Vec::new(),
         body_limit_bytes: None,
         timeout_ms: None,
+        users: Vec::new(),
         handler: "shop::orders::show".to_owned(),
         summary: None,
         description: None,

@@ -16,6 +16,7 @@ fn graph() -> Graph {
         layers: Vec::new(),
         body_limit_bytes: None,
         timeout_ms: None,
+        users: Vec::new(),
         handler: format!("shop::orders::{name}"),
         summary: None,
         description: None,

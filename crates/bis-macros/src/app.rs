@@ -32,7 +32,7 @@ pub(crate) fn app(package: &str, input: TokenStream) -> TokenStream {
     let function = quote! {
         /// The app with the services that `bis::app!` lists.
         pub fn app() -> ::bis::App {
-            ::bis::__private::app(#name, &[#(#markers),*], #layers)
+            ::bis::__private::app(#name, ::core::module_path!(), &[#(#markers),*], #layers)
         }
     };
     support::with_errors(function, errors)

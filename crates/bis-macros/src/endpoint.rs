@@ -20,6 +20,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     Endpoint::parse(&function, &mut errors);
     if let Some(args) = &args {
         bis_syntax::check_path_parameters(&args.path, &function, &mut errors);
+        bis_syntax::check_auth_parameters(args.access, &function, &mut errors);
     }
     match args {
         Some(args) if errors.is_empty() => endpoint(&args, function),
@@ -28,12 +29,12 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// One parameter of the function.
-struct Parameter {
+pub(crate) struct Parameter {
     /// Its name in the outer function, whose parameters have no patterns.
-    name: Ident,
+    pub(crate) name: Ident,
     /// How messages call it.
     text: String,
-    ty: Type,
+    pub(crate) ty: Type,
 }
 
 fn endpoint(args: &ApiArgs, function: ItemFn) -> TokenStream {
@@ -61,13 +62,13 @@ fn endpoint(args: &ApiArgs, function: ItemFn) -> TokenStream {
 }
 
 /// Documentation and lints belong to what others see, everything else to the function as it was written.
-fn belongs_outside(attribute: &Attribute) -> bool {
+pub(crate) fn belongs_outside(attribute: &Attribute) -> bool {
     const OUTSIDE: [&str; 9] =
         ["doc", "cfg", "allow", "expect", "warn", "deny", "forbid", "must_use", "deprecated"];
     OUTSIDE.iter().any(|name| attribute.path().is_ident(name))
 }
 
-fn parameters(signature: &Signature) -> Vec<Parameter> {
+pub(crate) fn parameters(signature: &Signature) -> Vec<Parameter> {
     let typed = signature.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(typed) => Some(typed),
         FnArg::Receiver(_) => None,
@@ -98,7 +99,7 @@ fn ident_in(pattern: &Pat) -> Option<&Ident> {
     }
 }
 
-fn outer_signature(signature: &Signature, parameters: &[Parameter]) -> Signature {
+pub(crate) fn outer_signature(signature: &Signature, parameters: &[Parameter]) -> Signature {
     let mut outer = signature.clone();
     outer.inputs = parameters
         .iter()
@@ -116,6 +117,7 @@ fn entry(args: &ApiArgs, function: &ItemFn, parameters: &[Parameter]) -> TokenSt
     let path = &args.path;
     let access = match args.access {
         Access::Public => quote!(Public),
+        Access::Auth => quote!(Auth),
         Access::Private => quote!(Private),
     };
     let layers = support::layers(&args.layers);
@@ -130,6 +132,7 @@ fn entry(args: &ApiArgs, function: &ItemFn, parameters: &[Parameter]) -> TokenSt
         }
         None => quote!(::core::option::Option::None),
     };
+    let users = users(parameters);
     let route = route(signature, parameters);
     let remote = remote(signature, parameters);
     let context = local("context");
@@ -142,6 +145,7 @@ fn entry(args: &ApiArgs, function: &ItemFn, parameters: &[Parameter]) -> TokenSt
                 method: #method,
                 path: #path,
                 access: ::bis::__private::Access::#access,
+                users: #users,
                 route: |#context| ::bis::__private::route(#context, #route),
                 layers: #layers,
                 body_limit: #body_limit,
@@ -149,6 +153,22 @@ fn entry(args: &ApiArgs, function: &ItemFn, parameters: &[Parameter]) -> TokenSt
                 remote: #remote,
                 calls: #calls,
             }
+        }
+    }
+}
+
+/// What each parameter asks of the app's user: told by its type, since an alias may hide that.
+fn users(parameters: &[Parameter]) -> TokenStream {
+    if parameters.is_empty() {
+        return quote!(::std::vec::Vec::new);
+    }
+    let asked = parameters
+        .iter()
+        .map(|Parameter { ty, .. }| quote!((&&::bis::__private::probe::Probe::<#ty>::new()).asked_user()));
+    quote! {
+        || {
+            use ::bis::__private::probe::methods::*;
+            ::std::vec::Vec::from([#(#asked),*])
         }
     }
 }
@@ -282,6 +302,6 @@ fn output_span(signature: &Signature) -> Span {
 }
 
 /// A variable of ours, which no name of the user's can meet.
-fn local(name: &str) -> Ident {
+pub(crate) fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }

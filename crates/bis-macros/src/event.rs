@@ -31,6 +31,11 @@ fn implementation(input: &DeriveInput, event: &EventInput) -> TokenStream {
     let nested = nested_sensitive(event);
     let key = event.key.as_ref().map(key);
     let attributes = (!event.attributes.is_empty()).then(|| attributes(&event.attributes));
+    let identity = event.identity.then(|| {
+        quote!(
+            const IDENTITY: bool = true;
+        )
+    });
     let scalars = scalars(event);
     let validate = event.validate.as_ref().map(invalid_fields);
     // For those that hold the type without being able to ask it.
@@ -47,6 +52,7 @@ fn implementation(input: &DeriveInput, event: &EventInput) -> TokenStream {
         impl #generics ::bis::Event for #name #arguments #conditions {
             const TYPE: &'static str = #type_name;
             const SENSITIVE: &'static [&'static str] = &[#(#sensitive),*];
+            #identity
             #nested
             #key
             #attributes

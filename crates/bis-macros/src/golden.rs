@@ -5,7 +5,7 @@ use quote::quote;
 
 use bis_syntax::Hook;
 
-use crate::{app, endpoint, event, lifecycle, mount, resource, subscription, test as harness};
+use crate::{app, auth, endpoint, event, lifecycle, mount, resource, subscription, test as harness};
 
 /// The expansion as rustfmt would write it.
 #[track_caller]
@@ -108,6 +108,37 @@ fn api_without_parameters_and_name_of_its_result() {
         }
     };
     insta::assert_snapshot!(pretty(endpoint::expand(quote!(GET, "/hello", private), endpoint)));
+}
+
+#[core::prelude::v1::test]
+fn auth_with_a_challenge() {
+    let function = quote! {
+        /// Who asks.
+        pub async fn authenticate(headers: HeaderMap, Query(token): Query<Token>) -> Result<User> {
+            sessions::find(headers, token).await
+        }
+    };
+    let arguments = quote!(challenge = "Basic realm=\"shop\"");
+    insta::assert_snapshot!(pretty(auth::expand(arguments, function)));
+}
+
+#[core::prelude::v1::test]
+fn api_for_users() {
+    let endpoint = quote! {
+        async fn me(Auth(user): Auth<User>) -> Json<User> {
+            Json(user)
+        }
+    };
+    insta::assert_snapshot!(pretty(endpoint::expand(quote!(GET, "/me", auth), endpoint)));
+}
+
+#[core::prelude::v1::test]
+fn event_with_an_identity() {
+    let input = quote! {
+        #[event(identity)]
+        pub struct OrderPlaced;
+    };
+    insta::assert_snapshot!(pretty(event::expand(input)));
 }
 
 #[core::prelude::v1::test]

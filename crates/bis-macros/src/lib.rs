@@ -6,6 +6,7 @@
 
 mod allow;
 mod app;
+mod auth;
 mod calls;
 mod endpoint;
 mod event;
@@ -101,8 +102,8 @@ pub fn subscription(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// async fn change(Path(id): Path<u64>, Json(change): Json<Change>) -> Result<Json<Order>> { .. }
 /// ```
 ///
-/// The arguments are the method, the path in axum's notation, and who may call: `public` for anyone, `private` for the
-/// app's own services. The function takes axum's extractors and returns what axum can answer with.
+/// The arguments are the method, the path in axum's notation, and who may call: `public` for anyone, `auth` for callers whom the
+/// app's [`#[auth]`](macro@auth) function knows, `private` for the app's own services. The function takes axum's extractors and returns what axum can answer with.
 ///
 /// | Option | Default | |
 /// |---|---|---|
@@ -131,14 +132,60 @@ pub fn subscription(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Calls
 /// It stays callable as a function. Where its service lives in another process of the app, the call goes there over
-/// HTTP, for which the function's arguments are `Json`, `Path` or `Query` of what has both serde traits, and it returns
+/// HTTP, for which the function's arguments are `Json`, `Path`, `Query` or `Auth` of what has both serde traits, and it returns
 /// `Result` of `Json` or `()`. A call skips extractors and all layers, whether it stays in the process or not.
 #[proc_macro_attribute]
 pub fn api(arguments: TokenStream, item: TokenStream) -> TokenStream {
     endpoint::expand(arguments.into(), item.into()).into()
 }
 
-/// Serves the `axum::Router` that a function returns, as it is, under a path on the public listener.
+/// Says who asks: the one function of an app that knows its users.
+///
+/// ```ignore
+/// #[auth]
+/// async fn authenticate(headers: HeaderMap) -> Result<User> {
+///     let token = bearer(&headers).ok_or_else(|| Error::unauthorized("a token is needed"))?;
+///     sessions::user_of(token).await
+/// }
+/// ```
+///
+/// It runs for each request to an `auth` endpoint, and to a public one that takes `Option<Auth<User>>`: after all layers, within
+/// the request's timeout, before the endpoint's extractors. What it returns the endpoint takes as
+/// [`Auth<User>`](https://docs.rs/bis/latest/bis/struct.Auth.html).
+///
+/// - **Takes** extractors of the request's head: `HeaderMap`, `Method`, `Parts`, `Query<..>`, typed headers and cookies of axum-extra,
+///   or your own. Never the body, which is the endpoint's. One that finds the request wrong (4xx), such as a typed header that is not
+///   there, means no credentials: 401.
+/// - **Returns** `Result<User>` of a type that is `Clone + Send + Sync + Serialize + DeserializeOwned + 'static`: the user travels to
+///   other processes of the app, and with events that ask for it. What is in it is then in the broker's store and in dead letters,
+///   so keep an id and what authorization needs in it, and no secrets.
+/// - **Answers** `Error::unauthorized(..)` with 401 and `WWW-Authenticate`; `Error::forbidden(..)` with 403; any other error as an
+///   endpoint's, which the client learns nothing of. 401 is for who is not known, 403 for who is and may not.
+///
+/// The header `WWW-Authenticate` is what
+/// [`Error::with_challenge`](https://docs.rs/bis/latest/bis/struct.Error.html#method.with_challenge) states, else `#[auth(challenge = "Basic realm=\"shop\"")]`, else `Bearer realm="APP"`.
+///
+/// # Which app it belongs to
+/// To each app that lists its service. Outside every service, to each app that has its crate: that calls `app!` in it, or lists a
+/// service of it. An `#[auth]` of a crate that an app only depends on is not the app's; call it from one of its own. Two in one app
+/// are an error.
+///
+/// # Comparing secrets
+/// `==` on texts ends at the first difference, so that its time tells how much of a guess was right. Compare tokens in constant time,
+/// as with `subtle`, or look up a hash of the token:
+///
+/// ```ignore
+/// use subtle::ConstantTimeEq;
+///
+/// let is_right: bool = given.as_bytes().ct_eq(TOKEN.as_bytes()).into();
+/// ```
+#[proc_macro_attribute]
+pub fn auth(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    auth::expand(arguments.into(), item.into()).into()
+}
+
+/// Serves the `axum::Router` that a function returns, as it is, under a path on the public listener. It is public: what must be
+/// guarded in it, its own layers guard.
 ///
 /// ```ignore
 /// #[mount("/files")]
@@ -255,6 +302,10 @@ pub fn background(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `attribute` | also an attribute of the event, a JSON scalar, for filters |
 /// | `sensitive` | redacted where `bis` shows events, and in the text of an error that names its value |
 /// | `schema = ".."` | its JSON Schema, on a type too |
+///
+/// `#[event(identity)]` on the type has its events carry who asked for what caused them, as the app's `#[auth]` function returned it:
+/// handlers have it as `Auth::<User>::current()`. It is in the broker's store, in dead letters and in replays, and redacted where
+/// `bis` shows events. Events of other types carry nothing of the kind.
 #[proc_macro_derive(Event, attributes(event))]
 pub fn event(input: TokenStream) -> TokenStream {
     event::expand(input.into()).into()

@@ -20,6 +20,8 @@ pub const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD",
 pub enum Access {
     /// Anyone, over the public listener.
     Public,
+    /// Whoever the app's `#[auth]` function knows, over the public listener.
+    Auth,
     /// Only the app's own services, over the internal listener.
     Private,
 }
@@ -29,6 +31,7 @@ impl Access {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",
+            Self::Auth => "auth",
             Self::Private => "private",
         }
     }
@@ -136,13 +139,14 @@ fn access(tokens: &TokenStream, errors: &mut Errors) -> Option<Access> {
     let text = source_like(tokens);
     match text.as_str() {
         "public" => Some(Access::Public),
+        "auth" => Some(Access::Auth),
         "private" => Some(Access::Private),
         _ => {
             errors.push_help(
                 ErrorKind::Option,
                 tokens,
                 format!("`{text}` does not say who may call the endpoint"),
-                "write `public` for anyone, or `private` for the app's own services",
+                "write `public` for anyone, `auth` for the app's users, or `private` for the app's own services",
             );
             None
         }

@@ -24,6 +24,8 @@ pub enum ErrorKind {
     PathParameters,
     /// An attribute of an event type.
     Event,
+    /// Who may call an endpoint, and what it takes of the caller.
+    Access,
 }
 
 /// One mistake.

@@ -28,6 +28,8 @@ pub struct EventInput {
     pub validate: Option<Ident>,
     /// `#[event(schema = "..")]` on the type: its JSON Schema, instead of the one that its fields give.
     pub schema: Option<LitStr>,
+    /// `#[event(identity)]` on the type: its events carry who asked for what caused them.
+    pub identity: bool,
     /// `#[event(schema = "..")]` on fields.
     pub field_schemas: Vec<(EventField, LitStr)>,
 }
@@ -64,12 +66,13 @@ struct FieldAttrs {
 struct TypeAttrs {
     schema: Option<LitStr>,
     validate: Option<Ident>,
+    identity: bool,
 }
 
 impl EventInput {
     /// Reads a type under `#[derive(Event)]`, with the attributes of its fields.
     pub fn parse(input: &DeriveInput, errors: &mut Errors) -> Self {
-        let TypeAttrs { schema, validate } = type_attrs(input, errors);
+        let TypeAttrs { schema, validate, identity } = type_attrs(input, errors);
         let mut event = Self {
             name: input.ident.clone(),
             key: None,
@@ -78,6 +81,7 @@ impl EventInput {
             parts: Vec::new(),
             validate,
             schema,
+            identity,
             field_schemas: Vec::new(),
         };
         let rename_all = serde_value(&input.attrs, "rename_all");
@@ -231,7 +235,7 @@ fn is_no_scalar(ty: &Type) -> bool {
 
 fn type_attrs(input: &DeriveInput, errors: &mut Errors) -> TypeAttrs {
     let mut attrs = TypeAttrs::default();
-    let mut known = Known::new("`#[event]` on a type", &["schema", "validate"]);
+    let mut known = Known::new("`#[event]` on a type", &["schema", "validate", "identity"]);
     for argument in event_arguments(&input.attrs, errors) {
         match argument {
             Argument::Assign(name, value) if known.accept(&name, errors) => match name.to_string().as_str() {
@@ -242,6 +246,7 @@ fn type_attrs(input: &DeriveInput, errors: &mut Errors) -> TypeAttrs {
             },
             Argument::Assign(..) => {}
             Argument::List(name, _) if name == "validate" => known.wrong_form(&name, "validate", errors),
+            Argument::List(name, _) if name == "identity" => known.wrong_form(&name, "identity", errors),
             Argument::List(name, _) => known.wrong_form(&name, "schema = \"..\"", errors),
             Argument::Plain(tokens) => match tokens.to_string().as_str() {
                 "validate" => {
@@ -257,6 +262,10 @@ fn type_attrs(input: &DeriveInput, errors: &mut Errors) -> TypeAttrs {
                     format!("`{word}` goes on a field"),
                     format!("put `#[event({word})]` on the field that it describes"),
                 ),
+                "identity" => {
+                    let word = syn::parse2::<Ident>(tokens.clone());
+                    attrs.identity |= word.is_ok_and(|word| known.accept(&word, errors));
+                }
                 _ => known.unexpected(&tokens, errors),
             },
         }
@@ -331,7 +340,7 @@ fn event_arguments(attrs: &[syn::Attribute], errors: &mut Errors) -> Vec<Argumen
                 ErrorKind::Event,
                 attr,
                 "`#[event]` is empty",
-                "write `#[event(key)]`, `#[event(attribute)]`, `#[event(sensitive)]`, `#[event(validate)]` or `#[event(schema = \"..\")]`",
+                "write `#[event(key)]`, `#[event(attribute)]`, `#[event(sensitive)]`, `#[event(validate)]`, `#[event(identity)]` or `#[event(schema = \"..\")]`",
             ),
         }
     }

@@ -25,6 +25,7 @@
 //! | `bis::service!("orders")` | [`ServiceArgs::parse`] |
 //! | `#[subscription(orders::PLACED, name = "ship")]` | [`SubscriptionArgs::parse`], its function with [`Handler::parse`] |
 //! | `#[api(POST, "/orders/{id}", public, layers = [..])]` | [`ApiArgs::parse`], its function with [`Endpoint::parse`] |
+//! | `#[auth]` | [`AuthArgs::parse`], its function with [`AuthFunction::parse`] |
 //! | `#[mount("/files")]` | [`MountArgs::parse`], its function with [`check_mount_function`] |
 //! | `#[on_start]`, `#[on_stop]` | [`Hook::check_arguments`], their function with [`Hook::function`] |
 //! | `#[background(restart(max_backoff = "5m"))]` | [`BackgroundArgs::parse`], its function with [`BackgroundArgs::function`] |
@@ -46,6 +47,7 @@
 //! ```
 
 mod app;
+mod auth;
 mod endpoint;
 mod error;
 mod event;
@@ -67,6 +69,7 @@ pub use bis_core::{
 };
 
 pub use app::{AppArgs, ServiceArgs, app_name};
+pub use auth::{AuthArgs, AuthFunction, AuthParameter, auth_parameter, check_auth_parameters};
 pub use endpoint::{Access, ApiArgs, Endpoint, METHODS, MountArgs, check_mount_function};
 pub use error::{Error, ErrorKind, Errors};
 pub use event::{EventField, EventInput, EventPart};

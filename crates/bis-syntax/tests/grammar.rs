@@ -1,7 +1,7 @@
 //! What the grammar takes, what it refuses, and that it refuses everything at once.
 
 use bis_syntax::{
-    ApiArgs, AppArgs, BackgroundArgs, Declaration, Errors, EventInput, Handler, Hook, MountArgs,
+    ApiArgs, AppArgs, AuthArgs, BackgroundArgs, Declaration, Errors, EventInput, Handler, Hook, MountArgs,
     ResourceChain, ResourceKind, ServiceArgs, Shape, SubscriptionArgs, TestArgs, app_name, closest,
     declaration, kebab_case, rename,
 };
@@ -115,13 +115,14 @@ fn bad_durations_are_answered_with_good_ones() {
 #[test]
 fn endpoints_and_mounts() {
     assert_eq!(mistakes("GET, \"/orders/{id}/{*rest}\", private", ApiArgs::parse), [""; 0]);
+    assert_eq!(mistakes("GET, \"/orders\", auth", ApiArgs::parse), [""; 0]);
     assert_eq!(mistakes("\"/files\"", MountArgs::parse), [""; 0]);
     for (wrong, part) in [
         ("GTE, \"/a\", public", "write `GET`"),
         ("GET, \"/a/<id>\", public", "write `{id}`"),
         ("GET, \"/{id}/{id}\", public", "appears twice"),
         ("GET, \"/a?b\", public", "`Query`"),
-        ("GET, \"/a\", auth", "write `public`"),
+        ("GET, \"/a\", users", "`auth` for the app's users"),
         ("GET, \"/a\"", "who may call it"),
         ("GET, \"/a\", public, more", "unexpected `more`"),
         ("GET, \"/v{n}\", public", "a whole segment"),
@@ -131,6 +132,28 @@ fn endpoints_and_mounts() {
     }
     for wrong in ["\"files\"", "\"/files/\"", "\"/{id}\"", "files"] {
         assert_eq!(mistakes(wrong, MountArgs::parse).len(), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn authentication() {
+    let mistakes = |text: &str| {
+        let parse = |tokens, errors: &mut Errors| Some(AuthArgs::parse(tokens, errors));
+        mistakes(text, parse).join("\n")
+    };
+    assert_eq!(mistakes(""), "");
+    assert_eq!(mistakes("challenge = \"Basic realm=\\\"shop\\\"\""), "");
+    for (wrong, part) in [
+        ("challenge = \"\"", "is not a challenge"),
+        ("challenge = \"Bearer\\nX: y\"", "`Bearer\\nX: y` is not a challenge"),
+        ("challenge = \"Básic\"", "in ASCII"),
+        ("challenge = 7", "a string literal"),
+        ("challenge(\"Basic\")", "write `challenge ="),
+        ("chalenge = \"Basic\"", "did you mean `challenge`?"),
+        ("public", "unexpected `public`"),
+    ] {
+        let found = mistakes(wrong);
+        assert!(found.contains(part), "{wrong}: {found}");
     }
 }
 

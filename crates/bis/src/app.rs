@@ -37,9 +37,14 @@ pub struct App {
 }
 
 impl App {
-    /// The app with these services, and these layers around them.
-    pub(crate) fn new(name: &'static str, services: &[&'static ServiceEntry], layers: MakeLayers) -> Self {
-        Self { name, services: Services::new(services), layers }
+    /// The app with these services, which the module `home` lists, and these layers around them.
+    pub(crate) fn new(
+        name: &'static str,
+        home: &'static str,
+        services: &[&'static ServiceEntry],
+        layers: MakeLayers,
+    ) -> Self {
+        Self { name, services: Services::new(home, services), layers }
     }
 
     /// The app's name: that of its package.

@@ -81,6 +81,8 @@ pub(crate) struct Answer {
     pub(crate) detail: Option<String>,
     /// The code, where it is not the status in words.
     pub(crate) code: Option<Cow<'static, str>>,
+    /// The header `WWW-Authenticate` of an answer 401, where it is not the app's own.
+    pub(crate) challenge: Option<String>,
     /// Which fields are wrong.
     pub(crate) fields: Vec<FieldError>,
     /// What else the user put into the answer.

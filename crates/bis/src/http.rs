@@ -2,11 +2,12 @@
 //!
 //! | Listener | Serves |
 //! |---|---|
-//! | public | `public` endpoints, mounts |
+//! | public | `public` and `auth` endpoints, mounts |
 //! | internal | calls of every endpoint by its function, and `private` endpoints by their path; each with the secret |
 //!
 //! Nothing here knows of topics.
 
+mod auth;
 mod body;
 mod bounds;
 mod call;
@@ -36,6 +37,9 @@ mod wire;
 #[cfg(feature = "ws")]
 pub mod ws;
 
+pub use auth::{
+    AskedUser, Auth, AuthEntry, AuthExtractor, AuthFuture, Authenticated, Guard, authenticated, head_part,
+};
 pub use bounds::mounted;
 pub use call::{Call, call_elsewhere};
 pub use endpoint::{EndpointContext, from_parts, from_request, respond, route, split};
@@ -47,6 +51,7 @@ pub use stream::EndsAtStop;
 #[cfg(feature = "garde")]
 pub use valid::Valid;
 
+pub(crate) use auth::Authentication;
 pub(crate) use client::Client;
 pub(crate) use listeners::{Listeners, PUBLIC, listen, serve_until_aborted};
 pub(crate) use metrics::{Metrics, Unmeasured};

@@ -4,6 +4,7 @@
 mod clock;
 mod current;
 mod extensions;
+mod identity;
 mod part;
 pub mod place;
 mod scope;
@@ -30,6 +31,8 @@ pub use current::NoApp;
 pub(crate) use current::Registered;
 pub(crate) use current::{PerRuntime, Reach, current, register};
 pub(crate) use extensions::Extensions;
+pub use identity::{AnyIdentity, Identity, UserType};
+pub(crate) use identity::{IdentityError, Users};
 pub(crate) use part::{Host, Part, Stop};
 pub(crate) use scope::{Scope, Span};
 pub use service::{Position, ServiceEntry};

@@ -72,20 +72,21 @@ pub use bis_macros::test;
 #[cfg(not(feature = "testing"))]
 pub use bis_macros::test_without_feature as test;
 pub use bis_macros::{
-    Event, allow, api, app, background, mount, on_start, on_stop, resource, service, subscription,
+    Event, allow, api, app, auth, background, mount, on_start, on_stop, resource, service, subscription,
 };
 pub use error::{Error, ErrorContext, FieldError, IntoError, Result};
 pub use events::{
     Delivery, Event, Lagged, Listen, ListenError, Listener, NotScalar, Publish, PublishError, Published,
     Publishing, Topic,
 };
+pub use http::Auth;
 #[cfg(feature = "garde")]
 pub use http::Valid;
-pub use instance::{NoApp, spawn, stopping};
+pub use instance::{Identity, NoApp, spawn, stopping};
 pub use state::{NoResource, Resource};
 #[cfg(feature = "testing")]
 pub use testing::{
-    NotSettled, TestApp,
+    AsUser, NotSettled, TestApp,
     chaos::{self, Chaos},
 };
 

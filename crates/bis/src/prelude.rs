@@ -5,7 +5,7 @@ pub use std::time::Duration;
 pub use axum::{
     Json,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::IntoResponse,
 };
 pub use serde::{Deserialize, Serialize};
@@ -15,6 +15,6 @@ pub use crate::TestApp;
 #[cfg(feature = "garde")]
 pub use crate::Valid;
 pub use crate::{
-    Delivery, Error, ErrorContext, Event, EventId, Resource, Result, Topic, api, background, mount, on_start,
-    on_stop, subscription, tracing,
+    Auth, Delivery, Error, ErrorContext, Event, EventId, Resource, Result, Topic, api, auth, background,
+    mount, on_start, on_stop, subscription, tracing,
 };

@@ -11,9 +11,9 @@ pub use crate::{
         handler::{batch, one, takes, takes_batch, topic},
     },
     http::{
-        Access, EndpointContext, EndpointEntry, Layers, MakeLayers, MountEntry, ServiceLayersEntry,
-        call_elsewhere, from_parts, from_request, layer, mounted, no_layers, probe, respond, route, split,
-        unnamed_result,
+        Access, AuthEntry, Authenticated, EndpointContext, EndpointEntry, Layers, MakeLayers, MountEntry,
+        ServiceLayersEntry, authenticated, call_elsewhere, from_parts, from_request, head_part, layer,
+        mounted, no_layers, probe, respond, route, split, unnamed_result,
     },
     instance::{Position, ServiceEntry},
     lifecycle::{LifecycleEntry, Role, lifecycle_call},
@@ -39,6 +39,11 @@ pub mod place {
 }
 
 /// The app that `app!` makes.
-pub fn app(name: &'static str, services: &[&'static ServiceEntry], layers: MakeLayers) -> crate::App {
-    crate::App::new(name, services, layers)
+pub fn app(
+    name: &'static str,
+    home: &'static str,
+    services: &[&'static ServiceEntry],
+    layers: MakeLayers,
+) -> crate::App {
+    crate::App::new(name, home, services, layers)
 }

@@ -2,8 +2,10 @@
 //! not meet. And seeded faults, for tests and for running apps.
 
 mod app;
+mod as_user;
 pub mod chaos;
 pub(crate) mod keeper;
 pub(crate) mod recorder;
 
 pub use app::{NotSettled, TestApp};
+pub use as_user::AsUser;

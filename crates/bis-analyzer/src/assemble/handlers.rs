@@ -4,7 +4,7 @@ use bis_graph::{Access, Diagnostic, Endpoint, Mount, Position, ResourceKind, Sub
 use bis_syntax::SubscriptionPolicy;
 
 use super::{
-    Assembly, comes_from,
+    AppRef, Assembly, comes_from,
     endpoints::{self, EndpointRef},
     lifecycle::Common,
     text,
@@ -17,12 +17,16 @@ use crate::{
 };
 
 impl<'a> Assembly<'_, '_, 'a> {
-    pub(super) fn find_handlers(&mut self) {
+    pub(super) fn find_handlers(&mut self, app: AppRef) {
         for module in self.modules() {
             let node = &self.resolver.tree.modules[module];
             for item in &node.module.handlers {
-                if self.resolver.is_bis(module, &item.attribute, &[]) {
-                    self.handler(module, item);
+                if !self.resolver.is_bis(module, &item.attribute, &[]) {
+                    continue;
+                }
+                match &item.kind {
+                    HandlerKind::Auth(summary) => self.auth(app, module, item, summary),
+                    _ => self.handler(module, item),
                 }
             }
         }
@@ -58,7 +62,10 @@ impl<'a> Assembly<'_, '_, 'a> {
                 let found = self.subscription(module, summary, service, handler, condition, here);
                 self.graph.subscriptions.extend(found.map(|one| Subscription { description, ..one }));
             }
-            (HandlerKind::Api { method, path, access, options, path_type, signature }, Some(service)) => {
+            (
+                HandlerKind::Api { method, path, access, users, options, path_type, signature },
+                Some(service),
+            ) => {
                 if let Some((taken, range)) = path_type {
                     self.check_path_type(module, path, taken, *range);
                 }
@@ -71,11 +78,13 @@ impl<'a> Assembly<'_, '_, 'a> {
                     path: path.clone(),
                     access: match access {
                         bis_syntax::Access::Public => Access::Public,
+                        bis_syntax::Access::Auth => Access::Auth,
                         bis_syntax::Access::Private => Access::Private,
                     },
                     layers: options.layers.clone(),
                     body_limit_bytes: options.body_limit,
                     timeout_ms: options.timeout.map(bis_graph::millis),
+                    users: self.asked_users(module, users),
                     handler,
                     summary,
                     description,

@@ -122,6 +122,7 @@ fn event_summary(event: EventInput) -> EventSummary {
         key: event.key.as_ref().map(|field| field.json_name.clone()),
         attributes: names(&event.attributes),
         sensitive: event.sensitive,
+        identity: event.identity,
         schema: event.schema.as_ref().map(|schema| (schema.value(), Range::of(schema.span()))),
     }
 }

@@ -1,6 +1,9 @@
 //! Functions under Bis's attributes.
 
-use bis_syntax::{ApiArgs, BackgroundArgs, Endpoint, Errors, Handler, Hook, MountArgs, SubscriptionArgs};
+use bis_syntax::{
+    ApiArgs, AuthArgs, AuthFunction, AuthParameter, BackgroundArgs, Endpoint, Errors, Handler, Hook,
+    MountArgs, SubscriptionArgs,
+};
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Attribute, FnArg, ItemFn, Meta, ReturnType};
@@ -13,7 +16,8 @@ use super::{
     types::ty,
 };
 use crate::summary::{
-    EndpointOptions, HandlerItem, HandlerKind, Module, Range, Signature, SubscriptionSummary,
+    AuthSummary, EndpointOptions, HandlerItem, HandlerKind, Module, Range, Signature, SubscriptionSummary,
+    UserItem,
 };
 
 /// Keeps what the attributes of a function say.
@@ -56,6 +60,7 @@ fn handler(
             let args = ApiArgs::parse(tokens, &mut errors);
             if let Some(args) = &args {
                 bis_syntax::check_path_parameters(&args.path, function, &mut errors);
+                bis_syntax::check_auth_parameters(args.access, function, &mut errors);
             }
             match args {
                 Some(args) => HandlerKind::Api {
@@ -67,6 +72,7 @@ fn handler(
                         body_limit: args.body_limit.map(|limit| limit.value),
                         timeout: args.timeout.map(|limit| limit.value),
                     },
+                    users: users(function),
                     // What shows in the type itself is checked.
                     path_type: bis_syntax::path_parameter(function)
                         .filter(|taken| bis_syntax::path_parameter_count(taken).is_none())
@@ -75,6 +81,11 @@ fn handler(
                 },
                 None => HandlerKind::Broken,
             }
+        }
+        "auth" => {
+            AuthArgs::parse(tokens, &mut errors);
+            let user = AuthFunction::parse(function, &mut errors).user;
+            HandlerKind::Auth(Box::new(AuthSummary { user: user.map(|user| (ty(&user), range_of(&user))) }))
         }
         "mount" => {
             bis_syntax::check_mount_function(function, &mut errors);
@@ -139,6 +150,19 @@ pub(super) fn layers(extractor: &Extractor<'_>, layers: &[syn::Expr], module: &m
         bis_syntax::layer_text(layer)
     });
     texts.collect()
+}
+
+/// What the parameters of an endpoint ask of the app's user.
+fn users(function: &ItemFn) -> Vec<UserItem> {
+    let typed = function.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(typed) => Some(&*typed.ty),
+        FnArg::Receiver(_) => None,
+    });
+    let asked = typed.filter_map(|taken| {
+        let AuthParameter { user, is_optional } = bis_syntax::auth_parameter(taken)?;
+        Some(UserItem { ty: ty(&user), is_optional, range: range_of(taken) })
+    });
+    asked.collect()
 }
 
 fn subscription(tokens: TokenStream, function: &ItemFn, errors: &mut Errors) -> HandlerKind {

@@ -9,12 +9,12 @@ use super::syntax::{is_capital, is_capital_ident, path_ref, word};
 use crate::summary::{Hints, PathRef};
 
 /// The words of Bis that name an attribute, macro or derive.
-const WORDS: [&str; 9] =
-    ["subscription", "api", "mount", "on_start", "on_stop", "background", "service", "app", "Event"];
+const WORDS: [&str; 10] =
+    ["subscription", "api", "mount", "auth", "on_start", "on_stop", "background", "service", "app", "Event"];
 
 /// Those that are attributes of functions.
-pub(super) const ATTRIBUTES: [&str; 6] =
-    ["subscription", "api", "mount", "on_start", "on_stop", "background"];
+pub(super) const ATTRIBUTES: [&str; 7] =
+    ["subscription", "api", "mount", "auth", "on_start", "on_stop", "background"];
 
 /// Attributes that are surely not ours.
 const FOREIGN: [&str; 14] = [

@@ -140,5 +140,6 @@ pub(crate) struct EventSummary {
     pub(crate) key: Option<String>,
     pub(crate) attributes: Vec<String>,
     pub(crate) sensitive: Vec<String>,
+    pub(crate) identity: bool,
     pub(crate) schema: Option<(String, Range)>,
 }

@@ -33,11 +33,18 @@ pub(crate) fn run(arguments: &arguments::Graph) -> Result<ExitCode> {
 /// The app by service: what comes in, what it hears, what it publishes.
 fn overview(graph: &Graph) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
+    for auth in graph.auth.iter().filter(|auth| auth.service.is_none()) {
+        writeln!(out, "{BOLD}{}{BOLD:#}  knows {}  {}", auth.function, auth.user, auth.position)?;
+    }
     for service in &graph.services {
         writeln!(out, "{BOLD}{}{BOLD:#}  {}", service.name, service.position)?;
+        for auth in graph.auth.iter().filter(|auth| auth.service.as_ref() == Some(&service.name)) {
+            writeln!(out, "  knows      {} as {}", auth.user, auth.function)?;
+        }
         for endpoint in graph.endpoints.iter().filter(|endpoint| endpoint.service == service.name) {
             let access = match endpoint.access {
                 Access::Public => "",
+                Access::Auth => " (auth)",
                 Access::Private => " (private)",
             };
             writeln!(out, "  serves     {} {}{access}", endpoint.method, endpoint.path)?;

@@ -35,11 +35,8 @@ pub(super) fn process_extensions(
     broker: Arc<dyn Broker>,
 ) -> Result<Extensions> {
     let store = Store::new(&services.hosted(&config.app)?, Replaced::default());
-    Ok(Extensions::default()
-        .with(Arc::new(store))
-        .with(Bus::new(broker).with_types(services))
-        .with(http::Client::default())
-        .with(http::Metrics::default()))
+    let extensions = Extensions::default().with(Arc::new(store)).with(Bus::new(broker).with_types(services));
+    Ok(with_http(extensions, services))
 }
 
 /// What the subsystems keep for an app in a test, which may play another build of the app.
@@ -49,11 +46,17 @@ pub(super) fn test_extensions(
     replaced: Replaced,
     broker: Arc<dyn Broker>,
 ) -> Extensions {
-    Extensions::default()
-        .with(Arc::new(Store::new(services, replaced)))
-        .with(Bus::new(broker))
+    let store = Store::new(services, replaced);
+    with_http(Extensions::default().with(Arc::new(store)).with(Bus::new(broker)), services)
+}
+
+fn with_http(extensions: Extensions, services: &Services) -> Extensions {
+    let authentication = http::Authentication::of(services);
+    extensions
         .with(http::Client::default())
         .with(http::Metrics::default())
+        .with(authentication)
+        .with(authentication.users())
 }
 
 /// The parts of a process, in the order of their start: what a part needs comes before it.

@@ -4,6 +4,8 @@ use std::{ops::Deref, sync::Arc, time::SystemTime};
 
 use bis_core::{Attributes, Envelope, EventId};
 
+use crate::instance::Identity;
+
 /// One delivery before its data is decoded.
 #[derive(Debug, Clone)]
 pub struct Incoming {
@@ -76,6 +78,14 @@ impl<T> Delivery<T> {
     /// The event whose handler published this one.
     pub fn cause(&self) -> Option<&EventId> {
         self.envelope.cause.as_ref()
+    }
+
+    /// Who asked for what caused the event, where its type is under `#[event(identity)]` and there was somebody. In a handler of
+    /// single events, [`Auth::current`](crate::Auth::current) says the same.
+    ///
+    /// `None` too where `U` is not the app's user type.
+    pub fn identity<U: Identity>(&self) -> Option<U> {
+        serde_json::from_str(self.envelope.identity.as_deref()?).ok()
     }
 
     /// How often the event was replayed, by sending it again or by moving the subscription back over it; 0 for the first time.

@@ -30,6 +30,9 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// [`Event::key`] is implemented.
     const HAS_KEY: bool = false;
 
+    /// Whether events carry the identity of whoever asked for what caused them. True under `#[event(identity)]`.
+    const IDENTITY: bool = false;
+
     /// The ordering key: the field under `#[event(key)]`.
     ///
     /// # Errors
@@ -101,6 +104,8 @@ pub(crate) struct Codec<T> {
     pub(crate) sensitive: fn() -> Sensitive,
     /// Whether events have a key of their own.
     pub(crate) has_key: bool,
+    /// Whether events carry an identity.
+    pub(crate) identity: bool,
     /// Whether key and attributes can be scalars.
     pub(crate) check_scalars: fn() -> Result<(), NotScalar>,
     /// Writes an event.
@@ -133,6 +138,7 @@ impl<T: Event> Codec<T> {
             name: T::TYPE,
             sensitive: reach::sensitive_of::<T>,
             has_key: T::HAS_KEY,
+            identity: T::IDENTITY,
             check_scalars: T::check_scalars,
             encode,
             decode: |data| serde_json::from_slice(data),

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::{Error, FieldError},
-    instance::{self, Clock, Instance, NoApp, Scope, Span},
+    instance::{self, AnyIdentity, Clock, Instance, NoApp, Scope, Span},
 };
 
 /// Why an event was not published.
@@ -399,12 +399,13 @@ fn envelope_of<T>(instance: &Instance, codec: &Codec<T>, event: &T) -> Result<En
             "what serde writes of it cannot be read back: {error}; make both sides of the type agree, as with `#[serde(default)]` on a field that is not always written"
         )));
     }
-    let (trace, cause, service) = Scope::with(|scope| match scope {
-        None => (Scope::continuing(None).trace_context(), None, None),
+    let (trace, cause, service, identity) = Scope::with(|scope| match scope {
+        None => (Scope::continuing(None).trace_context(), None, None, None),
         Some(scope) => {
             let mut context = scope.trace_context();
             context.traceparent = Span::child(scope.span).traceparent();
-            (context, scope.cause.clone(), scope.service)
+            let identity = scope.identity.as_ref().filter(|_| codec.identity).map(AnyIdentity::to_text);
+            (context, scope.cause.clone(), scope.service, identity)
         }
     });
     let source = instance.source_of(service);
@@ -414,6 +415,7 @@ fn envelope_of<T>(instance: &Instance, codec: &Codec<T>, event: &T) -> Result<En
     envelope.attributes = encoded.attributes;
     envelope.trace = Some(trace);
     envelope.cause = cause;
+    envelope.identity = identity.transpose().map_err(|error| refused(error.to_string()))?;
     Ok(envelope)
 }
 

@@ -42,6 +42,8 @@ pub struct TopicInfo {
     pub event: &'static str,
     /// What of the event no error text may show.
     pub sensitive: fn() -> Sensitive,
+    /// Whether events carry an identity.
+    pub identity: bool,
     /// Whether events of one key are handled one at a time and in order.
     pub ordered: bool,
     /// How long what was handled is kept.
@@ -201,6 +203,7 @@ impl<T> Topic<T> {
             name: self.spec.name.as_str(),
             event: self.codec.name,
             sensitive: self.codec.sensitive,
+            identity: self.codec.identity,
             ordered: self.spec.ordered,
             retention: self.spec.retention,
             position: self.position,

@@ -14,7 +14,7 @@ use super::{
     client::{Client, ClientError},
     internal::{argument_cannot_travel, result_cannot_travel, until},
     problem::{Internal, Problem},
-    wire::{CALL_PREFIX, CALLER, DEADLINE_MS, DEFAULT_DEADLINE, SECRET},
+    wire::{CALL_PREFIX, CALLER, DEADLINE_MS, DEFAULT_DEADLINE, IDENTITY, SECRET},
 };
 use crate::{
     error::{Error, Result},
@@ -180,6 +180,11 @@ impl Call {
             }
             if let Some(service) = scope.service {
                 request = request.header(CALLER, service);
+            }
+            if let Some(identity) = &scope.identity {
+                let mut identity = HeaderValue::try_from(identity.to_text().map_err(Error::permanent)?)?;
+                identity.set_sensitive(true);
+                request = request.header(IDENTITY, identity);
             }
         }
         Ok(request.body(Body::from(arguments))?)

@@ -15,6 +15,7 @@ use http_body_util::Limited;
 
 use super::{
     MAX_BODY_BYTES,
+    auth::{self, Guard},
     body::DeclaredTooLarge,
     bounds::{Answer, Extractor, LastExtractor},
     error,
@@ -34,6 +35,8 @@ pub struct EndpointContext {
     pub method: &'static str,
     /// The path as declared.
     pub path: &'static str,
+    /// Whether it wants to know who asks.
+    pub guard: Guard,
     /// The largest body that it takes, in bytes; `None` for [`MAX_BODY_BYTES`] where an extractor reads the body.
     pub body_limit: Option<u64>,
     /// How long it may take until its answer begins.
@@ -53,7 +56,7 @@ where
     R: Future<Output = Response> + Send + 'static,
 {
     RequestService::from_fn(move |request| {
-        let answer = handle(request);
+        let answer = auth::admit(context.guard, request, handle.clone());
         match context.timeout {
             None => Box::pin(async move { Ok(answer.await) }),
             Some(limit) => Box::pin(async move { Ok(within(limit, answer).await) }),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 
 use super::{
-    EndpointContext, RemoteHandler,
+    AskedUser, EndpointContext, RemoteHandler,
     layers::{MakeLayers, RequestService},
 };
 use crate::instance::{Position, ServiceEntry, Services};
@@ -16,6 +16,8 @@ use crate::instance::{Position, ServiceEntry, Services};
 pub enum Access {
     /// Everyone who reaches the app's public listener.
     Public,
+    /// Whoever reaches it and is known to the app's `#[auth]` function.
+    Auth,
     /// Only this app's own processes.
     Private,
 }
@@ -25,6 +27,7 @@ impl Access {
     pub fn as_str(self) -> &'static str {
         match self {
             Access::Public => "public",
+            Access::Auth => "auth",
             Access::Private => "private",
         }
     }
@@ -44,6 +47,8 @@ pub struct EndpointEntry {
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,
+    /// What each parameter asks of the app's user.
+    pub users: fn() -> Vec<Option<AskedUser>>,
     /// The function behind its extractors.
     pub route: fn(EndpointContext) -> RequestService,
     /// The layers around it.
@@ -56,6 +61,13 @@ pub struct EndpointEntry {
     pub remote: RemoteHandler,
     /// The paths that the function calls, as it writes them.
     pub calls: &'static [&'static str],
+}
+
+impl EndpointEntry {
+    /// What its parameters ask of the app's user.
+    pub(super) fn asked_users(&self) -> Vec<AskedUser> {
+        (self.users)().into_iter().flatten().collect()
+    }
 }
 
 /// A router that is served as it is, as `#[mount]` declares it.

@@ -11,6 +11,7 @@ use http_body_util::LengthLimitError;
 use serde::Serialize;
 
 use super::{
+    auth::add_challenge,
     call::CallError,
     problem::{self, Internal, Problem},
 };
@@ -40,7 +41,7 @@ impl Error {
         Self::status(StatusCode::BAD_REQUEST, message)
     }
 
-    /// 401: it is not known who asks.
+    /// 401: it is not known who asks. The answer has a header `WWW-Authenticate`, as it must; see [`Error::with_challenge`].
     pub fn unauthorized(message: impl Display) -> Self {
         Self::status(StatusCode::UNAUTHORIZED, message)
     }
@@ -184,13 +185,15 @@ impl Error {
             permanent: self.is_permanent(),
             retry_after_ms: self.retry_wait().map(|wait| wait.as_millis().try_into().unwrap_or(u64::MAX)),
             refused: false,
+            challenge: self.answer().and_then(|answer| answer.challenge.clone()),
         };
         Problem { internal: Some(internal), ..self.problem() }.into_response()
     }
 
     /// The error that another process of the app answered with.
     pub(crate) fn of_answer(status: StatusCode, mut problem: Problem) -> Self {
-        let Internal { text, permanent, retry_after_ms, .. } = problem.internal.take().unwrap_or_default();
+        let Internal { text, permanent, retry_after_ms, challenge, .. } =
+            problem.internal.take().unwrap_or_default();
         let text = match (text.as_str(), &problem.detail) {
             ("", Some(detail)) => detail.clone().into_owned(),
             ("", None) => problem.code.clone().into_owned(),
@@ -201,7 +204,7 @@ impl Error {
             error = error.retry_after(Duration::from_millis(wait));
         }
         let answer = error.answer_mut();
-        answer.status = Some(status);
+        (answer.status, answer.challenge) = (Some(status), challenge);
         answer.detail = problem.detail.take().map(Cow::into_owned);
         answer.code = Some(problem.code.clone()).filter(|code| *code != problem::code(status));
         answer.fields = std::mem::take(&mut problem.errors);
@@ -224,6 +227,7 @@ impl IntoResponse for Error {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
+        add_challenge(&mut response, &self);
         response
     }
 }

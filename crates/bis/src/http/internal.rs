@@ -13,7 +13,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::post,
@@ -27,11 +27,11 @@ use super::{
     entry::{EndpointEntry, Owned},
     error,
     router::fallbacks,
-    wire::{CALL_PREFIX, CALLER, MAX_CALL_BYTES, SECRET, deadline},
+    wire::{CALL_PREFIX, CALLER, IDENTITY, MAX_CALL_BYTES, SECRET, deadline},
 };
 use crate::{
     error::{Error, Result},
-    instance::{Scope, function_path},
+    instance::{self, AnyIdentity, Scope, Users, function_path},
     time,
 };
 
@@ -94,7 +94,7 @@ impl IncomingArgument {
 
 pub(super) fn argument_cannot_travel(endpoint: &str, name: &str) -> Error {
     Error::permanent(format!(
-        "endpoint `{endpoint}` cannot be called from another process: argument `{name}` is not a `Json`, `Path` or `Query` of a type with both serde traits [{}]",
+        "endpoint `{endpoint}` cannot be called from another process: argument `{name}` is not a `Json`, `Path`, `Query` or `Auth` of a type with both serde traits [{}]",
         codes::CALL_CANNOT_TRAVEL
     ))
 }
@@ -157,8 +157,13 @@ async fn call(State(calls): State<Arc<Calls>>, request: Request) -> Response {
         );
         return error::refuse_call(StatusCode::NOT_FOUND, message);
     };
+    let identity = match identity(&parts.headers) {
+        Ok(identity) => identity,
+        Err(error) => return error::refuse_call(StatusCode::BAD_REQUEST, format!("{error:#}")),
+    };
     let remaining = deadline(&parts.headers);
     Scope::update(|scope| {
+        scope.identity = identity;
         scope.service = Some(service.name);
         scope.endpoint = Some(entry.function);
         scope.route = Some(entry.path);
@@ -167,6 +172,13 @@ async fn call(State(calls): State<Arc<Calls>>, request: Request) -> Response {
     let caller = parts.headers.get(CALLER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     tracing::debug!(caller, function, "called by another process");
     within(remaining, run(entry, function.to_owned(), body)).await
+}
+
+/// Who asked for what the caller does. Only another process of the app says so, which knows the secret.
+fn identity(headers: &HeaderMap) -> Result<Option<AnyIdentity>> {
+    let Some(text) = headers.get(IDENTITY) else { return Ok(None) };
+    let users = *instance::current()?.extension::<Users>();
+    Ok(Some(users.read(text.to_str()?)?))
 }
 
 async fn within(remaining: Option<Duration>, answer: impl Future<Output = Response>) -> Response {

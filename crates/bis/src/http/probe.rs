@@ -14,18 +14,22 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
+    Auth,
+    auth::AskedUser,
     call::OutgoingArgument,
     internal::{self, IncomingArgument},
 };
 use crate::{
     error::{Error, Result},
+    instance::{Identity, UserType},
     json,
 };
 
 /// The traits without their names, so that an expansion's glob shadows nothing of the user's.
 pub mod methods {
     pub use super::{
-        ArgumentStays as _, ArgumentTravels as _, NoResult as _, ResultStays as _, ResultTravels as _,
+        ArgumentStays as _, ArgumentTravels as _, AsksForNobody as _, AsksForUser as _, NoResult as _,
+        ResultStays as _, ResultTravels as _,
     };
 }
 
@@ -66,7 +70,19 @@ macro_rules! travels {
     )*};
 }
 
-travels!(Json Path Query);
+travels!(Json Path Query Auth);
+
+impl<T: Serialize + DeserializeOwned> ArgumentTravels for &Probe<Option<Auth<T>>> {
+    type Argument = Option<Auth<T>>;
+
+    fn encode(&self, value: &Self::Argument, argument: OutgoingArgument<'_>) -> Result<()> {
+        argument.write(&value.as_ref().map(|Auth(user)| user))
+    }
+
+    fn decode(&self, argument: IncomingArgument) -> Result<Self::Argument> {
+        Ok(argument.read::<Option<T>>()?.map(Auth))
+    }
+}
 
 /// What is valid travels as what it is, and is checked again where it arrives: the other process may have other rules.
 #[cfg(feature = "garde")]
@@ -118,6 +134,36 @@ impl<T> ArgumentStays for Probe<T> {
 
     fn decode(&self, argument: IncomingArgument) -> Result<T> {
         Err(argument.cannot_travel())
+    }
+}
+
+/// A parameter that asks for the app's user.
+pub trait AsksForUser {
+    /// What it asks.
+    fn asked_user(&self) -> Option<AskedUser>;
+}
+
+impl<U: Identity> AsksForUser for &Probe<Auth<U>> {
+    fn asked_user(&self) -> Option<AskedUser> {
+        Some(AskedUser { user: UserType::of::<U>(), is_optional: false })
+    }
+}
+
+impl<U: Identity> AsksForUser for &Probe<Option<Auth<U>>> {
+    fn asked_user(&self) -> Option<AskedUser> {
+        Some(AskedUser { user: UserType::of::<U>(), is_optional: true })
+    }
+}
+
+/// Any other parameter.
+pub trait AsksForNobody {
+    /// Nothing.
+    fn asked_user(&self) -> Option<AskedUser>;
+}
+
+impl<T> AsksForNobody for Probe<T> {
+    fn asked_user(&self) -> Option<AskedUser> {
+        None
     }
 }
 

@@ -69,6 +69,9 @@ pub(crate) struct Internal {
     pub(crate) retry_after_ms: Option<u64>,
     /// Whether the call did not get as far as its function.
     pub(crate) refused: bool,
+    /// The header `WWW-Authenticate` for the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) challenge: Option<String>,
 }
 
 impl Problem {

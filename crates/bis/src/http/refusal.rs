@@ -27,14 +27,19 @@ pub(super) async fn refused(response: Response, limit: usize) -> Response {
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         return too_large(limit);
     }
-    let body = axum::body::to_bytes(response.into_body(), MAX_REFUSAL_BYTES).await.unwrap_or_default();
-    let text = String::from_utf8_lossy(&body).into_owned();
+    let text = text_of(response).await;
     if status.is_server_error() {
         tracing::error!(error = %text, "an extractor does not work");
         return error::answer(status, error::message(status));
     }
     let errors = field(&text).into_iter().collect();
     Problem { errors, ..Problem::new(status, text) }.into_response()
+}
+
+/// What an extractor says when it refuses.
+pub(super) async fn text_of(refusal: Response) -> String {
+    let body = axum::body::to_bytes(refusal.into_body(), MAX_REFUSAL_BYTES).await.unwrap_or_default();
+    String::from_utf8_lossy(&body).into_owned()
 }
 
 /// The answer to a body over the limit.

@@ -108,7 +108,7 @@ const APP: &str = "the app";
 fn endpoints(hosted: &Services) -> (Vec<Owned<EndpointEntry>>, Vec<Owned<EndpointEntry>>) {
     let mut endpoints = entry::endpoints(hosted);
     endpoints.sort_by_key(|(entry, _)| (entry.path, entry.method, entry.position));
-    endpoints.into_iter().partition(|(entry, _)| entry.access == Access::Public)
+    endpoints.into_iter().partition(|(entry, _)| entry.access != Access::Private)
 }
 
 fn mounts(hosted: &Services) -> Vec<Owned<MountEntry>> {

@@ -12,7 +12,7 @@ use axum::{
 use bis_core::{codes, format_duration};
 
 use super::{
-    EndpointContext,
+    EndpointContext, Guard,
     entry::{self, EndpointEntry, MountEntry, Owned},
     error,
     layers::{LayerError, Layers, RequestService},
@@ -88,6 +88,7 @@ impl Stacks {
             function: entry.function,
             method: entry.method,
             path: entry.path,
+            guard: Guard::of(entry),
             body_limit: entry.body_limit,
             timeout: entry.timeout,
         };

@@ -1,8 +1,15 @@
 //! What HTTP says of an app's declarations: whether every service that is called can be found, and what is linked.
 
+use std::collections::BTreeSet;
+
 use bis_core::{ServiceName, codes, prometheus::Page};
 
-use super::{entry, metrics::Metrics};
+use super::{
+    Authentication,
+    auth::{self, AuthEntry, Guard},
+    entry,
+    metrics::Metrics,
+};
 use crate::{
     error::Result,
     instance::{Caller, Declarations, Instance, Section, Services, Subsystem, function_path},
@@ -49,7 +56,9 @@ impl Subsystem for Http {
             service: service.name,
             calls: entry.calls,
         };
-        endpoints.map(caller).collect()
+        let mut callers: Vec<_> = endpoints.map(caller).collect();
+        callers.extend(authentication(services));
+        callers
     }
 
     fn check(&self, declared: &Declarations<'_>) -> Result<()> {
@@ -59,6 +68,7 @@ impl Subsystem for Http {
                 return Err(CalleeError::Unknown { name: name.clone(), known: services.names() }.into());
             }
         }
+        auth::check(services)?;
         Ok(calls(declared)?)
     }
 
@@ -75,7 +85,14 @@ impl Subsystem for Http {
         let mounts = entry::mounts(services)
             .into_iter()
             .map(|(entry, service)| vec![("service", service.name.into()), ("path", entry.path.into())]);
+        let auth = Authentication::of(services).entry().map(|entry| {
+            vec![
+                ("function", function_path(entry.module, entry.function).into()),
+                ("user", entry.user.name().into()),
+            ]
+        });
         vec![
+            Section { name: "auth", items: auth.into_iter().collect() },
             Section { name: "endpoints", items: endpoints.collect() },
             Section { name: "mounts", items: mounts.collect() },
         ]
@@ -84,6 +101,16 @@ impl Subsystem for Http {
     fn measure(&self, instance: &Instance, page: &mut Page) {
         instance.extension::<Metrics>().write(page);
     }
+}
+
+/// The `#[auth]` function as each service calls it that has an endpoint under its guard.
+fn authentication(services: &Services) -> Vec<Caller> {
+    let Some(AuthEntry { module, function, calls, .. }) = Authentication::of(services).entry() else {
+        return Vec::new();
+    };
+    let guarded = entry::endpoints(services).into_iter().filter(|(entry, _)| Guard::of(entry) != Guard::Open);
+    let services: BTreeSet<&str> = guarded.map(|(_, service)| service.name).collect();
+    services.into_iter().map(|service| Caller { module, function, service, calls }).collect()
 }
 
 /// Every service that a function of this process calls is hosted here or has an address. A call that the function's source does

@@ -133,7 +133,7 @@ mod there {
 
 fn services() -> Services {
     let (here, there) = (&here::__SERVICE_OF_THIS_MODULE, &there::__SERVICE_OF_THIS_MODULE);
-    Services::new(&[here, there, &r#type::__SERVICE_OF_THIS_MODULE])
+    Services::new(module_path!(), &[here, there, &r#type::__SERVICE_OF_THIS_MODULE])
 }
 
 const SECRET: &str = "of-the-tests";
@@ -543,7 +543,7 @@ mod clashes {
 
 #[track_caller]
 fn check_clash(service: &'static crate::instance::ServiceEntry, parts: &[&str]) {
-    let error = Routers::check(&Services::new(&[service])).unwrap_err().to_string();
+    let error = Routers::check(&Services::new(module_path!(), &[service])).unwrap_err().to_string();
     for part in parts {
         assert!(error.contains(part), "`{error}` lacks `{part}`");
     }
@@ -562,7 +562,7 @@ fn routes_that_clash_are_an_error_that_names_both_places() {
 
 #[test]
 fn endpoints_go_before_mounts() {
-    let services = Services::new(&[&clashes::peaceful::__SERVICE_OF_THIS_MODULE]);
+    let services = Services::new(module_path!(), &[&clashes::peaceful::__SERVICE_OF_THIS_MODULE]);
     let routers = Routers::new(&services, None, no_layers).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {

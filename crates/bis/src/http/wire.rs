@@ -15,6 +15,8 @@ pub(super) const SECRET: &str = "bis-secret";
 pub(super) const DEADLINE_MS: &str = "bis-deadline-ms";
 /// The service that calls.
 pub(super) const CALLER: &str = "bis-caller";
+/// Who asked for what the caller does: the app's user type as JSON.
+pub(super) const IDENTITY: &str = "bis-identity";
 /// How long a call may take when its caller has no deadline.
 pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 /// The most that arguments or a result take: 16 MiB.

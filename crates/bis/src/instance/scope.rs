@@ -5,6 +5,8 @@ use std::{cell::RefCell, fmt, future::Future, time::SystemTime};
 
 use bis_core::{EventId, ShortText, TraceContext};
 
+use super::AnyIdentity;
+
 tokio::task_local! {
     static CURRENT: RefCell<Scope>;
 }
@@ -72,6 +74,8 @@ pub(crate) struct Scope {
     pub(crate) tracestate: Option<String>,
     /// The event that is being handled.
     pub(crate) cause: Option<EventId>,
+    /// Who asked for what is being done.
+    pub(crate) identity: Option<AnyIdentity>,
     /// Which attempt at the event this is, from 1; of a batch, at its first event.
     pub(crate) attempt: Option<u32>,
     /// The service that the handler belongs to.
@@ -98,6 +102,7 @@ impl Scope {
             span: span.map_or_else(Span::root, Span::child),
             tracestate: span.and_then(|_| parent?.tracestate.clone()),
             cause: None,
+            identity: None,
             attempt: None,
             service: None,
             route: None,

@@ -48,6 +48,11 @@ pub(crate) fn service_of(module: &str) -> Option<&'static ServiceEntry> {
         .max_by_key(|service| service.module.len())
 }
 
+/// The crate of a module.
+fn crate_of(module: &str) -> &str {
+    module.split("::").next().unwrap_or(module)
+}
+
 /// Whether `module` is `ancestor` or lies under it.
 fn is_within(module: &str, ancestor: &str) -> bool {
     module.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
@@ -55,7 +60,11 @@ fn is_within(module: &str, ancestor: &str) -> bool {
 
 /// Services of one app: all that it lists, or those of them that a process hosts.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Services(Vec<&'static ServiceEntry>);
+pub(crate) struct Services {
+    listed: Vec<&'static ServiceEntry>,
+    /// The path of the module that lists them with `app!`.
+    home: &'static str,
+}
 
 /// Why an app's services cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -93,18 +102,19 @@ pub(crate) enum ServiceError {
 }
 
 impl Services {
-    pub(crate) fn new(listed: &[&'static ServiceEntry]) -> Self {
-        Self(listed.to_vec())
+    /// Those that the module `home` lists.
+    pub(crate) fn new(home: &'static str, listed: &[&'static ServiceEntry]) -> Self {
+        Self { listed: listed.to_vec(), home }
     }
 
     /// In the order of the list.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'static ServiceEntry> {
-        self.0.iter().copied()
+        self.listed.iter().copied()
     }
 
     /// Whether a service of this name is among them.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|service| service.name == name)
+        self.listed.iter().any(|service| service.name == name)
     }
 
     /// The one of them that an item in `module` belongs to.
@@ -113,14 +123,24 @@ impl Services {
         self.iter().find(|listed| listed.module == service.module)
     }
 
+    /// Whether an item in `module` is the app's: in one of its services, or outside every service in one of its crates, which are
+    /// the one that calls `app!` and those of its services.
+    pub(crate) fn own(&self, module: &str) -> bool {
+        if service_of(module).is_some() {
+            return self.of(module).is_some();
+        }
+        let krate = crate_of(module);
+        krate == crate_of(self.home) || self.iter().any(|service| crate_of(service.module) == krate)
+    }
+
     /// Their names, for an error.
     pub(crate) fn names(&self) -> String {
-        self.0.iter().map(|service| format!("`{}`", service.name)).collect::<Vec<_>>().join(", ")
+        self.listed.iter().map(|service| format!("`{}`", service.name)).collect::<Vec<_>>().join(", ")
     }
 
     /// Those of a process: the ones that its configuration names, or all.
     pub(crate) fn hosted(&self, config: &AppConfig) -> Result<Self, ServiceError> {
-        if self.0.is_empty() {
+        if self.listed.is_empty() {
             return Err(ServiceError::None);
         }
         let Some(names) = &config.services else { return Ok(self.clone()) };
@@ -128,7 +148,8 @@ impl Services {
             let service = self.iter().find(|service| service.name == name.as_str());
             service.ok_or_else(|| ServiceError::Unknown { name: name.clone(), known: self.names() })
         };
-        names.iter().map(find).collect::<Result<_, _>>().map(Self)
+        let listed = names.iter().map(find).collect::<Result<_, _>>()?;
+        Ok(Self { listed, home: self.home })
     }
 
     /// Refuses two services of one name.

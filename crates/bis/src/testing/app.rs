@@ -26,7 +26,7 @@ use crate::{
         Delivery, Event, PublishError, Published, Topic, delivery::Incoming, in_process::InProcess, publish,
     },
     http::{self, Routers},
-    instance::VirtualClock,
+    instance::{self, UserType, Users, VirtualClock},
 };
 
 /// The most events that may be published while a test settles: what goes on after so many goes on forever.
@@ -136,17 +136,14 @@ impl TestApp {
     }
 
     async fn call<R: DeserializeOwned>(&self, method: Method, path: &str, body: Body) -> Result<R> {
-        let request =
-            Request::builder().method(&method).uri(path).header(header::CONTENT_TYPE, "application/json");
-        let response = self.request(request.body(body).error_context("the path is not valid")?).await;
-        let (axum::http::response::Parts { status, headers, .. }, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(body, MAX_ANSWER).await.error_context("read the answer")?;
-        if !status.is_success() {
-            let error = http::error_of(status, &headers, &bytes);
-            let text = format!("{method} {path} answered {status}: {error}");
-            return Err(error.context(text));
-        }
-        read(&bytes).with_context_of(&method, path)
+        let request = json_request(&method, path, body)?;
+        read_answer(&method, path, self.request(request).await).await
+    }
+
+    /// The path of the app's user type.
+    pub(super) fn user_type(&self) -> Option<&'static str> {
+        let instance = instance::current().ok()?;
+        instance.extension::<Users>().0.map(UserType::path)
     }
 
     /// Publishes an event, as the app's own code does.
@@ -307,7 +304,30 @@ impl TestApp {
     }
 }
 
-fn json(body: &impl Serialize) -> Result<Body> {
+/// A request with a body that is JSON, or empty.
+pub(super) fn json_request(method: &Method, path: &str, body: Body) -> Result<Request> {
+    let request =
+        Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+    request.body(body).error_context("the path is not valid")
+}
+
+/// The answer to a request as an `R`.
+pub(super) async fn read_answer<R: DeserializeOwned>(
+    method: &Method,
+    path: &str,
+    response: Response,
+) -> Result<R> {
+    let (axum::http::response::Parts { status, headers, .. }, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, MAX_ANSWER).await.error_context("read the answer")?;
+    if !status.is_success() {
+        let error = http::error_of(status, &headers, &bytes);
+        let text = format!("{method} {path} answered {status}: {error}");
+        return Err(error.context(text));
+    }
+    read(&bytes).with_context_of(method, path)
+}
+
+pub(super) fn json(body: &impl Serialize) -> Result<Body> {
     Ok(Body::from(serde_json::to_vec(body).error_context("the request's body does not serialize")?))
 }
 

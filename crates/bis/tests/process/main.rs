@@ -505,7 +505,7 @@ fn list_as_key() {
 #[ignore = "the process that the other tests start"]
 fn empty_app() {
     // `app!` refuses an empty list at compile time; a list that `cfg` emptied would come here.
-    end_with(bis::__private::app("empty", &[], bis::__private::no_layers).main());
+    end_with(bis::__private::app("empty", module_path!(), &[], bis::__private::no_layers).main());
 }
 
 #[test]

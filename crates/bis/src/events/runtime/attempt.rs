@@ -26,7 +26,7 @@ use crate::{
         delivery::Incoming,
         entry::{ErasedHandler, HandlerFuture},
     },
-    instance::{Activity, Purpose, Scope, threads},
+    instance::{Activity, AnyIdentity, IdentityError, Instance, Purpose, Scope, Users, threads},
     panics::{self, Caught},
 };
 
@@ -35,13 +35,19 @@ pub(super) async fn run(shared: Arc<Shared>, received: Received, slot: Option<Ow
     let Some(delivery) = shared.start(received) else { return };
     let Shared { instance, subscription, .. } = &*shared;
     let activity = instance.clock.begin(|| subscription.to_string());
-    let scope = scope(subscription, Some(&delivery), activity.as_ref());
+    let mut scope = scope(subscription, Some(&delivery), activity.as_ref());
+    let identity = identity(instance, subscription, &delivery);
+    if let Ok(identity) = &identity {
+        scope.identity.clone_from(identity);
+    }
     let span = span(subscription, &scope, None);
     let handled = async {
         let outcome = if !delivery.envelope.is_for(&subscription.name) {
             Outcome::Skipped
         } else if let Some(outcome) = settle::overdue(instance, subscription, &delivery) {
             outcome
+        } else if let Err(error) = identity {
+            Outcome::Undecodable(error.into())
         } else {
             let incoming = Incoming::of(&delivery);
             let call = || call(&subscription.handler, incoming);
@@ -53,7 +59,17 @@ pub(super) async fn run(shared: Arc<Shared>, received: Received, slot: Option<Ow
     drop((activity, slot));
 }
 
-/// What surrounds a run that `first` began: a batch continues the trace of its first event.
+/// Who asked for what caused the event, where its type carries that.
+pub(super) fn identity(
+    instance: &Instance,
+    subscription: &Subscription,
+    delivery: &Delivery,
+) -> Result<Option<AnyIdentity>, IdentityError> {
+    let text = delivery.envelope.identity.as_deref().filter(|_| subscription.declared.identity);
+    text.map(|text| instance.extension::<Users>().read(text)).transpose()
+}
+
+/// What surrounds a run that `first` began: a batch continues the trace of its first event, and is nobody's in particular.
 pub(super) fn scope(
     subscription: &Subscription,
     first: Option<&Delivery>,

@@ -93,6 +93,8 @@ async fn handle(shared: &Shared, deliveries: Vec<Delivery>) {
             Outcome::Skipped
         } else if let Some(outcome) = settle::overdue(instance, subscription, &delivery) {
             outcome
+        } else if let Err(error) = attempt::identity(instance, subscription, &delivery) {
+            Outcome::Undecodable(error.into())
         } else {
             mine.push(delivery);
             continue;

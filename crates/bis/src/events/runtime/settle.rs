@@ -4,7 +4,8 @@ use std::{fmt, time::Duration};
 
 use bis_broker::{Delivery, SettleError};
 use bis_core::{
-    DeadReason, RetryPolicy, codes, dead_letter::MAX_ERROR_BYTES, format_duration, text::shortened,
+    DeadReason, RetryPolicy, codes, dead_letter::MAX_ERROR_BYTES, format_duration,
+    redaction::hide_identity_in_text, text::shortened,
 };
 
 use super::{Subscription, attempt::timeout_text, dead_letter, memory, worker::Shared};
@@ -238,7 +239,10 @@ async fn postpone(shared: &Shared, delivery: Delivery, wait: Duration) -> Result
 /// The error as the log and a dead letter tell it: without what is sensitive, and of bounded length.
 fn fit_to_tell(error: String, subscription: &Subscription, delivery: &Delivery) -> String {
     let sensitive = (subscription.declared.sensitive)();
-    let error = sensitive.of(&delivery.envelope).hide_in_text(error, &delivery.envelope.data);
+    let mut error = sensitive.of(&delivery.envelope).hide_in_text(error, &delivery.envelope.data);
+    if let Some(identity) = &delivery.envelope.identity {
+        error = hide_identity_in_text(error, identity);
+    }
     shortened(&error, MAX_ERROR_BYTES).into_owned()
 }
 

@@ -212,6 +212,7 @@ async fn run_on(log: Arc<Log>, timeout: Duration, handler: ErasedHandler) -> Vec
             name: "orders",
             event: "T",
             sensitive: bis_core::redaction::Sensitive::default,
+            identity: false,
             ordered: false,
             retention: bis_core::Retention::DEFAULT,
             type_name: "",

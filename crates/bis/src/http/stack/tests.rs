@@ -71,7 +71,7 @@ mod loses {
 
 #[test]
 fn layers_that_cannot_be_made_are_an_error_that_names_whose_they_are() {
-    let services = Services::new(&[&unmade::__SERVICE_OF_THIS_MODULE]);
+    let services = Services::new(module_path!(), &[&unmade::__SERVICE_OF_THIS_MODULE]);
     let error = Routers::new(&services, None, no_layers).unwrap_err().to_string();
     for part in ["the layers of `GET /unmade` at ", "tests.rs:", "`LIMIT` is not set", "[BIS1070]"] {
         assert!(error.contains(part), "`{error}` lacks `{part}`");
@@ -82,7 +82,7 @@ fn layers_that_cannot_be_made_are_an_error_that_names_whose_they_are() {
 
 #[tokio::test]
 async fn a_request_that_a_layer_lost_is_an_error_of_the_app() {
-    let services = Services::new(&[&loses::__SERVICE_OF_THIS_MODULE]);
+    let services = Services::new(module_path!(), &[&loses::__SERVICE_OF_THIS_MODULE]);
     let routers = Routers::new(&services, None, no_layers).unwrap();
     let request = Request::get("/loses").body(Body::empty()).unwrap();
     let response = crate::http::answer(&routers.public, request).await;
@@ -93,7 +93,7 @@ async fn a_request_that_a_layer_lost_is_an_error_of_the_app() {
 
 #[test]
 fn a_timeout_longer_than_a_request_may_take_is_said() {
-    let services = Services::new(&[&loses::__SERVICE_OF_THIS_MODULE]);
+    let services = Services::new(module_path!(), &[&loses::__SERVICE_OF_THIS_MODULE]);
     let found = too_long(&services, Duration::from_secs(60));
     let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
     let expected = "the timeout of `GET /loses` (2m) is longer than `http.request_timeout` (1m), after which the request is cut off: make one of them fit [BIS1072]";
@@ -151,7 +151,7 @@ mod layered {
 }
 
 fn layered(secret: Option<&Secret>) -> Routers {
-    let services = Services::new(&[&layered::__SERVICE_OF_THIS_MODULE]);
+    let services = Services::new(module_path!(), &[&layered::__SERVICE_OF_THIS_MODULE]);
     Routers::new(&services, secret, || Layers::new(vec![layer(noting("app"))])).unwrap()
 }
 
