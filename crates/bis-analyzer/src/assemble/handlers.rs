@@ -106,15 +106,10 @@ impl<'a> Assembly<'_, '_, 'a> {
                     position: here,
                 });
             }
-            (HandlerKind::Hook(hook), Some(service)) => {
+            (HandlerKind::Hook(_) | HandlerKind::Background(_), Some(service)) => {
                 let description = text(&item.docs.text);
                 let common = Common { service, handler, description, condition, position: here };
-                self.hook(module, item.body, *hook, common);
-            }
-            (HandlerKind::Background(restart), Some(service)) => {
-                let description = text(&item.docs.text);
-                let common = Common { service, handler, description, condition, position: here };
-                self.background(module, item.body, *restart, common);
+                self.lifecycle_function(module, item, common);
             }
             _ => {}
         }

@@ -4,7 +4,10 @@ use bis_graph::{Background, FunctionCall, FunctionUse, Hook, HookRole, Position}
 use bis_syntax::RestartPolicy;
 
 use super::Assembly;
-use crate::{summary::Range, tree::ModuleId};
+use crate::{
+    summary::{HandlerItem, HandlerKind, Range},
+    tree::ModuleId,
+};
 
 /// Where the function of a hook or a background function is.
 pub(super) struct FunctionRef {
@@ -30,7 +33,15 @@ pub(super) struct Common {
 }
 
 impl Assembly<'_, '_, '_> {
-    pub(super) fn hook(&mut self, module: ModuleId, body: Range, hook: bis_syntax::Hook, common: Common) {
+    pub(super) fn lifecycle_function(&mut self, module: ModuleId, item: &HandlerItem, common: Common) {
+        match item.kind {
+            HandlerKind::Hook(hook) => self.hook(module, item.body, hook, common),
+            HandlerKind::Background(restart) => self.background(module, item.body, restart, common),
+            _ => {}
+        }
+    }
+
+    fn hook(&mut self, module: ModuleId, body: Range, hook: bis_syntax::Hook, common: Common) {
         let Common { service, handler, description, condition, position } = common;
         let role = match hook {
             bis_syntax::Hook::OnStart => HookRole::OnStart,
@@ -41,13 +52,7 @@ impl Assembly<'_, '_, '_> {
         self.graph.hooks.push(Hook { service, role, handler, description, uses, calls, condition, position });
     }
 
-    pub(super) fn background(
-        &mut self,
-        module: ModuleId,
-        body: Range,
-        restart: RestartPolicy,
-        common: Common,
-    ) {
+    fn background(&mut self, module: ModuleId, body: Range, restart: RestartPolicy, common: Common) {
         let Common { service, handler, description, condition, position } = common;
         let place = Place::Background(self.graph.background.len());
         self.lifecycle.push(FunctionRef { module, body, place });
