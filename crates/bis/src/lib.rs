@@ -27,7 +27,7 @@
 //! # Features
 //! - `testing`: `#[bis::test]`, `TestApp` and seeded faults. Enable it under `[dev-dependencies]`; `bis run --chaos` enables it by
 //!   itself.
-//! - `garde`: [`Valid`](https://docs.rs/bis) for endpoints and `#[event(validate)]`, with the rules of garde. Its derive is garde's own:
+//! - `garde`: `Valid<..>` for endpoints and `#[event(validate)]`, with the rules of garde. Its derive is garde's own:
 //!   `cargo add garde --features derive`.
 //! - `nsq-tls`: TLS to NSQ servers, `broker.nsq.tls` in the configuration.
 //! - `ws`: WebSockets that end in order when the app stops, [`http::ws`].

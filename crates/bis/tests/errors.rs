@@ -27,6 +27,7 @@ mod shop {
                 .with_member("type", "https://example.com/problems/empty-cart")
                 .with_member("title", "The cart is empty")),
             "gone" => Err(Error::msg("the password is 1234").with_status(StatusCode::GONE)),
+            "busy" => Err(Error::unavailable("in a minute").retry_after(Duration::from_millis(60_500))),
             "wrong" => Err(Error::invalid([("items[2].sku", "is not for sale"), ("", "has no address")])),
             _ => Err(std::io::Error::other("the password is 1234"))?,
         }
@@ -154,6 +155,10 @@ async fn a_test_reads_what_the_answer_says(app: TestApp) {
     let error = app.post::<()>("/carts/empty/order", &()).await.unwrap_err();
     assert_eq!((error.http_status(), &*error.code()), (StatusCode::CONFLICT, "cart_empty"));
     assert_eq!(error.to_string(), "POST /carts/empty/order answered 409 Conflict: the cart is empty");
+    let busy = app.request(Request::post("/carts/busy/order").body(Body::empty()).unwrap()).await;
+    assert_eq!(busy.headers()["retry-after"], "61", "a part of a second is waited for too");
+    let busy = app.post::<()>("/carts/busy/order", &()).await.unwrap_err();
+    assert_eq!(busy.retry_wait(), Some(Duration::from_secs(61)));
     let error = app.post::<()>("/carts/wrong/order", &()).await.unwrap_err();
     assert_eq!(error.field_errors()[0].path, "items[2].sku");
 }
