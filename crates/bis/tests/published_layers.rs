@@ -177,6 +177,13 @@ impl http_body::Body for Parts {
 
 bis::app!(services: [shop]);
 
+/// The same service in an app whose every answer browsers may read.
+mod open {
+    use tower_http::cors::CorsLayer;
+
+    bis::app!(services: [super::shop], layers: [CorsLayer::permissive()]);
+}
+
 async fn send(app: &TestApp, method: Method, path: &str, headers: &[(&str, &str)]) -> Response {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
@@ -211,6 +218,24 @@ async fn cors_of_an_endpoint_answers_its_preflight_and_no_other(app: TestApp) {
     }
     let get = send(&app, Method::GET, "/cors/7", &[origin]).await;
     assert_eq!(header(&get, "access-control-allow-origin"), None);
+}
+
+#[bis::test(app = open::app)]
+async fn cors_of_the_app_is_on_every_answer_and_preflight(app: TestApp) {
+    let origin = ("origin", "https://any.example");
+    for (method, path, status) in
+        [(Method::GET, "/plain", 200), (Method::GET, "/nowhere", 404), (Method::POST, "/plain", 405)]
+    {
+        let response = send(&app, method, path, &[origin]).await;
+        assert_eq!(
+            (response.status().as_u16(), header(&response, "access-control-allow-origin")),
+            (status, Some("*"))
+        );
+        let preflight =
+            send(&app, Method::OPTIONS, path, &[origin, ("access-control-request-method", "GET")]).await;
+        assert_eq!(preflight.status(), StatusCode::OK, "{path}");
+        assert_eq!(header(&preflight, "access-control-allow-methods"), Some("*"), "{path}");
+    }
 }
 
 #[bis::test(app = app)]
