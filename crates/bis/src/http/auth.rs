@@ -5,6 +5,8 @@ mod challenge;
 mod check;
 mod entry;
 mod guard;
+#[cfg(test)]
+mod tests;
 
 use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
