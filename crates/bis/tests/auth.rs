@@ -132,8 +132,24 @@ pub mod typed {
     }
 }
 
+/// Asks who calls, where nobody says it.
+pub mod nobody {
+    use bis::prelude::*;
+
+    bis::service!("nobody");
+
+    #[api(GET, "/guarded", auth)]
+    async fn guarded() -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Apps.
 pub mod apps {
+    /// The one without a function.
+    pub mod nobody {
+        bis::app!(services: [crate::nobody]);
+    }
     /// The app whose user is a struct.
     pub mod shop {
         bis::app!(services: [crate::shop]);
@@ -296,3 +312,7 @@ async fn an_extractor_that_finds_nothing_means_no_credentials(app: TestApp) {
     let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
     assert_eq!(&*body, b"ann dark");
 }
+
+#[bis::test(app = apps::nobody::app)]
+#[should_panic = "outside every service [BIS0085]"]
+async fn an_endpoint_that_asks_needs_a_function(_: TestApp) {}

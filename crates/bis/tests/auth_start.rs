@@ -104,9 +104,13 @@ async fn a_function_outside_every_service_is_that_of_each_app_of_its_crate(app: 
 async fn two_functions_are_named(_: TestApp) {}
 
 #[bis::test(app = apps::other::app)]
-#[should_panic = "takes `Auth<alloc::string::String>`, and `auth_start::authenticate` at "]
+#[should_panic = "returns `auth_start::User`: take `Auth<auth_start::User>` [BIS0087]"]
 async fn another_type_is_named(_: TestApp) {}
 
 #[bis::test(app = apps::public::app)]
-#[should_panic = "the public endpoint `auth_start::public::me` at "]
+#[should_panic = "takes `Auth<auth_start::User>`, which callers without credentials do not have: make it `auth`, or take `Option<Auth<..>>` [BIS0089]"]
 async fn a_public_endpoint_cannot_count_on_a_user(_: TestApp) {}
+
+#[bis::test(app = apps::second::app)]
+#[should_panic = "; keep one of them [BIS0086]"]
+async fn two_functions_are_an_error(_: TestApp) {}
