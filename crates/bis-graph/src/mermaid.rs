@@ -36,11 +36,8 @@ pub fn graph(graph: &Graph) -> String {
     for (index, mount) in graph.mounts.iter().enumerate() {
         line(format!("mount_{index}>\"{}/*\"]", escape(mount.path.trim_end_matches('/'))));
     }
-    for (index, hook) in graph.hooks.iter().enumerate() {
-        line(format!("hook_{index}[/\"{} {}\"/]", hook.role.as_str(), last(&hook.handler)));
-    }
-    for (index, background) in graph.background.iter().enumerate() {
-        line(format!("background_{index}[/\"background {}\"/]", last(&background.handler)));
+    for Function { id, label, .. } in functions(graph) {
+        line(format!("{id}[/\"{label}\"/]"));
     }
     for (index, endpoint) in graph.endpoints.iter().enumerate() {
         line(format!("endpoint_{index} --> {}", id("service", &endpoint.service)));
@@ -51,11 +48,8 @@ pub fn graph(graph: &Graph) -> String {
     for (index, mount) in graph.mounts.iter().enumerate() {
         line(format!("mount_{index} --> {}", id("service", &mount.service)));
     }
-    for (index, hook) in graph.hooks.iter().enumerate() {
-        line(format!("hook_{index} --- {}", id("service", &hook.service)));
-    }
-    for (index, background) in graph.background.iter().enumerate() {
-        line(format!("background_{index} --- {}", id("service", &background.service)));
+    for function in functions(graph) {
+        line(format!("{} --- {}", function.id, id("service", function.service)));
     }
     for topic in &graph.topics {
         for publisher in &topic.publishers {
@@ -87,6 +81,27 @@ pub fn graph(graph: &Graph) -> String {
 fn guarded(graph: &Graph) -> impl Iterator<Item = (usize, usize)> {
     let endpoints = graph.endpoints.iter().enumerate().filter(|(_, endpoint)| endpoint.asks_who_calls());
     endpoints.flat_map(|(endpoint, _)| (0..graph.auth.len()).map(move |auth| (auth, endpoint)))
+}
+
+/// A function that a service runs by itself.
+struct Function<'a> {
+    id: String,
+    label: String,
+    service: &'a str,
+}
+
+fn functions(graph: &Graph) -> impl Iterator<Item = Function<'_>> {
+    let hooks = graph.hooks.iter().enumerate().map(|(index, hook)| Function {
+        id: format!("hook_{index}"),
+        label: format!("{} {}", hook.role.as_str(), last(&hook.handler)),
+        service: &hook.service,
+    });
+    let background = graph.background.iter().enumerate().map(|(index, background)| Function {
+        id: format!("background_{index}"),
+        label: format!("background {}", last(&background.handler)),
+        service: &background.service,
+    });
+    hooks.chain(background)
 }
 
 /// The last word of a path.

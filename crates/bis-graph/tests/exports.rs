@@ -5,6 +5,35 @@ use bis_graph::{
     Position, ResourceKind, Restart, Service, Sources, Topic, codes, json, mermaid, render, rules,
 };
 
+/// A function at the stop and one in the background.
+fn add_functions(graph: &mut Graph) {
+    let position = |line| Position::point("src/orders.rs", line, 1);
+    graph.hooks.push(Hook {
+        service: "orders".to_owned(),
+        role: HookRole::OnStop,
+        handler: "shop::orders::goodbye".to_owned(),
+        description: None,
+        uses: Vec::new(),
+        calls: vec![FunctionCall { service: "email".to_owned(), endpoint: "mail".to_owned() }],
+        condition: None,
+        position: position(5),
+    });
+    graph.background.push(Background {
+        service: "orders".to_owned(),
+        handler: "shop::orders::chase".to_owned(),
+        description: None,
+        restart: Restart { min_backoff_ms: 1000, max_backoff_ms: 60_000 },
+        uses: vec![FunctionUse {
+            kind: ResourceKind::Topic,
+            resource: "order-placed".to_owned(),
+            method: Some("publish".to_owned()),
+        }],
+        calls: Vec::new(),
+        condition: None,
+        position: position(6),
+    });
+}
+
 fn graph() -> Graph {
     let position = |line| Position::point("src/orders.rs", line, 1);
     let endpoint = |name: &str, path: &str, line| Endpoint {
@@ -52,30 +81,7 @@ fn graph() -> Graph {
         condition: None,
         position: position(2),
     });
-    graph.hooks.push(Hook {
-        service: "orders".to_owned(),
-        role: HookRole::OnStop,
-        handler: "shop::orders::goodbye".to_owned(),
-        description: None,
-        uses: Vec::new(),
-        calls: vec![FunctionCall { service: "email".to_owned(), endpoint: "mail".to_owned() }],
-        condition: None,
-        position: position(5),
-    });
-    graph.background.push(Background {
-        service: "orders".to_owned(),
-        handler: "shop::orders::chase".to_owned(),
-        description: None,
-        restart: Restart { min_backoff_ms: 1000, max_backoff_ms: 60_000 },
-        uses: vec![FunctionUse {
-            kind: ResourceKind::Topic,
-            resource: "order-placed".to_owned(),
-            method: Some("publish".to_owned()),
-        }],
-        calls: Vec::new(),
-        condition: None,
-        position: position(6),
-    });
+    add_functions(&mut graph);
     graph.endpoints = vec![endpoint("show", "/orders/{id}", 3), endpoint("find", "/orders/{order}", 4)];
     graph
 }

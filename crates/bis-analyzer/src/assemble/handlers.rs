@@ -39,18 +39,22 @@ impl<'a> Assembly<'_, '_, 'a> {
         std::iter::successors(Some(module), above).any(|module| self.not_services.contains(&module))
     }
 
+    fn report_outside_services(&mut self, module: ModuleId, item: &HandlerItem, here: Position) {
+        if self.is_reported_as_no_service(module) {
+            return;
+        }
+        let message = format!("the handler `{}` is outside every service", item.name);
+        let diagnostic = Diagnostic::error(codes::HANDLER_OUTSIDE_SERVICE, here, message)
+            .help("move it below a module that calls `bis::service!`");
+        self.found.push(self.without_service(module, diagnostic));
+    }
+
     fn handler(&mut self, module: ModuleId, item: &'a HandlerItem) {
         let node = &self.resolver.tree.modules[module];
         let here = position(&node.file, item.range);
         self.found.extend(item.mistakes.iter().cloned());
         if self.owner[module].is_none() {
-            if self.is_reported_as_no_service(module) {
-                return;
-            }
-            let message = format!("the handler `{}` is outside every service", item.name);
-            let diagnostic = Diagnostic::error(codes::HANDLER_OUTSIDE_SERVICE, here, message)
-                .help("move it below a module that calls `bis::service!`");
-            self.found.push(self.without_service(module, diagnostic));
+            self.report_outside_services(module, item, here);
             return;
         }
         let service = self.hosted(module).map(|service| service.name.clone());

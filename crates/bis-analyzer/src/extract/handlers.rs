@@ -87,20 +87,10 @@ fn handler(
             let user = AuthFunction::parse(function, &mut errors).user;
             HandlerKind::Auth(Box::new(AuthSummary { user: user.map(|user| (ty(&user), range_of(&user))) }))
         }
-        "mount" => {
-            bis_syntax::check_mount_function(function, &mut errors);
-            match MountArgs::parse(tokens, &mut errors) {
-                Some(args) => HandlerKind::Mount { path: args.path.value() },
-                None => HandlerKind::Broken,
-            }
-        }
+        "mount" => mount(tokens, function, &mut errors),
         "on_start" => hook(Hook::OnStart, &tokens, function, &mut errors),
         "on_stop" => hook(Hook::OnStop, &tokens, function, &mut errors),
-        "background" => {
-            let args = BackgroundArgs::parse(tokens, &mut errors);
-            BackgroundArgs::function(function, &mut errors);
-            HandlerKind::Background(args.policy())
-        }
+        "background" => background(tokens, function, &mut errors),
         _ => return None,
     };
     let braces = function.block.brace_token.span;
@@ -163,6 +153,20 @@ fn users(function: &ItemFn) -> Vec<UserItem> {
         Some(UserItem { ty: ty(&user), is_optional, range: range_of(taken) })
     });
     asked.collect()
+}
+
+fn mount(tokens: TokenStream, function: &ItemFn, errors: &mut Errors) -> HandlerKind {
+    bis_syntax::check_mount_function(function, errors);
+    match MountArgs::parse(tokens, errors) {
+        Some(args) => HandlerKind::Mount { path: args.path.value() },
+        None => HandlerKind::Broken,
+    }
+}
+
+fn background(tokens: TokenStream, function: &ItemFn, errors: &mut Errors) -> HandlerKind {
+    let args = BackgroundArgs::parse(tokens, errors);
+    BackgroundArgs::function(function, errors);
+    HandlerKind::Background(args.policy())
 }
 
 fn subscription(tokens: TokenStream, function: &ItemFn, errors: &mut Errors) -> HandlerKind {
