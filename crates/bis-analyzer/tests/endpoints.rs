@@ -142,11 +142,7 @@ fn extractors() {
         "header: Option<TypedHeader<IfMatch>>",
         &format!("header? if-match: {text}").replace("header? if-match", "header if-match?"),
     );
-    check_taken(
-        "/",
-        "headers: HeaderMap, user: Auth<User>, state: axum::extract::State<u8>, method: Method",
-        "",
-    );
+    check_taken("/", "headers: HeaderMap, state: axum::extract::State<u8>, method: Method", "");
     check_taken(
         "/",
         "(headers, Json(flag)): (HeaderMap, Json<bool>)",

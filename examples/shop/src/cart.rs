@@ -1,12 +1,9 @@
 //! What each customer means to buy, and what is popular.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
-
 use bis::prelude::*;
 use serde::{Deserialize, Serialize};
+
+use crate::table::Table;
 
 bis::service!("cart");
 
@@ -36,8 +33,11 @@ pub struct Item {
     pub price_cents: i64,
 }
 
-static CARTS: Mutex<BTreeMap<String, Vec<Item>>> = Mutex::new(BTreeMap::new());
-static POPULAR: Mutex<BTreeMap<String, u32>> = Mutex::new(BTreeMap::new());
+type Carts = Table<String, Vec<Item>>;
+type Counts = Table<String, u32>;
+
+static CARTS: Resource<Carts> = bis::resource!(Carts::open);
+static POPULAR: Resource<Counts> = bis::resource!(Counts::open);
 
 /// Puts an item into a customer's cart.
 #[api(POST, "/carts/{customer}/items", public)]
@@ -47,7 +47,8 @@ pub async fn add(Path(customer): Path<String>, Json(item): Json<Item>) -> Result
     }
     let event = ItemAdded { customer: customer.clone(), sku: item.sku.clone(), quantity: item.quantity };
     let cart = {
-        let mut carts = locked(&CARTS);
+        let carts = CARTS.get();
+        let mut carts = carts.lock();
         let cart = carts.entry(customer).or_default();
         cart.push(item);
         cart.clone()
@@ -59,31 +60,28 @@ pub async fn add(Path(customer): Path<String>, Json(item): Json<Item>) -> Result
 /// What is in a customer's cart.
 #[api(GET, "/carts/{customer}", public)]
 pub async fn show(Path(customer): Path<String>) -> Result<Json<Vec<Item>>> {
-    Ok(Json(locked(&CARTS).get(&customer).cloned().unwrap_or_default()))
+    Ok(Json(CARTS.get().lock().get(&customer).cloned().unwrap_or_default()))
 }
 
 /// Empties a customer's cart and returns what was in it. For the other services alone.
 #[api(POST, "/carts/{customer}/take", private)]
 pub async fn take(Path(customer): Path<String>) -> Result<Json<Vec<Item>>> {
-    Ok(Json(locked(&CARTS).remove(&customer).unwrap_or_default()))
+    Ok(Json(CARTS.get().lock().remove(&customer).unwrap_or_default()))
 }
 
 /// How often an article was put into a cart.
 #[api(GET, "/popular/{sku}", public)]
 pub async fn popularity(Path(sku): Path<String>) -> Result<Json<u32>> {
-    Ok(Json(locked(&POPULAR).get(&sku).copied().unwrap_or(0)))
+    Ok(Json(POPULAR.get().lock().get(&sku).copied().unwrap_or(0)))
 }
 
 // An event that comes twice counts twice. For what is popular that is near enough.
 #[subscription(ITEM_ADDED, name = "count-popular", batch(max = 100, wait = "50ms"))]
 async fn count_popular(added: Vec<ItemAdded>) -> Result<()> {
-    let mut popular = locked(&POPULAR);
+    let popular = POPULAR.get();
+    let mut popular = popular.lock();
     for item in added {
         *popular.entry(item.sku).or_default() += item.quantity;
     }
     Ok(())
-}
-
-fn locked<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
-    table.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,14 +1,9 @@
 //! Letters to customers. An event whose address is not valid becomes a dead letter.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
-
 use bis::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{orders, shipping};
+use crate::{orders, shipping, table::Table};
 
 bis::service!("email");
 
@@ -24,7 +19,9 @@ pub struct SignedUp {
 pub static SIGNED_UP: Topic<SignedUp> = Topic::new("sign-up");
 
 /// The subjects of what was sent, by address.
-static SENT: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
+type Sent = Table<String, Vec<String>>;
+
+static SENT: Resource<Sent> = bis::resource!(Sent::open);
 
 /// Signs up. The letter comes later.
 #[api(POST, "/sign-ups", public)]
@@ -36,8 +33,7 @@ pub async fn sign_up(Json(request): Json<SignedUp>) -> Result<()> {
 /// What was sent to an address.
 #[api(GET, "/emails/{address}", public)]
 pub async fn sent(Path(address): Path<String>) -> Result<Json<Vec<String>>> {
-    let sent = SENT.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(Json(sent.get(&address).cloned().unwrap_or_default()))
+    Ok(Json(SENT.get().lock().get(&address).cloned().unwrap_or_default()))
 }
 
 #[subscription(SIGNED_UP, name = "welcome")]
@@ -60,7 +56,8 @@ fn send(address: &str, subject: String) -> Result<()> {
     if !address.contains('@') {
         return Err(Error::permanent(format!("`{address}` is not an e-mail address")));
     }
-    let mut sent = SENT.lock().unwrap_or_else(PoisonError::into_inner);
+    let sent = SENT.get();
+    let mut sent = sent.lock();
     let letters = sent.entry(address.to_owned()).or_default();
     if !letters.contains(&subject) {
         letters.push(subject);

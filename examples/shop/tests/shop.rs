@@ -1,11 +1,18 @@
 //! The shop as its customers meet it, on virtual time.
 
-use bis::{TestApp, prelude::*};
+use axum::{
+    body::{Body, BodyDataStream},
+    extract::Request,
+};
+use bis::prelude::*;
+use futures_util::StreamExt;
 use shop::{
+    carrier::{Carrier, Line},
     cart::{self, Item},
     email::{self, SignedUp},
     orders::{self, Order, PlaceOrder},
     shipping,
+    staff::Staff,
 };
 
 fn item(quantity: u32) -> Item {
@@ -47,6 +54,77 @@ async fn a_carrier_that_fails_at_random_ships_everything_in_the_end(app: TestApp
     app.settle().await;
     assert_eq!(app.published(&shipping::SHIPPED).len(), 50);
     assert_eq!(app.dead(&orders::PLACED), []);
+    Ok(())
+}
+
+#[bis::test(app = shop::app, with(shipping::CARRIER = Carrier::over(Line::Good)))]
+async fn over_a_good_line_an_order_ships_at_the_first_attempt(app: TestApp) -> Result<()> {
+    let before = app.now();
+    order(&app, "ada", "DE").await?;
+    app.settle().await;
+    assert_eq!(app.published(&shipping::SHIPPED).len(), 1);
+    // The first retry would wait for 200 ms.
+    assert!(app.now().duration_since(before)? < Duration::from_millis(200));
+    Ok(())
+}
+
+#[bis::test(app = shop::app, with(shipping::CARRIER = Carrier::over(Line::Dead)))]
+async fn an_order_that_no_carrier_takes_becomes_a_dead_letter(app: TestApp) -> Result<()> {
+    order(&app, "grace", "DE").await?;
+    app.settle().await;
+    assert!(app.published(&shipping::SHIPPED).is_empty());
+    let dead = app.dead(&orders::PLACED);
+    assert_eq!((dead.len(), dead[0].attempts), (1, 20));
+    assert_eq!(dead[0].error, "the carrier does not answer");
+
+    // The next order goes out: the carrier can be reached again.
+    shipping::CARRIER.get().set_line(Line::Good);
+    order(&app, "grace", "DE").await?;
+    app.settle().await;
+    assert_eq!(app.published(&shipping::SHIPPED).len(), 1);
+    Ok(())
+}
+
+#[bis::test(app = shop::app)]
+async fn only_staff_see_all_orders(app: TestApp) -> Result<()> {
+    let placed = order(&app, "ada", "CH").await?;
+    let refused = app.get::<Vec<Order>>("/orders").await.unwrap_err();
+    assert_eq!(refused.http_status(), StatusCode::UNAUTHORIZED);
+
+    let staff = app.as_user(Staff { name: "linus".into() });
+    let all: Vec<Order> = staff.get("/orders").await?;
+    assert_eq!(all, [placed]);
+    Ok(())
+}
+
+/// The next server-sent event with an order.
+async fn next_state(events: &mut BodyDataStream) -> Result<Order> {
+    let event = events.next().await.ok_or_else(|| Error::msg("the stream goes on"))??;
+    let text = String::from_utf8_lossy(&event).into_owned();
+    let data = text.lines().find_map(|line| line.strip_prefix("data: "));
+    Ok(serde_json::from_str(data.ok_or_else(|| Error::msg(text.clone()))?)?)
+}
+
+#[bis::test(app = shop::app, with(shipping::CARRIER = Carrier::over(Line::Dead)))]
+async fn a_customer_sees_the_order_go_out(app: TestApp) -> Result<()> {
+    let placed = order(&app, "ada", "CH").await?;
+    let follow = Request::get(format!("/orders/{}/states", placed.order_id)).body(Body::empty())?;
+    let mut events = app.request(follow).await.into_body().into_data_stream();
+    assert_eq!(next_state(&mut events).await?, placed);
+
+    shipping::CARRIER.get().set_line(Line::Good);
+    app.settle().await;
+    let shipped = next_state(&mut events).await?;
+    assert_eq!(shipped.order_id, placed.order_id);
+    assert!(shipped.parcel.is_some());
+    Ok(())
+}
+
+#[bis::test(app = shop::app)]
+async fn a_web_page_of_any_origin_may_call(app: TestApp) -> Result<()> {
+    let asked = Request::get("/popular/book").header("origin", "https://example.org").body(Body::empty())?;
+    let answer = app.request(asked).await;
+    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
     Ok(())
 }
 
