@@ -1,22 +1,25 @@
 //! The board in the foyer: how many seats are left, as it was last told.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use bis::prelude::*;
 
-use crate::seats::{self, SeatsChanged};
+use crate::{
+    kept::Kept,
+    reviews::{self, ShowRated},
+    seats::{self, SeatsChanged},
+};
 
 bis::service!("board");
 
-static BOARD: Mutex<BTreeMap<String, u32>> = Mutex::new(BTreeMap::new());
+type Board = Kept<BTreeMap<String, u32>>;
+
+static BOARD: Resource<Board> = bis::resource!(Board::open);
 
 // The topic is ordered by show, so the last event is the newest state and can simply replace what is there.
 #[subscription(seats::CHANGED)]
 async fn show_on_board(changed: SeatsChanged) -> Result<()> {
-    BOARD.lock().unwrap_or_else(PoisonError::into_inner).insert(changed.show, changed.left);
+    BOARD.get().lock().insert(changed.show, changed.left);
     Ok(())
 }
 
@@ -31,7 +34,24 @@ pub struct Filter {
 /// The board, as in `/board?at_least=2`.
 #[api(GET, "/board", public)]
 pub async fn board(Query(filter): Query<Filter>) -> Result<Json<BTreeMap<String, u32>>> {
-    let board = BOARD.lock().unwrap_or_else(PoisonError::into_inner);
+    let board = BOARD.get();
+    let board = board.lock();
     let shown = board.iter().filter(|(_, left)| **left >= filter.at_least);
     Ok(Json(shown.map(|(show, left)| (show.clone(), *left)).collect()))
+}
+
+type Stars = Kept<BTreeMap<String, f64>>;
+
+static STARS: Resource<Stars> = bis::resource!(Stars::open);
+
+#[subscription(reviews::RATED, name = "show-stars")]
+async fn show_stars(rated: ShowRated) -> Result<()> {
+    STARS.get().lock().insert(rated.show, rated.stars);
+    Ok(())
+}
+
+/// How a show was liked, once somebody said so.
+#[api(GET, "/board/{show}/stars", public)]
+pub async fn stars(Path(show): Path<String>) -> Result<Json<Option<f64>>> {
+    Ok(Json(STARS.get().lock().get(&show).copied()))
 }

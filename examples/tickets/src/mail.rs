@@ -1,13 +1,13 @@
 //! Sends tickets and reminders by e-mail, over a mail server that turns strangers away at first.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bis::prelude::*;
 
-use crate::sales::{self, TicketSold};
+use crate::{
+    kept::Kept,
+    sales::{self, TicketSold},
+};
 
 bis::service!("mail");
 
@@ -49,12 +49,11 @@ async fn remind(due: Delivery<ReminderDue>) -> Result<()> {
 /// The subjects of what was sent, by address.
 #[api(GET, "/mail/{address}", public)]
 pub async fn sent(Path(address): Path<String>) -> Result<Json<Vec<String>>> {
-    let server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(Json(server.sent.get(&address).cloned().unwrap_or_default()))
+    Ok(Json(SERVER.get().lock().sent.get(&address).cloned().unwrap_or_default()))
 }
 
 /// The mail server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Server {
     /// The addresses that it has turned away once.
     known: BTreeSet<String>,
@@ -63,12 +62,12 @@ struct Server {
     sent: BTreeMap<String, Vec<String>>,
 }
 
-static SERVER: Mutex<Server> =
-    Mutex::new(Server { known: BTreeSet::new(), done: BTreeSet::new(), sent: BTreeMap::new() });
+static SERVER: Resource<Kept<Server>> = bis::resource!(Kept::<Server>::open);
 
 /// Sends a letter, once for each `key`.
 fn deliver(address: &str, subject: &str, key: &str) -> Result<()> {
-    let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    let server = SERVER.get();
+    let mut server = server.lock();
     if address.ends_with(".slow") && server.known.insert(address.to_owned()) {
         return Err(Error::msg("the mail server does not know us yet"));
     }

@@ -1,11 +1,10 @@
 //! Knows how many seats of each show are left. Sales and returns both change it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use bis::prelude::*;
+
+use crate::kept::Kept;
 
 bis::service!("seats");
 
@@ -25,13 +24,16 @@ pub struct SeatsChanged {
 /// What is left of each show, in the order in which it changed.
 pub static CHANGED: Topic<SeatsChanged> = Topic::new("seats-changed").ordered();
 
-static TAKEN: Mutex<BTreeMap<String, u32>> = Mutex::new(BTreeMap::new());
+type Taken = Kept<BTreeMap<String, u32>>;
+
+static TAKEN: Resource<Taken> = bis::resource!(Taken::open);
 
 /// Takes the next seat of a show and returns its number.
 #[api(POST, "/shows/{show}/seats", private)]
 pub async fn reserve(Path(show): Path<String>) -> Result<Json<u32>> {
     let seat = {
-        let mut taken = taken();
+        let taken = TAKEN.get();
+        let mut taken = taken.lock();
         let seats = taken.entry(show.clone()).or_default();
         if *seats == CAPACITY {
             return Err(Error::conflict(format!("`{show}` is sold out")));
@@ -46,9 +48,5 @@ pub async fn reserve(Path(show): Path<String>) -> Result<Json<u32>> {
 /// How many seats of a show are left.
 #[api(GET, "/shows/{show}/seats", public)]
 pub async fn left(Path(show): Path<String>) -> Result<Json<u32>> {
-    Ok(Json(CAPACITY - taken().get(&show).copied().unwrap_or(0)))
-}
-
-fn taken() -> MutexGuard<'static, BTreeMap<String, u32>> {
-    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+    Ok(Json(CAPACITY - TAKEN.get().lock().get(&show).copied().unwrap_or(0)))
 }

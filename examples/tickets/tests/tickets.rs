@@ -2,7 +2,9 @@
 
 use bis::prelude::*;
 use tickets::{
-    mail, sales,
+    mail,
+    reviews::{self, Review, ShowRated},
+    sales,
     sales::{Order, Ticket, TicketSold},
     seats,
 };
@@ -95,5 +97,40 @@ async fn a_ticket_is_sent_once(app: TestApp) -> Result<()> {
     let sent: Vec<String> = app.get(&format!("/mail/{address}")).await?;
     let expected = format!("Ticket {} for medea", ticket.seat);
     assert_eq!(sent.iter().filter(|subject| **subject == expected).count(), 1, "{sent:?}");
+    Ok(())
+}
+
+fn stars(stars: u8) -> Review {
+    Review { stars, text: "as it should be".into() }
+}
+
+#[bis::test(app = tickets::app)]
+async fn averages_are_published_each_hour(app: TestApp) -> Result<()> {
+    for given in [2, 5] {
+        let () = app.post("/shows/hamlet/reviews", &stars(given)).await?;
+    }
+    app.advance(Duration::from_secs(60 * 60)).await;
+    let hamlet = ShowRated { show: "hamlet".into(), stars: 3.5 };
+    assert_eq!(app.published(&reviews::RATED), [hamlet]);
+    app.settle().await;
+    let shown: Option<f64> = app.get("/board/hamlet/stars").await?;
+    assert_eq!(shown, Some(3.5));
+    Ok(())
+}
+
+#[bis::test(app = tickets::app)]
+async fn a_review_that_is_not_valid_is_refused_with_its_fields(app: TestApp) -> Result<()> {
+    let refused = app.post::<()>("/shows/hamlet/reviews", &stars(6)).await.unwrap_err();
+    assert_eq!(refused.http_status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.to_string().contains("`stars`: greater than 5"), "{refused}");
+    Ok(())
+}
+
+#[bis::test(app = tickets::app)]
+async fn a_price_may_be_kept_for_minutes(app: TestApp) -> Result<()> {
+    let price: u32 = app.get("/prices/hamlet").await?;
+    assert_eq!(price, 45);
+    let request = axum::extract::Request::get("/prices/tosca").body(axum::body::Body::empty())?;
+    assert_eq!(app.request(request).await.headers()["cache-control"], "max-age=300");
     Ok(())
 }
