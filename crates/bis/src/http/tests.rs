@@ -303,8 +303,7 @@ fn what_cannot_travel_says_so_at_the_call() {
     let (here, there) = Process::pair();
     here.run(async {
         let error = there::takes_headers(axum::http::HeaderMap::new()).await.unwrap_err();
-        let text =
-            "cannot be called from another process: argument `headers` is not a `Json`, `Path` or `Query`";
+        let text = "cannot be called from another process: argument `headers` is not a `Json`, `Path`, `Query` or `Auth`";
         assert!(error.is_permanent() && error.to_string().contains(text), "{error}");
         assert!(error.to_string().ends_with(" [BIS1053]"), "{error}");
         let Err(error) = there::unnamed().await else { panic!("it cannot travel") };
