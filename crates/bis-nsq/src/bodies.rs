@@ -1,5 +1,5 @@
-//! The messages of one `MPUB`: found in the bytes that they came in, and kept there. It allocates nothing per message, since a
-//! command of one-byte messages would otherwise take many times its size.
+//! The messages of one `MPUB`: found in the bytes that they came in, and kept there. Nothing is allocated per message;
+//! otherwise a command of one-byte messages would take many times its size in memory.
 
 use std::fmt;
 
@@ -7,34 +7,34 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{ErrorCode, Limits, ProtocolError};
 
-/// The bodies of several messages, each after its length, as `MPUB` has them on the wire.
+/// The bodies of several messages, each prefixed with its length, as in an `MPUB` on the wire.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Bodies {
-    /// For each message its size, an i32, and that many bytes; checked.
+    /// For each message, its size as an i32 and that many bytes; already checked.
     bytes: Bytes,
     count: usize,
 }
 
 impl Bodies {
-    /// How many there are.
+    /// The number of messages.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there is none; a decoded command has at least one.
+    /// Whether there are no messages; a decoded command has at least one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// How many bytes they have together, without their lengths.
+    /// The total size of the bodies in bytes, without their length prefixes.
     #[must_use]
     pub fn total_bytes(&self) -> usize {
         self.bytes.len() - 4 * self.count
     }
 
-    /// One after the other.
+    /// Iterates over the bodies in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> + Clone + Send {
         let mut rest = &self.bytes[..];
         std::iter::from_fn(move || {
@@ -48,7 +48,7 @@ impl Bodies {
     /// Takes the count and the messages off the front of `bytes`, and leaves what follows them.
     ///
     /// # Errors
-    /// What nsqd says of a count or a length that is wrong, or of bytes that end too early.
+    /// nsqd's error for a wrong count or length, or for bytes that end too early.
     pub fn decode(bytes: &mut Bytes, limits: &Limits) -> Result<Self, ProtocolError> {
         let mut scan = Scan::default();
         if let Some(lack) = scan.advance(bytes, limits)? {
@@ -92,20 +92,20 @@ impl fmt::Debug for Bodies {
     }
 }
 
-/// How far the messages of an `MPUB` were looked at, so that nothing is looked at twice while the rest arrives. As nsqd does,
-/// it goes by the count and the messages' lengths: the length of the whole, which published clients get wrong, says nothing
-/// of where the command ends.
+/// How far the messages of an `MPUB` have been scanned, so that nothing is scanned twice while the rest arrives. Like nsqd,
+/// it relies on the count and the messages' lengths: the total length, which published clients get wrong, does not determine
+/// where the command ends.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    /// How many messages there will be, once that has arrived.
+    /// The number of messages, once it has arrived.
     count: Option<usize>,
-    /// How many were seen.
+    /// How many have been scanned.
     seen: usize,
-    /// How many bytes, from the count on, they take.
+    /// How many bytes they take, including the count.
     at: usize,
 }
 
-/// What the end of the bytes leaves out.
+/// What is missing at the end of the bytes.
 pub(crate) enum Lack {
     Count,
     Size,
@@ -113,8 +113,8 @@ pub(crate) enum Lack {
 }
 
 impl Scan {
-    /// Looks on in `bytes`, which begin with the count; what was looked at before must still be there. The error is what nsqd
-    /// says of it, and comes as early as nsqd's.
+    /// Continues the scan in `bytes`, which begin with the count; what was scanned before must still be there. The error is
+    /// nsqd's, and comes as early as nsqd's.
     pub(crate) fn advance(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Lack>, ProtocolError> {
         let count = match self.count {
             Some(count) => count,
@@ -137,17 +137,17 @@ impl Scan {
         Ok(None)
     }
 
-    /// How many bytes there are, from the count on: all of them, or those that were looked at.
+    /// The number of bytes, including the count: all of them, or those scanned so far.
     pub(crate) fn bytes(&self) -> usize {
         self.at
     }
 
-    /// The messages that were found in `bytes`, which begin behind the count.
+    /// The messages that were found in `bytes`, which begin after the count.
     pub(crate) fn bodies(self, bytes: Bytes) -> Bodies {
         Bodies { bytes, count: self.seen }
     }
 
-    /// What nsqd says when no more bytes come.
+    /// nsqd's error when no more bytes come.
     pub(crate) fn cut_off(&self, lack: &Lack) -> ProtocolError {
         match lack {
             Lack::Count => ProtocolError::new(ErrorCode::BadBody, "MPUB failed to read message count"),
@@ -163,7 +163,7 @@ impl Scan {
         if size > limits.max_message_bytes {
             return Err(bad(format!("MPUB message too big {size} > {}", limits.max_message_bytes)));
         }
-        // Not on nsqd, which takes as many bytes as the messages claim, whatever the whole is to have.
+        // nsqd has no such error: it takes as many bytes as the messages claim, whatever the total length says.
         let total = self.at.saturating_sub(4 + 4 * self.seen) + size;
         if total > limits.max_body_bytes {
             let text = format!("MPUB body too big {total} > {}", limits.max_body_bytes);

@@ -1,8 +1,8 @@
 //! Sockets: talks to an NSQ server (Bis's router or a real nsqd) on tokio.
 //!
-//! A [`Publisher`] keeps one connection with many publishes in flight; a [`Consumer`] keeps one connection a
-//! channel. Both reconnect by themselves, with back-off and jitter. Neither ever reports as taken what the
-//! server did not answer for, and neither looks into a body.
+//! A [`Publisher`] keeps one connection with many publishes in flight; a [`Consumer`] keeps one connection
+//! per channel. Both reconnect by themselves, with back-off and jitter. Neither ever reports a command as
+//! accepted that the server did not confirm, and neither looks into a body.
 
 mod backoff;
 mod connection;
@@ -37,7 +37,7 @@ pub use tls::{Certificate, Tls, TlsError};
 
 use crate::{IdentifyReply, Limits, Name};
 
-/// How to talk to a server. All has defaults but the address.
+/// How to talk to a server. Everything except the address has a default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The server's TCP address, `host:port`.
@@ -48,22 +48,22 @@ pub struct Options {
     pub publish_wait: Duration,
     /// How long a publish that was sent waits for its answer before the connection counts as lost; 30 s.
     pub answer_wait: Duration,
-    /// The time between the server's heartbeats, 1 to 60 s, or less where the server allows less; after twice as long without a byte the
-    /// connection counts as lost; 10 s.
+    /// The time between the server's heartbeats, 1 to 60 s, or less where the server allows less; after twice as long without a
+    /// byte, the connection counts as lost; 10 s.
     pub heartbeat: Duration,
-    /// The time that a delivery stays here unless it is touched, 1 s to 15 min, or less where the server allows less; 30 s. What a killed process
-    /// held comes again on nsqd after this time.
+    /// How long a delivery stays here unless it is touched, 1 s to 15 min, or less where the server allows less; 30 s. On nsqd,
+    /// messages that a killed process held are redelivered after this time.
     pub lease: Duration,
-    /// What the client calls itself in the server's statistics; `bis-` and the number of its process.
+    /// The client's name in the server's statistics; `bis-` and the process id.
     pub client_id: String,
-    /// Which process the connections are of: the router gives a process one message at a time that may end it, and learns when
-    /// one lives whose connection broke. One of its own unless set.
+    /// Which process the connections belong to: the router gives a process one message at a time of those that may crash it,
+    /// and learns that a process is alive after its connection broke. A process of its own unless set.
     pub process: Process,
-    /// Talks TLS after `IDENTIFY`, or not at all: a server that offers none is not talked to. None unless set.
+    /// Switches to TLS after `IDENTIFY`; a server that does not offer TLS is refused. None unless set.
     pub tls: Option<Tls>,
-    /// What `AUTH` says to a server that asks for it. None unless set.
+    /// The secret that `AUTH` sends to a server that asks for it. None unless set.
     pub auth_secret: Option<Secret>,
-    /// Which servers are lost now, so that clones of these options tell of an outage once. Its own unless set.
+    /// Which servers are currently lost, so that clones of these options log an outage once. Not shared unless set.
     pub outages: Outages,
 }
 
@@ -94,8 +94,8 @@ pub async fn identify(options: &Options) -> Result<IdentifyReply, ConnectError> 
     Ok(reply)
 }
 
-/// Makes `topic` and `channel` if they are not there, by subscribing for a moment, and says what the server
-/// can do. Works on every NSQ server with no use of its HTTP API.
+/// Creates `topic` and `channel` if they do not exist, by subscribing for a moment, and says what the server
+/// can do. Works on every NSQ server without its HTTP API.
 pub async fn create_channel(
     options: &Options,
     topic: &Name,
@@ -111,11 +111,11 @@ pub async fn create_channel(
 /// The largest frame that a client takes from a server: a message of 64 MiB, far above any server's default.
 const MAX_FRAME_BYTES: usize = 64 * Limits::DEFAULT_MAX_MESSAGE_BYTES;
 
-/// Output that waits for the socket; above it no more commands are taken on.
+/// The most output that may wait for the socket, in bytes; above it, no more commands are accepted.
 const OUTPUT_BYTES: usize = 256 * 1024;
 
-/// Whether a refusal will be the same next time, so that trying again is of no use. An authorization may come back:
-/// nsqd says `E_AUTH_FAILED` also when it cannot reach the server that knows.
+/// Whether a refusal will be the same next time, so that retrying is pointless. An authorization may succeed later:
+/// nsqd also answers `E_AUTH_FAILED` when it cannot reach its authorization server.
 fn is_final(refusal: &crate::ProtocolError) -> bool {
     use crate::ErrorCode::{AuthError, AuthFailed, SubscribeFailed};
     refusal.is_fatal() && !matches!(refusal.code, SubscribeFailed | AuthFailed | AuthError)

@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{Bodies, Headers, MessageId, Name, ReplayFrom, headers::whole_millis};
 
-/// A command of a client. Bodies share the buffer that they were read into.
+/// A client's command. Bodies share the buffer that they were read into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// `IDENTIFY`: who the client is and what it wants; see [`Identify`](crate::Identify) for the body.
@@ -17,11 +17,11 @@ pub enum Command {
     Subscribe {
         /// The topic.
         topic: Name,
-        /// The channel, made with its topic if it is not there.
+        /// The channel, created with its topic if it does not exist.
         channel: Name,
-        /// Whether messages of one key come one at a time and in order: the word `ordered` after the
+        /// Whether messages with the same key come one at a time and in order: the word `ordered` after the
         /// channel (Bis's extension). Only after the server offered
-        /// [`FEATURE_ORDERED`](crate::FEATURE_ORDERED); nsqd overlooks the word.
+        /// [`FEATURE_ORDERED`](crate::FEATURE_ORDERED); nsqd ignores the word.
         ordered: bool,
     },
     /// `RDY`: deliver while fewer than this many messages are in flight.
@@ -35,7 +35,7 @@ pub enum Command {
         /// How long to wait first, clamped to the server's limit.
         delay: Duration,
     },
-    /// `TOUCH`: the message's timeout starts anew.
+    /// `TOUCH`: restart the message's timeout.
     Touch(MessageId),
     /// `RELEASE` (Bis's extension): give back a message without counting it as an attempt. Only after the server offered
     /// [`FEATURE_RELEASE`](crate::FEATURE_RELEASE), and with a delay only after it offered
@@ -43,40 +43,40 @@ pub enum Command {
     Release {
         /// Which message.
         id: MessageId,
-        /// `None`: it was never started, and comes again at once. Else it was handled to its end, and comes again after so
-        /// long, clamped to the server's limit.
+        /// `None`: the message was never started, and is redelivered at once. Otherwise its handler has finished, and it
+        /// is redelivered after this delay, clamped to the server's limit.
         delay: Option<Duration>,
     },
     /// `PUB`: take one message.
     Publish {
-        /// Where to.
+        /// The topic.
         topic: Name,
         /// The message.
         body: Bytes,
     },
     /// `MPUB`: take all these messages or none.
     MultiPublish {
-        /// Where to.
+        /// The topic.
         topic: Name,
         /// The messages, at least one.
         bodies: Bodies,
     },
     /// `DPUB`: take one message and deliver it later.
     DeferredPublish {
-        /// Where to.
+        /// The topic.
         topic: Name,
         /// How long to wait, in whole milliseconds.
         delay: Duration,
         /// The message.
         body: Bytes,
     },
-    /// `HPUB` (Bis's extension): take one message with facts that stand beside its body; see [`Headers`] for
-    /// the bytes. Only after the server offered [`FEATURE_HEADERS`](crate::FEATURE_HEADERS);
-    /// [`Command::without_headers`] is for the others.
+    /// `HPUB` (Bis's extension): take one message with headers beside its body; see [`Headers`] for the
+    /// bytes. Only after the server offered [`FEATURE_HEADERS`](crate::FEATURE_HEADERS); use
+    /// [`Command::without_headers`] for the others.
     HeadedPublish {
-        /// Where to.
+        /// The topic.
         topic: Name,
-        /// What to know of the message.
+        /// The message's headers.
         headers: Headers,
         /// The message.
         body: Bytes,
@@ -88,28 +88,28 @@ pub enum Command {
         topic: Name,
         /// The channel.
         channel: Name,
-        /// How many messages at most; a server may show fewer at once.
+        /// The most messages to show; a server may show fewer at once.
         limit: u32,
-        /// Only what comes after this place in the topic.
+        /// Only messages after this position in the topic.
         after: Option<u64>,
     },
-    /// `REPLAY` (Bis's extension): everything from a place on comes (again) to a channel; answered with
+    /// `REPLAY` (Bis's extension): deliver everything from a position on (again) to a channel; answered with
     /// [`Replayed`](crate::Replayed) as JSON. Only after the server offered [`FEATURE_REPLAY`](crate::FEATURE_REPLAY).
     Replay {
         /// The topic.
         topic: Name,
         /// The channel.
         channel: Name,
-        /// Where it begins; the nearest message that is kept, if that one is not.
+        /// Where to begin; the nearest message that is kept, if that one is not.
         from: ReplayFrom,
     },
-    /// `RETAIN` (Bis's extension): keep what every channel of a topic has finished for so long, so that it can be replayed. Holds
-    /// until another one, also across restarts. Only after the server offered
+    /// `RETAIN` (Bis's extension): keep messages that every channel of a topic has finished for a while, so that they can be
+    /// replayed. Valid until the next `RETAIN`, also across restarts. Only after the server offered
     /// [`FEATURE_RETENTION`](crate::FEATURE_RETENTION).
     Retain {
-        /// The topic, made if it is not there.
+        /// The topic, created if it does not exist.
         topic: Name,
-        /// The oldest that can be replayed, rounded up to whole seconds.
+        /// The greatest age of a message that can be replayed, rounded up to whole seconds.
         max_age: Duration,
         /// About how many bytes can be replayed at most.
         max_bytes: u64,
@@ -145,8 +145,8 @@ impl Command {
         }
     }
 
-    /// The same publish for a server that knows no headers: the key and the event's id stay behind. Every
-    /// other command is unchanged.
+    /// The same publish for a server that does not know headers: the key and the event's id are left out.
+    /// Every other command is unchanged.
     #[must_use]
     pub fn without_headers(self) -> Self {
         match self {
@@ -160,7 +160,7 @@ impl Command {
         }
     }
 
-    /// Appends the command's bytes. Durations are sent in whole milliseconds, rounded up, so that nothing
+    /// Appends the command's bytes. Durations are sent in whole milliseconds, rounded up, so that no message
     /// comes early.
     pub fn encode(&self, buffer: &mut BytesMut) {
         buffer.put_slice(self.word().as_bytes());
@@ -253,7 +253,7 @@ fn put_name(buffer: &mut BytesMut, name: &Name) {
     buffer.put_slice(name.as_bytes());
 }
 
-/// A time as it is sent: rounded up, so that less than a second is not nothing.
+/// A duration as it is sent: rounded up, so that less than a second does not become zero.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }

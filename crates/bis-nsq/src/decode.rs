@@ -1,7 +1,7 @@
 //! The server's side: bytes to commands, with nsqd's errors word for word.
 //!
-//! Checks what a command says by itself. Whether it is in place on this connection (`cannot SUB in current
-//! state`) is the server's to know.
+//! Checks a command by itself. Whether it is allowed in the connection's state
+//! (`cannot SUB in current state`) is for the server to check.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::bodies::Scan;
 use crate::{Command, ErrorCode, Headers, Limits, MessageId, Name, ProtocolError, ReplayFrom};
 
-/// Takes one command off the front of `buffer`, as a new [`Decoder`] does. For a buffer that is looked at once.
+/// Takes one command off the front of `buffer`, as a new [`Decoder`] does. For a buffer that is decoded only once.
 pub fn decode_command(
     buffer: &mut BytesMut,
     limits: &Limits,
@@ -19,7 +19,7 @@ pub fn decode_command(
     Decoder::default().decode(buffer, limits, gate)
 }
 
-/// Decodes what arrives on one connection. It remembers how far an `MPUB` was looked at whose end has yet to arrive.
+/// Decodes what arrives on one connection. It remembers how far an incomplete `MPUB` has been scanned.
 #[derive(Debug, Default)]
 pub struct Decoder {
     scan: Scan,
@@ -27,11 +27,11 @@ pub struct Decoder {
 
 /// A body that follows a line.
 enum Body {
-    /// The command has none.
+    /// The command has no body.
     None,
-    /// Its length, or messages, have not arrived; at least so many bytes are needed, from the length on.
+    /// Its length, or its messages, have not arrived; at least this many bytes are needed, counted from the length.
     Pending(usize),
-    /// So many bytes behind its length.
+    /// This many bytes after its length.
     Bytes(usize),
 }
 
@@ -39,13 +39,14 @@ impl Decoder {
     /// Takes one command off the front of `buffer`; `None` when more bytes are needed (room for them is reserved). Until it is
     /// taken, `buffer` may only grow.
     ///
-    /// `gate` is asked with the command's word before anything else is looked at, known word or not: a server says there
-    /// what is out of place on this connection now. It may be asked again while the command's body arrives.
+    /// `gate` is called with the command's word, known or not, before anything else is checked: there, a server refuses
+    /// commands that the connection's state does not allow. It may be called again while the command's body arrives.
     ///
-    /// An error is what to answer; [`ProtocolError::is_fatal`] says whether to close afterwards, and everything
-    /// that this function refuses is fatal. Bodies and names are not copied: they keep the buffer alive.
+    /// The error is the answer to send; [`ProtocolError::is_fatal`] says whether to close afterwards, and
+    /// everything that this function refuses is fatal. Bodies and names are not copied: they keep the buffer
+    /// alive.
     ///
-    /// A line longer than [`Limits::MAX_LINE_BYTES`] is refused with `E_INVALID`; nsqd closes without a word.
+    /// A line longer than [`Limits::MAX_LINE_BYTES`] is refused with `E_INVALID`; nsqd closes without an answer.
     pub fn decode(
         &mut self,
         buffer: &mut BytesMut,
@@ -81,8 +82,8 @@ impl Decoder {
     }
 }
 
-/// What to answer when no more bytes will come and `buffer` holds the beginning of a command: `None` when its line is not
-/// whole, because nobody knows then what was meant. The gate let the command pass before.
+/// The answer when no more bytes will come and `buffer` holds the beginning of a command: `None` when its line is
+/// incomplete, because the command is not known then. The gate has already let the command pass.
 #[must_use]
 pub fn cut_off(buffer: &[u8], limits: &Limits) -> Option<ProtocolError> {
     let end = buffer.iter().position(|byte| *byte == b'\n')?;
@@ -107,7 +108,7 @@ fn word(line: &[u8]) -> &[u8] {
     line.split(|byte| *byte == b' ').next().unwrap_or_default()
 }
 
-/// What follows the line. Checks everything that nsqd checks before it reads the body, and of `MPUB` all of it.
+/// What follows the line. Checks everything that nsqd checks before it reads the body, and the whole body of an `MPUB`.
 fn body(line: &[u8], rest: &[u8], limits: &Limits, scan: &mut Scan) -> Result<Body, ProtocolError> {
     let mut words = line.split(|byte| *byte == b' ');
     let word = words.next().unwrap_or_default();
@@ -149,7 +150,7 @@ fn checked_length(word: &[u8], length: i32, limits: &Limits) -> Result<usize, Pr
     let (code, noun, what, most) = match word {
         b"PUB" => (ErrorCode::BadMessage, "PUB", "message", limits.max_message_bytes),
         b"DPUB" => (ErrorCode::BadMessage, "DPUB", "message", limits.max_message_bytes),
-        // With its headers, which have no bound of their own.
+        // Includes the headers, which have no bound of their own.
         b"HPUB" => (ErrorCode::BadBody, "HPUB", "body", limits.max_body_bytes),
         b"MPUB" => (ErrorCode::BadBody, "MPUB", "body", limits.max_body_bytes),
         b"AUTH" => (ErrorCode::BadBody, "AUTH", "body", limits.max_body_bytes),
@@ -162,7 +163,7 @@ fn checked_length(word: &[u8], length: i32, limits: &Limits) -> Result<usize, Pr
         (Ok(size), _) if size > most => too_big(most),
         (Ok(size), Some(most)) if size > most => match word {
             b"IDENTIFY" | b"AUTH" => too_big(most),
-            // What it will be answered, whatever the body is.
+            // The answer will be the same whatever the body is.
             _ => Err(ProtocolError::unknown_client(noun)),
         },
         (Ok(size), _) if size > 0 => Ok(size),
@@ -272,7 +273,7 @@ fn ready(parameters: usize, count: &[u8], limits: &Limits) -> Result<Command, Pr
     }
 }
 
-/// How long a message that is given back is to wait.
+/// How long a message that is given back waits.
 fn wait(command: &str, delay: &[u8], limits: &Limits) -> Result<Duration, ProtocolError> {
     let millis = decimal(delay)
         .ok_or_else(|| invalid(format!("{command} could not parse timeout {}", text(delay))))?;
@@ -290,8 +291,8 @@ fn deferral(delay: &[u8], limits: &Limits) -> Result<Duration, ProtocolError> {
     Ok(delay)
 }
 
-/// The topic of so many bytes behind the word. The line becomes the name: sharing its buffer once more would cost a publish
-/// more than reading it.
+/// The topic, which takes this many bytes after the word. The line becomes the name: sharing its buffer once more would
+/// cost a publish more than reading it.
 fn only_topic(word: &str, mut line: Bytes, length: usize) -> Result<Name, ProtocolError> {
     line.truncate(word.len() + 1 + length);
     line.advance(word.len() + 1);
@@ -314,13 +315,13 @@ fn check_topic(word: &str, name: &[u8]) -> Result<(), ProtocolError> {
 }
 
 fn bad_topic(word: &str, name: &[u8]) -> ProtocolError {
-    // nsqd 1.3 writes the code twice for `MPUB`; clients that compare whole strings know it so.
+    // nsqd 1.3 writes the code twice for `MPUB`; clients that compare whole strings expect that.
     let again = if word == "MPUB" { "E_BAD_TOPIC " } else { "" };
     let text = format!("{again}{word} topic name {} is not valid", quoted(name));
     ProtocolError::new(ErrorCode::BadTopic, text)
 }
 
-/// A number of one of Bis's own commands.
+/// A number in one of Bis's own commands.
 fn number(word: &str, what: &str, digits: &[u8]) -> Result<u64, ProtocolError> {
     let number = decimal(digits).filter(|_| !digits.is_empty());
     number.ok_or_else(|| invalid(format!("{word} could not parse {what} {}", text(digits))))
@@ -342,7 +343,7 @@ fn invalid(text: impl Into<std::borrow::Cow<'static, str>>) -> ProtocolError {
     ProtocolError::new(ErrorCode::Invalid, text)
 }
 
-/// A number of decimal digits only; nothing is zero, as in nsqd. Too large a number stays at the largest.
+/// A number of decimal digits only; an empty text is zero, as in nsqd. Numbers that are too large are capped.
 fn decimal(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |number, byte| {
         byte.is_ascii_digit().then(|| number.saturating_mul(10).saturating_add(u64::from(byte - b'0')))
@@ -353,7 +354,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The bytes in quotes as Go's `%q` writes them.
+/// The bytes in quotes, as Go's `%q` writes them.
 fn quoted(bytes: &[u8]) -> String {
     let mut quoted = String::from("\"");
     for chunk in bytes.utf8_chunks() {

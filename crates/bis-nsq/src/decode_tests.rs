@@ -1,11 +1,11 @@
-//! Exact bytes of each command, both ways, and nsqd's words for each mistake.
+//! The exact bytes of each command, in both directions, and nsqd's words for each mistake.
 
 use bytes::BufMut;
 
 use super::*;
 use crate::Bodies;
 
-/// Everything is in place.
+/// A gate that allows every command.
 fn decode_command(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Command>, ProtocolError> {
     super::decode_command(buffer, limits, |_| Ok(()))
 }
@@ -16,7 +16,7 @@ fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-/// The bytes are the command's, and the command is the bytes', whole or byte by byte.
+/// Checks that the command encodes to the bytes, and that they decode to the command, at once or byte by byte.
 fn check(command: &Command, bytes: &[u8]) {
     let limits = Limits { extensions: true, ..Limits::default() };
     let mut encoded = BytesMut::new();
@@ -162,8 +162,7 @@ fn mistakes_are_answered_in_nsqds_words() {
     check(&[b'x'; Limits::MAX_LINE_BYTES], "E_INVALID line over 16384 bytes");
 }
 
-/// Published clients leave out of the length of the whole what they do not know to belong to it: the count, or the
-/// messages' lengths.
+/// Published clients leave parts out of the total length: the count, or the messages' lengths.
 #[test]
 fn many_messages_are_read_by_their_count() {
     let bodies: Bodies = ["a", "b", "c"].into_iter().collect();
@@ -190,7 +189,7 @@ fn many_messages_are_read_by_their_count() {
     assert_eq!(bodies.iter().collect::<Vec<_>>(), [b"a", b"b", b"c"]);
 }
 
-/// The messages have no more bytes than a body may have, whatever its length says.
+/// The messages together are not larger than a body may be, whatever its length says.
 #[test]
 fn many_messages_are_bounded_by_what_they_have() {
     let limits = Limits { max_message_bytes: 100, max_body_bytes: 250, ..Limits::default() };

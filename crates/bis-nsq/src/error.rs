@@ -45,11 +45,11 @@ codes! {
     BadChannel = "E_BAD_CHANNEL",
     /// The message is empty or too large.
     BadMessage = "E_BAD_MESSAGE",
-    /// The message was not taken.
+    /// The message was not accepted.
     PublishFailed = "E_PUB_FAILED",
-    /// None of the messages was taken.
+    /// None of the messages was accepted.
     MultiPublishFailed = "E_MPUB_FAILED",
-    /// The deferred message was not taken.
+    /// The deferred message was not accepted.
     DeferredPublishFailed = "E_DPUB_FAILED",
     /// The subscription was not made.
     SubscribeFailed = "E_SUB_FAILED",
@@ -57,7 +57,7 @@ codes! {
     IdentifyFailed = "E_IDENTIFY_FAILED",
     /// The server wants `AUTH` before this command.
     AuthFirst = "E_AUTH_FIRST",
-    /// The secret was refused, or its time has run out.
+    /// The secret was refused, or has expired.
     AuthFailed = "E_AUTH_FAILED",
     /// The server has no authorization configured.
     AuthDisabled = "E_AUTH_DISABLED",
@@ -69,13 +69,13 @@ codes! {
     FinishFailed = "E_FIN_FAILED",
     /// The message to put back is not in flight on this connection.
     RequeueFailed = "E_REQ_FAILED",
-    /// The message to hold on to is not in flight on this connection.
+    /// The message to touch is not in flight on this connection.
     TouchFailed = "E_TOUCH_FAILED",
     /// The message to give back uncounted is not in flight on this connection (Bis's extension).
     ReleaseFailed = "E_RELEASE_FAILED",
     /// The channel cannot be looked at (Bis's extension).
     PeekFailed = "E_PEEK_FAILED",
-    /// The channel was not moved, or is, and a restart may forget that (Bis's extension).
+    /// The channel was not moved, or the move may be lost at a restart (Bis's extension).
     ReplayFailed = "E_REPLAY_FAILED",
 }
 
@@ -123,7 +123,7 @@ impl ProtocolError {
         Self::new(ErrorCode::Invalid, format!("cannot {command} in current state"))
     }
 
-    /// A command that only a client may send which has said who it is with `AUTH`.
+    /// A command that a client may only send after `AUTH`.
     #[must_use]
     pub fn unknown_client(command: &str) -> Self {
         Self::new(ErrorCode::AuthFirst, format!("AUTH required before {command}"))
@@ -153,7 +153,7 @@ impl ProtocolError {
         Self::new(code, format!("{command} failed {reason}"))
     }
 
-    /// `FIN` of a message that this connection does not hold; `reason` is such as `ID not in flight`.
+    /// `FIN` of a message that this connection does not hold; `reason` is for example `ID not in flight`.
     #[must_use]
     pub fn finish_failed(id: MessageId, reason: &str) -> Self {
         Self::new(ErrorCode::FinishFailed, format!("FIN {id} failed {reason}"))
@@ -177,19 +177,19 @@ impl ProtocolError {
         Self::new(ErrorCode::ReleaseFailed, format!("RELEASE {id} failed {reason}"))
     }
 
-    /// `PEEK` of a channel that is not there or cannot be read.
+    /// `PEEK` of a channel that does not exist or cannot be read.
     #[must_use]
     pub fn peek_failed(reason: &str) -> Self {
         Self::new(ErrorCode::PeekFailed, format!("PEEK failed {reason}"))
     }
 
-    /// `REPLAY` of a channel that is not there, or whose move could not be stored.
+    /// `REPLAY` of a channel that does not exist, or whose move could not be stored.
     #[must_use]
     pub fn replay_failed(reason: &str) -> Self {
         Self::new(ErrorCode::ReplayFailed, format!("REPLAY failed {reason}"))
     }
 
-    /// Reads an error frame. A code that is not known is `None`: treat it as fatal.
+    /// Reads an error frame. An unknown code is `None`: treat it as fatal.
     #[must_use]
     pub fn parse(data: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(data);

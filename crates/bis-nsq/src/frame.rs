@@ -1,4 +1,4 @@
-//! What a server sends: `size i32 | type i32 | data`, big-endian, the size counting type and data.
+//! What a server sends: `size i32 | type i32 | data`, big-endian; the size includes type and data.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -110,7 +110,7 @@ pub fn encode_message(buffer: &mut BytesMut, timestamp_ns: i64, attempts: u16, i
     buffer.put_slice(body);
 }
 
-/// The same with what became of the message before, for a client that asked for it.
+/// The same with the message's history, for a client that asked for it.
 pub fn encode_message_with_history(
     buffer: &mut BytesMut,
     history: History,
@@ -131,7 +131,7 @@ pub fn encode_message_with_history(
     buffer.put_slice(body);
 }
 
-/// A message frame up to its body, for writers that send the body from where it is.
+/// A message frame up to its body, for writers that send the body without copying it.
 #[must_use]
 pub fn message_header(
     timestamp_ns: i64,

@@ -1,11 +1,11 @@
-//! The facts that travel beside a message's body in `HPUB`, and their bytes. It never looks into the body.
+//! The headers that travel beside a message's body in `HPUB`, and their bytes. This file never looks into the body.
 //!
 //! After `HPUB <topic>\n` comes the size of all that follows, an i32, and then, numbers being big-endian:
 //!
 //! | Bytes | Field |
 //! |---|---|
-//! | 1 | which fields follow: 1 = event id, 2 = ordering key, 4 = delay; 8 = a handler publishes it, 16 = the answer is to be a receipt, both with no field; all other bits are 0 |
-//! | 16 | by what the event is recognized: its id, if that is a UUID, else 16 bytes made of it |
+//! | 1 | which fields follow: 1 = event id, 2 = ordering key, 4 = delay; 8 = a handler publishes it, 16 = the answer should be a receipt, both without a field; all other bits are 0 |
+//! | 16 | what the event is recognized by: its id, if that is a UUID, otherwise 16 bytes derived from it |
 //! | 4 + n | the length of the ordering key (i32) and its bytes, if it has one |
 //! | 8 | the delay in milliseconds (u64), if it is not 0 |
 //! | the rest | the body, at least one byte |
@@ -22,25 +22,25 @@ const HAS_DELAY: u8 = 4;
 const IS_FROM_HANDLER: u8 = 8;
 const WANTS_RECEIPT: u8 = 16;
 
-/// What a publisher says of a message beside its body. Nothing of it is required.
+/// What a publisher says about a message beside its body. All of it is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers {
-    /// By what the event is recognized when it is published again; zeros are nothing.
+    /// What the event is recognized by when it is published again; zeros mean none.
     pub event: Option<[u8; 16]>,
-    /// The ordering key: an ordered subscription gets messages of one key one at a time and in order.
+    /// The ordering key: an ordered subscription gets messages with the same key one at a time and in order.
     pub key: Option<Bytes>,
     /// How long to wait before the message is delivered, in whole milliseconds.
     pub delay: Duration,
-    /// Whether a handler publishes it, so that it can settle what it was given: the server keeps room for such messages when it
-    /// has none for others. Only to a server that offers [`FEATURE_RESERVE`](crate::FEATURE_RESERVE).
+    /// Whether a handler publishes the message, and has to before it can settle its own: the server reserves room for these
+    /// messages when it has none for others. Only to a server that offers [`FEATURE_RESERVE`](crate::FEATURE_RESERVE).
     pub is_from_handler: bool,
-    /// Whether the answer is to be a receipt, [`Published`](crate::Published), and not `OK` alone. Only to a server that offers
+    /// Whether the answer should be a receipt, [`Published`](crate::Published), and not just `OK`. Only to a server that offers
     /// [`FEATURE_RECEIPT`](crate::FEATURE_RECEIPT).
     pub wants_receipt: bool,
 }
 
 impl Headers {
-    /// How many bytes they take.
+    /// The encoded size in bytes.
     pub(crate) fn len(&self) -> usize {
         let event = self.event.map_or(0, |_| 16);
         let key = self.key.as_ref().map_or(0, |key| 4 + key.len());
@@ -113,7 +113,7 @@ fn bad(text: impl Into<std::borrow::Cow<'static, str>>) -> ProtocolError {
     ProtocolError::new(ErrorCode::BadMessage, text)
 }
 
-/// A duration as it is sent: rounded up, so that nothing comes early.
+/// A duration as it is sent: rounded up, so that no message comes early.
 pub(crate) fn whole_millis(delay: Duration) -> u64 {
     u64::try_from(delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

@@ -11,46 +11,46 @@ use crate::{ErrorCode, Limits, ProtocolError};
 /// The version of Bis's extension of the protocol.
 pub const EXTENSION_VERSION: u32 = 1;
 
-/// The feature whose server understands [`Command::Release`](crate::Command::Release).
+/// The feature of a server that understands [`Command::Release`](crate::Command::Release).
 pub const FEATURE_RELEASE: &str = "release";
 
-/// The feature whose server understands a [`Command::Release`](crate::Command::Release) with a delay.
+/// The feature of a server that understands a [`Command::Release`](crate::Command::Release) with a delay.
 pub const FEATURE_POSTPONE: &str = "postpone";
 
-/// The feature whose server understands [`Command::HeadedPublish`](crate::Command::HeadedPublish).
+/// The feature of a server that understands [`Command::HeadedPublish`](crate::Command::HeadedPublish).
 pub const FEATURE_HEADERS: &str = "headers";
 
-/// The feature whose server understands a `SUB` that asks for order by key; see
+/// The feature of a server that understands a `SUB` that asks for order by key; see
 /// [`Command::Subscribe`](crate::Command::Subscribe).
 pub const FEATURE_ORDERED: &str = "ordered";
 
-/// The feature whose server keeps an event once that is published again under its id (header `event` of
-/// [`Command::HeadedPublish`](crate::Command::HeadedPublish)), within [`Extension::dedup_window`].
+/// The feature of a server that stores an event only once when it is published again with the same id (header
+/// `event` of [`Command::HeadedPublish`](crate::Command::HeadedPublish)), within [`Extension::dedup_window`].
 pub const FEATURE_DEDUP: &str = "dedup";
 
-/// The feature whose server understands [`Command::Replay`](crate::Command::Replay).
+/// The feature of a server that understands [`Command::Replay`](crate::Command::Replay).
 pub const FEATURE_REPLAY: &str = "replay";
 
-/// The feature whose server understands [`Command::Retain`](crate::Command::Retain).
+/// The feature of a server that understands [`Command::Retain`](crate::Command::Retain).
 pub const FEATURE_RETENTION: &str = "retention";
 
-/// The feature whose server understands [`Command::Peek`](crate::Command::Peek).
+/// The feature of a server that understands [`Command::Peek`](crate::Command::Peek).
 pub const FEATURE_PEEK: &str = "peek";
 
-/// The feature whose server keeps room for what handlers publish; see
+/// The feature of a server that reserves room for what handlers publish; see
 /// [`Headers::is_from_handler`](crate::Headers::is_from_handler).
 pub const FEATURE_RESERVE: &str = "reserve";
 
-/// The feature whose server says what became of a message before, to clients that name it in their question: see
-/// [`History`](crate::History).
+/// The feature of a server that reports a message's history to clients that name the feature in their
+/// `IDENTIFY`: see [`History`](crate::History).
 pub const FEATURE_HISTORY: &str = "history";
 
-/// The feature whose server says the place of a message, and whether its event was known, when asked to; see
-/// [`Headers::wants_receipt`](crate::Headers::wants_receipt).
+/// The feature of a server that reports a message's position, and whether its event was already known, when
+/// asked to; see [`Headers::wants_receipt`](crate::Headers::wants_receipt).
 pub const FEATURE_RECEIPT: &str = "receipt";
 
 /// The body of `IDENTIFY`. Numbers that are 0 or absent mean the server's default; all times are in
-/// milliseconds. Fields that are not known here are ignored, as nsqd does.
+/// milliseconds. Unknown fields are ignored, as in nsqd.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Identify {
@@ -60,13 +60,13 @@ pub struct Identify {
     pub hostname: String,
     /// The client's software and version.
     pub user_agent: String,
-    /// Whether the reply is to be an [`IdentifyReply`] and not just `OK`.
+    /// Whether the reply should be an [`IdentifyReply`] and not just `OK`.
     pub feature_negotiation: bool,
     /// The time between heartbeats, 1000 to 60000, or -1 for none.
     pub heartbeat_interval: i64,
     /// The server's write buffer in bytes, 64 to 65536, or -1 for none.
     pub output_buffer_size: i64,
-    /// The longest wait in the write buffer, 25 to 30000, or -1 for as long as it takes.
+    /// The longest wait in the write buffer, 25 to 30000, or -1 for no limit.
     pub output_buffer_timeout: i64,
     /// The time that a delivery may take, 1000 to 900000.
     pub msg_timeout: i64,
@@ -92,8 +92,8 @@ pub struct Identify {
 }
 
 impl Identify {
-    /// Reads the body and checks every number against the server's ranges, in nsqd's words. As nsqd does, it takes `null`
-    /// for a field that is absent, and names of fields in any case.
+    /// Reads the body and checks every number against the server's ranges, in nsqd's words. Like nsqd, it treats `null`
+    /// as an absent field, and accepts field names in any case.
     pub fn parse(body: &[u8], ranges: &Ranges) -> Result<Self, ProtocolError> {
         let identify = Self::decode(body)
             .map_err(|_| ProtocolError::new(ErrorCode::BadBody, "IDENTIFY failed to decode JSON body"))?;
@@ -106,7 +106,7 @@ impl Identify {
     }
 
     fn decode(body: &[u8]) -> Result<Self, serde_json::Error> {
-        // Bytes that are no text are replaced, as in Go: a host's name may be in an old encoding.
+        // Bytes that are not UTF-8 are replaced, as in Go: a host name may be in an old encoding.
         let lenient: Option<Lenient> = serde_json::from_str(&String::from_utf8_lossy(body))?;
         Ok(lenient.unwrap_or_default().0)
     }
@@ -139,7 +139,7 @@ impl Identify {
     }
 }
 
-/// A body as Go reads it. Fields that are not known are passed over without being kept: there may be a million of them.
+/// A body as Go reads it. Unknown fields are skipped and not kept: there may be a million of them.
 #[derive(Default)]
 struct Lenient(Identify);
 
@@ -191,7 +191,7 @@ fn fill<'de, T: Deserialize<'de>, A: MapAccess<'de>>(field: &mut T, map: &mut A)
     Ok(())
 }
 
-/// What a client may ask for in `IDENTIFY`, with nsqd's defaults. What is not here has fixed bounds, in [`Limits`].
+/// What a client may ask for in `IDENTIFY`, with nsqd's defaults. Everything else has fixed bounds, in [`Limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ranges {
     /// The longest time between heartbeats.
@@ -226,7 +226,7 @@ pub struct IdentifyReply {
     pub max_rdy_count: i64,
     /// The server's version.
     pub version: String,
-    /// The longest that `TOUCH` can stretch a delivery to.
+    /// The longest that `TOUCH` can extend a delivery to.
     pub max_msg_timeout: i64,
     /// The time that a delivery may take on this connection.
     pub msg_timeout: i64,
@@ -254,7 +254,7 @@ pub struct IdentifyReply {
     /// The zone that the server runs in.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub topology_zone: String,
-    /// What the server offers beyond NSQ, to clients that asked.
+    /// What the server offers beyond NSQ, for clients that asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bis: Option<Extension>,
 }
@@ -266,7 +266,7 @@ impl IdentifyReply {
         serde_json::to_vec(self).expect("strings, numbers and flags always serialize")
     }
 
-    /// Whether the server offered `feature`, in a version of the extension that this crate speaks.
+    /// Whether the server offered `feature`, in a version of the extension that this crate supports.
     #[must_use]
     pub fn offers(&self, feature: &str) -> bool {
         self.bis.as_ref().is_some_and(|extension| extension.names(feature))
@@ -280,20 +280,20 @@ impl IdentifyReply {
 pub struct Extension {
     /// [`EXTENSION_VERSION`].
     pub version: u32,
-    /// What is offered, such as [`FEATURE_RELEASE`]; in a client's question what it wants of what changes how the server
-    /// speaks: [`FEATURE_HISTORY`].
+    /// What the server offers, such as [`FEATURE_RELEASE`]; in a client's question, the features it wants that change
+    /// what the server sends: [`FEATURE_HISTORY`].
     pub features: Vec<String>,
-    /// In a client's question: a text that its process made up at random, the same on all of its connections. What a process
-    /// held when a connection broke is not suspected of having ended it, once it connects again.
+    /// In a client's question: a random text of its process, the same on all of its connections. Once a process connects
+    /// again, the messages that it held when a connection broke are not suspected of having crashed it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub process: String,
-    /// The longest delay of a publish and wait of a `REQ`, in milliseconds; 0 is left out.
+    /// The longest delay of a publish or a `REQ`, in milliseconds; 0 is left out.
     #[serde(skip_serializing_if = "is_nought")]
     pub max_delay: i64,
     /// The largest message in bytes; 0 is left out.
     #[serde(skip_serializing_if = "is_nought")]
     pub max_message_bytes: i64,
-    /// Among how many of the latest events [`FEATURE_DEDUP`] holds; 0 is left out.
+    /// How many of the latest events [`FEATURE_DEDUP`] covers; 0 is left out.
     #[serde(skip_serializing_if = "is_nought")]
     pub dedup_window: i64,
 }
@@ -309,13 +309,13 @@ impl Extension {
         Self { version: EXTENSION_VERSION, ..Self::default() }
     }
 
-    /// The question of a client that knows all of the extension.
+    /// The question of a client that supports the whole extension.
     #[must_use]
     pub fn ask_of(process: impl Into<String>) -> Self {
         Self { process: process.into(), ..Self::offer(&[FEATURE_HISTORY]) }
     }
 
-    /// Whether this feature is named, in a version of the extension that this crate speaks.
+    /// Whether this feature is named, in a version of the extension that this crate supports.
     #[must_use]
     pub fn names(&self, feature: &str) -> bool {
         self.version == EXTENSION_VERSION && self.features.iter().any(|known| known == feature)

@@ -1,8 +1,8 @@
 //! The NSQ wire protocol V2: bytes in and out, for clients and for servers.
 //!
 //! Owns names, commands, frames, errors and the `IDENTIFY` negotiation, as
-//! <https://nsq.io/clients/tcp_protocol_spec.html> and nsqd 1.3 define them. What nsqd says word for
-//! word (clients compare whole strings) is said here word for word.
+//! <https://nsq.io/clients/tcp_protocol_spec.html> and nsqd 1.3 define them. nsqd's texts (clients compare
+//! whole strings) are reproduced word for word.
 //!
 //! This crate must never decide anything about delivery, and never look into a message's body. It opens
 //! sockets only in its `client` feature, which a server leaves off.
@@ -61,11 +61,11 @@ pub use waiting::{PeekPage, ReplayFrom, Replayed, WaitingMessage, WaitingState};
 /// What a client of protocol V2 sends before its first command.
 pub const MAGIC_V2: &[u8; 4] = b"  V2";
 
-/// The response to a command that was taken.
+/// The response to a command that was accepted.
 pub const OK: &[u8] = b"OK";
 
-/// The response that asks the client for a sign of life; a `NOP`, or any other command, gives one.
+/// The response that asks the client for a sign of life, which is a `NOP` or any other command.
 pub const HEARTBEAT: &[u8] = b"_heartbeat_";
 
-/// The response to `CLS`: no more messages will come, what is in flight may still be settled.
+/// The response to `CLS`: no more messages will come; those in flight may still be settled.
 pub const CLOSE_WAIT: &[u8] = b"CLOSE_WAIT";

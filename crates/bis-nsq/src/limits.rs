@@ -13,10 +13,10 @@ pub struct Limits {
     pub max_rdy_count: u32,
     /// The longest delay of `REQ`, which is clamped to it, and of `DPUB`, which is refused above it.
     pub max_requeue_delay: Duration,
-    /// Whether Bis's own commands are understood. Only for a connection whose `IDENTIFY` was answered
-    /// with the offer; to every other client they are unknown commands, as on nsqd.
+    /// Whether Bis's own commands are understood. Only for a connection whose `IDENTIFY` was answered with
+    /// the offer; for every other client they are unknown commands, as on nsqd.
     pub extensions: bool,
-    /// The largest body that is read from a client which must make itself known first, by TLS or `AUTH`; `None` once it has.
+    /// The largest body that is read from a client that must identify itself first, by TLS or `AUTH`; `None` once it has.
     pub max_stranger_bytes: Option<usize>,
 }
 
@@ -33,7 +33,7 @@ impl Limits {
     pub const DEFAULT_MAX_REQUEUE_DELAY: Duration = Duration::from_secs(60 * 60);
     /// The time that a delivery may take before the server delivers again.
     pub const DEFAULT_MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
-    /// The longest time that `TOUCH` can stretch a delivery to, and that a client may ask for.
+    /// The longest time that `TOUCH` can extend a delivery to, and that a client may ask for.
     pub const MAX_MESSAGE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
     /// The shortest message timeout that a client may ask for.
     pub const MIN_MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-/// The 16 bytes that name one message in one channel. Clients treat them as opaque.
+/// The 16 bytes that identify one message in one channel. Clients treat them as opaque.
 ///
 /// A server should use printable bytes, as the id is in the line of `FIN`, `REQ` and `TOUCH`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,24 +74,24 @@ impl fmt::Debug for MessageId {
 pub struct Message {
     /// When it was published, in nanoseconds since 1970.
     pub timestamp_ns: i64,
-    /// How often it was delivered, this time included. Stays at 65535.
+    /// How often the message was delivered, this time included. Stays at 65535.
     pub attempts: u16,
-    /// What to settle it by.
+    /// The id to settle it by.
     pub id: MessageId,
-    /// What a server that offers [`FEATURE_HISTORY`](crate::FEATURE_HISTORY) says of its past.
+    /// What a server that offers [`FEATURE_HISTORY`](crate::FEATURE_HISTORY) reports about its past.
     pub history: History,
     /// What was published.
     pub body: Bytes,
 }
 
-/// What became of a message before a delivery of it, beside its attempts (Bis's extension).
+/// The history of a message before a delivery, besides its attempts (Bis's extension).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct History {
-    /// How often its channel was moved back over it; see [`Command::Replay`](crate::Command::Replay).
+    /// How often its channel was moved back past it; see [`Command::Replay`](crate::Command::Replay).
     pub generation: u32,
-    /// How often its consumer vanished with this message as the one to blame. Stays at 65535.
+    /// How often its consumer vanished with this message as the suspect. Stays at 65535.
     pub crashes: u16,
-    /// Whether its last consumer vanished, so that it may be the reason.
+    /// Whether its last consumer vanished, so that the message may be the reason.
     pub is_suspect: bool,
 }
 

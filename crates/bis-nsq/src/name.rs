@@ -13,7 +13,7 @@ const EPHEMERAL: &[u8] = b"#ephemeral";
 
 /// The name of a topic or of a channel: `^[.a-zA-Z0-9_-]+(#ephemeral)?$`, 1 to 64 bytes.
 ///
-/// Cloning shares the bytes. It hashes and compares as its text, so a map can be asked with a `&str`.
+/// Cloning shares the bytes. It hashes and compares as its text, so a map can be queried with a `&str`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(Bytes);
 
@@ -34,7 +34,7 @@ impl Name {
         Self::from_bytes(Bytes::copy_from_slice(text.as_ref()))
     }
 
-    /// A copy with bytes of its own, for those who keep it: a decoded name keeps the whole buffer that it came in.
+    /// A copy with bytes of its own, for long-term use: a decoded name keeps the whole buffer that it came in alive.
     #[must_use]
     pub fn detached(&self) -> Self {
         Self(Bytes::copy_from_slice(&self.0))
@@ -70,7 +70,7 @@ impl Name {
         &self.0
     }
 
-    /// Whether the topic or channel lives in memory only and goes with its last client.
+    /// Whether the topic or channel lives in memory only and disappears with its last client.
     #[must_use]
     pub fn is_ephemeral(&self) -> bool {
         self.0.ends_with(EPHEMERAL)

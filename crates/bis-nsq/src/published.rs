@@ -1,6 +1,6 @@
-//! What the server says of a message that it has taken, and its bytes: `OK`, then what the publisher asked for with
-//! [`Headers::wants_receipt`](crate::Headers::wants_receipt): the message's sequence where the server knows it, and
-//! `duplicate` when the event was known.
+//! What the server says about a message that it has accepted, and its bytes: `OK`, then what the publisher asked
+//! for with [`Headers::wants_receipt`](crate::Headers::wants_receipt): the message's sequence where the server
+//! knows it, and `duplicate` when the event was already known.
 
 use crate::OK;
 
@@ -11,7 +11,7 @@ const DUPLICATE: &str = "duplicate";
 pub struct Published {
     /// Its sequence in the topic.
     pub sequence: Option<u64>,
-    /// Whether its event was known, so that it was not stored again; the sequence is where it was stored before.
+    /// Whether its event was already known, so that it was not stored again; the sequence is where it was stored before.
     pub is_duplicate: bool,
 }
 
@@ -30,7 +30,7 @@ impl Published {
         bytes
     }
 
-    /// Reads a response's data; `None` when it is another response. Words that are not known are left to later versions.
+    /// Reads a response's data; `None` when it is another response. Unknown words are ignored, for later versions.
     #[must_use]
     pub fn parse(data: &[u8]) -> Option<Self> {
         let rest = std::str::from_utf8(data.strip_prefix(OK)?).ok()?;

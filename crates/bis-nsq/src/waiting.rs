@@ -1,4 +1,5 @@
-//! What `PEEK` and `REPLAY` ask for and answer (Bis's extension), as JSON. The router's HTTP API answers in the same words.
+//! The JSON of `PEEK` and `REPLAY` (Bis's extension), both requests and answers. The router's HTTP API answers in the same
+//! format.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,14 +14,14 @@ use crate::MessageId;
 pub struct PeekPage {
     /// The messages.
     pub messages: Vec<WaitingMessage>,
-    /// Whether further ones follow the last.
+    /// Whether further messages follow the last one.
     pub more: bool,
 }
 
-/// A message that no consumer has finished.
+/// A message that is not finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingMessage {
-    /// Its place in the topic.
+    /// Its position in the topic.
     pub sequence: u64,
     /// Its id in this channel.
     #[serde(with = "id")]
@@ -29,40 +30,40 @@ pub struct WaitingMessage {
     pub timestamp_ns: u64,
     /// How often it was delivered.
     pub attempts: u32,
-    /// Where it is.
+    /// Its state.
     pub state: WaitingState,
     /// What was published.
     #[serde(rename = "body_base64", with = "base64_text")]
     pub body: Bytes,
 }
 
-/// Where a waiting message is.
+/// The state of a waiting message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitingState {
     /// Waits for a consumer, or for an earlier message with its key.
     Ready,
-    /// Waits for its time.
+    /// Waits for its delay to pass.
     Deferred,
-    /// With a consumer.
+    /// In flight to a consumer.
     InFlight,
 }
 
 /// Where a replay begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplayFrom {
-    /// At this place in the topic.
+    /// At this position in the topic.
     Sequence(u64),
     /// At the first message that was published at this time or later, in nanoseconds since 1970.
     Time(u64),
 }
 
-/// What a replay did.
+/// The result of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replayed {
-    /// Where the channel goes on.
+    /// Where the channel continues.
     pub from: u64,
-    /// How many messages come from there on, those in flight included.
+    /// How many messages follow from there, including those in flight.
     pub messages: u64,
 }
 

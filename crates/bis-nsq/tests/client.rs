@@ -1,4 +1,4 @@
-//! The clients against a scripted server: what no real server can be made to do on demand.
+//! The clients against a scripted server, for behaviour that no real server can be made to show on demand.
 
 #![cfg(feature = "client")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -34,7 +34,7 @@ impl Server {
         options
     }
 
-    /// The next connection, after its `IDENTIFY`.
+    /// Accepts the next connection and reads its `IDENTIFY`.
     async fn accept(&self, features: &[&str]) -> Peer {
         let (mut stream, _) = timeout(PATIENCE, self.0.accept()).await.unwrap().unwrap();
         let mut magic = [0; 4];
@@ -180,7 +180,7 @@ async fn while_a_publish_waits_the_server_is_tried_often() {
     let mut options = server.options();
     options.publish_wait = Duration::from_secs(3);
     let publisher = Publisher::start(options);
-    // After six attempts the next ones are seconds apart.
+    // After six attempts, the next ones are seconds apart.
     for _ in 0..7 {
         drop(timeout(PATIENCE, server.0.accept()).await.unwrap().unwrap());
     }
@@ -246,7 +246,7 @@ async fn a_consumer_asks_for_what_it_handles_plus_what_it_has_room_for() {
     });
     let mut held = received.unwrap();
     assert_eq!(held.len(), 1);
-    // Two are free and one is held: still three, so there is nothing to say.
+    // Two are free and one is held: still three, so there is nothing to send.
     let (received, ()) = tokio::join!(consumer.receive(2), peer.deliver(2));
     held.extend(received.unwrap());
     held.remove(0).finish().unwrap();
@@ -360,7 +360,7 @@ async fn a_connection_that_came_since_the_caller_looked_wakes_him() {
     while !consumer.is_connected() {
         tokio::task::yield_now().await;
     }
-    // Whoever saw no connection asks it for nothing, and must be told that it may be asked now.
+    // A caller that saw no connection asks it for nothing, and must be told that it can ask now.
     let woken = timeout(PATIENCE, consumer.receive_or_change(0)).await.expect("woken");
     assert!(woken.unwrap().is_empty());
 }
@@ -418,7 +418,7 @@ async fn the_secret_is_told_to_who_asks_for_it_and_to_nobody_else() {
     peer.flush().await;
     drop(peer);
 
-    // Refused is not forever: the server that knows may have been away.
+    // A refusal is not permanent: the authorization server may have been unreachable.
     let mut peer = accept_asking_for_auth(&server).await;
     assert!(matches!(peer.command().await, Command::Auth(_)));
     encode_response(&mut peer.output, br#"{"identity":"app","permission_count":1}"#);

@@ -1,4 +1,4 @@
-//! Broken commands and frames, made from whole ones with printed seeds: a bounded part of what the fuzz target does.
+//! Broken commands and frames, made from valid ones with printed seeds: a bounded version of the fuzz target.
 
 #[path = "support/splits.rs"]
 mod splits;

@@ -13,14 +13,14 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The wait after one more failure, between half of the doubled time and all of it.
+    /// The wait after one more failure: between half and all of the doubled time.
     pub(super) fn next(&mut self) -> Duration {
         let longest = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures += 1;
         longest.mul_f64(0.5 + 0.5 * random_fraction())
     }
 
-    /// Whether the failure just counted should be logged: the first, then ever more rarely.
+    /// Whether the failure just counted should be logged: the first one, then less and less often.
     pub(super) fn is_worth_a_line(&self) -> bool {
         self.failures.is_power_of_two()
     }

@@ -22,22 +22,22 @@ const READ_BYTES: usize = 64 * 1024;
 /// Why a connection could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Nobody listens there, or the name does not resolve.
+    /// Nothing listens there, or the name does not resolve.
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// It took too long.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
-    /// The connection was lost on the way.
+    /// The connection was lost while it was being set up.
     #[error(transparent)]
     Lost(#[from] LostError),
-    /// The server answered that it does not want this client.
+    /// The server refused this client.
     #[error("the server refused: `{0}`")]
     Refused(ProtocolError),
     /// The server asks for a secret, which this client does not have.
     #[error("the server asks for `AUTH` and no secret is set (`auth` in the configuration of the broker)")]
     AuthRequired,
-    /// There is no TLS, which this client asks for.
+    /// TLS, which this client asks for, could not be established.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The server does not offer a feature of Bis's extension that is asked for, such as
@@ -65,15 +65,15 @@ pub enum LostError {
     /// The network failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// Nothing was heard for twice the heartbeat interval.
+    /// Nothing was received for twice the heartbeat interval.
     #[error("nothing heard for {0:?}")]
     Silent(Duration),
-    /// The bytes are no frames.
+    /// The bytes are not valid frames.
     #[error(transparent)]
     Frame(#[from] FrameError),
 }
 
-/// An open connection that has negotiated. Dropping it closes it.
+/// An open connection after negotiation. Dropping it closes it.
 #[derive(Debug)]
 pub struct Connection {
     stream: Stream,
@@ -126,13 +126,13 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Goes on over TLS, which the server confirms with an `OK`.
+    /// Switches to TLS, which the server confirms with an `OK`.
     async fn secured(mut self, tls: &Tls, address: &str) -> Result<Self, ConnectError> {
         if !self.server.tls_v1 {
             return Err(TlsError::NotOffered.into());
         }
         if !self.input.is_empty() {
-            // Somebody in between put in what was never secured.
+            // Bytes that arrived before the handshake were never secured; someone in between may have injected them.
             return Err(ConnectError::unexpected(&self.input));
         }
         self.stream = tls.handshake(address, self.stream).await?;
@@ -142,11 +142,11 @@ impl Connection {
 
     async fn authenticate(&mut self, options: &Options) -> Result<(), ConnectError> {
         let secret = options.auth_secret.as_ref().ok_or(ConnectError::AuthRequired)?;
-        // The answer tells who this is and how much is allowed, for people to read.
+        // The answer says who this client is and what it may do; it is meant for people.
         self.ask(&Command::Auth(Bytes::copy_from_slice(secret.reveal().as_bytes()))).await.map(drop)
     }
 
-    /// What the server granted and offers.
+    /// What the server granted and what it offers.
     #[must_use]
     pub fn server(&self) -> &IdentifyReply {
         &self.server
@@ -163,8 +163,8 @@ impl Connection {
         self.output.len() < OUTPUT_BYTES
     }
 
-    /// Subscribes this connection; no message comes before a `RDY`. [`ConnectError::Lacks`] when the server
-    /// cannot keep the order that is asked for.
+    /// Subscribes this connection; no message arrives before a `RDY`. [`ConnectError::Lacks`] when the server
+    /// cannot keep the requested order.
     pub async fn subscribe(
         &mut self,
         topic: &Name,
@@ -188,7 +188,7 @@ impl Connection {
         self.response().await
     }
 
-    /// Writes what is queued, reads, and returns the next frame that is no heartbeat. Cancel safe.
+    /// Writes what is queued, reads, and returns the next frame that is not a heartbeat. Cancel safe.
     pub async fn next(&mut self) -> Result<Frame, LostError> {
         loop {
             match decode_frame(&mut self.input, MAX_FRAME_BYTES)? {
@@ -225,8 +225,9 @@ impl Connection {
         }
     }
 
-    /// Writes what is queued, says that no more comes, and waits until the server has read it all and closed,
-    /// for at most `patience`. Messages that still arrive are left to the server, which delivers them again.
+    /// Writes what is queued, shuts down the sending side, and waits until the server has read everything and
+    /// closed, for at most `patience`. Messages that still arrive are left to the server, which delivers them
+    /// again.
     pub async fn finish(mut self, patience: Duration) {
         let mut transport = self.stream.into_transport();
         let closing = async {

@@ -1,5 +1,5 @@
 //! The task behind a consumer: connects, subscribes, passes deliveries on and settlements back, and starts
-//! over when the connection breaks. It never settles a message by itself but to give it back.
+//! over when the connection breaks. It never settles a message by itself, except to give it back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::session::Session;
 use super::{ConnectError, Connection, LostError, Options, is_final};
 use crate::{CLOSE_WAIT, Command, Frame, Message, MessageId, Name, OK, ProtocolError};
 
-/// Who waits for something to be over.
+/// Notifies whoever waits for something to finish.
 type Waiter = oneshot::Sender<()>;
 
 pub(super) struct Task {
@@ -32,15 +32,15 @@ pub(super) struct Task {
     pub(super) asked: Arc<AtomicUsize>,
     /// What this connection holds and has not settled.
     pub(super) in_flight: HashMap<MessageId, Returned>,
-    /// Whether to connect again when the connection breaks.
+    /// Whether to reconnect when the connection breaks.
     pub(super) reconnects: Arc<AtomicBool>,
     /// Whether no more messages are wanted: the task ends with its last delivery.
     pub(super) stopping: bool,
-    /// Who waits for the server to confirm that it sends no more.
+    /// Notifies those who wait for the server to confirm that it sends no more messages.
     pub(super) stop_waiters: Vec<Waiter>,
 }
 
-/// Why a connection is used no more.
+/// Why a connection is no longer used.
 enum End {
     Lost(LostError),
     Fatal(String),
@@ -59,7 +59,7 @@ impl Task {
         }
     }
 
-    /// Connects again and again until closed; returns who waits for that.
+    /// Reconnects until closed; returns the sender to notify then.
     async fn keep_connected(&mut self) -> Option<Waiter> {
         let mut backoff = Backoff::default();
         loop {
@@ -99,8 +99,8 @@ impl Task {
         tracing::warn!(address = %options.address, %topic, %channel, error, "the broker ended the subscription; reconnecting");
     }
 
-    /// Awaits `work` without a connection. Settlements are of a connection that is gone; stopping and closing
-    /// are at once.
+    /// Awaits `work` without a connection. Settlements belong to a connection that is gone and are dropped;
+    /// stopping and closing take effect at once.
     async fn unless_closed<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Option<Waiter>> {
         tokio::pin!(work);
         if self.stopping {
@@ -129,7 +129,7 @@ impl Task {
         self.announce.send_replace(State::Subscribed(session.clone()));
         let end = self.exchange(&mut connection, &session).await;
         if matches!(end, End::Close(_)) {
-            // When it says nothing in time, the messages that it sent meanwhile count as attempts.
+            // If the server does not answer in time, the messages that it sent meanwhile count as attempts.
             let _ = timeout(self.options.connect_timeout, self.hear_out(&mut connection, &session)).await;
             self.settle_what_waits(&mut connection, &session);
         }
@@ -167,7 +167,7 @@ impl Task {
                         if let Some(end) = self.act(connection, session, request) {
                             return end;
                         }
-                        // One write carries all that waits already.
+                        // One write carries everything that is already waiting.
                         next = if connection.has_room() { self.requests.try_recv().ok() } else { None };
                     }
                 }
@@ -175,8 +175,8 @@ impl Task {
         }
     }
 
-    /// Waits until the server confirms that it sends no more. What comes until then nobody sees: it goes back
-    /// uncounted.
+    /// Waits until the server confirms that it sends no more messages. Those that arrive until then are never
+    /// handed out: they go back uncounted.
     async fn hear_out(&mut self, connection: &mut Connection, session: &Session) {
         if !std::mem::replace(&mut self.stopping, true) {
             connection.queue(&Command::Close);
@@ -240,7 +240,7 @@ impl Task {
             Frame::Response(data) if data == OK => {}
             Frame::Response(data) => tracing::debug!(?data, "ignored an answer of the broker"),
             Frame::Error(data) => match ProtocolError::parse(&data) {
-                // The lease of a settled message had run out: it comes again, which is what at-least-once means.
+                // The lease of a settled message had expired: the message is redelivered, as at-least-once delivery implies.
                 Some(error) if !error.is_fatal() => tracing::debug!(%error, "a message was settled too late"),
                 _ => return Some(End::Fatal(String::from_utf8_lossy(&data).into_owned())),
             },
@@ -256,7 +256,7 @@ impl Task {
         };
         let returned = Returned::default();
         self.in_flight.insert(id, returned.clone());
-        // Full or closed: dropping the delivery gives it back.
+        // The queue is full or closed: dropping the delivery gives it back.
         let _ = self.deliver.try_send(Delivery::new(message, session.clone(), sender, returned));
     }
 }

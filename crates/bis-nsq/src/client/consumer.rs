@@ -1,7 +1,7 @@
-//! Consumes one channel over one connection that is made anew whenever it breaks.
+//! Consumes one channel over one connection, which is re-established whenever it breaks.
 //!
 //! The server is asked (`RDY`) for as many messages as are being handled plus as many as [`Consumer::receive`]
-//! has room for, so nothing waits here that a free handler elsewhere could take.
+//! has room for, so no message waits here that a free handler elsewhere could take.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use super::delivery::{Delivery, Request};
 use super::session::Session;
 use crate::{Limits, Name, ProtocolError};
 
-/// How long stopping waits for the server to confirm that nothing more comes.
+/// How long stopping waits for the server to confirm that it sends no more messages.
 const STOP_WAIT: Duration = Duration::from_secs(2);
 
 /// The most deliveries that one connection holds, whatever the server would allow.
 pub(super) const MAX_HELD: usize = Limits::DEFAULT_MAX_RDY_COUNT as usize;
 
-/// Why a consumer gets no more.
+/// Why a consumer gets no more messages.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConsumeError {
-    /// The server will not have it, now or later.
+    /// The server refuses the consumer permanently.
     #[error("the server refused: `{0}`")]
     Refused(ProtocolError),
     /// It was stopped or closed.
@@ -34,7 +34,7 @@ pub enum ConsumeError {
     Closed,
 }
 
-/// Where a consumer is.
+/// The state of a consumer.
 #[derive(Debug, Clone)]
 pub(super) enum State {
     Connecting,
@@ -43,14 +43,14 @@ pub(super) enum State {
     Closed,
 }
 
-/// In which order a subscriber wants its messages.
+/// The order in which a subscriber wants its messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Order {
-    /// As they come.
+    /// In any order.
     #[default]
     Any,
-    /// Messages of one key one at a time, in the order of their publishing. A server that does not offer
-    /// [`FEATURE_ORDERED`](crate::FEATURE_ORDERED) is not subscribed to.
+    /// Messages with the same key one at a time, in the order in which they were published. Subscribing fails
+    /// on a server that does not offer [`FEATURE_ORDERED`](crate::FEATURE_ORDERED).
     ByKey,
 }
 
@@ -67,13 +67,13 @@ pub struct Consumer {
 /// Closes a consumer from elsewhere.
 #[derive(Debug, Clone)]
 pub struct ConsumerHandle {
-    // Bounded by the messages in flight, at most the server's `RDY` limit: each is settled once.
+    // Bounded by the messages in flight (at most the server's `RDY` limit), since each is settled once.
     requests: mpsc::UnboundedSender<Request>,
 }
 
 impl ConsumerHandle {
-    /// Writes what was settled, puts back what was not, and disconnects. What was never received goes back uncounted where
-    /// the server can.
+    /// Writes pending settlements, puts back the unsettled messages, and disconnects. Messages that were never received go
+    /// back uncounted where the server supports that.
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.requests.send(Request::Close(done)).is_ok() {
@@ -89,13 +89,13 @@ impl ConsumerHandle {
 }
 
 impl Consumer {
-    /// Starts to connect in the background. Must be called within a tokio runtime.
+    /// Starts connecting in the background. Must be called within a tokio runtime.
     #[must_use]
     pub fn start(options: Options, topic: Name, channel: Name) -> Self {
         Self::start_in_order(options, topic, channel, Order::Any)
     }
 
-    /// Like [`Consumer::start`], with the order that it wants.
+    /// Like [`Consumer::start`], with the given order.
     #[must_use]
     pub fn start_in_order(options: Options, topic: Name, channel: Name, order: Order) -> Self {
         let (deliver, deliveries) = mpsc::channel(MAX_HELD);
@@ -122,14 +122,14 @@ impl Consumer {
         Self { deliveries, state, asked, reconnects, handle: ConsumerHandle { requests } }
     }
 
-    /// What closes this consumer from elsewhere.
+    /// A handle that closes this consumer from elsewhere.
     #[must_use]
     pub fn handle(&self) -> ConsumerHandle {
         self.handle.clone()
     }
 
-    /// Whether to connect again when the connection breaks, as it does unless told otherwise. A connection that breaks
-    /// while it is told not to ends the consumer.
+    /// Sets whether to reconnect when the connection breaks; on by default. While it is off, a broken connection ends
+    /// the consumer.
     pub fn set_reconnects(&self, reconnects: bool) {
         self.reconnects.store(reconnects, Ordering::Release);
     }
@@ -150,7 +150,7 @@ impl Consumer {
         }
     }
 
-    /// Whether the server has confirmed the subscription and the connection holds.
+    /// Whether the server has confirmed the subscription and the connection is still up.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         matches!(*self.state.borrow(), State::Subscribed(_))
@@ -180,7 +180,7 @@ impl Consumer {
         }
     }
 
-    /// Waits for at least one delivery and returns at most `max`, or none when `max` is zero. Cancel safe.
+    /// Waits for at least one delivery and returns at most `max`, or nothing when `max` is zero. Cancel safe.
     pub async fn receive(&mut self, max: usize) -> Result<Vec<Delivery>, ConsumeError> {
         let mut received = Vec::new();
         while received.is_empty() && max > 0 {
@@ -189,8 +189,9 @@ impl Consumer {
         Ok(received)
     }
 
-    /// Like [`Consumer::receive`], but returns none as soon as the connection comes or breaks, or when what came was
-    /// lost. With zero it asks the server for no more, and waits for such a change alone. Cancel safe.
+    /// Like [`Consumer::receive`], but returns nothing as soon as the connection is made or breaks, or when the
+    /// arrived deliveries were lost. When `max` is zero, it asks the server for no more messages and only waits for
+    /// such a change. Cancel safe.
     pub async fn receive_or_change(&mut self, max: usize) -> Result<Vec<Delivery>, ConsumeError> {
         self.asked.store(max, Ordering::Release);
         self.ask(max)?;
@@ -209,9 +210,9 @@ impl Consumer {
         Ok(received)
     }
 
-    /// Tells the server how many messages to send, if a connection is there. A new one asks by itself.
+    /// Tells the server how many messages to send, if there is a connection. A new connection asks by itself.
     fn ask(&mut self, max: usize) -> Result<(), ConsumeError> {
-        // Not marked as seen: a change since the caller looked must still wake him.
+        // Not marked as seen: a change since the caller looked must still wake it.
         match &*self.state.borrow() {
             State::Subscribed(session) => {
                 if let Some(ready) = session.ready_for(max) {
@@ -225,8 +226,8 @@ impl Consumer {
         }
     }
 
-    /// Asks for no more, and puts back what arrived and was not received. What was received can still be
-    /// settled.
+    /// Asks for no more messages, and puts back those that arrived and were not received. Received ones can
+    /// still be settled.
     pub async fn stop(&mut self) {
         self.asked.store(0, Ordering::Release);
         let (done, stopped) = oneshot::channel();
@@ -245,7 +246,8 @@ impl Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        // First no more, or what is put back comes to this connection again, and is counted when that ends.
+        // Ask for no more first; otherwise a message that is put back comes to this connection again, and is
+        // counted when the connection ends.
         let (done, _) = oneshot::channel();
         let _ = self.handle.requests.send(Request::Stop(done));
         self.release_unreceived();

@@ -13,7 +13,7 @@ use crate::{Command, History, Message, MessageId};
 /// Why a delivery could not be settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SettleError {
-    /// Its connection is gone; the message comes again.
+    /// Its connection is gone; the message will be redelivered.
     #[error("the delivery's connection is gone; the message will come again")]
     Lost,
     /// The consumer was closed.
@@ -21,22 +21,22 @@ pub enum SettleError {
     Closed,
 }
 
-/// What the consumer's task is asked to do.
+/// A request to the consumer's task.
 #[derive(Debug)]
 pub(super) enum Request {
-    /// Send `RDY`, if this session is still the one.
+    /// Send `RDY`, if this session is still the current one.
     Ready(Arc<Session>, usize),
     /// Settle a message of this session.
     Settle(Arc<Session>, Command),
     /// Touch messages of this session, in one write.
     Touch(Arc<Session>, Vec<MessageId>),
-    /// No more messages; answer when none can come.
+    /// Stop receiving; answer when no more messages can arrive.
     Stop(tokio::sync::oneshot::Sender<()>),
-    /// Write everything, put back what is not settled, close.
+    /// Write everything, put back the unsettled messages, close.
     Close(tokio::sync::oneshot::Sender<()>),
 }
 
-/// Whether `receive` returned a delivery, known to the delivery and to the task that sent it there.
+/// Whether `receive` returned a delivery; shared by the delivery and the task that sent it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Returned(Arc<AtomicBool>);
 
@@ -50,7 +50,7 @@ impl Returned {
     }
 }
 
-/// A message that this process holds. Dropped unsettled, it is put back at once.
+/// A message that this process holds. If it is dropped unsettled, it is put back at once.
 #[derive(Debug)]
 pub struct Delivery {
     message: Message,
@@ -71,31 +71,31 @@ impl Delivery {
         Self { message, session, requests, arrived: Instant::now(), returned, settled: false }
     }
 
-    /// Whether it is worth handling: its connection holds, and it did not wait here so long that the server is
-    /// about to deliver it again.
+    /// Whether the delivery is worth handling: its connection is up, and it has not waited here so long that
+    /// the server is about to deliver it again.
     pub(super) fn is_alive(&self) -> bool {
         self.session.is_alive() && self.arrived.elapsed() < self.session.lease / 2
     }
 
-    /// From here on it counts as being handled.
+    /// Marks the delivery as being handled.
     pub(super) fn mark_returned(&mut self) {
         self.returned.mark();
         self.session.returned_one();
     }
 
-    /// What the server calls it.
+    /// The server's id of the message.
     #[must_use]
     pub fn id(&self) -> MessageId {
         self.message.id
     }
 
-    /// How often it was delivered, this time included.
+    /// How often the message was delivered, this time included.
     #[must_use]
     pub fn attempts(&self) -> u16 {
         self.message.attempts
     }
 
-    /// What the server says of its past.
+    /// What the server reports about its past.
     #[must_use]
     pub fn history(&self) -> History {
         self.message.history
@@ -113,29 +113,29 @@ impl Delivery {
         &self.message.body
     }
 
-    /// How long it stays here unless it is touched.
+    /// How long the delivery stays here unless it is touched.
     #[must_use]
     pub fn lease(&self) -> Duration {
         self.session.lease
     }
 
-    /// It was handled.
+    /// Settles the message as handled.
     pub fn finish(mut self) -> Result<(), SettleError> {
         self.settle(Command::Finish(self.message.id))
     }
 
-    /// It comes again after `delay`, which the server clamps to its limit.
+    /// Requeues the message after `delay`, which the server clamps to its limit.
     pub fn requeue(mut self, delay: Duration) -> Result<(), SettleError> {
         self.settle(Command::Requeue { id: self.message.id, delay })
     }
 
-    /// It comes again at once, uncounted where the server can.
+    /// Requeues the message at once, uncounted where the server supports that.
     pub fn release(mut self) -> Result<(), SettleError> {
         let command = release(&self.session, self.message.id);
         self.settle(command)
     }
 
-    /// It comes again after `delay`, for a reason that says nothing about the message: uncounted where the server can.
+    /// Requeues the message after `delay`, for a reason unrelated to the message: uncounted where the server supports that.
     pub fn postpone(mut self, delay: Duration) -> Result<(), SettleError> {
         let id = self.message.id;
         self.settle(if self.session.postpones {
@@ -145,7 +145,7 @@ impl Delivery {
         })
     }
 
-    /// What [`touch_all`] needs to start the lease anew while the delivery is elsewhere.
+    /// What [`touch_all`] needs to renew the lease while the delivery is elsewhere.
     #[must_use]
     pub fn lease_handle(&self) -> Lease {
         Lease { id: self.message.id, session: self.session.clone(), requests: self.requests.clone() }
@@ -174,8 +174,8 @@ pub struct Lease {
     requests: mpsc::UnboundedSender<Request>,
 }
 
-/// Starts the leases of these deliveries anew, those of one connection in one write. One result per lease, in their order.
-/// A delivery that was settled meanwhile stays so.
+/// Renews the leases of these deliveries, with one write per connection. Returns one result per lease, in order. A
+/// delivery that was settled meanwhile stays settled.
 pub fn touch_all<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> Vec<Result<(), SettleError>> {
     let mut requests: Vec<(&Lease, Vec<MessageId>)> = Vec::new();
     let mut results = Vec::new();
@@ -187,13 +187,13 @@ pub fn touch_all<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> Vec<Result<
         }
     }
     for (of, ids) in requests {
-        // Whether the connection is there, the results say.
+        // The results say whether the connection is still there.
         let _ = of.requests.send(Request::Touch(of.session.clone(), ids));
     }
     results
 }
 
-/// Whether something can still be said of a delivery.
+/// Whether a delivery can still be settled or touched.
 fn alive(session: &Session, requests: &mpsc::UnboundedSender<Request>) -> Result<(), SettleError> {
     match (requests.is_closed(), session.is_alive()) {
         (true, _) => Err(SettleError::Closed),
@@ -202,7 +202,7 @@ fn alive(session: &Session, requests: &mpsc::UnboundedSender<Request>) -> Result
     }
 }
 
-/// The command that gives a message back, uncounted where the server can.
+/// The command that gives a message back, uncounted where the server supports that.
 pub(super) fn release(session: &Session, id: MessageId) -> Command {
     if session.uncounted_release {
         Command::Release { id, delay: None }
@@ -211,8 +211,8 @@ pub(super) fn release(session: &Session, id: MessageId) -> Command {
     }
 }
 
-/// The command that gives back a message that nobody settled: what was never returned was never started; what was
-/// returned counts as an attempt.
+/// The command that gives back a message that was not settled: one that `receive` never returned was never
+/// started; one that it returned counts as an attempt.
 pub(super) fn put_back(session: &Session, id: MessageId, returned: &Returned) -> Command {
     if returned.is_marked() { Command::Requeue { id, delay: Duration::ZERO } } else { release(session, id) }
 }

@@ -1,7 +1,7 @@
-//! One HTTP request, as small as the NSQ servers' own APIs need: plain, one connection each, a bounded answer.
+//! A minimal HTTP client, just enough for the APIs of NSQ servers: no TLS, one connection per request, a bounded answer.
 //!
 //! It speaks HTTP/1.0, so that an answer ends with its connection and never comes in chunks. A program that links this
-//! needs no HTTP library for what it asks every few seconds.
+//! does not need an HTTP library for one request every few seconds.
 
 use std::time::Duration;
 
@@ -18,19 +18,19 @@ pub enum HttpError {
     /// The address cannot be used.
     #[error("`{0}` is not an address of the form `http://host:port`")]
     Address(String),
-    /// Nobody is there, or the connection broke.
+    /// Nothing listens there, or the connection broke.
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// It took too long.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
-    /// The answer is not one of HTTP.
+    /// The answer is not HTTP.
     #[error("the answer is not HTTP; is this the HTTP address of the server?")]
     Malformed,
-    /// The server says that it will not.
+    /// The server answered with an error status.
     #[error("the server answered with status {status}: {text}")]
     Status {
-        /// HTTP's number.
+        /// The HTTP status code.
         status: u16,
         /// The start of the body.
         text: String,
@@ -45,7 +45,7 @@ impl HttpAddress {
     /// Reads `http://host:port`, or `host:port`.
     ///
     /// # Errors
-    /// When it is neither; `https` is not spoken.
+    /// When it is neither; `https` is not supported.
     pub fn parse(text: &str) -> Result<Self, HttpError> {
         let wrong = || HttpError::Address(text.to_owned());
         let host = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
@@ -74,7 +74,7 @@ impl HttpAddress {
 
     async fn exchange(&self, method: &str, path: &str, body: &[u8]) -> Result<Vec<u8>, std::io::Error> {
         let mut stream = TcpStream::connect(&self.0).await?;
-        // The version in `Accept` is what makes old servers answer without an envelope around the data.
+        // The version in `Accept` makes old servers answer without an envelope around the data.
         let request = format!(
             "{method} {path} HTTP/1.0\r\nHost: {}\r\nAccept: application/vnd.nsq; version=1.0\r\nContent-Length: {}\r\n\r\n",
             self.0,

@@ -1,5 +1,5 @@
-//! Looking into a channel and moving it, over a connection of its own each time: an inquiry is rare, and must not wait behind
-//! publishes or deliveries.
+//! Inspects and moves channels, over a separate connection each time: inquiries are rare, and must not wait behind publishes
+//! or deliveries.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::{
     Command, FEATURE_PEEK, FEATURE_REPLAY, FEATURE_RETENTION, Name, OK, PeekPage, ReplayFrom, Replayed,
 };
 
-/// Shows up to `limit` unfinished messages of a channel, those behind a place in the topic if one is given, and takes none.
-/// [`ConnectError::Lacks`] when the server does not offer [`FEATURE_PEEK`].
+/// Shows up to `limit` unfinished messages of a channel, only those after a position in the topic if one is given, and
+/// takes none. [`ConnectError::Lacks`] when the server does not offer [`FEATURE_PEEK`].
 pub async fn peek(
     options: &Options,
     topic: &Name,
@@ -25,8 +25,8 @@ pub async fn peek(
     inquire(options, FEATURE_PEEK, &Command::Peek { topic, channel, limit, after }).await
 }
 
-/// Moves a channel: everything from a place on comes (again). Resolves when the server has it durably.
-/// [`ConnectError::Lacks`] when the server does not offer [`FEATURE_REPLAY`].
+/// Moves a channel: everything from a position on is delivered (again). Resolves when the server has stored
+/// the move durably. [`ConnectError::Lacks`] when the server does not offer [`FEATURE_REPLAY`].
 pub async fn replay(
     options: &Options,
     topic: &Name,
@@ -37,8 +37,9 @@ pub async fn replay(
     inquire(options, FEATURE_REPLAY, &Command::Replay { topic, channel, from }).await
 }
 
-/// Keeps what every channel of a topic has finished for so long, in whole seconds, and about so many bytes of it. Resolves when
-/// the server has it durably. [`ConnectError::Lacks`] when the server does not offer [`FEATURE_RETENTION`].
+/// Sets how long, in whole seconds, a topic keeps messages that every channel has finished, and roughly how many bytes of them.
+/// Resolves when the server has stored the setting durably. [`ConnectError::Lacks`] when the server does not offer
+/// [`FEATURE_RETENTION`].
 pub async fn retain(
     options: &Options,
     topic: &Name,

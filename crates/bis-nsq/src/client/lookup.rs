@@ -1,6 +1,6 @@
-//! Discovery: which servers nsqlookupd knows, asked again and again. It connects to none of them.
+//! Discovery: polls nsqlookupd for the servers that it knows. It connects to none of them.
 //!
-//! One request, `GET /nodes`, tells every server with its topics, and so replaces a `/lookup` for each topic.
+//! One request, `GET /nodes`, returns every server with its topics, and so replaces a `/lookup` for each topic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,34 +15,34 @@ use super::http::{HttpAddress, HttpError};
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long an answer holds while its server is silent and another answers: as long as nsqlookupd itself goes on to
-/// list a server that says nothing.
+/// How long an answer remains valid while its server is silent and another one answers: as long as nsqlookupd
+/// itself keeps listing a silent server.
 const HOLD: Duration = Duration::from_secs(300);
 
-/// The time between two questions unless set.
+/// The default time between two requests.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(15);
 
-/// A server that some nsqlookupd knows.
+/// A server that at least one nsqlookupd knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Node {
     /// The topics that it has.
     pub topics: BTreeSet<String>,
-    /// Topics that it has and is to lose: nobody should look for them there, or publish to them.
+    /// Topics that are being removed from it (tombstoned): clients should neither consume nor publish them there.
     pub tombstoned: BTreeSet<String>,
 }
 
-/// What is known, by the servers' TCP addresses. `None` until the first answer.
+/// The known servers, by TCP address. `None` until the first answer.
 pub type Found = Option<BTreeMap<String, Node>>;
 
-/// What the lookup servers know. Dropping all its clones ends the asking.
+/// What the lookup servers know. Polling ends when all clones are dropped.
 #[derive(Debug, Clone)]
 pub struct Lookup {
     found: watch::Receiver<Found>,
 }
 
 impl Lookup {
-    /// Starts to ask `servers`, each about every `interval`, with jitter so that clients do not ask in step. Must be
-    /// called within a tokio runtime.
+    /// Starts polling `servers`, each about every `interval`, with jitter so that clients do not poll in step. Must
+    /// be called within a tokio runtime.
     #[must_use]
     pub fn start(servers: Vec<HttpAddress>, interval: Duration) -> Self {
         let (announce, found) = watch::channel(None);
@@ -50,20 +50,20 @@ impl Lookup {
         Self { found }
     }
 
-    /// What is known now, and a wait for changes.
+    /// The current state, and a way to wait for changes.
     #[must_use]
     pub fn found(&self) -> watch::Receiver<Found> {
         self.found.clone()
     }
 }
 
-/// What one lookup server said last.
+/// The last answer of one lookup server.
 #[derive(Debug, Default)]
 struct Answer {
     nodes: BTreeMap<String, Node>,
-    /// When it said so, if ever.
+    /// When it answered, if ever.
     at: Option<Instant>,
-    /// Whether it owes an answer since.
+    /// Whether it has failed to answer since.
     silent: bool,
 }
 
@@ -116,8 +116,8 @@ async fn ask_forever(servers: Vec<HttpAddress>, interval: Duration, announce: wa
     }
 }
 
-/// What all together know; `None` when nobody knows anything newer than what was known. A server that does not answer
-/// has not forgotten: what it said last holds for a while, and until another one answers.
+/// The combined knowledge of all lookup servers; `None` when none of them has anything new. A lookup server that does
+/// not answer has not forgotten: its last answer remains valid for a while, and at least until another one answers.
 fn known(answers: &[Answer]) -> Option<BTreeMap<String, Node>> {
     let fresh = || answers.iter().filter(|answer| answer.holds());
     fresh().next()?;

@@ -1,6 +1,6 @@
-//! What the log says of a server that cannot be reached: one line when it is lost and one when it is back, however many
-//! connections an app has to it. Everybody who connects tells it here and writes no such line of his own. It never
-//! decides whether or when to connect.
+//! Logs outages of servers: one line when a server is lost and one when it is back, however many connections an app has
+//! to it. All code that connects reports here instead of logging by itself. This file never decides whether or when to
+//! connect.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ConnectError;
 
-/// The servers that are known to be lost, shared by all clones. Holds one address for each server that is gone.
+/// The servers that are known to be lost, shared by all clones. Holds one address per lost server.
 #[derive(Debug, Clone, Default)]
 pub struct Outages(Arc<Mutex<HashSet<String>>>);
 
-/// Options that differ only in what is lost now are the same.
+/// Options that differ only in their outages are equal.
 impl PartialEq for Outages {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -22,7 +22,7 @@ impl PartialEq for Outages {
 impl Eq for Outages {}
 
 impl Outages {
-    /// A connection to the server ended that should have gone on.
+    /// A connection to the server ended unexpectedly.
     pub(super) fn lost(&self, address: &str, error: &dyn Display) {
         if self.begin(address) {
             tracing::warn!(%address, %error, "lost the connection to the broker; reconnecting");
@@ -31,8 +31,8 @@ impl Outages {
         }
     }
 
-    /// A connection could not be made. What a server answers is told whenever `is_worth_a_line`, since it says what to
-    /// change; that there is no answer is told once.
+    /// A connection could not be made. A server's answer is logged whenever `is_worth_a_line`, since it says what to
+    /// change; a missing answer is logged once.
     pub fn unreachable(&self, address: &str, error: &ConnectError, is_worth_a_line: bool) {
         let silent = matches!(error, ConnectError::Io(_) | ConnectError::Timeout(_) | ConnectError::Lost(_));
         if self.begin(address) || (is_worth_a_line && !silent) {

@@ -1,13 +1,13 @@
-//! Which process a connection is of, told by a text that is made up at random: numbers of processes come again, in every
-//! container the same ones. It is no secret and proves nothing.
+//! Which process a connection belongs to, identified by a random text: process ids are reused, and every container has
+//! the same ones. It is not a secret and proves nothing.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// The same for all connections that are made with clones of the same options.
+/// The same for all connections made with clones of the same options.
 #[derive(Debug, Clone)]
 pub struct Process(String);
 
-/// Options that differ only in who they were made by are the same.
+/// Options that differ only in their process are equal.
 impl PartialEq for Process {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -17,7 +17,7 @@ impl PartialEq for Process {
 impl Eq for Process {}
 
 impl Process {
-    /// One that no other process has.
+    /// A text that no other process has.
     pub(super) fn new() -> Self {
         // The standard library's hasher is keyed at random.
         let random = || RandomState::new().build_hasher().finish();

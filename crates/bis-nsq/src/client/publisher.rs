@@ -1,8 +1,9 @@
-//! Publishes over one connection with many in flight; each resolves on its own answer.
+//! Publishes over one connection with many in flight; each resolves with its own answer.
 //!
-//! Answers come in the order of the commands, so a queue of waiting publishes matches them. What was sent and
-//! not answered when the connection breaks fails as [`PublishError::Unanswered`], except after a refusal: the
-//! server stops reading at the command that it refuses, so what followed was not taken and is sent again.
+//! Answers come in the order of the commands, so a queue of waiting publishes matches them. Publishes that
+//! were sent and not answered when the connection breaks fail as [`PublishError::Unanswered`], except after a
+//! refusal: the server stops reading at the command that it refuses, so the commands after it were not
+//! accepted and are sent again.
 
 mod error;
 mod publish;
@@ -34,11 +35,11 @@ pub struct Publisher {
 /// Topics with channels that a server must have before anything is published to it.
 type Channels = Arc<Mutex<Vec<(Name, Name)>>>;
 
-/// Where the connection stands.
+/// The state of the connection.
 #[derive(Debug, Clone, Default)]
 struct Link {
     up: bool,
-    /// What the server said when it was last connected to.
+    /// What the server said at the last connection.
     server: Option<IdentifyReply>,
 }
 
@@ -60,7 +61,7 @@ impl Receipt {
 }
 
 impl Publisher {
-    /// Starts to connect in the background. Must be called within a tokio runtime.
+    /// Starts connecting in the background. Must be called within a tokio runtime.
     #[must_use]
     pub fn start(options: Options) -> Self {
         Self::start_keeping(options, Vec::new())
@@ -77,9 +78,9 @@ impl Publisher {
         Self { requests, link, channels, wait }
     }
 
-    /// From now on every new connection makes these topics and channels, where they are not there, before it
-    /// publishes: a server that has forgotten them would give what it gets to the first channel alone. One that
-    /// offers Bis's extension forgets nothing and is asked for each once.
+    /// From now on, every new connection creates the missing ones of these topics and channels before it
+    /// publishes: a server that has lost them would give new messages only to the first channel that appears. A
+    /// server with Bis's extension loses nothing and is asked only once for each.
     pub fn keep(&self, channels: Vec<(Name, Name)>) {
         *self.channels.lock().unwrap_or_else(PoisonError::into_inner) = channels;
     }
@@ -108,14 +109,14 @@ impl Publisher {
         self.send(command).await?.answer().await
     }
 
-    /// Takes a publishing command on and returns what to await. Commands enter the server in the order of
-    /// these calls. Waits while too many are under way. Dropping the receipt may or may not undo the publish.
+    /// Accepts a publishing command and returns a receipt to await. Commands enter the server in the order of
+    /// these calls. Waits while too many are in flight. Dropping the receipt may or may not undo the publish.
     pub async fn send(&self, command: Command) -> Result<Receipt, PublishError> {
         self.send_within(command, self.wait).await
     }
 
-    /// Like [`Publisher::send`], with the longest wait for a connection; at zero it fails at once when there is
-    /// none.
+    /// Like [`Publisher::send`], with a limit on the wait for a connection; with zero, it fails at once when
+    /// there is none.
     pub async fn send_within(&self, command: Command, wait: Duration) -> Result<Receipt, PublishError> {
         let (answer, receipt) = oneshot::channel();
         let deadline = Instant::now() + wait;
@@ -124,7 +125,7 @@ impl Publisher {
         Ok(Receipt(receipt))
     }
 
-    /// Waits for the answers to what is under way, then closes. Later publishes fail as `Closed`.
+    /// Waits for the answers to the publishes in flight, then closes. Later publishes fail as `Closed`.
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.requests.send(Request::Close(done)).await.is_ok() {
@@ -133,7 +134,7 @@ impl Publisher {
     }
 }
 
-/// Why a connection is not used any more.
+/// Why a connection is no longer used.
 enum End {
     Lost(LostError),
     Unanswered,

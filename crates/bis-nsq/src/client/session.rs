@@ -14,7 +14,7 @@ pub(super) struct Session {
     pub(super) lease: Duration,
     /// Whether the server can take a delivery back uncounted.
     pub(super) uncounted_release: bool,
-    /// Whether it can do so after a wait.
+    /// Whether the server can do so after a delay.
     pub(super) postpones: bool,
     /// The largest `RDY`.
     pub(super) max_ready: usize,
@@ -58,7 +58,7 @@ impl Session {
         self.unsettled.load(Ordering::Acquire)
     }
 
-    /// The `RDY` that asks for `max` more than what is not settled, if it is another than the last.
+    /// The `RDY` that asks for `max` messages beyond the unsettled ones, if it differs from the last one.
     pub(super) fn ready_for(&self, max: usize) -> Option<usize> {
         let ready = (self.unsettled() + max).min(self.max_ready);
         (self.ready.swap(ready, Ordering::AcqRel) != ready).then_some(ready)

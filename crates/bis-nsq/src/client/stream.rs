@@ -1,4 +1,4 @@
-//! The byte stream under a connection: plain TCP, or TLS over it. It knows no frames and no commands.
+//! The byte stream under a connection: plain TCP, or TLS over it. It knows neither frames nor commands.
 
 use std::fmt::Debug;
 use std::future::{Future, poll_fn};
@@ -13,7 +13,7 @@ pub(super) trait Transport: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin
 
 impl<T: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin> Transport for T {}
 
-/// A transport, and whether bytes that it took may still wait inside of it.
+/// A transport, and whether it may still buffer bytes that it accepted.
 #[derive(Debug)]
 pub(super) struct Stream {
     transport: Box<dyn Transport>,
@@ -23,7 +23,7 @@ pub(super) struct Stream {
 /// What [`Stream::transfer`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transferred {
-    /// So many bytes were read; zero is the end.
+    /// This many bytes were read; zero means the end.
     Read(usize),
     /// Some bytes were written.
     Wrote,
@@ -38,7 +38,7 @@ impl Stream {
         self.transport
     }
 
-    /// Moves some bytes in either direction, whichever can be first. Cancel safe.
+    /// Moves some bytes in whichever direction is ready first. Cancel safe.
     pub(super) async fn transfer(
         &mut self,
         input: &mut BytesMut,
@@ -57,7 +57,7 @@ impl Stream {
                 return Poll::Ready(Ok(Transferred::Wrote));
             }
             if self.flushing && output.is_empty() {
-                // TLS keeps what the socket did not take; plain TCP keeps nothing.
+                // TLS buffers what the socket did not accept; plain TCP buffers nothing.
                 if let Poll::Ready(flushed) = Pin::new(&mut self.transport).poll_flush(context) {
                     flushed?;
                     self.flushing = false;

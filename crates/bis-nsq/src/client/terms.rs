@@ -1,5 +1,5 @@
-//! What a connection asks for in `IDENTIFY`, and less of it from a server that allows less: its limits are not known before,
-//! and it says which one was passed and not where it lies.
+//! What a connection asks for in `IDENTIFY`, and less of it from a server that allows less: the server's limits are not
+//! known beforehand, and a refusal names the exceeded limit but not its value.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::{Command, ErrorCode, Extension, Identify, Limits, ProtocolError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Terms {
     heartbeat: Duration,
-    /// The time that a delivery stays; `None` is what the server thinks fit.
+    /// How long a delivery may take; `None` leaves it to the server.
     lease: Option<Duration>,
-    /// Whether messages wait in the server's buffer for as short as it allows by default, or not at all.
+    /// Whether messages wait in the server's buffer for the shortest time that it allows by default, or not at all.
     buffered: bool,
 }
 
@@ -21,7 +21,7 @@ impl Terms {
         Self { heartbeat: options.heartbeat, lease: Some(options.lease), buffered: true }
     }
 
-    /// How long nothing may be heard.
+    /// How long the connection may be silent.
     pub(super) fn patience(&self) -> Duration {
         self.heartbeat * 2
     }
@@ -47,10 +47,10 @@ impl Terms {
         }
     }
 
-    /// What an open connection says hello with.
+    /// The `IDENTIFY` of an open connection.
     pub(super) fn hello(&self, options: &Options) -> Command {
         let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        // nsqd holds messages back until its buffer is full or a time is over; 250 ms unless asked.
+        // nsqd holds messages back until its buffer is full or a time has passed; 250 ms unless asked otherwise.
         let (output_buffer_size, output_buffer_timeout) =
             if self.buffered { (0, millis(Limits::MIN_OUTPUT_BUFFER_TIMEOUT)) } else { (-1, 0) };
         let identify = Identify {

@@ -1,16 +1,16 @@
-//! TLS to a server: which certificates to trust and to show. The handshake itself is in the crate's feature `tls`;
-//! without it, asking for TLS is refused and nothing goes out in the clear instead.
+//! TLS to a server: which certificates to trust and to present. The handshake itself is in the crate's feature
+//! `tls`; without it, asking for TLS is an error and nothing is sent in the clear instead.
 
 use std::path::PathBuf;
 
 use super::stream::Stream;
 
-/// How to talk TLS. Files are read anew for each connection, so that renewed certificates need no restart.
+/// The TLS settings. Files are read again for each connection, so that renewed certificates need no restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
-    /// A PEM file with the certificates of the authorities to trust, and no others are.
+    /// A PEM file with the certificates of the only authorities to trust.
     pub ca_file: PathBuf,
-    /// What this client shows of itself, if the server asks.
+    /// The certificate that this client presents if the server asks for one.
     pub certificate: Option<Certificate>,
     /// The name that the server's certificate must carry; the host of the server's address unless set.
     pub server_name: Option<String>,
@@ -19,7 +19,7 @@ pub struct Tls {
 /// A certificate with its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// A PEM file with the certificate, followed by those that lead from it to an authority.
+    /// A PEM file with the certificate, followed by the chain that leads from it to an authority.
     pub certificate_file: PathBuf,
     /// A PEM file with its private key.
     pub key_file: PathBuf,
@@ -28,7 +28,7 @@ pub struct Certificate {
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// It was left out when the program was built.
+    /// The program was built without it.
     #[error("TLS is not built in; enable the feature `tls` of `bis-nsq` (`nsq-tls` of `bis`)")]
     NotBuiltIn,
     /// A file cannot be read, or is not what it should be.
@@ -49,7 +49,7 @@ pub enum TlsError {
         "the server offers no TLS; give it a certificate (`--tls-cert`, `--tls-key`), or leave TLS out here"
     )]
     NotOffered,
-    /// The two sides do not agree, or one does not trust the other.
+    /// The two sides have no common parameters, or one does not trust the other.
     #[error(
         "the TLS handshake failed: {0}; is the server's certificate signed by `ca_file`, for the name of its address?"
     )]
@@ -62,7 +62,7 @@ impl Tls {
         Self { ca_file: ca_file.into(), certificate: None, server_name: None }
     }
 
-    /// Reads every file, so that a mistake shows before anything connects.
+    /// Reads every file, so that a mistake shows before any connection is made.
     ///
     /// # Errors
     /// When a file cannot be used, or TLS is not built in.
@@ -73,7 +73,7 @@ impl Tls {
         return Err(TlsError::NotBuiltIn);
     }
 
-    /// Puts TLS under a connection to `address`, `host:port`.
+    /// Starts TLS on a connection to `address`, `host:port`.
     pub(super) async fn handshake(&self, address: &str, stream: Stream) -> Result<Stream, TlsError> {
         #[cfg(feature = "tls")]
         return built_in::handshake(self, address, stream).await;

@@ -1,4 +1,4 @@
-//! What must hold of decoding, whatever the bytes are and however they are cut. The tests and the fuzz target share it.
+//! What must hold for decoding, whatever the bytes are and however they are split. The tests and the fuzz target share it.
 
 use bis_nsq::{Command, Decoder, Frame, Limits, cut_off, decode_frame};
 use bytes::BytesMut;
@@ -12,10 +12,10 @@ const LIMITS: Limits = Limits {
     extensions: true,
     max_stranger_bytes: None,
 };
-/// More room than this is never asked for: a line, a length and the largest body.
+/// More room than this is never requested: a line, a length and the largest body.
 const MOST_ROOM: usize = 4 * (Limits::MAX_LINE_BYTES + 4 + 256);
 
-/// Decodes the bytes as commands and as frames, at once and cut after each of the lengths, which go round.
+/// Decodes the bytes as commands and as frames, at once and split into pieces of the given lengths, which repeat.
 pub fn check(bytes: &[u8], cuts: &[u8]) {
     let whole = commands(bytes, &[]);
     assert_eq!(whole, commands(bytes, cuts), "commands, cut");
@@ -64,7 +64,7 @@ fn frames(bytes: &[u8], cuts: &[u8]) -> Vec<Result<Frame, String>> {
     found
 }
 
-/// The bytes in pieces of these lengths, which go round; in one piece without any.
+/// The bytes in pieces of these lengths, which repeat; in one piece if there are none.
 fn pieces<'a>(mut bytes: &'a [u8], cuts: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let mut lengths = cuts.iter().cycle();
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! Why a publish fails.
+//! The error of a publish.
 
 use crate::{ErrorCode, ProtocolError};
 
@@ -8,13 +8,13 @@ pub enum PublishError {
     /// There was no connection for as long as a publish waits. The server does not have the message.
     #[error("no connection to the NSQ server: {reason}")]
     Unreachable {
-        /// What the last attempt to connect failed with.
+        /// The error of the last attempt to connect.
         reason: String,
     },
     /// The connection broke before the answer; the server may have the message.
     #[error("the connection was lost before the server answered")]
     Unanswered,
-    /// The server does not take it.
+    /// The server refused the publish.
     #[error("the server refused: `{0}`")]
     Refused(ProtocolError),
     /// The publisher was closed.
@@ -23,15 +23,15 @@ pub enum PublishError {
 }
 
 impl PublishError {
-    /// Whether the server does not take it because it stops, which it says with this word. It has not taken it, and may
-    /// come back as soon as one that is gone.
+    /// Whether the server refused the publish because it is stopping. It has not accepted the message, and may come
+    /// back as soon as any server that is gone.
     #[must_use]
     pub fn is_stop(&self) -> bool {
         matches!(self, Self::Refused(refusal) if is_stop(refusal))
     }
 }
 
-/// Whether this is what a server says while it stops.
+/// Whether this is the answer of a server that is stopping.
 pub(super) fn is_stop(refusal: &ProtocolError) -> bool {
     use ErrorCode::{DeferredPublishFailed, MultiPublishFailed, PublishFailed};
     matches!(refusal.code, PublishFailed | MultiPublishFailed | DeferredPublishFailed)

@@ -1,4 +1,4 @@
-//! One publish under way: its command, and who waits for the answer.
+//! One publish in flight: its command, and the publishers that wait for the answer.
 
 use std::borrow::Cow;
 
@@ -13,14 +13,14 @@ use crate::{Command, FEATURE_HEADERS, FEATURE_RECEIPT, FEATURE_RESERVE, Headers,
 pub(super) struct Publish {
     pub(super) command: Command,
     pub(super) answer: oneshot::Sender<Result<Published, PublishError>>,
-    /// Until when it may wait for a connection.
+    /// The deadline of its wait for a connection.
     pub(super) deadline: Instant,
 }
 
 impl Publish {
-    /// Tells the publishers that wait.
+    /// Notifies the waiting publishers.
     pub(super) fn end(self, outcome: Result<Published, PublishError>) {
-        // Whoever does not wait any more need not be told.
+        // A publisher that no longer waits does not need the answer.
         let _ = self.answer.send(outcome);
     }
 
@@ -30,7 +30,8 @@ impl Publish {
     }
 }
 
-/// The command as this server understands it. Publishers need not know whom it reaches: the next server may be another kind.
+/// The command as this server understands it. Publishers do not need to know which server it reaches: the next one may be of
+/// another kind.
 pub(super) fn understood<'a>(command: &'a Command, server: &IdentifyReply) -> Cow<'a, Command> {
     match command {
         Command::HeadedPublish { .. } if !server.offers(FEATURE_HEADERS) => {

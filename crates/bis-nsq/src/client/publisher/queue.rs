@@ -1,4 +1,4 @@
-//! The publishes that were taken on: those that wait for a connection or for room, and those that were sent and are not answered.
+//! The accepted publishes: those that wait for a connection or for room, and those that were sent and are not answered yet.
 //! Answers come in the order of the commands, so the order of the queue matches them. It sends nothing itself.
 
 use std::collections::VecDeque;
@@ -12,26 +12,26 @@ use super::publish::Publish;
 use crate::client::LostError;
 use crate::{Frame, ProtocolError, Published};
 
-/// Publishes sent and not answered.
+/// The most publishes sent and not answered.
 const IN_FLIGHT: usize = 4096;
-/// Publishes that wait for a connection, or for room in flight.
+/// The most publishes that wait for a connection, or for room in flight.
 pub(super) const WAITING: usize = 1024;
 
-/// What was taken on.
+/// The accepted publishes.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: VecDeque<Publish>,
-    /// Each with when it was sent.
+    /// Each with the time when it was sent.
     in_flight: VecDeque<(Instant, Publish)>,
 }
 
 impl Queue {
-    /// Whether nothing is under way.
+    /// Whether there are no publishes.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
-    /// Whether something waits for a connection.
+    /// Whether a publish waits for a connection.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -46,60 +46,60 @@ impl Queue {
         self.in_flight.len() < IN_FLIGHT
     }
 
-    /// One that is to be sent once there is a connection.
+    /// Adds a publish, to be sent once there is a connection.
     pub(super) fn wait(&mut self, publish: Publish) {
         self.waiting.push_back(publish);
     }
 
-    /// The one that waits longest, to be sent now.
+    /// Takes the publish that has waited longest, to be sent now.
     pub(super) fn next(&mut self) -> Option<Publish> {
         self.waiting.pop_front()
     }
 
-    /// It was sent.
+    /// Marks a publish as sent.
     pub(super) fn sent(&mut self, publish: Publish) {
         self.in_flight.push_back((Instant::now(), publish));
     }
 
-    /// Until when the one that waits longest may wait.
+    /// The deadline of the publish that has waited longest.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.waiting.front().map(|publish| publish.deadline)
     }
 
-    /// Those that may not wait any longer fail.
+    /// Fails the publishes whose deadline has passed.
     pub(super) fn expire(&mut self, now: Instant, reason: &str) {
         while let Some(publish) = self.waiting.pop_front_if(|publish| publish.deadline <= now) {
             publish.end(Err(PublishError::Unreachable { reason: reason.to_owned() }));
         }
     }
 
-    /// All that wait fail.
+    /// Fails all waiting publishes.
     pub(super) fn fail_waiting(&mut self, reason: &str) {
         for publish in self.waiting.drain(..) {
             publish.end(Err(PublishError::Unreachable { reason: reason.to_owned() }));
         }
     }
 
-    /// The connection broke: nobody knows what became of those in flight.
+    /// The connection broke: the outcome of the publishes in flight is unknown.
     pub(super) fn fail_in_flight(&mut self) {
         for (_, publish) in self.in_flight.drain(..) {
             publish.end(Err(PublishError::Unanswered));
         }
     }
 
-    /// The server stopped reading at a command that it refused: those after it were not taken, and are sent again.
+    /// The server stopped reading at a command that it refused: those after it were not accepted, and are sent again.
     pub(super) fn take_back(&mut self) {
         while let Some((_, publish)) = self.in_flight.pop_back() {
             self.waiting.push_front(publish);
         }
     }
 
-    /// When the server must have answered the one that was sent first.
+    /// The deadline for the answer to the publish that was sent first.
     pub(super) fn answer_due(&self, patience: Duration) -> Option<Instant> {
         self.in_flight.front().map(|(sent, _)| *sent + patience)
     }
 
-    /// Gives an answer to the publish that it belongs to. Why the connection cannot be used any more, if so.
+    /// Gives an answer to the publish that it belongs to. Returns why the connection can no longer be used, if so.
     pub(super) fn answer(&mut self, frame: Frame) -> Option<End> {
         let published = match &frame {
             Frame::Response(data) => Published::parse(data),

@@ -1,4 +1,5 @@
-//! The task behind a publisher: connects, sends what was taken on, and gives answers back, until the last publisher is gone.
+//! The task behind a publisher: connects, sends the accepted publishes, and passes answers back, until the last publisher is
+//! gone.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -24,11 +25,11 @@ pub(super) struct Task {
     requests: mpsc::Receiver<Request>,
     announce: watch::Sender<Link>,
     channels: Channels,
-    /// What the server had when it was last connected to.
+    /// What the server had at the last connection.
     made: Vec<(Name, Name)>,
     queue: Queue,
     backoff: Backoff,
-    /// Whether no more publishes are taken on; the task ends when those it has are answered.
+    /// Whether no more publishes are accepted; the task ends when those it has are answered.
     closing: bool,
     close_waiters: Vec<oneshot::Sender<()>>,
 }
@@ -88,7 +89,7 @@ impl Task {
         }
     }
 
-    /// Connects, however long it takes; meanwhile lets publishes whose time is over fail. `None` when closed.
+    /// Connects, however long it takes; meanwhile publishes past their deadline fail. `None` when closed.
     async fn connect(&mut self) -> Option<Connection> {
         let mut reason = String::from("not connected yet");
         loop {
@@ -117,7 +118,7 @@ impl Task {
         }
     }
 
-    /// Waits before the next attempt, not as long when somebody waits for it. `None` when closed.
+    /// Waits before the next attempt, but for less time when a publish waits for it. `None` when closed.
     async fn pause(&mut self, mut wait: Duration, reason: &str) -> Option<()> {
         while !wait.is_zero() {
             let slice = wait.min(URGENT_PAUSE);
@@ -127,7 +128,7 @@ impl Task {
         Some(())
     }
 
-    /// Awaits `work` and meanwhile takes publishes on and lets them time out. `None` when closed.
+    /// Awaits `work`; meanwhile accepts publishes and lets them time out. `None` when closed.
     async fn while_disconnected<T>(&mut self, work: impl Future<Output = T>, reason: &str) -> Option<T> {
         tokio::pin!(work);
         loop {
@@ -149,7 +150,7 @@ impl Task {
         }
     }
 
-    /// The publish in a request, if it is one; after any other, no more is taken on.
+    /// The publish in a request, if it is one; after any other request, no more publishes are accepted.
     fn take_on(&mut self, request: Option<Request>) -> Option<Publish> {
         match request {
             Some(Request::Publish(publish)) => return Some(publish),
@@ -191,7 +192,7 @@ impl Task {
         }
     }
 
-    /// Takes on what else waits already, so that one write carries it all.
+    /// Accepts everything else that is already waiting, so that one write carries it all.
     fn send_more(&mut self, connection: &mut Connection) {
         while self.queue.has_room_in_flight() && connection.has_room() {
             let Ok(request) = self.requests.try_recv() else { return };
@@ -209,7 +210,7 @@ impl Task {
     }
 }
 
-/// Connects to a server that has `channels`, or makes them. `made` were made there before.
+/// Connects and creates those of `channels` that the server does not have. `made` were created there before.
 async fn open(
     options: &Options,
     channels: &[(Name, Name)],
