@@ -1,5 +1,5 @@
-//! Where an app's events are, and the two ways there: the router's HTTP API, and the driver that the app itself uses. The
-//! driver is opened when something needs it.
+//! Access to an app's events, in two ways: through the router's HTTP API, and through the driver that the app itself
+//! uses. The driver is opened when it is first needed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,22 +12,22 @@ use tokio::{sync::OnceCell, time::timeout};
 
 use crate::api::{Api, RouterError};
 
-/// How long the broker may take until it answers the driver for the first time.
+/// How long the broker may take to answer the driver for the first time.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Where a router is.
+/// The addresses of a router.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// Its HTTP API.
     pub api: HttpAddress,
-    /// How its TCP listener is reached. The port that the API tells unless set.
+    /// The address of its TCP listener. Uses the port that the API reports unless set.
     pub broker: Option<NsqConfig>,
-    /// The namespace of the app (`app.namespace`) among those that share the router. Only its topics are seen then.
+    /// The namespace of the app (`app.namespace`) on a shared router. Only its topics are seen then.
     pub namespace: Option<Namespace>,
 }
 
-/// Does what is asked, on one router. Topics go by the names that the app has for them; without a namespace, these are those
-/// on the router.
+/// Carries out operations on one router. Topics have the names that the app gives them; without a namespace, these are the
+/// names on the router.
 pub struct Admin {
     pub(crate) api: Api,
     place: Place,
@@ -41,13 +41,13 @@ impl std::fmt::Debug for Admin {
 }
 
 impl Admin {
-    /// Connects to nothing yet.
+    /// Does not connect yet.
     pub fn new(place: Place) -> Self {
         let api = Api::new(place.api.clone(), place.namespace.clone());
         Self { api, place, broker: OnceCell::new() }
     }
 
-    /// The driver, once it has met the broker: only then it knows what the broker can do.
+    /// The driver, once it has connected: only then does it know what the broker can do.
     pub(crate) async fn broker(&self) -> Result<&dyn Broker, RouterError> {
         let broker = self.broker.get_or_try_init(|| async {
             let nsq = self.nsq().await?;
@@ -62,12 +62,12 @@ impl Admin {
         Ok(broker.await?.as_ref())
     }
 
-    /// The driver's settings, for what is not a broker's work.
+    /// The driver's settings, without connecting to a broker.
     pub(crate) async fn options(&self) -> Result<NsqOptions, RouterError> {
         Ok(NsqOptions::of_config(&self.nsq().await?)?)
     }
 
-    /// How the broker is reached. Asks the router first, so that one that is not there is an error at once.
+    /// The connection settings. Asks the router first, so that a missing router is an error at once.
     async fn nsq(&self) -> Result<NsqConfig, RouterError> {
         let port = self.api.tcp_port().await?;
         Ok(self.place.broker.clone().unwrap_or_else(|| {
@@ -77,7 +77,7 @@ impl Admin {
         }))
     }
 
-    /// Takes leave of the broker, once everything that was sent is answered.
+    /// Disconnects from the broker once everything that was sent is answered.
     pub async fn close(&self) {
         if let Some(broker) = self.broker.get() {
             broker.close().await;
@@ -85,7 +85,7 @@ impl Admin {
     }
 }
 
-/// The subscription as the driver's inquiries name it.
+/// The subscription's name in the driver's inquiries.
 pub(crate) fn spec(topic: &TopicName, name: &SubscriptionName) -> SubscriptionSpec {
     SubscriptionSpec { topic: topic.clone(), name: name.clone(), ordered: false }
 }

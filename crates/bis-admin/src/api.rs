@@ -1,4 +1,4 @@
-//! The router's HTTP API, for what drivers cannot do: statistics, removal, and messages as they are. A real nsqd answers
+//! The router's HTTP API, for what drivers cannot do: statistics, removal, and raw messages. A real nsqd supports
 //! statistics, removal of topics and channels, and publishes.
 
 use std::{io::ErrorKind, time::Duration};
@@ -12,53 +12,53 @@ use bis_nsq::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// A router answers within this time or not at all.
+/// How long a router may take to answer.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Why a router did not do what was asked.
+/// Why a request to a router failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RouterError {
-    /// Nobody listens there.
+    /// Nothing listens there.
     #[error("there is no router at `{address}`")]
     Absent {
         /// The HTTP address.
         address: String,
     },
-    /// The exchange failed.
+    /// The request could not be sent or answered.
     #[error("cannot talk to the router at `{address}`")]
     Broken {
         /// The HTTP address.
         address: String,
-        /// How.
+        /// The cause.
         source: HttpError,
     },
-    /// It says that it will not.
+    /// The router refused.
     #[error("the router at `{address}` refused: `{message}`")]
     Refused {
         /// The HTTP address.
         address: String,
-        /// What it says.
+        /// Its message.
         message: String,
     },
-    /// It is a broker that has no means to.
+    /// The broker does not support the operation.
     #[error(
         "the broker at `{address}` cannot {what}; Bis's router can (`bis router`), and nsqd has no way to"
     )]
     Unsupported {
         /// The HTTP address.
         address: String,
-        /// What it cannot do.
+        /// The unsupported operation.
         what: &'static str,
     },
-    /// The answer is not a router's.
-    #[error("`{address}` does not answer as a router does; is it the HTTP address of one?")]
+    /// The answer does not come from a router.
+    #[error("`{address}` does not answer like a router; is it the HTTP address of one?")]
     Unreadable {
         /// The HTTP address.
         address: String,
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// The driver cannot be made.
+    /// The driver could not be created.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The driver cannot use the broker.
@@ -71,7 +71,7 @@ pub enum RouterError {
     Late {
         /// The HTTP address.
         address: String,
-        /// How long it had.
+        /// The time that it had.
         limit: Duration,
     },
 }
@@ -83,7 +83,7 @@ pub(crate) struct Api {
     namespace: Option<Namespace>,
 }
 
-/// What `/stats` says.
+/// The answer of `/stats`.
 #[derive(Debug, Deserialize)]
 struct Stats {
     topics: Vec<TopicStats>,
@@ -121,7 +121,7 @@ pub(crate) struct ChannelStats {
     pub(crate) paused: bool,
 }
 
-/// What `/info` says.
+/// The answer of `/info`.
 #[derive(Debug, Deserialize)]
 struct Info {
     tcp_port: u16,
@@ -131,7 +131,7 @@ struct Info {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Published {
     Stored,
-    /// The router takes none of this size.
+    /// The message is larger than the router accepts.
     TooLarge,
 }
 
@@ -152,8 +152,8 @@ impl Api {
         }
     }
 
-    /// All topics and channels of the namespace with their counts. A name that had to be cut to fit on the broker is as it is
-    /// there.
+    /// All topics and channels of the namespace with their counts. A name that had to be shortened for the broker appears as
+    /// it is there.
     pub(crate) async fn stats(&self) -> Result<Vec<TopicStats>, RouterError> {
         let Stats { mut topics } = self.get("/stats?format=json&include_clients=false").await?;
         if let Some(namespace) = &self.namespace {
@@ -174,13 +174,13 @@ impl Api {
         Ok(self.get::<Info>("/info").await?.tcp_port)
     }
 
-    /// Publishes one message as it is, and returns when the router has it.
+    /// Publishes one raw message, and returns when the router has it.
     pub(crate) async fn publish(&self, topic: &str, body: &[u8]) -> Result<(), RouterError> {
         let path = path("/pub", &[("topic", &self.on_broker(topic))]);
         self.asked("POST", &path, body).await.map(drop).map_err(|error| self.error(error))
     }
 
-    /// As [`Api::publish`], with the ordering key of the event; that the message is too large is not an error.
+    /// Like [`Api::publish`], with the ordering key of the event; a message that is too large is not an error.
     pub(crate) async fn try_publish(
         &self,
         topic: &str,
@@ -193,7 +193,7 @@ impl Api {
         match self.asked("POST", &path("/pub", &arguments), body).await {
             Ok(_) => Ok(Published::Stored),
             Err(HttpError::Status { status: 413, .. }) => Ok(Published::TooLarge),
-            // A router that has seen that a message is too large may close before all of it was sent.
+            // A router that finds a message too large may close the connection before all of it was sent.
             Err(HttpError::Io(error))
                 if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) =>
             {
@@ -203,7 +203,7 @@ impl Api {
         }
     }
 
-    /// Removes a topic, or one channel of it, with what waits there. `false` when it is not there.
+    /// Removes a topic, or one channel of it, with all waiting messages. `false` when it does not exist.
     pub(crate) async fn delete(&self, topic: &str, channel: Option<&str>) -> Result<bool, RouterError> {
         let topic = self.on_broker(topic);
         let path = match channel {
@@ -213,8 +213,7 @@ impl Api {
         self.found(&path, "remove topics").await
     }
 
-    /// Takes the message in one place of a channel out of it for good. `false` when it is not there any more, or someone is
-    /// handling it.
+    /// Removes the message at one position of a channel for good. `false` when it is no longer there, or is being handled.
     pub(crate) async fn finish(&self, topic: &str, channel: &str, place: u64) -> Result<bool, RouterError> {
         let id = MessageId::from_number(place).to_string();
         let path =
@@ -231,7 +230,7 @@ impl Api {
         serde_json::from_slice(&answer).map_err(unreadable)
     }
 
-    /// Whether what the request is about was there. A broker that knows no such request cannot do `what`.
+    /// Whether the target of the request existed. A broker that does not know the request cannot do `what`.
     async fn found(&self, path: &str, what: &'static str) -> Result<bool, RouterError> {
         let error = match self.asked("POST", path, b"").await {
             Ok(_) => return Ok(true),
@@ -262,7 +261,7 @@ impl Api {
     }
 }
 
-/// What a router says when it refuses.
+/// The message of a router's refusal.
 fn message(text: &str) -> String {
     #[derive(Deserialize)]
     struct Refusal {
@@ -271,7 +270,7 @@ fn message(text: &str) -> String {
     serde_json::from_str::<Refusal>(text).map_or_else(|_| text.to_owned(), |refusal| refusal.message)
 }
 
-/// A path with its arguments, encoded.
+/// A path with its encoded arguments.
 fn path(path: &str, arguments: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(arguments);

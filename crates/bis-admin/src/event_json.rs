@@ -1,4 +1,4 @@
-//! Events as JSON shows them to people and tools.
+//! The JSON form of events, for people and tools.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use bis_core::{Attributes, Envelope};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// An event with all that travels along; what is not there is left out.
+/// An event with everything that travels along; absent fields are left out.
 #[derive(Debug, Serialize)]
 pub struct EventJson<'a> {
     id: &'a str,
@@ -36,7 +36,7 @@ pub struct EventJson<'a> {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Data<'a> {
-    /// JSON, as it is.
+    /// JSON, unchanged.
     Json(&'a RawValue),
     /// Other text.
     Text(&'a str),
@@ -48,7 +48,7 @@ pub enum Data<'a> {
 }
 
 impl<'a> EventJson<'a> {
-    /// The event as JSON shows it.
+    /// The JSON form of the event.
     pub fn new(envelope: &'a Envelope) -> Self {
         Self {
             id: envelope.id.as_str(),

@@ -1,5 +1,5 @@
-//! Following a topic: its events from now on, through a temporary subscription that ends with the follower. It takes nothing
-//! away from anybody, and refuses where it would.
+//! Following a topic: its events from now on, through a temporary subscription that ends with the follower. It takes no
+//! events away from other subscribers, and refuses where it would.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use bis_nsq::{
 
 use crate::{admin::Admin, topics::TopicError};
 
-/// How many events the router may send ahead of what was taken.
+/// How many events the router may send ahead.
 const AHEAD: usize = 100;
 
 /// What to follow.
@@ -21,11 +21,11 @@ const AHEAD: usize = 100;
 pub struct Follow<'a> {
     /// The topic.
     pub topic: &'a str,
-    /// What the follower calls itself on the broker; a name of NSQ.
+    /// The follower's name on the broker; a valid NSQ name.
     pub name: &'a str,
 }
 
-/// A topic's events as they come.
+/// A topic's events as they arrive.
 #[derive(Debug)]
 pub struct Following {
     consumer: Consumer,
@@ -33,12 +33,12 @@ pub struct Following {
 }
 
 impl Admin {
-    /// Starts to follow a topic; events that are published once this has returned are seen.
+    /// Starts following a topic; events published after this has returned are seen.
     ///
     /// # Errors
-    /// When the topic is not there, when it keeps events for its first subscription, or when the broker refuses.
+    /// When the topic does not exist, when it keeps events for its first subscription, or when the broker refuses.
     pub async fn follow(&self, follow: Follow<'_>) -> Result<Following, TopicError> {
-        // Subscribing to a topic that is not there would make it.
+        // Subscribing to a topic that does not exist would create it.
         let topic = self.topic(follow.topic).await?;
         if topic.subscriptions.is_empty() && topic.waiting > 0 {
             return Err(TopicError::WouldTake { topic: topic.name, events: topic.waiting });
@@ -59,7 +59,7 @@ impl Following {
     /// The next events: at least one, and at most `limit`.
     ///
     /// # Errors
-    /// When the broker refuses to go on.
+    /// When the broker refuses to continue.
     pub async fn next(&mut self, limit: u64) -> Result<Vec<Envelope>, TopicError> {
         let limit = usize::try_from(limit).unwrap_or(AHEAD).clamp(1, AHEAD);
         let deliveries = self.consumer.receive(limit).await.map_err(refused)?;
@@ -69,7 +69,7 @@ impl Following {
                 let nanos = u64::try_from(delivery.timestamp_ns()).unwrap_or(0);
                 let published = SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos);
                 let event = envelope(delivery.body(), delivery.id(), published);
-                // When the router has gone, the subscription has gone too, and with it what there was to finish.
+                // When the router is gone, the subscription is gone too, and there is nothing left to finish.
                 let _ = delivery.finish();
                 event
             })

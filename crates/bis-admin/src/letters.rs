@@ -1,7 +1,7 @@
-//! Dead letters: what is kept of events that subscriptions gave up. They are in the subscription `store` of the topic
+//! Dead letters: records of events that subscriptions gave up on. They are in the subscription `store` of the topic
 //! `bis.dead`, which nobody consumes.
 //!
-//! A letter may be there twice, when the app stopped between keeping it and acking its event; it shows once.
+//! A letter may be stored twice when the app stopped between storing it and acking its event; it is listed once.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -16,11 +16,11 @@ use crate::{admin::Admin, api::RouterError, topics::TopicError};
 /// The subscription that keeps dead letters.
 const STORE: SubscriptionName = SubscriptionName::from_static("store");
 
-/// A dead letter, and where in the store it is.
+/// A dead letter, and its position in the store.
 #[derive(Debug)]
 pub struct Letter(Kept<u64>);
 
-/// Every dead letter, as it was when they were read.
+/// All dead letters at the time of reading.
 #[derive(Debug)]
 pub struct Letters {
     /// Each letter once, oldest first.
@@ -29,62 +29,62 @@ pub struct Letters {
     pub unreadable: usize,
 }
 
-/// What letters of one group have in common.
+/// What the letters of one group have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cause<'a> {
     /// The topic of the events.
     pub topic: &'a str,
-    /// The subscription that gave them up.
+    /// The subscription that gave up on them.
     pub subscription: &'a str,
     /// The first line of the error.
     pub error: &'a str,
 }
 
-/// Letters that died of one cause.
+/// Letters with the same cause.
 #[derive(Debug)]
 pub struct Group<'a> {
     /// What they have in common.
     pub cause: Cause<'a>,
-    /// The letters, oldest first; never none.
+    /// The letters, oldest first; never empty.
     pub letters: Vec<&'a Letter>,
 }
 
-/// Which letters: those for which all that is given holds.
+/// A filter for letters: those that match every given field.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Of this topic's events.
+    /// Letters of this topic's events.
     pub topic: Option<String>,
-    /// Of this subscription.
+    /// Letters of this subscription.
     pub subscription: Option<String>,
-    /// That died of this.
+    /// Letters with this reason.
     pub reason: Option<DeadReason>,
-    /// Whose error has this text in it.
+    /// Letters whose error contains this text.
     pub error: Option<String>,
-    /// That died before then.
+    /// Letters that are older than this time.
     pub before: Option<SystemTime>,
 }
 
-/// Why there is no one letter that is meant, or nothing was done with it.
+/// Why a letter was not found, or nothing was done with it.
 #[derive(Debug, thiserror::Error)]
 pub enum LetterError {
     /// No letter has this id.
     #[error("there is no dead letter `{id}`")]
     None {
-        /// The id, or the start of one.
+        /// The id, or a prefix of one.
         id: String,
     },
-    /// Several letters have it.
+    /// Several letters match.
     #[error("several dead letters are `{id}`, or start with it")]
     Several {
-        /// The id, or the start of one.
+        /// The id, or a prefix of one.
         id: String,
         /// Two of the letters.
         letters: [String; 2],
     },
-    /// The store, or the subscription that the letter is of, cannot be looked into.
+    /// The store, or the letter's subscription, cannot be inspected.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// The router did not do it.
+    /// The request to the router failed.
     #[error(transparent)]
     Router(#[from] RouterError),
 }
@@ -95,7 +95,7 @@ impl Letter {
         &self.0.letter
     }
 
-    /// How many messages of the store hold it, copies and parts included.
+    /// How many messages in the store hold it, including copies and parts.
     pub(crate) fn copies(&self) -> usize {
         self.0.messages.len()
     }
@@ -105,7 +105,7 @@ impl Letters {
     /// The one letter whose id, or whose event's id, is `id` or starts with it.
     ///
     /// # Errors
-    /// When there is none, or there are several.
+    /// When there is no such letter, or there are several.
     pub fn find(&self, id: &str) -> Result<&Letter, LetterError> {
         let named = |matches: fn(&str, &str) -> bool| -> Vec<&Letter> {
             let is_it =
@@ -124,7 +124,7 @@ impl Letters {
         }
     }
 
-    /// The letters of these ids, each once, however often it is named.
+    /// The letters with these ids, each once, however often it is named.
     ///
     /// # Errors
     /// When one of the ids does not name one letter.
@@ -139,12 +139,12 @@ impl Letters {
         Ok(found)
     }
 
-    /// The letters that a filter takes.
+    /// The letters that match a filter.
     pub fn filtered(&self, filter: &Filter) -> Vec<&Letter> {
         self.letters.iter().filter(|letter| filter.takes(letter.letter())).collect()
     }
 
-    /// The letters by topic, subscription and error, since many usually died of one mistake; the largest group first.
+    /// The letters by topic, subscription and error, since many usually have one cause; the largest group first.
     pub fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: BTreeMap<Cause<'_>, Vec<&Letter>> = BTreeMap::new();
         for one in &self.letters {
@@ -162,14 +162,14 @@ impl Letters {
         groups
     }
 
-    /// How many messages of the store hold letters of this id.
+    /// How many messages in the store hold letters with this id.
     pub(crate) fn copies(&self, id: &str) -> usize {
         self.letters.iter().filter(|one| one.letter().id == id).map(Letter::copies).sum()
     }
 }
 
 impl Filter {
-    /// Whether all that was asked for holds.
+    /// Whether every given field matches.
     pub fn takes(&self, letter: &DeadLetter) -> bool {
         let is = |asked: &Option<String>, known: &str| asked.as_ref().is_none_or(|asked| asked == known);
         is(&self.topic, letter.topic.as_str())
@@ -181,18 +181,18 @@ impl Filter {
 }
 
 impl Admin {
-    /// All dead letters. Takes none away.
+    /// All dead letters. Removes none.
     ///
     /// # Errors
-    /// When the broker does not answer, or cannot show what waits.
+    /// When the broker does not answer, or cannot show waiting messages.
     pub async fn letters(&self) -> Result<Letters, TopicError> {
         let events = match self.waiting(&TopicName::DEAD, &STORE).await {
             Ok(events) => events,
-            // No app has made the store yet.
+            // No app has created the store yet.
             Err(TopicError::NoTopic { .. } | TopicError::NoSubscription { .. }) => Vec::new(),
             Err(error) => return Err(error),
         };
-        // What is in flight, somebody else takes away right now.
+        // A message in flight is being removed by someone else right now.
         let here = events.into_iter().filter(|event| event.state != WaitingState::InFlight);
         let read = |Waiting { position, envelope, .. }: Waiting| (position, Some((*envelope).clone()));
         let store = Store::read(here.map(read));
@@ -205,10 +205,10 @@ impl Admin {
     /// Removes a letter and its event for good.
     ///
     /// # Errors
-    /// When the router does not answer or cannot.
+    /// When the router does not answer or does not support it.
     pub async fn remove_letter(&self, letter: &Letter) -> Result<(), RouterError> {
         for place in &letter.0.messages {
-            // One that is not there any more is as good as removed.
+            // A message that is no longer there counts as removed.
             self.api.finish(TopicName::DEAD.as_str(), STORE.as_str(), *place).await?;
         }
         Ok(())

@@ -1,10 +1,10 @@
 //! What an operator can do with the events of a running app: look at topics and subscriptions, publish, follow, replay and
-//! remove; list dead letters, send them again and remove them. Commands, console and tools for agents stand on it, so that
-//! each of these things is done in one way.
+//! remove; list dead letters, send them again and remove them. Commands, console and tools for agents build on it, so that
+//! each operation is implemented once.
 //!
 //! It reaches the broker through the drivers that apps link. What only the router's HTTP API can do (listing, removing, and
-//! messages without an envelope) is in one client, [`RouterError`] being what goes wrong there. Nothing here prints, asks or
-//! knows of a command line.
+//! messages without an envelope) is in one client, whose error is [`RouterError`]. Nothing here prints, prompts or knows
+//! about a command line.
 
 mod admin;
 mod api;

@@ -1,8 +1,9 @@
-//! Sending the events of dead letters again, each for its subscription alone, and removing the letters.
+//! Resends the events of dead letters, each for its own subscription only, and removes the letters.
 //!
-//! Published first and removed after: what dies in between leaves a letter too many, never an event too few. An edited event is
-//! not the one that was kept, so its letter stays until the edited one is handled. So does the letter of a subscription that
-//! the broker does not have: every other one passes over what is published for that one alone.
+//! An event is published first and its letter removed afterwards: a crash in between leaves an extra letter, never a missing
+//! event. An edited event differs from the stored one, so its letter stays until the edited event is handled. The letter of a
+//! subscription that the broker does not have stays too: every other subscription skips an event that is published for that one
+//! only.
 
 use std::time::Duration;
 
@@ -19,10 +20,10 @@ use crate::{
 
 /// How long a handler may take before an edited event counts as not handled yet.
 const HANDLED_LIMIT: Duration = Duration::from_secs(10);
-/// The time between two looks at it.
+/// The time between two checks of it.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Sends letters again; knows the letters and topics from before it began.
+/// Resends letters; knows the letters and topics as they were when it began.
 #[derive(Debug)]
 pub struct Resending<'a> {
     admin: &'a Admin,
@@ -30,26 +31,26 @@ pub struct Resending<'a> {
     topics: Vec<Topic>,
 }
 
-/// What became of a letter.
+/// The outcome for a letter.
 #[derive(Debug)]
 pub struct Resent {
     /// Whether its event was published.
     pub published: bool,
-    /// Why the letter stays; it is gone otherwise.
+    /// Why the letter stays; `None` when it was removed.
     pub stays: Option<Stays>,
 }
 
 /// Why a letter stays.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Stays {
-    /// Nobody would get its event.
+    /// No subscription would get its event.
     #[error(
-        "`{topic}` has no subscription `{subscription}`, so that nobody would get the event; if the app declares it, start that first"
+        "`{topic}` has no subscription `{subscription}`, so nobody would get the event; if the app declares it, start the app first"
     )]
     Unsubscribed {
         /// The topic of the letter's event.
         topic: String,
-        /// The subscription that gave it up.
+        /// The subscription that gave up on it.
         subscription: String,
     },
     /// There is no room for the mark that keeps other subscriptions from handling it again.
@@ -57,31 +58,31 @@ pub enum Stays {
         "its event is too large to be marked for `{subscription}` alone; start the router with a larger `--max-msg-size`"
     )]
     TooLarge {
-        /// The subscription that gave it up.
+        /// The subscription that gave up on it.
         subscription: String,
     },
-    /// The edited event was given up too.
+    /// The edited event became a dead letter too.
     #[error("the edited event is a dead letter too, `{id}`")]
     DiedAgain {
         /// Its letter.
         id: String,
     },
-    /// The edited event waits, is being handled or is to be tried again.
+    /// The edited event waits, is being handled or will be retried.
     #[error("the edited event is published and not handled yet")]
     NotHandledYet,
 }
 
-/// What became of an edited event.
+/// The outcome for an edited event.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Handled,
-    /// It is a dead letter, of this id.
+    /// It is a dead letter with this id.
     Died(String),
     Open,
 }
 
 impl Admin {
-    /// Begins to send some of these letters again.
+    /// Prepares to resend some of these letters.
     ///
     /// # Errors
     /// When the router does not answer.
@@ -91,7 +92,7 @@ impl Admin {
 }
 
 impl Resending<'_> {
-    /// Why the letter cannot be sent again, as far as that is known before.
+    /// Why the letter cannot be resent, as far as that is known beforehand.
     pub fn obstacle(&self, letter: &Letter) -> Option<Stays> {
         let DeadLetter { topic, subscription, .. } = letter.letter();
         let found = self.topics.iter().find(|known| known.name == topic.as_str());
@@ -100,11 +101,11 @@ impl Resending<'_> {
             .then(|| Stays::Unsubscribed { topic: topic.to_string(), subscription: subscription.to_string() })
     }
 
-    /// Publishes the event of one letter, with `data` in place of its own if there is some, and removes the letter once it is
-    /// not needed any more.
+    /// Publishes the event of one letter, with `data` instead of its own if given, and removes the letter once it is no
+    /// longer needed.
     ///
     /// # Errors
-    /// When the broker does not take the event, or the letter cannot be removed.
+    /// When the broker refuses the event, or the letter cannot be removed.
     pub async fn send(&self, letter: &Letter, data: Option<&[u8]>) -> Result<Resent, LetterError> {
         if let Some(obstacle) = self.obstacle(letter) {
             return Ok(Resent { published: false, stays: Some(obstacle) });
@@ -129,7 +130,7 @@ impl Resending<'_> {
         Ok(Resent { published: true, stays })
     }
 
-    /// Whether the broker took the event.
+    /// Whether the broker accepted the event.
     async fn publish(
         &self,
         letter: &DeadLetter,
@@ -141,8 +142,8 @@ impl Resending<'_> {
             Err(TopicError::Publish(PublishError::TooLarge { .. })) => {}
             Err(error) => return Err(error.into()),
         }
-        // An event of the largest size has no room for the mark, which nobody needs where nobody else subscribes. It goes out
-        // as it came, and not through the driver: the broker would take it for one that it has had.
+        // An event of the largest size has no room for the mark, which is not needed if there is no other subscription. It is
+        // published unchanged, and not through the driver: the broker would take it for a duplicate.
         if edited || !self.is_only_subscription(letter).await? {
             return Ok(false);
         }
@@ -160,24 +161,24 @@ impl Resending<'_> {
         Ok(lasting.all(|one| one.name == letter.subscription.as_str()))
     }
 
-    /// Waits until the subscription of `letter` has finished `event`, which replaces the letter's own. Where nobody consumes,
-    /// or the topic is paused, nothing is waited for.
+    /// Waits until the subscription of `letter` has finished `event`, which replaces the letter's own. Does not wait when
+    /// there are no consumers, or when the topic is paused.
     async fn outcome(&self, letter: &DeadLetter, event: &Envelope) -> Result<Outcome, LetterError> {
         let DeadLetter { topic, subscription, .. } = letter;
         let end = Instant::now() + HANDLED_LIMIT;
-        // The subscription does not have yet what a paused topic holds back.
+        // The subscription does not have the events yet that a paused topic holds back.
         if self.admin.topic(topic.as_str()).await?.paused {
             return Ok(Outcome::Open);
         }
         let find = |page: Vec<bis_broker::Waiting>| {
             page.iter().find(|waiting| *waiting.envelope == *event).map(|waiting| waiting.position)
         };
-        // Found once, it is looked for in its place alone: many others may wait.
+        // Once found, it is only looked for at its position: many other events may wait.
         let Some(position) = self.admin.look(topic, subscription, find).await? else {
             return self.ended(letter, event).await;
         };
         loop {
-            // Asked first: a consumer may finish the event and go.
+            // Check consumers first: a consumer may finish the event and disconnect.
             let goes_on = Instant::now() < end && self.is_consumed(letter).await?;
             if !self.admin.is_waiting(topic, subscription, position).await? {
                 return self.ended(letter, event).await;
@@ -189,11 +190,11 @@ impl Resending<'_> {
         }
     }
 
-    /// How it ended for an event that does not wait any more. The same edit may have died before.
+    /// The outcome for an event that no longer waits. The same edit may have become a dead letter before.
     async fn ended(&self, letter: &DeadLetter, event: &Envelope) -> Result<Outcome, LetterError> {
-        // A copy that was published just now was never replayed.
+        // A copy that was published just now was never resent.
         let id = DeadLetter::id_of(&letter.topic, &letter.subscription, event, 0);
-        // A letter is kept before its event is finished.
+        // A letter is stored before its event is finished.
         let died = self.admin.letters().await?.copies(&id) > self.letters.copies(&id);
         Ok(if died { Outcome::Died(id) } else { Outcome::Handled })
     }
@@ -205,11 +206,11 @@ impl Resending<'_> {
     }
 }
 
-/// The event once more, for the one subscription that gave it up.
+/// A copy of the event for the one subscription that gave up on it.
 fn marked(letter: &DeadLetter, data: Option<&[u8]>) -> Envelope {
     let mut event = letter.event.clone();
     event.target = Some(letter.subscription.clone());
-    // Two deaths of one event make two different copies.
+    // Two dead letters of one event make two different copies.
     event.replay += 1 + letter.generation;
     if let Some(data) = data {
         event.data = data.to_vec().into();
@@ -218,7 +219,7 @@ fn marked(letter: &DeadLetter, data: Option<&[u8]>) -> Envelope {
     event
 }
 
-/// The body in which the event was published.
+/// The body with which the event was published.
 fn as_it_came(event: &Envelope) -> Vec<u8> {
     if event.is_foreign() { event.data.to_vec() } else { event.to_json() }
 }

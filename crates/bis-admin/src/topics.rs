@@ -1,4 +1,4 @@
-//! Topics and subscriptions as the broker has them: list, publish, replay, look into, remove.
+//! Topics and subscriptions on the broker: list, publish, replay, inspect, remove.
 
 use std::num::NonZeroUsize;
 
@@ -13,26 +13,26 @@ use crate::{
     api::{ChannelStats, RouterError, TopicStats},
 };
 
-/// How many events one look into a subscription asks for.
+/// How many events one inspection request asks for.
 const PAGE: NonZeroUsize = NonZeroUsize::new(100).expect("a hundred is not zero");
 
-/// A topic with its subscriptions, and what waits there.
+/// A topic with its subscriptions and counts of waiting events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Topic {
     /// Its name on the broker.
     pub name: String,
-    /// Events that no subscription was shown: it has none, or is paused.
+    /// Events that reached no subscription yet: the topic has none, or is paused.
     #[serde(rename = "depth")]
     pub waiting: u64,
-    /// Events that were ever published.
+    /// Events published so far.
     pub messages: u64,
-    /// Its subscriptions are shown nothing.
+    /// Whether the topic is paused, so that its subscriptions get no events.
     pub paused: bool,
-    /// By name.
+    /// Its subscriptions, by name.
     pub subscriptions: Vec<Subscription>,
 }
 
-/// A subscription, and what waits there.
+/// A subscription with its counts of waiting events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Subscription {
     /// Its name within the topic.
@@ -40,40 +40,40 @@ pub struct Subscription {
     /// Events that wait for a consumer.
     #[serde(rename = "depth")]
     pub waiting: u64,
-    /// Events that are with a consumer.
+    /// Events in flight to a consumer.
     pub in_flight: u64,
-    /// Events that wait for their time.
+    /// Events that wait for their delay to pass.
     pub deferred: u64,
-    /// How often events were given back.
+    /// How often events were requeued.
     pub requeued: u64,
     /// Connections that consume it.
     pub consumers: u64,
-    /// Its consumers are given nothing.
+    /// Whether it is paused, so that its consumers get no events.
     pub paused: bool,
 }
 
-/// Why nothing was done with a topic.
+/// Why an operation on a topic failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
-    /// There is none of this name.
+    /// There is no topic with this name.
     #[error("there is no topic `{topic}`")]
     NoTopic {
         /// The name.
         topic: String,
-        /// The names that there are.
+        /// The existing names.
         known: Vec<String>,
     },
-    /// The topic has no subscription of this name.
+    /// The topic has no subscription with this name.
     #[error("`{topic}` has no subscription `{subscription}`")]
     NoSubscription {
         /// The topic.
         topic: String,
         /// The name.
         subscription: String,
-        /// The names that there are.
+        /// The existing names.
         known: Vec<String>,
     },
-    /// Following a topic that nobody subscribes to would take what it keeps for its first subscription.
+    /// Following a topic without subscriptions would take the events that it keeps for its first one.
     #[error("`{topic}` keeps {events} {} for its first subscription, and following would take them", if *.events == 1 { "event" } else { "events" })]
     WouldTake {
         /// The topic.
@@ -81,22 +81,22 @@ pub enum TopicError {
         /// How many events it keeps.
         events: u64,
     },
-    /// The topic is not one that people change.
+    /// The topic may not be changed by hand.
     #[error("`{topic}` keeps the dead letters, which are removed one by one")]
     Reserved {
         /// The topic.
         topic: String,
     },
-    /// The name is not one that a broker may have.
+    /// The name is not valid on a broker.
     #[error(transparent)]
     Name(#[from] bis_nsq::NameError),
-    /// The router did not do it.
+    /// The request to the router failed.
     #[error(transparent)]
     Router(#[from] RouterError),
     /// The event was not published.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The subscription could not be looked into or moved.
+    /// The subscription could not be inspected or moved.
     #[error(transparent)]
     Inquiry(#[from] InquiryError),
     /// The topic cannot be followed.
@@ -105,24 +105,24 @@ pub enum TopicError {
 }
 
 impl Topic {
-    /// The subscription of this name.
+    /// The subscription with this name.
     pub fn subscription(&self, name: &str) -> Option<&Subscription> {
         self.subscriptions.iter().find(|subscription| subscription.name == name)
     }
 
-    /// What is lost with the topic: the backlog of the subscription that has most, or what none has seen.
+    /// How many events are lost with the topic: the largest backlog of its subscriptions, or the events that none has seen.
     pub fn unfinished(&self) -> u64 {
         self.subscriptions.iter().map(Subscription::unfinished).max().unwrap_or(0) + self.waiting
     }
 }
 
 impl Subscription {
-    /// What nobody has finished yet.
+    /// How many events are not finished yet.
     pub fn unfinished(&self) -> u64 {
         self.waiting + self.in_flight + self.deferred
     }
 
-    /// Whether it ends with its consumers.
+    /// Whether it disappears with its consumers.
     pub fn is_temporary(&self) -> bool {
         self.name.ends_with("#ephemeral")
     }
@@ -168,10 +168,10 @@ impl Admin {
         Ok(topics)
     }
 
-    /// The topic of this name.
+    /// The topic with this name.
     ///
     /// # Errors
-    /// When there is none, or the router does not answer.
+    /// When there is no such topic, or the router does not answer.
     pub async fn topic(&self, name: &str) -> Result<Topic, TopicError> {
         let mut topics = self.topics().await?;
         match topics.iter().position(|topic| topic.name == name) {
@@ -183,7 +183,7 @@ impl Admin {
         }
     }
 
-    /// The topic of this name, which has the subscription.
+    /// The topic with this name, provided that it has the subscription.
     async fn topic_with(&self, name: &str, subscription: &str) -> Result<Topic, TopicError> {
         let topic = self.topic(name).await?;
         if topic.subscription(subscription).is_some() {
@@ -196,10 +196,10 @@ impl Admin {
         })
     }
 
-    /// How many events would be lost with a topic, or with one subscription of it.
+    /// How many events would be lost by removing a topic, or one subscription of it.
     ///
     /// # Errors
-    /// When it is not there or may not be removed, or the router does not answer.
+    /// When it does not exist or may not be removed, or the router does not answer.
     pub async fn removable(&self, topic: &str, subscription: Option<&str>) -> Result<u64, TopicError> {
         if topic == TopicName::DEAD.as_str() {
             return Err(TopicError::Reserved { topic: topic.to_owned() });
@@ -213,18 +213,18 @@ impl Admin {
         })
     }
 
-    /// Removes a topic, or one subscription of it, with what waits there. `false` when it was gone already.
+    /// Removes a topic, or one subscription of it, with all waiting events. `false` when it was gone already.
     ///
     /// # Errors
-    /// When the router does not answer or cannot.
+    /// When the router does not answer or does not support it.
     pub async fn remove(&self, topic: &str, subscription: Option<&str>) -> Result<bool, RouterError> {
         self.api.delete(topic, subscription).await
     }
 
-    /// Publishes one event, and returns what the broker says of it once it has it.
+    /// Publishes one event, and returns the broker's receipt once it has the event.
     ///
     /// # Errors
-    /// When the broker does not take it.
+    /// When the broker refuses it.
     pub async fn publish(&self, topic: &TopicName, event: Envelope) -> Result<Receipt, TopicError> {
         let events = vec![Outgoing { envelope: event.into(), delay: std::time::Duration::ZERO }];
         let results = self.broker().await?.publish(&TopicSpec::new(topic.clone()), events).await;
@@ -232,19 +232,19 @@ impl Admin {
         Ok(results.into_iter().next().unwrap_or_else(unanswered)?)
     }
 
-    /// Publishes bytes as they are, without an envelope, as programs do that know nothing of Bis.
+    /// Publishes raw bytes without an envelope, like programs that know nothing about Bis.
     ///
     /// # Errors
-    /// When the router does not take them.
+    /// When the router refuses them.
     pub async fn publish_bytes(&self, topic: &TopicName, body: &[u8]) -> Result<(), RouterError> {
         self.api.publish(topic.as_str(), body).await
     }
 
-    /// Moves a subscription: everything from a place or time on comes (again), as far as the broker keeps it. Others notice
-    /// nothing.
+    /// Moves a subscription: everything from a position or time on is delivered (again), as far as the broker keeps it.
+    /// Other subscriptions are not affected.
     ///
     /// # Errors
-    /// When it is not there, or the broker cannot.
+    /// When it does not exist, or the broker does not support it.
     pub async fn replay(
         &self,
         topic: &TopicName,
@@ -255,10 +255,10 @@ impl Admin {
         Ok(self.broker().await?.replay(&spec(topic, subscription), from).await?)
     }
 
-    /// Everything that a subscription has not finished, oldest first. Takes nothing.
+    /// Everything that a subscription has not finished, oldest first. Removes nothing.
     ///
     /// # Errors
-    /// When it is not there, or the broker cannot.
+    /// When it does not exist, or the broker does not support it.
     pub async fn waiting(
         &self,
         topic: &TopicName,
@@ -274,7 +274,7 @@ impl Admin {
         Ok(events)
     }
 
-    /// Looks into a subscription page by page, until `look` has found what it wants.
+    /// Inspects a subscription page by page, until `look` has found what it wants.
     pub(crate) async fn look<T>(
         &self,
         topic: &TopicName,
@@ -293,7 +293,7 @@ impl Admin {
         }
     }
 
-    /// Whether the event in this place of the topic waits for the subscription.
+    /// Whether the event at this position of the topic waits for the subscription.
     pub(crate) async fn is_waiting(
         &self,
         topic: &TopicName,
