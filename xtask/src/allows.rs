@@ -1,4 +1,5 @@
-//! A lint is let pass by `#[expect(.., reason = "..")]`, which complains once it is needed no more, and never by `allow`.
+//! Lints are suppressed with `#[expect(.., reason = "..")]`, which warns once it is no longer needed, and never with
+//! `allow`.
 
 use syn::visit::Visit;
 

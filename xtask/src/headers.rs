@@ -2,7 +2,7 @@
 
 use crate::{Finding, sources::Source};
 
-/// Files that open with anything else.
+/// Files that open with something else.
 pub fn check(sources: &[Source]) -> Vec<Finding> {
     let headless = sources.iter().filter(|source| !source.text.starts_with("//! "));
     headless

@@ -1,5 +1,5 @@
-//! Crates depend on each other only as ARCHITECTURE.md lists it; it lists nothing that is gone, and no manifest has a
-//! dependency that the crate's code never names.
+//! Crates depend on each other only as listed in ARCHITECTURE.md; the list has no outdated entries, and no manifest
+//! has a dependency that the crate's code never names.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,10 +17,10 @@ use crate::{Finding, output, sources::Source};
 /// The arrows, by the crate that they start from.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
-/// Folders of packages that nothing depends on, and that may use whatever they show or measure.
+/// Folders of packages that nothing depends on, and that may use whatever they demonstrate or measure.
 const OUTSIDE: [&str; 2] = ["/examples/", "/bench/"];
 
-/// Arrows that only one of page and manifests has, and those that no code uses.
+/// Arrows that appear in only one of page and manifests, and those that no code uses.
 pub fn check(root: &Path, sources: &[Source]) -> Result<Vec<Finding>> {
     let page = fs::read_to_string(root.join("ARCHITECTURE.md")).context("read ARCHITECTURE.md")?;
     let metadata = output(root, "cargo", &["metadata", "--no-deps", "--format-version", "1", "--offline"])?;
@@ -49,7 +49,7 @@ fn compare(listed: &Arrows, actual: &Arrows) -> Vec<Finding> {
     findings
 }
 
-/// Arrows of which the crate's code never names the end.
+/// Arrows whose target the crate's code never names.
 fn unused(actual: &Arrows, sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (from, ends) in actual {
@@ -91,7 +91,7 @@ fn listed(page: &str) -> Result<Arrows> {
         .collect()
 }
 
-/// The arrows between this workspace's own crates, tests' dependencies left out.
+/// The arrows between this workspace's own crates, without dev-dependencies.
 fn actual(metadata: &Metadata) -> Arrows {
     let ours: BTreeSet<&String> = metadata.packages.iter().map(|package| &package.name).collect();
     metadata

@@ -30,7 +30,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// What a page says outside fenced blocks, line by line.
+/// The text of a page outside fenced blocks, line by line.
 fn prose(page: &str) -> impl Iterator<Item = &str> {
     let mut is_fenced = false;
     page.lines().filter(move |line| {
@@ -42,7 +42,7 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
 
 /// The targets of a page's links within the repository.
 fn links(page: &str) -> Vec<String> {
-    // What is in backticks is text.
+    // Backticks make it text, not a link.
     let prose = prose(page).map(|line| line.split('`').step_by(2).collect::<String>());
     let is_ours = |target: &String| !target.contains("://") && !target.starts_with("mailto:");
     let of_line = |line: String| {

@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: checks of the house that rustc and clippy do not make. The same checks run as a test.
+//! `cargo xtask tidy`: project rules that rustc and clippy do not check. The same checks run as a test.
 
 mod allows;
 mod exceptions;
@@ -19,9 +19,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-/// Something that breaks a rule.
+/// A violation of a rule.
 struct Finding {
-    /// Where: a file, and what is meant in it. An exception names it the same way.
+    /// Where: a file, and the place in it. An exception names it the same way.
     at: String,
     /// What is wrong, and what to do about it.
     what: String,
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs every check and returns one line for each finding that is not excepted.
+/// Runs every check and returns one line for each finding that has no exception.
 fn tidy() -> Result<Vec<String>> {
     let root = root();
     let sources = sources::read(&root)?;

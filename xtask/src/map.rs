@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md leads to files that are there.
+//! Files that ARCHITECTURE.md names exist.
 
 use std::{fs, path::Path};
 
@@ -15,7 +15,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>> {
         .collect())
 }
 
-/// What is in backticks and ends like the path of a source file.
+/// Texts in backticks that end like the path of a source file.
 fn files(page: &str) -> Vec<&str> {
     let quoted = page.split('`').skip(1).step_by(2);
     quoted.filter(|text| text.ends_with(".rs") && text.contains('/')).collect()

@@ -1,5 +1,5 @@
-//! The top-level modules of a crate use each other in one direction: no cycle among them, and no arrow between the SDK's
-//! rooms that points up. Tests may look anywhere.
+//! The top-level modules of a crate use each other in one direction: there are no cycles, and no arrow between the SDK's
+//! rooms points up. Tests may use any module.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,13 +18,13 @@ use crate::{
 /// The crate whose top-level modules are rooms.
 const SDK: &str = "crates/bis";
 
-/// Whose top-level modules are services of one app, which may well use each other.
+/// Crates whose top-level modules are services of one app, which may use each other.
 const APPS: &str = "examples/";
 
-/// Which top-level module uses which, and where it was seen first.
+/// Which top-level module uses which, and where that was found first.
 type Arrows = BTreeMap<(String, String), String>;
 
-/// Arrows of cycles, and arrows that point up.
+/// Arrows that lie on cycles, and arrows that point up.
 pub fn check(root: &Path, sources: &[Source]) -> Result<Vec<Finding>> {
     let page = fs::read_to_string(root.join("ARCHITECTURE.md")).context("read ARCHITECTURE.md")?;
     let rooms = rooms(&page)?;

@@ -10,7 +10,7 @@ const FILE_LINES: usize = 600;
 /// The most lines of a function, from its signature to its closing brace.
 const FUNCTION_LINES: usize = 70;
 
-/// Files and functions that are longer.
+/// Files and functions that exceed the limits.
 pub fn check(sources: &[Source]) -> Vec<Finding> {
     sources.iter().flat_map(long_file).chain(sources.iter().flat_map(long_functions)).collect()
 }

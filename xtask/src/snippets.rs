@@ -1,4 +1,4 @@
-//! Rust that a page shows and that no doctest compiles is, word for word, in an example or in what `bis new` makes.
+//! Rust snippets on a page that no doctest compiles appear word for word in an example or in the template of `bis new`.
 
 use std::{fs, path::Path};
 
@@ -13,7 +13,7 @@ const QUOTED: [&str; 3] =
 /// The pages, and the fence of a snippet that no doctest compiles.
 const PAGES: [(&str, &str); 2] = [("README.md", "```rust,ignore\n"), ("docs/*.md", "```rust\n")];
 
-/// Snippets of the pages that none of the sources has.
+/// Snippets of the pages that appear in none of the sources.
 pub fn check(root: &Path) -> Result<Vec<Finding>> {
     let read = |file: &str| fs::read_to_string(root.join(file)).with_context(|| format!("read {file}"));
     let mut sources = Vec::new();

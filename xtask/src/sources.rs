@@ -6,16 +6,16 @@ use anyhow::{Context, Result};
 
 use crate::output;
 
-/// Programs that stand for a user's own: their text is the test.
+/// Programs that represent a user's own: their text is the test.
 const FIXTURES: [&str; 3] = ["tests/ui/", "tests/fixtures/", "bis-cli/template/"];
 
-/// One file.
+/// One source file.
 pub struct Source {
     /// Its path within the project, with `/`.
     pub path: String,
     /// Its text.
     pub text: String,
-    /// What the text says.
+    /// The parsed text.
     pub syntax: syn::File,
 }
 

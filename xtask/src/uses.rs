@@ -7,7 +7,7 @@ use quote::ToTokens;
 
 use crate::sources::Source;
 
-/// What a crate's root offers under another module's name: `crate::Topic` is `topic`'s.
+/// Re-exports of a crate's root, with the module that they come from: `crate::Topic` belongs to `topic`.
 #[derive(Default)]
 pub struct Reexports {
     modules: BTreeSet<String>,
@@ -95,7 +95,7 @@ fn in_items(items: &[syn::Item], depth: usize, reexports: &Reexports, found: &mu
     }
 }
 
-/// Whether an item is only there in tests.
+/// Whether an item exists only in tests.
 fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
@@ -128,7 +128,7 @@ fn in_tokens(tokens: TokenStream, depth: usize, reexports: &Reexports, found: &m
     }
 }
 
-/// How many tokens `crate::`, or as many `super::` as lead to the crate's root, take here.
+/// How many tokens `crate::`, or the `super::` segments up to the crate's root, take here.
 fn root_path(tokens: &[TokenTree], depth: usize) -> Option<usize> {
     let word = |at: usize| match tokens.get(at)? {
         TokenTree::Ident(ident) => Some(ident.to_string()),
