@@ -1,4 +1,4 @@
-//! What to do about errors of `bis-admin` from a terminal, and the exit codes that they end a command with.
+//! Help texts for errors of `bis-admin`, and the exit codes that commands end with on them.
 
 use anyhow::Error;
 use bis_admin::{LetterError, RouterError, TopicError};

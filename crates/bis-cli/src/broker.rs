@@ -1,5 +1,5 @@
-//! Which broker `bis check` checks for: the one on the command line, else that of the app's configuration. It
-//! connects to none.
+//! Which broker `bis check` checks for: the one on the command line, otherwise that of the app's
+//! configuration. Nothing here connects.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -47,7 +47,7 @@ pub(crate) fn chosen(broker: Option<Broker>) -> Result<Option<BrokerKind>> {
 
 fn of_config(path: &OsStr) -> Result<BrokerKind> {
     let path = Path::new(path);
-    // The secrets are where the app runs.
+    // Secrets are only available where the app runs.
     let config = Config::read_shape(path).map_err(|error| {
         Failure::new(exit::SURROUNDINGS, error.to_string())
             .help("correct it, unset it, or say which broker is meant with `--broker`")

@@ -22,17 +22,17 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    /// Everything that was found.
+    /// All diagnostics.
     pub(crate) fn analysis(&self) -> &Analysis {
         &self.analysis
     }
 
-    /// The diagnostics as people read them on stderr; empty when there are none.
+    /// The diagnostics formatted for stderr; empty when there are none.
     pub(crate) fn text(&self) -> String {
         bis_graph::render::render_all(&self.analysis.diagnostics, &self.analysis.sources, colour())
     }
 
-    /// What only the graph or only the program has, as people read it on stderr; empty when they are the same.
+    /// What only the graph or only the program has, formatted for stderr; empty when they are equal.
     pub(crate) fn differences(&self, description: &serde_json::Value) -> String {
         let found = self.analysis.compare(description);
         bis_graph::render::render_all(&found, &self.analysis.sources, colour())
@@ -80,7 +80,7 @@ pub(crate) fn check(folder: &Path, options: &Options) -> Result<Checked> {
     Checker::new(folder).check(options)
 }
 
-/// Reads one app again and again: what has not changed is not read again.
+/// Reads one app repeatedly; unchanged files are not read again.
 #[derive(Debug, Clone)]
 pub(crate) struct Checker {
     folder: PathBuf,
@@ -88,17 +88,17 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// Nothing is read yet.
+    /// A reader that has read nothing yet.
     pub(crate) fn new(folder: &Path) -> Self {
         let workspace = Workspace::open(folder, Options::default());
         Self { folder: folder.to_owned(), workspace: Arc::new(Mutex::new(workspace)) }
     }
 
-    /// Reads what is there now.
+    /// Reads the current sources.
     pub(crate) fn check(&self, options: &Options) -> Result<Checked> {
         let options = self.options(options)?;
         let mut workspace = self.workspace.lock().unwrap_or_else(|poisoned| {
-            // An analysis that panicked may have left anything behind.
+            // A panic may have left inconsistent state behind.
             self.workspace.clear_poison();
             let mut workspace = poisoned.into_inner();
             *workspace = Workspace::open(&self.folder, Options::default());

@@ -1,6 +1,6 @@
-//! The words of the command line, as clap takes them: nsqd's flags may have one dash or two, clap's have two.
+//! The words of the command line for clap: nsqd's flags may have one dash or two, clap's have two.
 //!
-//! Only `bis router` has nsqd's flags; no word of another command is changed.
+//! Only `bis router` has nsqd's flags; the words of other commands are never changed.
 
 use std::ffi::OsString;
 
@@ -9,7 +9,7 @@ pub(crate) fn words() -> Vec<OsString> {
     with_two_dashes(std::env::args_os().collect())
 }
 
-/// Gives every flag of `bis router` its second dash. What follows `--` is no flag, and `-h` is clap's own.
+/// Gives every flag of `bis router` its second dash. Words after `--` are not flags, and `-h` is clap's own.
 fn with_two_dashes(mut words: Vec<OsString>) -> Vec<OsString> {
     if words.get(1).is_none_or(|command| command != "router") {
         return words;

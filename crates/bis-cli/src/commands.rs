@@ -1,4 +1,4 @@
-//! From the command line to the command that it names; one module a command.
+//! From the command line to the command that it names; one module per command.
 
 mod check;
 mod dead;
@@ -15,13 +15,13 @@ use anyhow::Result;
 
 use crate::arguments::{Arguments, Command};
 
-/// Adds to the arguments what is in a file that they name.
+/// Adds the contents of a file that the arguments name to them.
 pub(crate) use router::config::complete;
 
 #[cfg(test)]
 pub(crate) use router::config::check as check_config;
 
-/// Runs the command that was asked for.
+/// Runs the requested command.
 pub(crate) fn dispatch(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         Command::New(arguments) => new::run(&arguments),

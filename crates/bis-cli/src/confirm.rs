@@ -1,4 +1,4 @@
-//! Asks before something is removed for good.
+//! Asks for confirmation before something is removed for good.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -8,7 +8,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::print::BOLD;
 
-/// Returns when the user has said yes, on the command line (`yes`) or when asked. Where nobody can be asked, it refuses.
+/// Returns when the user has confirmed, on the command line (`yes`) or when asked. Without a terminal to ask on, it refuses.
 pub(crate) fn confirm(what: &str, yes: bool) -> Result<()> {
     if yes {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What the app in the folder declares about a topic's events: how data is checked before it is published by hand.
+//! What the app in the folder declares about a topic's events, so that data is checked before it is published by hand.
 
 use anyhow::Result;
 use bis_analyzer::Options;
@@ -13,14 +13,14 @@ use crate::print::{BOLD_YELLOW, shown};
 use crate::project::Project;
 use crate::schema;
 
-/// Reads what the app in the folder declares; `None` when there is none.
+/// Reads what the app in the folder declares; `None` when there is no app.
 pub(crate) fn graph(place: &Where) -> Result<Option<Graph>> {
     let Ok(project) = Project::find(&place.app) else { return Ok(None) };
     Ok(Some(check(project.folder(), &Options::default())?.analysis().graph.clone()))
 }
 
-/// Refuses data that is not what handlers of the topic decode. Where the app here does not declare the topic, it is
-/// said that only JSON was asked for.
+/// Refuses data that the topic's handlers cannot decode. When the app here does not declare the topic, warns that
+/// the data was only checked for being JSON.
 pub(crate) fn refuse_mismatch(graph: Option<&Graph>, topic: &str, data: &[u8]) -> Result<()> {
     let wrong = |reason: String| {
         Failure::new(exit::USAGE, format!("the data is not what `{topic}` carries: {reason}"))

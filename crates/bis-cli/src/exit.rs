@@ -1,4 +1,4 @@
-//! The exit codes of the command. This is the one place where they are given and documented.
+//! The exit codes of the command. They are defined and documented only here.
 
 use std::process::ExitCode;
 
@@ -12,18 +12,18 @@ Exit codes:
      another `bis run`; or a second signal ended `bis router` before it had stopped
   4  what was asked for does not exist: a topic, a dead letter, a code, a folder";
 
-/// The command did what was asked.
+/// The command succeeded.
 pub(crate) const DONE: Code = Code(0);
 /// The app is at fault: diagnostics with errors, or no program to run.
 pub(crate) const APP: Code = Code(1);
 /// The command line is wrong. clap uses the same number.
 pub(crate) const USAGE: Code = Code(2);
-/// The surroundings are at fault: no router, no cargo, a file that cannot be written.
+/// The environment is at fault: no router, no cargo, a file that cannot be written.
 pub(crate) const SURROUNDINGS: Code = Code(3);
-/// What was asked for does not exist.
+/// The requested thing does not exist.
 pub(crate) const NOT_FOUND: Code = Code(4);
 
-/// An exit code out of the list above.
+/// One of the exit codes above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Code(u8);
 

@@ -9,7 +9,7 @@ use crate::advice;
 use crate::exit::{self, Code};
 use crate::print::{BOLD_RED, CYAN, shown};
 
-/// A failure with what the user can do about it, and the exit code that it ends the command with.
+/// A failure with help for the user, and the exit code that it ends the command with.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: Code,
@@ -38,7 +38,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Prints an error and gives the exit code of the first [`Failure`] in its chain, or of the router's error that it is (else
+/// Prints an error and returns the exit code of the first [`Failure`] in its chain, or of a router error (otherwise
 /// [`exit::SURROUNDINGS`]).
 pub(crate) fn report(error: &Error) -> ExitCode {
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();

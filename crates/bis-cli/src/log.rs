@@ -1,4 +1,4 @@
-//! What the router and the NSQ client log, on stderr: warnings, and for `bis router` also what it does.
+//! Logs of the router and the NSQ client on stderr: warnings, and for `bis router` also its activity.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::arguments::router::LogFormat;
 use crate::arguments::{Arguments, Command};
 
-/// Shows logs from here on. `bis router` begins its own log, with [`start_router`].
+/// Shows logs from now on. `bis router` starts its own log with [`start_router`].
 pub(crate) fn start(arguments: &Arguments) {
     if matches!(arguments.command, Command::Router(_)) {
         return;
@@ -24,7 +24,7 @@ pub(crate) fn start(arguments: &Arguments) {
         .init();
 }
 
-/// Shows the router's log from here on, as much as the switch says at each moment.
+/// Shows the router's log from now on, at the level that the switch currently has.
 pub(crate) fn start_router(switch: &LogSwitch, format: LogFormat) {
     let switch = switch.clone();
     let filter = dynamic_filter_fn(move |metadata, _| *metadata.level() <= most_detailed(switch.level()))
@@ -47,9 +47,9 @@ fn most_detailed(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// Standard error, where an event is one line: control characters in what others say are written as JSON writes them.
+/// Standard error, where each event is one line: control characters in values are escaped as in JSON.
 struct Stderr {
-    /// The escapes that colour a line are the log's own; those in values are escaped before.
+    /// The escape sequences that colour a line are the log's own; those in values are escaped before.
     is_terminal: bool,
 }
 
@@ -60,7 +60,7 @@ impl Stderr {
 }
 
 impl Write for Stderr {
-    /// Takes an event, whole.
+    /// Writes one complete event.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         io::stderr().write_all(line(event, self.is_terminal).as_bytes())?;
         Ok(event.len())

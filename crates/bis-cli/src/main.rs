@@ -34,7 +34,7 @@ use clap::Parser;
 use crate::arguments::Arguments;
 
 fn main() -> ExitCode {
-    // The parent half of this is in `run::instance`: it comes before clap, because it is no command of the user's.
+    // The parent's half of this is in `run::instance`. It comes before clap, because it is not a command for users.
     if let Some(code) = start::main() {
         return code;
     }

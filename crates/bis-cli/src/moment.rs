@@ -1,16 +1,16 @@
-//! A moment in the past, as a command line names it.
+//! A time in the past, as written on the command line.
 
 use std::str::FromStr;
 use std::time::SystemTime;
 
 use bis_core::{envelope::parse_time, parse_duration};
 
-/// How long ago it was, such as `1h30m`, or an RFC 3339 time.
+/// Parses how long ago it was, such as `1h30m`, or an RFC 3339 time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment(SystemTime);
 
 impl Moment {
-    /// The moment as a time.
+    /// The point in time.
     pub(crate) fn time(self) -> SystemTime {
         self.0
     }

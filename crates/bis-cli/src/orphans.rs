@@ -1,5 +1,5 @@
-//! Topics and subscriptions on a router that the app does not declare: renamed or removed, they collect events that
-//! nobody will handle. It names them and removes nothing.
+//! Topics and subscriptions on a router that the app does not declare: renamed or removed in the app, they collect
+//! events that nobody will handle. They are reported and never removed.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::check::check;
 use crate::print::{plural, shown};
 
-/// One of them.
+/// An orphan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Orphan {
     pub(crate) topic: String,
@@ -24,8 +24,8 @@ pub(crate) struct Orphan {
     pub(crate) events: u64,
 }
 
-/// What the app does not declare and nobody consumes. What ends with its consumers is not counted, nor are the
-/// dead letters.
+/// What the app does not declare and nobody consumes. Temporary topics and subscriptions are left out, and so
+/// are the dead letters.
 pub(crate) fn of(graph: &Graph, topics: &[Topic]) -> Vec<Orphan> {
     let mut orphans = Vec::new();
     for topic in topics.iter().filter(|topic| topic.name != TopicName::DEAD.as_str()) {
@@ -49,13 +49,13 @@ pub(crate) fn of(graph: &Graph, topics: &[Topic]) -> Vec<Orphan> {
     orphans
 }
 
-/// Those that were named already.
+/// The orphans that were reported already.
 #[derive(Debug, Default)]
 pub(crate) struct Named(Mutex<Vec<Orphan>>);
 
 impl Named {
-    /// The orphans of a router that were not named before. None when the app's source cannot be read whole: it may
-    /// declare more than is seen.
+    /// The orphans of a router that were not reported before. Empty when the app's source cannot be read
+    /// completely: it may declare more.
     pub(crate) fn find_more(
         &self,
         folder: &Path,
@@ -76,7 +76,7 @@ impl Named {
     }
 }
 
-/// What is told of one, after the word `warning`.
+/// The text of a warning about an orphan.
 pub(crate) fn text(orphan: &Orphan) -> String {
     let Orphan { topic, subscription, events } = orphan;
     let count = format!("{events} {}", plural(usize::try_from(*events).unwrap_or(0), "event"));

@@ -1,4 +1,4 @@
-//! Writing to the terminal: the few colours that there are, and lines on stdout that survive a closed pipe.
+//! Writes to the terminal: the few colours in use, and lines on stdout that survive a closed pipe.
 
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
@@ -11,20 +11,20 @@ use serde::Serialize;
 pub(crate) const BOLD_RED: Style = AnsiColor::Red.on_default().bold();
 /// The word `warning`.
 pub(crate) const BOLD_YELLOW: Style = AnsiColor::Yellow.on_default().bold();
-/// Progress that went well, as cargo shows it.
+/// Successful progress, as cargo shows it.
 pub(crate) const BOLD_GREEN: Style = AnsiColor::Green.on_default().bold();
 /// The word `help`, and addresses.
 pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default();
-/// What matters in a line of text.
+/// The important part of a line.
 pub(crate) const BOLD: Style = Style::new().bold();
 
-/// Writes text to stdout as it is. A reader that went away (`bis topic ls | head -1`) is not an error.
+/// Writes text to stdout unchanged. A closed pipe (`bis topic ls | head -1`) is not an error.
 pub(crate) fn text(text: &str) -> io::Result<()> {
     forgive_closed_pipe(write_and_flush(text))
 }
 
-/// Writes text to stderr in one piece, so that nothing of another process comes in between. A reader that went away is not
-/// an error.
+/// Writes text to stderr in one piece, so that no output of another process comes in between. A closed pipe is not an
+/// error.
 pub(crate) fn note(text: &str) {
     let choice = anstream::AutoStream::choice(&io::stderr());
     let mut piece = anstream::AutoStream::new(Vec::new(), choice);
@@ -39,24 +39,24 @@ pub(crate) fn json_line(value: &impl Serialize) -> io::Result<()> {
     text(&line)
 }
 
-/// JSON without its line ends, which are white space: what was embedded as it is may have some.
+/// JSON without its line ends, which are white space: embedded raw JSON may contain some.
 pub(crate) fn on_one_line(json: String) -> String {
     json.replace(['\n', '\r'], " ")
 }
 
-/// A text from outside (an id, a key, an error, a name on the router) as people are shown it: on one line, and without what a
-/// terminal obeys. Everything that people read goes through here, through [`shown_lines`] or through a table.
+/// Formats a text from outside (an id, a key, an error, a name on the router) for people: on one line, and without control
+/// characters. Everything that people read goes through here, through [`shown_lines`] or through a table.
 pub(crate) fn shown(text: &str) -> OneLine<'_> {
     OneLine(text)
 }
 
-/// As [`shown`], for a text whose line ends are meant: each line is indented by `indent`.
+/// Like [`shown`], for a text that keeps its line ends: each line is indented by `indent`.
 pub(crate) fn shown_lines(text: &str, indent: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| format!("{indent}{}", shown(line))).collect();
     lines.join("\n")
 }
 
-/// A path as it is shown: from the current folder, where that is shorter.
+/// A path for display: relative to the current folder where that is shorter.
 pub(crate) fn path(path: &Path) -> String {
     let whole = path.display().to_string();
     match std::env::current_dir().and_then(|current| current.canonicalize()) {
@@ -68,7 +68,7 @@ pub(crate) fn path(path: &Path) -> String {
     }
 }
 
-/// The way from one folder to a path; both are absolute.
+/// The relative path from a folder to a path; both are absolute.
 fn relative(path: &Path, from: &Path) -> PathBuf {
     let common = path.components().zip(from.components()).take_while(|(one, other)| one == other).count();
     let up = from.components().skip(common).map(|_| Component::ParentDir);
@@ -76,7 +76,7 @@ fn relative(path: &Path, from: &Path) -> PathBuf {
     if way.as_os_str().is_empty() { PathBuf::from(".") } else { way }
 }
 
-/// `noun`, with an `s` unless there is one of it.
+/// `noun`, with an `s` unless the count is one.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     if count == 1 { noun.to_owned() } else { format!("{noun}s") }
 }

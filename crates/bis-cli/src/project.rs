@@ -1,4 +1,4 @@
-//! Where an app lives: the folder of the package that a command works on.
+//! The folder of the package that a command works on.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// The package in `folder`, or in the nearest folder above it, as cargo looks for it. For a workspace without a package
-    /// of its own it is the member that is an app, when there is one.
+    /// The package in `folder`, or in the nearest folder above it, as cargo finds it. In a workspace without a root
+    /// package, it is the member that is an app, if there is one.
     pub(crate) fn find(folder: &Path) -> Result<Self> {
         let start = folder.canonicalize().map_err(|error| {
             Failure::new(exit::NOT_FOUND, format!("cannot open the folder `{}`: {error}", folder.display()))
@@ -48,7 +48,7 @@ impl Project {
 }
 
 fn is_workspace_alone(folder: &Path) -> bool {
-    // A manifest that cannot be read is reported by the analyser, with its place.
+    // A manifest that cannot be read is reported by the analyser, with its position.
     let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
     let has = |table: &str| manifest.lines().any(|line| line.trim().starts_with(table));
     has("[workspace") && !has("[package]")

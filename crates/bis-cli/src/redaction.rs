@@ -1,7 +1,7 @@
-//! Keeping sensitive fields off the terminal: which fields are sensitive is in the app's source
+//! Keeps sensitive fields off the terminal. The app's source says which fields are sensitive
 //! (`#[event(sensitive)]`), so the graph of the app in the folder decides.
 //!
-//! What nothing is known about is hidden as a whole. Only what is printed changes, never what is stored or replayed.
+//! Events about which nothing is known are hidden entirely. Only the output changes, never what is stored or replayed.
 
 use anyhow::Result;
 use bis_analyzer::Options;
@@ -18,13 +18,13 @@ use crate::project::Project;
 #[derive(Debug)]
 pub(crate) struct Redaction {
     rule: Rule,
-    /// Whether the user was told why everything of an event is hidden.
+    /// Whether the user was told why an event is hidden entirely.
     told: bool,
 }
 
 #[derive(Debug)]
 enum Rule {
-    /// The user asked for all of it.
+    /// Hide nothing: the user asked for everything.
     Reveal,
     /// What the app in the folder declares.
     App(Box<Graph>),
@@ -46,7 +46,7 @@ impl Redaction {
         Ok(Self { rule, told: false })
     }
 
-    /// The event as it may be shown. The first one that is hidden as a whole is explained on stderr.
+    /// The part of the event that may be shown. The first one that is hidden entirely is explained on stderr.
     pub(crate) fn apply(&mut self, topic: &str, event: Envelope) -> Envelope {
         let (shown, reason) = self.rule.shown(topic, event);
         if let Some(reason) = reason
@@ -84,7 +84,7 @@ impl Rule {
     }
 }
 
-/// The types that the event may be of: what its topic carries, and what has the name that its envelope says.
+/// The types that the event may have: those that its topic carries, and those with the name in its envelope.
 fn types_of<'a>(graph: &'a Graph, topic: &str, name: &str) -> Vec<&'a EventType> {
     let carried = graph.topic(topic).map_or("", |topic| &topic.event_path);
     graph.events.iter().filter(|event| event.path == carried || event.name == name).collect()

@@ -1,6 +1,6 @@
-//! `bis run`: everything that lives between the first build and Ctrl-C.
+//! `bis run`: everything between the first build and Ctrl-C.
 //!
-//! The router runs in this process; the app is a process of its own, and never linked.
+//! The router runs in this process; the app is a separate process, and never linked.
 
 mod build;
 mod chaos;
@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: arguments::Run) -> Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     let code = runtime.block_on(serve(arguments));
-    // Whatever still runs was asked to stop and did not; the process ends with it.
+    // Tasks that still run were asked to stop and did not; the process ends without them.
     runtime.shutdown_background();
     code
 }
@@ -114,19 +114,19 @@ async fn serve(arguments: arguments::Run) -> Result<ExitCode> {
         chaos,
     };
     let ended = Dispatcher::new(setup).run(events).await;
-    // The app is gone by now, so that it misses none of them.
+    // The app is gone by now, so it does not miss any of them.
     let stopped = parts.stop().await;
     let code = ended?;
     if code != exit::SURROUNDINGS {
-        // What became of a part that has failed was told.
+        // The failure of a part has already been reported.
         stopped?;
     }
     reporter.report(&Report::Stopped).context("cannot write to stdout")?;
     Ok(code.into())
 }
 
-/// Whether the source has one app to run; other errors can be mended while the command waits. An app that may
-/// be in what could not be read is one.
+/// Checks that the source has one app to run; other errors can be fixed while the command waits. An app may
+/// also be in a part that could not be read.
 fn is_app(checked: &Checked) -> bool {
     let analysis = checked.analysis();
     let is_none =
@@ -135,7 +135,7 @@ fn is_app(checked: &Checked) -> bool {
 }
 
 /// Refuses services that the app does not have. With errors in the source, or where a file or macro could not be read,
-/// some may be missing from the graph; then the app itself judges.
+/// some may be missing from the graph; then the app itself decides.
 fn check_services(checked: &Checked, wanted: &[String]) -> Result<(), Failure> {
     let known: Vec<&str> = checked.analysis().graph.services.iter().map(|service| &*service.name).collect();
     let unknown = wanted.iter().find(|name| !known.contains(&name.as_str()));
@@ -158,7 +158,7 @@ fn check_services(checked: &Checked, wanted: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// Ports that were asked for and taken, each with the one in its place.
+/// Requested ports that were taken, each with its replacement.
 fn replaced_ports(listener: &PublicListener, router: &LocalRouter) -> Vec<(u16, u16)> {
     let public = listener.taken_port().map(|wanted| (wanted, listener.address().port()));
     public.into_iter().chain(router.replaced_ports()).collect()

@@ -1,6 +1,6 @@
-//! What rustc says about the platform that it compiles for: asked once per toolchain, and kept in the user's cache.
+//! What rustc reports about its target platform: asked once per toolchain, and kept in the user's cache.
 //!
-//! Without a rustc, or when it does not answer, the analyser knows the platform as far as this program does.
+//! Without a rustc, or when it does not answer, the analyser assumes this program's own platform, as far as it is known.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,11 +21,11 @@ pub(crate) fn target(folder: &Path) -> Option<Target> {
     Rustc { program: rustc, folder: folder.canonicalize().ok()?, cache: cache() }.target()
 }
 
-/// A rustc, asked in a folder whose `rust-toolchain.toml` may choose another one.
+/// A rustc and the folder in which to run it, whose `rust-toolchain.toml` may choose another one.
 struct Rustc {
     program: PathBuf,
     folder: PathBuf,
-    /// Where answers are kept; nowhere when the user has no such folder.
+    /// Where answers are kept; `None` when the user has no cache folder.
     cache: Option<PathBuf>,
 }
 
@@ -73,12 +73,12 @@ impl Rustc {
         hasher.finish()
     }
 
-    /// What rustc prints; nothing when it fails or takes too long.
+    /// The output of rustc; `None` when it fails or takes too long.
     fn ask(&self, arguments: &[&str]) -> Option<String> {
         let mut child = Command::new(&self.program)
             .args(arguments)
             .current_dir(&self.folder)
-            // A toolchain that is not there is not downloaded for a question.
+            // A missing toolchain is not downloaded just for this.
             .env("RUSTUP_AUTO_INSTALL", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -90,7 +90,7 @@ impl Rustc {
         std::thread::spawn(move || {
             let mut text = String::new();
             let read = stdout.read_to_string(&mut text);
-            // Nobody listens when it took too long.
+            // Nobody receives it when it took too long.
             let _ = sender.send(read.is_ok().then_some(text));
         });
         let text = answer.recv_timeout(ANSWER_LIMIT);
@@ -125,7 +125,7 @@ fn configured_target(folder: &Path) -> Option<String> {
         let text = fs::read_to_string(folder.join(".cargo/config.toml")).ok()?;
         let table: toml::Table = text.parse().ok()?;
         let target = table.get("build")?.get("target")?.as_str()?;
-        // A file describes a target that has no name to ask for.
+        // A target that is described by a file has no name to ask for.
         (!target.ends_with(".json")).then(|| target.to_owned())
     })
 }
@@ -135,7 +135,7 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-/// Keeps an answer. It can be asked for again, so that it does not matter if this fails.
+/// Keeps an answer. A failure does not matter, since rustc can be asked again.
 fn keep(file: &Path, text: &str) {
     let Some(folder) = file.parent() else { return };
     let draft = folder.join(format!("rustc-draft-{}", std::process::id()));
@@ -144,7 +144,7 @@ fn keep(file: &Path, text: &str) {
     }
 }
 
-/// A platform's name and its cfgs, one per line; nothing when the text is not whole.
+/// A platform's name and its cfgs, one per line; `None` when the text is incomplete.
 fn parse(text: &str) -> Option<Target> {
     let mut lines = text.lines().map(str::to_owned);
     let triple = lines.next()?;

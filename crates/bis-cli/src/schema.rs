@@ -1,5 +1,5 @@
-//! Whether JSON is what a JSON Schema describes: the words of draft 2020-12 that the analyser writes, and those that people
-//! write by hand most often. A word that is not known here holds.
+//! Validates JSON against a JSON Schema: the keywords of draft 2020-12 that the analyser writes, and those that people most
+//! often write by hand. Unknown keywords are ignored.
 
 use bis_core::EventId;
 use bis_core::envelope::parse_time;
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::print::shown;
 
-/// How deep a schema may refer to others on the way to one value.
+/// How many references may be followed to reach one value's schema.
 const MAX_DEPTH: usize = 200;
 
-/// Why a value is not what a schema describes.
+/// Why a value does not match a schema.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mismatch {
     /// Where, as a JSON pointer (RFC 6901).
@@ -45,7 +45,7 @@ impl Checker<'_> {
         let Value::Object(schema) = schema else {
             return if schema == false { mismatch(place, "must not be there") } else { Ok(()) };
         };
-        // What refers to itself on the spot describes nothing.
+        // A schema that directly refers to itself describes nothing.
         let Some(depth) = depth.checked_sub(1) else { return Ok(()) };
         if let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|path| self.referred(path))
         {
@@ -83,7 +83,7 @@ impl Checker<'_> {
             let results: Vec<_> = forms.iter().map(|form| self.check(form, value, place, depth)).collect();
             let fitting = results.iter().filter(|result| result.is_ok()).count();
             if fitting == 0 {
-                // The form that fits best is the one whose mismatch lies deepest.
+                // The best match is the alternative whose mismatch is deepest.
                 let nearest = results.into_iter().filter_map(Result::err).max_by_key(|one| one.place.len());
                 return match nearest.filter(|nearest| nearest.place.len() > place.len()) {
                     Some(nearest) => Err(nearest),
@@ -176,7 +176,8 @@ fn kind(schema: &Map<String, Value>, value: &Value, place: &str) -> Result<(), M
 
 fn is_of(value: &Value, kind: &str) -> bool {
     match kind {
-        // What has a point is not an integer to serde. Larger ones than 64 bits are read as numbers with a point.
+        // A number with a decimal point is not an integer to serde. Integers beyond 64 bits are read as
+        // floating-point numbers.
         "integer" => value.as_number().is_some_and(|number| {
             number.as_f64().is_some_and(|float| !number.is_f64() || float.abs() >= 9.2e18)
         }),
@@ -229,7 +230,7 @@ fn string(schema: &Map<String, Value>, text: &str, place: &str) -> Result<(), Mi
 }
 
 fn number(schema: &Map<String, Value>, value: &Value, place: &str) -> Result<(), Mismatch> {
-    // Bounds beyond 2^53 are compared as integers where they are some.
+    // Bounds beyond 2^53 are compared as integers if both are integers.
     let compared = |word: &str| {
         let bound = schema.get(word)?;
         let integers = value.as_i64().zip(bound.as_i64()).map(|(value, bound)| value.cmp(&bound));

@@ -2,8 +2,8 @@
 //! becomes the app.
 //!
 //! `bis run` starts itself as `bis __start PARENT PROGRAM [ARGUMENT]..`. That needs no `unsafe` in a forked child, and it
-//! works for any program, one that hangs included. On other systems than Linux there is no such request; there the
-//! app outlives a command that was killed with SIGKILL.
+//! works for any program, even one that hangs. Systems other than Linux do not offer this; there the app outlives a
+//! command that was killed with SIGKILL.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -14,7 +14,7 @@ use bis_core::handover;
 /// The first argument that makes this process a starter.
 pub(crate) const ARGUMENT: &str = "__start";
 
-/// Becomes the program on the command line, if the command line asks for it. Returns only when it does not, or on failure.
+/// Becomes the program on the command line, if the command line asks for it. Otherwise, and on failure, it returns.
 pub(crate) fn main() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != ARGUMENT {
@@ -39,8 +39,8 @@ pub(crate) fn main() -> Option<ExitCode> {
     Some(crate::exit::SURROUNDINGS.into())
 }
 
-/// The kernel kills this process when the thread that started it ends. The command may have died before the request, so
-/// the parent is compared afterwards.
+/// Asks the kernel to kill this process when the thread that started it ends. The command may have died before the
+/// request, so the parent is compared afterwards.
 #[cfg(target_os = "linux")]
 fn die_with(parent: Option<OsString>) -> std::io::Result<()> {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;

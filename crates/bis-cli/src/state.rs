@@ -1,6 +1,6 @@
-//! The folder `.bis/<namespace>` of an app: who runs it now, at which addresses, and the router's data.
+//! The folder `.bis/<namespace>` of an app: which process runs it, at which addresses, and the router's data.
 //!
-//! It never holds anything that cannot be thrown away with `bis run --fresh`, and nothing outside it is written.
+//! It only holds data that `bis run --fresh` may throw away, and nothing outside it is written.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
@@ -19,10 +19,10 @@ use crate::print;
 /// The folder of an app that runs without `--namespace`.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
-/// A reader of the lock holds it for microseconds; a claim that meets one tries again this often.
+/// A reader holds the lock for microseconds; a claim that meets one retries this many times.
 const CLAIM_ATTEMPTS: u32 = 5;
 const CLAIM_PAUSE: Duration = Duration::from_millis(20);
-/// Events and addresses are for the user alone.
+/// Only the user may read events and addresses.
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
@@ -33,7 +33,7 @@ pub(crate) struct StateFolder {
     namespace: String,
 }
 
-/// The right to run the app in this namespace. Ends with the process, however that ends.
+/// The right to run the app in this namespace. It ends with the process, even after a crash.
 #[derive(Debug)]
 pub(crate) struct Claim {
     folder: StateFolder,
@@ -78,12 +78,12 @@ impl StateFolder {
         self.path.join("router")
     }
 
-    /// The configuration file that the app is given.
+    /// The configuration file for the app.
     pub(crate) fn config(&self) -> PathBuf {
         self.path.join("config.json")
     }
 
-    /// Takes the right to run the app here; refused while another `bis run` has it.
+    /// Claims the right to run the app here; fails while another `bis run` has it.
     pub(crate) fn claim(&self) -> Result<Claim> {
         self.create()?;
         let lock = create_file(&self.lock()).map_err(|error| unusable("write", &self.lock(), &error))?;
@@ -101,7 +101,7 @@ impl StateFolder {
         Ok(Claim { folder: self.clone(), _lock: lock })
     }
 
-    /// The addresses of the `bis run` that is alive now, if there is one and its router has started.
+    /// The addresses of the running `bis run`, if there is one and its router has started.
     pub(crate) fn running(&self) -> Result<Option<Running>> {
         let lock = match File::open(self.lock()) {
             Ok(lock) => lock,
@@ -110,7 +110,7 @@ impl StateFolder {
                 return Err(error).with_context(|| format!("cannot read `{}`", self.lock().display()));
             }
         };
-        // Whoever gets the lock sees that nobody runs: what the file says is from a run that ended.
+        // Getting the lock means that no run is active: the file is left over from one that ended.
         if lock.try_lock_shared().is_ok() {
             return Ok(None);
         }
@@ -166,7 +166,7 @@ impl Claim {
         &self.folder
     }
 
-    /// Forgets all events: the app starts empty.
+    /// Deletes all events, so that the app starts empty.
     pub(crate) fn clear(&self) -> Result<()> {
         let data = self.folder.router_data();
         match fs::remove_dir_all(&data) {
@@ -177,7 +177,7 @@ impl Claim {
         }
     }
 
-    /// Lets the other commands find this run.
+    /// Publishes the addresses of this run for the other commands.
     pub(crate) fn write_addresses(&self, running: &Running) -> Result<()> {
         self.write(&self.folder.addresses(), running)
     }
@@ -187,7 +187,7 @@ impl Claim {
         self.write(&self.folder.config(), config)
     }
 
-    /// Readers see the old file or the new one, never half of one.
+    /// Replaces a file atomically: readers see the old file or the new one.
     fn write(&self, path: &Path, value: &impl Serialize) -> Result<()> {
         let draft = path.with_extension("json.draft");
         let bytes = serde_json::to_vec_pretty(value)?;
@@ -200,12 +200,12 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Nothing to do when it fails: without the lock nobody believes the file.
+        // A failure does not matter: without the lock, the file is ignored.
         let _ = remove_file(&self.folder.addresses());
     }
 }
 
-/// Makes a folder for the user alone, or takes one of an earlier run away from others.
+/// Creates a folder for the user only, or restricts an existing one to the user.
 fn create_folder(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(FOLDER_MODE).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -215,7 +215,7 @@ fn create_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a file, or empties one of an earlier run, for the user alone.
+/// Creates a file for the user only, or empties one of an earlier run.
 fn create_file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;

@@ -1,4 +1,4 @@
-//! Columns of text: names to the left, numbers to the right.
+//! Columns of text: names aligned to the left, numbers to the right.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Which router a command talks to: the one that is named, else that of the app's `bis run`.
+//! Which router a command talks to: the one that is named, otherwise that of the app's `bis run`.
 
 use anyhow::{Context, Result};
 use bis_admin::{Admin, HttpAddress, Place};
@@ -12,7 +12,7 @@ use crate::print;
 use crate::project::Project;
 use crate::state::{Running, StateFolder};
 
-/// Does `work` with the router, and takes leave of it.
+/// Does `work` with the router, then disconnects.
 pub(crate) fn with<T>(place: &Where, work: impl AsyncFnOnce(&Admin) -> Result<T>) -> Result<T> {
     let admin = Admin::new(place_of(place)?);
     let runtime =
@@ -36,7 +36,7 @@ fn place_of(place: &Where) -> Result<Place> {
     Ok(Place { api, broker: place.router.as_deref().map(tcp), namespace: namespace(place)? })
 }
 
-/// The namespace of an app on a router that is named. Each `bis run` has a router of its own, which needs none.
+/// The namespace of an app on a router that is named. Each `bis run` has its own router, which does not need one.
 fn namespace(place: &Where) -> Result<Option<Namespace>> {
     let wrong = |error| Failure::new(exit::USAGE, format!("`--namespace`: {error}"));
     Ok(place.namespace.as_deref().map(Namespace::parse).transpose().map_err(wrong)?)

@@ -1,4 +1,4 @@
-//! The page about the router names flags that exist, and all of them.
+//! The page about the router names exactly the flags that exist.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use clap::CommandFactory;
 
 use super::Arguments;
 
-/// What the page need not name.
+/// What the page does not have to name.
 const COMMON: [&str; 2] = ["help", "version"];
 
 #[test]

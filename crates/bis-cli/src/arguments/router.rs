@@ -1,4 +1,5 @@
-//! The flags of `bis router`: nsqd's names and meanings, and Bis's own. The config file has the same, with `_` for `-`.
+//! The flags of `bis router`: nsqd's with the same meanings, and Bis's own. The config file has the same names, with
+//! `_` for `-`.
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -158,7 +159,7 @@ pub(crate) struct Router {
     pub(crate) other: Nsqd,
 }
 
-/// What the log's lines are.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// Lines for people
@@ -167,7 +168,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Options of nsqd that mean nothing here: they are taken, so that its scripts and files work, and said to have no effect.
+/// Options of nsqd that have no effect here: they are accepted with a warning, so that scripts and files for nsqd work.
 #[derive(Debug, Args)]
 pub(crate) struct Nsqd {
     #[arg(long, hide = true)]
@@ -207,12 +208,12 @@ pub(crate) struct Nsqd {
 }
 
 impl Nsqd {
-    /// Whether statistics should be sent to a statsd, which is not done.
+    /// Whether statistics should be sent to a statsd, which is not supported.
     pub(crate) fn wants_statsd(&self) -> bool {
         self.statsd_address.as_ref().is_some_and(|address| !address.is_empty())
     }
 
-    /// Those that were given, with what there is in their place.
+    /// The given ones, each with what replaces it.
     pub(crate) fn without_effect(&self) -> Vec<(&'static str, &'static str)> {
         let durability = "the router writes every message to its journal; `--sync` says when it is answered";
         let inside = "the router needs no such limit";
@@ -250,7 +251,7 @@ impl Nsqd {
     }
 }
 
-/// An address as nsqd takes it: `127.0.0.1:4150`, `localhost:4150`, or `:4150` for every interface.
+/// An address in nsqd's format: `127.0.0.1:4150`, `localhost:4150`, or `:4150` for every interface.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     if let Some(Ok(port)) = text.strip_prefix(':').map(str::parse) {
         return Ok((Ipv4Addr::UNSPECIFIED, port).into());
@@ -263,7 +264,7 @@ fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, T::Err> {
     text.parse()
 }
 
-/// A yes or no in one of Go's words.
+/// A boolean in one of Go's spellings.
 fn yes_or_no(word: &str) -> Result<bool, String> {
     match word {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),

@@ -1,4 +1,4 @@
-//! `bis dead`: dead letters, why they died, sending them to their subscription again, and removing them.
+//! `bis dead`: lists dead letters and their causes, resends them to their subscriptions, and removes them.
 
 mod ls;
 mod resend;

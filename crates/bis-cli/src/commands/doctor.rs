@@ -1,4 +1,4 @@
-//! `bis doctor`: what this machine lacks, each with the one command that gets it.
+//! `bis doctor`: what this machine lacks, each with the command that installs it.
 
 use std::env;
 use std::fs;
@@ -15,23 +15,23 @@ use crate::exit;
 use crate::format::Format;
 use crate::print::{self, BOLD, BOLD_GREEN, BOLD_RED, BOLD_YELLOW, CYAN};
 
-/// The ports that `bis run` takes unless told otherwise.
+/// The default ports of `bis run`.
 const PORTS: [u16; 3] = [4000, 4150, 4151];
-/// Below this many, a large app's folders cannot all be watched.
+/// With fewer than this many watches, a large app's folders cannot all be watched.
 const MIN_WATCHES: u64 = 8192;
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Status {
     Ok,
-    /// Everything works, with less comfort or without one feature.
+    /// Everything works, but less conveniently or without one feature.
     Optional,
     /// Apps cannot be built or run.
     Missing,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Serialize)]
 struct Check {
     name: &'static str,
@@ -50,7 +50,7 @@ impl Check {
     }
 }
 
-/// Prints all checks; [`exit::APP`] when something is missing that every app needs.
+/// Prints all checks; [`exit::APP`] when something that every app needs is missing.
 pub(crate) fn run(arguments: &arguments::Doctor) -> Result<ExitCode> {
     let mut checks = vec![tool("cargo"), tool("rustc"), linker(), postgres()];
     checks.extend(PORTS.map(port));
@@ -123,7 +123,7 @@ fn postgres() -> Check {
 fn postgres_program() -> Option<PathBuf> {
     let on_path =
         env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
-    // Debian keeps the server out of the path, in one folder a version.
+    // Debian keeps the server out of the path, in one folder per version.
     let debian = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -149,7 +149,7 @@ fn port(port: u16) -> Check {
     }
 }
 
-/// Linux bounds how many folders a user may watch.
+/// Linux limits how many folders a user may watch.
 fn watches() -> Option<Check> {
     let name = "file watches";
     let text = fs::read_to_string("/proc/sys/fs/inotify/max_user_watches").ok()?;

@@ -50,7 +50,7 @@ fn all(format: Format) -> Result<()> {
     Ok(())
 }
 
-/// A page's first line, without the code and Markdown's marks.
+/// A page's first line, without the code and Markdown markup.
 fn title(page: &str) -> &str {
     let line = page.lines().next().unwrap_or_default().trim_start_matches('#').trim();
     match line.strip_prefix("BIS").and_then(|rest| rest.split_once(|c: char| !c.is_ascii_digit())) {

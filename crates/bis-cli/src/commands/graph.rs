@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &arguments::Graph) -> Result<ExitCode> {
         GraphFormat::Mermaid => print::text(&bis_graph::mermaid::graph(graph))?,
         GraphFormat::Text => print::text(&overview(graph)?)?,
     }
-    // What could not be read is missing: the graph is not printed without a word about that.
+    // Parts that could not be read are missing: the graph is not printed without saying so.
     anstream::eprint!("{}", checked.text());
     if checked.errors() > 0 {
         return Ok(exit::APP.into());
@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &arguments::Graph) -> Result<ExitCode> {
     Ok(exit::DONE.into())
 }
 
-/// The app by service: what comes in, what it hears, what it publishes.
+/// The app by service: its endpoints, subscriptions and published topics.
 fn overview(graph: &Graph) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     for auth in graph.auth.iter().filter(|auth| auth.service.is_none()) {
@@ -83,7 +83,7 @@ fn overview(graph: &Graph) -> Result<String, std::fmt::Error> {
     Ok(out)
 }
 
-/// The last word of a path.
+/// The last segment of a path.
 fn last(path: &str) -> &str {
     path.rsplit_once("::").map_or(path, |(_, last)| last)
 }

@@ -18,8 +18,8 @@ use crate::print::{self, BOLD, BOLD_GREEN};
 
 use sdk::Sdk;
 
-/// Where each file goes, and what is in it. Manifest and ignore file have other names in the template, because cargo
-/// and git would take them for their own.
+/// Each file's path and content. The manifest and the ignore file have other names in the template, because cargo
+/// and git would otherwise use them.
 const TEMPLATE: [(&str, &str); 8] = [
     ("Cargo.toml", include_str!("../../template/Cargo.toml.template")),
     (".gitignore", include_str!("../../template/gitignore.template")),
@@ -31,7 +31,7 @@ const TEMPLATE: [(&str, &str); 8] = [
     ("tests/orders.rs", include_str!("../../template/tests/orders.rs")),
 ];
 
-/// Names that cargo, rustc or the template cannot work with, beside Rust's keywords.
+/// Names that cargo, rustc or the template cannot work with, besides Rust's keywords.
 const TAKEN: [&str; 9] = ["alloc", "bis", "core", "proc-macro", "serde", "std", "test", "uuid", "main"];
 
 /// Rust's keywords, <https://doc.rust-lang.org/reference/keywords.html>.
@@ -43,7 +43,7 @@ const KEYWORDS: [&str; 51] = [
     "where", "while", "yield",
 ];
 
-/// Makes an app in a new or empty folder.
+/// Creates an app in a new or empty folder.
 pub(crate) fn run(arguments: &arguments::New) -> Result<ExitCode> {
     let name = &arguments.name;
     validate(name)?;

@@ -1,4 +1,4 @@
-//! `bis router`: the router alone, in nsqd's place.
+//! `bis router`: the router alone, as a replacement for nsqd.
 
 pub(crate) mod config;
 mod notify;
@@ -18,7 +18,7 @@ use crate::log;
 use crate::print::{self, BOLD, CYAN};
 use crate::run::warn_of_damage;
 
-/// Where HTTPS clients are served when there is a certificate, unless it is said.
+/// The default HTTPS address when there is a certificate.
 const HTTPS_ADDRESS: &str = "127.0.0.1:4152";
 
 /// Runs a router until Ctrl-C or SIGTERM, or until it fails: its supervisor should start it again.
@@ -63,7 +63,7 @@ async fn serve(options: Options, format: Format) -> Result<()> {
         if format == Format::Json {
             print::json_line(&json!({ "event": "failed", "reason": reason }))?;
         }
-        // That the journal was not closed says nothing new.
+        // The error that the journal was not closed adds nothing.
         return Err(Failure::new(exit::SURROUNDINGS, format!("the router has failed: {reason}"))
             .help("look at the disk; the next start recovers what the data folder has")
             .into());

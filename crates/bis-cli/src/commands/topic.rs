@@ -1,4 +1,4 @@
-//! `bis topic`: topics and what waits there, following events, publishing one, replaying some, removing what is not needed.
+//! `bis topic`: lists topics and waiting events, follows events, publishes one, replays some, and removes topics.
 
 mod ls;
 mod publish;

@@ -1,7 +1,7 @@
-//! Building the app with cargo: progress and compile errors go to the terminal as cargo shows them, and cargo's
-//! messages say where the program is and which local packages it is made of.
+//! Builds the app with cargo: progress and compile errors go to the terminal unchanged, and cargo's messages
+//! say where the program is and which local packages it is made of.
 //!
-//! Nothing here decides what a result means for the processes that run.
+//! Nothing here decides what a result means for the running processes.
 
 mod dep_info;
 mod traces;
@@ -33,20 +33,20 @@ pub(crate) use crate::run::build::traces::{Origin, Traces};
 /// How to build.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BuildOptions {
-    /// The program to run; without it the package's `default-run` is taken, or its only program.
+    /// The program to run; if not given, the package's `default-run` or its only program.
     pub(crate) binary: Option<String>,
     /// With optimisations.
     pub(crate) release: bool,
     /// The package's features.
     pub(crate) features: Features,
-    /// With the faults of `bis run --chaos`, which a usual build leaves out.
+    /// With the faults of `bis run --chaos`, which a normal build leaves out.
     pub(crate) faults: bool,
 }
 
 /// How a build ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// There is a program.
+    /// The build produced a program.
     Built(Built),
     /// Cargo failed and has said why.
     Failed(Option<i32>),
@@ -56,20 +56,20 @@ pub(crate) enum Outcome {
     Broken(io::Error),
 }
 
-/// A program fresh from cargo.
+/// A program that cargo has built.
 #[derive(Debug, Clone)]
 pub(crate) struct Built {
     /// The program.
     pub(crate) executable: PathBuf,
-    /// Which version of the file it is: two builds with the same stamp are the same program.
+    /// Identifies the version of the file: two builds with the same stamp are the same program.
     pub(crate) stamp: Stamp,
-    /// What it is made of, as far as it is not from a registry.
+    /// The local packages that it is made of.
     pub(crate) inputs: Inputs,
     /// How long cargo took.
     pub(crate) took: Duration,
 }
 
-/// Tells two versions of a program apart.
+/// Distinguishes two versions of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stamp {
     modified: SystemTime,
@@ -115,13 +115,13 @@ impl Build {
         Ok(Self { traces, _cancel: cancel })
     }
 
-    /// What it may have written itself.
+    /// What the build may have written itself.
     pub(crate) fn traces(&self) -> &Traces {
         &self.traces
     }
 }
 
-/// Refuses when there is no cargo to build with.
+/// Fails when there is no cargo to build with.
 pub(crate) fn check_cargo() -> Result<(), Failure> {
     let cargo = cargo();
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -136,7 +136,7 @@ pub(crate) fn check_cargo() -> Result<(), Failure> {
         .help("install Rust from https://rustup.rs, or put its folder on the PATH; `bis doctor` says what else is missing"))
 }
 
-/// The cargo that started this command, else the one on the PATH.
+/// The cargo that started this command, otherwise the one on the PATH.
 fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
@@ -173,7 +173,7 @@ fn command(project: &Project, options: &BuildOptions) -> Command {
     if options.features.all_features {
         command.arg("--all-features");
     }
-    // What `cargo run` tells the program that it starts is about that program, not about the app.
+    // The variables that `cargo run` sets are about this command, not about the app.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
@@ -186,13 +186,13 @@ fn command(project: &Project, options: &BuildOptions) -> Command {
     command
 }
 
-/// The program that `cargo run` takes when it is told none. A manifest that cannot be read is cargo's to report.
+/// The program that `cargo run` uses by default. A manifest that cannot be read is for cargo to report.
 fn default_run(manifest: &Path) -> Option<String> {
     let manifest: toml::Table = std::fs::read_to_string(manifest).ok()?.parse().ok()?;
     Some(manifest.get("package")?.get("default-run")?.as_str()?.to_owned())
 }
 
-/// Whether the package itself depends on `bis`, so that cargo can be asked for a feature of it. Where it does not, the application
+/// Whether the package itself depends on `bis`, so that cargo can be asked for a feature of it. If it does not, the app itself
 /// says what to do when it is asked for faults.
 fn depends_on_sdk(manifest: &Path) -> bool {
     let Ok(text) = std::fs::read_to_string(manifest) else { return false };
@@ -200,7 +200,7 @@ fn depends_on_sdk(manifest: &Path) -> bool {
     manifest.get("dependencies").is_some_and(|dependencies| dependencies.get("bis").is_some())
 }
 
-/// The part of cargo's messages that matters here.
+/// The relevant part of cargo's messages.
 #[derive(Debug, Deserialize)]
 struct Message {
     reason: String,
@@ -217,7 +217,7 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// Reads what cargo says of a build.
+/// Reads cargo's messages about a build.
 struct Follower {
     manifest: PathBuf,
     traces: Traces,
@@ -235,7 +235,7 @@ impl Follower {
                 Ok(None) => break,
                 Err(error) => return Outcome::Broken(error),
             };
-            // A build script's own output may stand between the messages.
+            // A build script's own output may appear between the messages.
             let Ok(message) = serde_json::from_str::<Message>(&line) else { continue };
             self.traces.message();
             if message.reason == "build-script-executed" {

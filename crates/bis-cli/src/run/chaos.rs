@@ -1,5 +1,5 @@
 //! `bis run --chaos`: the faults that the app is asked to inject, and the restarts of the router, which are real.
-//! When the router restarts follows from the seed; which event it strikes does not.
+//! The times of the restarts follow from the seed; which events they hit does not.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::failure::Failure;
 
 /// How long the router runs between two restarts.
 const RUNS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(20));
-/// How long it is gone.
+/// How long the router is down.
 const GONE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(1500));
 
-/// What was asked for on the command line.
+/// The option on the command line.
 #[derive(Debug, Clone)]
 pub(crate) struct Chaos {
     /// The seed with its settings, as the user gave them.
@@ -23,7 +23,7 @@ pub(crate) struct Chaos {
 }
 
 impl Chaos {
-    /// Reads `SEED[,SETTING..]`. The settings are the app's to judge, but for that of restarts.
+    /// Parses `SEED[,SETTING..]`. The app checks the settings, except for the one for restarts.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let mut parts = text.split(',').map(str::trim);
         let seed = parts.next().unwrap_or_default();
@@ -37,7 +37,7 @@ impl Chaos {
         Ok(Self { text: text.to_owned(), seed, restarts })
     }
 
-    /// The value of [`bis_core::handover::CHAOS`]: without restarts, since those are the router's own here.
+    /// The value of [`bis_core::handover::CHAOS`]: without restarts, since here the router itself restarts.
     pub(crate) fn value(&self) -> String {
         format!("{},restarts=0", self.text)
     }
@@ -47,14 +47,14 @@ impl Chaos {
         self.restarts.then_some(Restarts { state: self.seed })
     }
 
-    /// What is said of it where the addresses are.
+    /// Its description next to the addresses.
     pub(crate) fn summary(&self) -> String {
         let restarts = if self.restarts { "; the router restarts from time to time" } else { "" };
         format!("seed {}: events come twice, late and out of turn, publishes fail{restarts}", self.text)
     }
 }
 
-/// Times that follow from a seed.
+/// Times that are derived from a seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Restarts {
     state: u64,
@@ -66,13 +66,13 @@ impl Restarts {
         self.between(RUNS)
     }
 
-    /// How long it is gone.
+    /// How long the router is down.
     pub(crate) fn gone_for(&mut self) -> Duration {
         self.between(GONE)
     }
 
     fn between(&mut self, (least, most): (Duration, Duration)) -> Duration {
-        // Of 53 random bits, as many as a float of this size holds.
+        // Made of 53 random bits, the precision of an `f64`.
         let share = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
         least + (most - least).mul_f64(share)
     }

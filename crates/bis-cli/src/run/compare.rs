@@ -1,5 +1,5 @@
-//! The graph against the program that was built from it: the program is asked what it is made of. Nothing waits for the
-//! answer, and a program that does not give one is left alone.
+//! Compares the graph with the program that was built from it: the program is asked what it is made of. Nothing waits
+//! for the answer, and a program that does not answer is left alone.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -14,7 +14,7 @@ use crate::check::Checked;
 /// How long the program may take to say what it is made of.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// Warns on stderr, some time later, about what only the graph or only the program has.
+/// Later warns on stderr about what only the graph or only the program has.
 pub(crate) fn start(executable: &Path, folder: &Path, checked: Box<Checked>) {
     let mut command = Command::new(executable);
     command

@@ -1,7 +1,7 @@
-//! The loop of `bis run`: takes one [`Event`] at a time and decides what happens next.
+//! The loop of `bis run`: handles one [`Event`] at a time and decides what happens next.
 //!
-//! It alone knows which process serves, which one is starting and which ones drain. It never blocks on any of them. The way from
-//! a saved file to a program is in `building`.
+//! It alone knows which process serves, which one is starting and which ones are draining. It never blocks on any of them. The
+//! steps from a saved file to a program are in `building`.
 
 mod building;
 
@@ -37,7 +37,7 @@ use crate::run::watch::{Changes, Inputs, Moment, Watch, is_migration};
 use crate::state::{Claim, Running};
 use crate::target;
 
-/// Events that wait for the loop. All senders wait when it is full.
+/// The most events that wait for the loop. Senders wait when the queue is full.
 pub(crate) const PENDING_EVENTS: usize = 256;
 /// What the loop is made of.
 #[derive(Debug)]
@@ -62,35 +62,35 @@ pub(crate) struct Dispatcher {
     reporter: Reporter,
     work: Work,
     last_build: BuildId,
-    /// When the last build's analysis began.
+    /// When the analysis of the last build began.
     work_began: (Instant, SystemTime),
-    /// Of the last builds, the newest last.
+    /// The traces of the last builds, the newest last.
     traces: Vec<Traces>,
     late: Late,
-    /// What makes another build necessary when the one that runs is done, and how long after it.
+    /// The changes that require another build when the current one is done, and how long after it.
     again: Option<(Duration, BTreeSet<PathBuf>)>,
-    /// Files that were told to change in every build.
+    /// Files that were reported to change in every build.
     given_up: BTreeSet<PathBuf>,
-    /// The newest program.
+    /// The latest program.
     program: Option<Built>,
     backoff: Backoff,
     last_instance: InstanceId,
     /// The process that serves, and the program that it runs.
     serving: Option<(Instance, Stamp)>,
-    /// The process that shall serve next.
+    /// The process that is to serve next.
     starting: Option<(Instance, Stamp)>,
     /// Processes that were asked to end.
     draining: Vec<Instance>,
-    /// What is told as soon as this process accepts no new connection.
+    /// The report to make as soon as this process no longer accepts connections.
     handing_over: Option<(InstanceId, Addresses)>,
-    /// Processes that accept no new connection, or never tell.
+    /// Processes that no longer accept connections, or never report it.
     closed: BTreeSet<InstanceId>,
-    /// Start the program again even when cargo did not change it.
+    /// Whether to restart the program even when cargo did not change it.
     restart_anyway: bool,
-    /// What the program that is being built should be made of.
+    /// The graph of the program that is being built.
     expected: Option<Box<Checked>>,
     stop: Stop,
-    /// What the command ends with once everything has stopped.
+    /// The result of the command once everything has stopped.
     code: Code,
     served_once: bool,
     router_restarts: u64,
@@ -98,7 +98,7 @@ pub(crate) struct Dispatcher {
     began: Instant,
 }
 
-/// What is between a saved file and a program.
+/// The step between a saved file and a program.
 #[derive(Debug)]
 enum Work {
     Nothing,
@@ -108,7 +108,7 @@ enum Work {
 }
 
 impl Work {
-    /// Takes the build with this number, when it is the one that runs.
+    /// Takes the build with this number if it is the current one.
     fn take_build(&mut self, id: BuildId) -> Option<Build> {
         match std::mem::replace(self, Self::Nothing) {
             Self::Building(current, build) if current == id => Some(build),
@@ -127,7 +127,7 @@ enum Stop {
     AtOnce,
 }
 
-/// Whether the loop goes on.
+/// Whether the loop continues.
 enum Next {
     Wait,
     End(Code),
@@ -166,7 +166,7 @@ impl Dispatcher {
         }
     }
 
-    /// Builds, starts, and goes on until everything has stopped. Must run on the main thread, as [`crate::start`] explains.
+    /// Builds, starts, and runs until everything has stopped. Must run on the main thread, as [`crate::start`] explains.
     pub(crate) async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<Code> {
         self.check();
         while let Some(event) = events.recv().await {
@@ -195,7 +195,7 @@ impl Dispatcher {
             Event::PartFailed { part, reason } => self.part_failed(part, reason)?,
             Event::RouterRestarts { milliseconds, told } => {
                 self.tell(Report::RouterRestarts { milliseconds })?;
-                // Nobody waits once the router is to stop.
+                // Nothing waits once the router is stopping.
                 let _ = told.send(());
             }
             Event::RouterRestarted { milliseconds } => {
@@ -247,7 +247,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Starts the program again, unless something serves by now.
+    /// Restarts the program, unless a process serves by now.
     fn restart_due(&mut self, id: InstanceId) -> Result<()> {
         let is_due = id == self.last_instance && self.serving.is_none() && self.starting.is_none();
         match self.program.clone() {
@@ -256,14 +256,14 @@ impl Dispatcher {
         }
     }
 
-    /// Plans a new start after the death of the last process; returns how long it is until then.
+    /// Schedules a restart after the last process died; returns the wait until then.
     fn restart_later(&mut self, died: &Instance) -> Duration {
         let wait = self.backoff.after_death(died.age());
         instance::after(wait, Event::RestartDue(self.last_instance), &self.setup.sender);
         wait
     }
 
-    /// The handover: from here on the new process serves, and the old one drains.
+    /// The handover: from now on the new process serves, and the old one drains.
     fn ready(&mut self, id: InstanceId) -> Result<()> {
         let Some((instance, stamp)) = self.starting.take_if(|(instance, _)| instance.id() == id) else {
             return Ok(());
@@ -295,7 +295,7 @@ impl Dispatcher {
         }
     }
 
-    /// A process accepts no new connection; one that closes its pipe early never says so.
+    /// A process no longer accepts connections; one that closes its pipe early never reports it.
     fn closed(&mut self, id: InstanceId) -> Result<()> {
         self.closed.insert(id);
         match &self.handing_over {
@@ -304,7 +304,7 @@ impl Dispatcher {
         }
     }
 
-    /// From here on every new connection is for the process that serves.
+    /// From now on, every new connection goes to the serving process.
     fn handed_over(&mut self) -> Result<()> {
         match self.handing_over.take() {
             Some((_, addresses)) => self.tell(Report::Restarted(addresses)),
@@ -358,7 +358,7 @@ impl Dispatcher {
         }
     }
 
-    /// Without its parts the app can do nothing; a new start recovers from the disk.
+    /// Without its parts the app can do nothing; the next start recovers from the disk.
     fn part_failed(&mut self, part: &'static str, reason: String) -> Result<()> {
         self.code = exit::SURROUNDINGS;
         self.tell(Report::PartFailed { part, reason })?;
@@ -391,21 +391,21 @@ impl Dispatcher {
 
     fn tell(&self, report: Report) -> Result<()> {
         self.reporter.report(&report).context("cannot write to stdout")?;
-        // A process that drains consumes what its successor may not declare any more.
+        // A draining process consumes what its successor may no longer declare.
         if matches!(report, Report::Ready(_) | Report::Drained { .. }) {
             self.name_orphans();
         }
         Ok(())
     }
 
-    /// Looks, in the background, for what collects events on the router and is not declared.
+    /// Looks in the background for undeclared topics and subscriptions that collect events on the router.
     fn name_orphans(&self) {
         let (reporter, orphans) = (self.reporter, self.orphans.clone());
         let folder = self.setup.project.folder().to_path_buf();
         let options = check::options(&self.setup.options.features, None);
         let Ok(router) = target::of_run(&self.setup.running) else { return };
         tokio::spawn(async move {
-            // A router that has stopped meanwhile has nothing to say.
+            // A router that has stopped meanwhile does not answer.
             let Ok(topics) = router.topics().await else { return };
             let found =
                 tokio::task::spawn_blocking(move || orphans.find_more(&folder, &options, &topics)).await;

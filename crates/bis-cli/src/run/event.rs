@@ -8,33 +8,33 @@ use crate::check::Checked;
 use crate::run::build::Outcome;
 use crate::run::watch::Changes;
 
-/// Which build an event belongs to; a result of a build that was given up is dropped by its number.
+/// The build that an event belongs to; results of cancelled builds are dropped by their number.
 pub(crate) type BuildId = u64;
-/// Which process of the app an event belongs to: 1 is the first, and each handover adds one.
+/// The process of the app that an event belongs to: 1 is the first, and each handover adds one.
 pub(crate) type InstanceId = u64;
 
-/// One thing that happened.
+/// An event of the loop.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Files that matter were saved, made or removed.
+    /// Relevant files were saved, created or removed.
     Changed(Changes),
-    /// The system does not notify of every folder; they are looked at from time to time.
+    /// The system does not send notifications for every folder; they are checked from time to time.
     WatchLimited,
-    /// The system has lost notifications; everything was looked at again.
+    /// The system has lost notifications; everything was checked again.
     WatchOverflowed,
-    /// It is time for another build, when none was started since this one.
+    /// It is time for another build if none was started since this one.
     BuildDue(BuildId),
-    /// The analyser is done.
+    /// The analysis has ended.
     Checked(BuildId, anyhow::Result<Box<Checked>>),
-    /// Cargo is done.
+    /// Cargo has ended.
     Built(BuildId, Outcome),
     /// A process of the app accepts requests and is subscribed.
     Ready(InstanceId),
-    /// A process of the app accepts no new connection, or says nothing of that.
+    /// A process of the app no longer accepts connections, or will not report it.
     Draining(InstanceId),
-    /// A process of the app has had its time to close its listener.
+    /// The time that a process of the app has to close its listener is over.
     DrainingInTime(InstanceId),
-    /// The app is to be started again, unless it was since this process.
+    /// The app should be restarted, unless that happened since this process.
     RestartDue(InstanceId),
     /// A process of the app took longer than the limit to become ready.
     NotReadyInTime(InstanceId),
@@ -42,11 +42,12 @@ pub(crate) enum Event {
     NotDrainedInTime(InstanceId),
     /// A process of the app ended.
     Exited(InstanceId, ExitStatus),
-    /// A part beside the app serves nothing any more, for this reason.
+    /// A part beside the app has failed for this reason.
     PartFailed { part: &'static str, reason: String },
-    /// The router is about to restart and will be gone for so long, as chaos asked for. It waits until that was told.
+    /// The router is about to restart and will be down for this long, as requested by chaos. It waits until that was
+    /// reported.
     RouterRestarts { milliseconds: u128, told: oneshot::Sender<()> },
-    /// It is back.
+    /// The router is back.
     RouterRestarted { milliseconds: u128 },
     /// Ctrl-C, SIGTERM or SIGHUP.
     StopRequested,

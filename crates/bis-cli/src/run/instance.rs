@@ -22,7 +22,7 @@ use crate::run::chaos::Chaos;
 use crate::run::event::{Event, InstanceId};
 use crate::run::listener::PublicListener;
 
-/// Where the app finds the listening socket and the pipe on which it reports that it is ready.
+/// The file descriptors of the listening socket and of the pipe on which the app reports that it is ready.
 const LISTEN_FD: i32 = 3;
 const READY_FD: i32 = 4;
 /// How long a process may take to become ready.
@@ -30,10 +30,10 @@ pub(crate) const READY_LIMIT: Duration = Duration::from_secs(60);
 /// How long a process may take to end after SIGTERM. The app's own limit is 30 s, and it should win.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(35);
 
-/// How long a process that was asked to end may take to close its listener until the hand-over is told anyway.
+/// How long a process that was asked to end may take to close its listener before the handover is reported anyway.
 const HANDOVER_LIMIT: Duration = Duration::from_secs(2);
 
-/// What a process of the app is started from.
+/// How to start a process of the app.
 #[derive(Debug)]
 pub(crate) struct Launch<'a> {
     /// The program.
@@ -44,7 +44,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) config: PathBuf,
     /// The public listener.
     pub(crate) listener: &'a PublicListener,
-    /// With JSON output the app's stdout goes to stderr, so that stdout carries JSON alone.
+    /// With JSON output, the app's stdout goes to stderr, so that stdout carries only JSON.
     pub(crate) format: Format,
     /// The faults to inject.
     pub(crate) chaos: Option<&'a Chaos>,
@@ -74,17 +74,17 @@ impl Instance {
         ];
         command.fd_mappings(mappings).map_err(io::Error::other)?;
         let child = command.spawn()?;
-        // The command's copy of the pipe's writing end lives in `command`; the pipe ends only when the process does.
+        // The command's copy of the pipe's writing end is in `command`; dropping it makes the pipe end with the process.
         drop(command);
         let pid = child.id().expect("a child that nobody waited for has an id");
-        // First SIGTERM, then SIGKILL: a third would say nothing new.
+        // First SIGTERM, then SIGKILL: there is no third request.
         let (signals, receiver) = mpsc::channel(2);
         tokio::spawn(report_ready(ready, id, events.clone()));
         tokio::spawn(own(child, pid, id, receiver, events));
         Ok(Self { id, pid, started: Instant::now(), signals })
     }
 
-    /// Which process this is.
+    /// The number of this process.
     pub(crate) fn id(&self) -> InstanceId {
         self.id
     }
@@ -102,13 +102,13 @@ impl Instance {
     /// Asks the process to drain and end; [`Event::DrainingInTime`] follows, and [`Event::NotDrainedInTime`] when it takes longer
     /// than [`DRAIN_LIMIT`].
     pub(crate) fn stop(&self, events: &mpsc::Sender<Event>) {
-        // A full queue means that the same was asked before; a closed one that the process has ended.
+        // A full queue means that this was requested before; a closed one means that the process has ended.
         let _ = self.signals.try_send(Signal::SIGTERM);
         after(HANDOVER_LIMIT, Event::DrainingInTime(self.id), events);
         after(DRAIN_LIMIT, Event::NotDrainedInTime(self.id), events);
     }
 
-    /// Ends the process and what it started, at once.
+    /// Kills the process and its children at once.
     pub(crate) fn kill(&self) {
         let _ = self.signals.try_send(Signal::SIGKILL);
     }
@@ -147,7 +147,7 @@ fn command(launch: &Launch<'_>) -> Command {
     command
 }
 
-/// This very program, even when its file was replaced since it started.
+/// This program, even if its file was replaced since it started.
 pub(crate) fn this_program() -> PathBuf {
     if cfg!(target_os = "linux") {
         return PathBuf::from("/proc/self/exe");
@@ -162,19 +162,19 @@ async fn report_ready(ready: PipeReader, id: InstanceId, events: mpsc::Sender<Ev
     let is_ready = |progress: &Progress| matches!(progress, Progress::Ready { .. });
     let event = match tokio::time::timeout(READY_LIMIT, reached(&mut lines, is_ready)).await {
         Ok(true) => Event::Ready(id),
-        // The pipe was closed without a word: the process is about to end, and `own` will say how.
+        // The pipe was closed early: the process is about to end, and `own` will report how.
         Ok(false) => return,
         Err(_) => Event::NotReadyInTime(id),
     };
     let goes_on = matches!(event, Event::Ready(_));
     if events.send(event).await.is_ok() && goes_on {
-        // A program that has closed the pipe says nothing more.
+        // A program that has closed the pipe will not report anything else.
         reached(&mut lines, |progress| *progress == Progress::Draining).await;
         let _ = events.send(Event::Draining(id)).await;
     }
 }
 
-/// Reads until the app is so far; `false` when the pipe was closed before. What this version does not know is passed over.
+/// Reads until the app reports this state; `false` when the pipe was closed before. Unknown lines are skipped.
 async fn reached(lines: &mut Lines<BufReader<pipe::Receiver>>, is_it: impl Fn(&Progress) -> bool) -> bool {
     while let Ok(Some(line)) = lines.next_line().await {
         if serde_json::from_str(&line).is_ok_and(|progress| is_it(&progress)) {
@@ -198,7 +198,7 @@ async fn own(
             status = child.wait() => break status,
             signal = signals.recv() => match signal {
                 Some(signal) => _ = killpg(group, signal),
-                // The dispatcher is gone, and nobody else will stop the process.
+                // The dispatcher is gone, and nothing else will stop the process.
                 None => {
                     let _ = killpg(group, Signal::SIGKILL);
                     break child.wait().await;
@@ -206,7 +206,7 @@ async fn own(
             },
         }
     };
-    // What the process itself started and left behind is in its group.
+    // Children that the process left behind are in its group.
     let _ = killpg(group, Signal::SIGKILL);
     let status = status.unwrap_or_else(|_| ExitStatus::default());
     let _ = events.send(Event::Exited(id, status)).await;

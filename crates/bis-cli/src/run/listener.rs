@@ -1,5 +1,5 @@
 //! The public port. The command holds the listening socket for its whole life and passes it on, so that connections that
-//! arrive during a handover wait in one queue that every process of the app accepts from.
+//! arrive during a handover wait in the one queue from which every process of the app accepts.
 //!
 //! Nothing here ever accepts.
 
@@ -28,17 +28,17 @@ impl PublicListener {
         Ok(Self { socket, address, wanted: port })
     }
 
-    /// The address that it listens on.
+    /// The address of the listener.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The port that was asked for, when it was taken.
+    /// The requested port, if it was taken.
     pub(crate) fn taken_port(&self) -> Option<u16> {
         (self.wanted != 0 && self.wanted != self.address.port()).then_some(self.wanted)
     }
 
-    /// The same socket once more, for a process of the app.
+    /// A duplicate of the socket, for a process of the app.
     pub(crate) fn share(&self) -> io::Result<OwnedFd> {
         Ok(self.socket.try_clone()?.into())
     }

@@ -1,5 +1,5 @@
-//! What `bis run` keeps running beside the app, in one list: each part is started and ready before the next one, and the app comes
-//! last. Once the app has gone, they are stopped the other way round. What happens to a part meanwhile, it tells the loop.
+//! What `bis run` keeps running beside the app, in one list: each part is started and ready before the next one, and the app
+//! comes last. Once the app is gone, they are stopped in reverse order. Meanwhile a part reports what happens to it to the loop.
 
 use anyhow::{Context, Result};
 use tokio::sync::{mpsc, oneshot};
@@ -7,13 +7,13 @@ use tokio::task::JoinHandle;
 
 use crate::run::event::Event;
 
-/// Something that is ready once it exists, and lives until it is told to stop.
+/// Something that is ready once it exists, and runs until it is told to stop.
 pub(crate) trait Part: Send + Sized + 'static {
-    /// What people call it.
+    /// Its name for people.
     const NAME: &'static str;
 
-    /// Lives until `stop` resolves, and returns once nothing of it is left. One that fails tells so with
-    /// [`Event::PartFailed`], and still waits for `stop`.
+    /// Runs until `stop` resolves, and returns once it has stopped completely. A part that fails reports it
+    /// with [`Event::PartFailed`], and still waits for `stop`.
     fn live(
         self,
         events: mpsc::Sender<Event>,
@@ -21,14 +21,14 @@ pub(crate) trait Part: Send + Sized + 'static {
     ) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// The parts that run, in the order of their start.
+/// The running parts, in the order of their start.
 #[derive(Debug)]
 pub(crate) struct Parts {
     events: mpsc::Sender<Event>,
     running: Vec<Running>,
 }
 
-/// A part that runs.
+/// A running part.
 #[derive(Debug)]
 struct Running {
     name: &'static str,
@@ -37,23 +37,23 @@ struct Running {
 }
 
 impl Parts {
-    /// No parts yet; those that come tell `events` what happens to them.
+    /// An empty list; parts report to `events`.
     pub(crate) fn new(events: mpsc::Sender<Event>) -> Self {
         Self { events, running: Vec::new() }
     }
 
-    /// Adds a part, which is ready.
+    /// Adds a part, which is already ready.
     pub(crate) fn add<P: Part>(&mut self, part: P) {
         let (stop, stops) = oneshot::channel();
         let task = tokio::spawn(part.live(self.events.clone(), stops));
         self.running.push(Running { name: P::NAME, stop, task });
     }
 
-    /// Stops every part, the last one first; all of them, whatever one says. The first failure is returned.
+    /// Stops every part, the last one first, even if some fail. Returns the first failure.
     pub(crate) async fn stop(self) -> Result<()> {
         let mut stopped = Ok(());
         for Running { name, stop, task } in self.running.into_iter().rev() {
-            // One that has ended by itself needs no word.
+            // A part that has ended by itself does not need to be told.
             let _ = stop.send(());
             let ended = task.await.with_context(|| format!("the task of the {name} failed")).flatten();
             stopped = stopped.and(ended);
@@ -66,7 +66,7 @@ impl Parts {
 mod tests {
     use super::*;
 
-    /// Tells a list that it was stopped, and fails if it is to.
+    /// A part that records that it was stopped, and fails if it should.
     struct Noted(&'static str, mpsc::Sender<&'static str>, bool);
 
     impl Part for Noted {

@@ -1,4 +1,4 @@
-//! What `bis run` tells: one closed list of reports, as lines for people on stderr or as JSON lines on stdout.
+//! The output of `bis run`: one closed list of reports, as lines for people on stderr or as JSON lines on stdout.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -11,7 +11,7 @@ use crate::format::Format;
 use crate::orphans::{self, Orphan};
 use crate::print::{self, BOLD, BOLD_GREEN, BOLD_RED, BOLD_YELLOW, CYAN, plural};
 
-/// One thing to tell.
+/// One report.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Report {
@@ -23,31 +23,32 @@ pub(crate) enum Report {
         #[serde(skip_serializing_if = "Option::is_none")]
         still_running: Option<bool>,
     },
-    /// The sources cannot be read at all, so nothing is built.
+    /// The sources cannot be read, so nothing is built.
     CheckImpossible { reason: String, still_running: bool },
     /// The package does not have exactly one program.
     NoSingleProgram { reason: String, still_running: bool },
-    /// The system does not notify of all that is watched.
+    /// The system does not send notifications for everything that is watched.
     WatchLimited,
     /// The system has lost notifications.
     WatchOverflowed,
-    /// This file changes in every build, and is built no more for that.
+    /// This file changes in every build, and no longer causes one.
     ChangedByBuild { file: String },
-    /// Cargo runs.
+    /// Cargo has started.
     Building { changed: Vec<String> },
-    /// Cargo failed; it has said why on stderr.
+    /// Cargo failed; it has printed why on stderr.
     BuildFailed { code: Option<i32>, still_running: bool },
-    /// Cargo is done.
+    /// Cargo has ended.
     Built { milliseconds: u128 },
-    /// Cargo found nothing to do.
+    /// The program did not change.
     Unchanged,
     /// The first process serves.
     Ready(Addresses),
     /// A new process serves, and the old one drains.
     Restarted(Addresses),
-    /// The router keeps these, and the app does not declare them.
+    /// The router has these topics and subscriptions, but the app does not declare them.
     Orphaned { orphans: Vec<Orphan> },
-    /// A new process could not serve; the old one, if there is one, still does. Without one it is started again after a wait.
+    /// A new process could not serve; the old one, if any, still does. Without an old one, the program is restarted after a
+    /// wait.
     StartFailed {
         reason: String,
         still_running: bool,
@@ -58,15 +59,15 @@ pub(crate) enum Report {
     Drained { pid: u32 },
     /// A process did not drain within the limit, and was killed.
     Killed { pid: u32 },
-    /// The serving process ended by itself, and is started again after a wait.
+    /// The serving process ended by itself, and is restarted after a wait.
     Exited { pid: u32, code: Option<i32>, signal: Option<i32>, again_in_milliseconds: u128 },
-    /// The router goes for so long, as chaos asked for.
+    /// The router is down for this long, as requested by chaos.
     RouterRestarts { milliseconds: u128 },
-    /// It is back.
+    /// The router is back.
     RouterRestarted { milliseconds: u128 },
-    /// The faults were injected with this seed and these settings; the router restarted so often.
+    /// The seed and settings of the injected faults, and how often the router restarted.
     ChaosEnded { chaos: String, router_restarts: u64 },
-    /// A part beside the app serves nothing any more.
+    /// A part beside the app has failed.
     PartFailed { part: &'static str, reason: String },
     /// Everything is being stopped.
     Stopping,
@@ -82,7 +83,7 @@ impl Report {
     }
 }
 
-/// Where what runs can be reached.
+/// The addresses of the app and the router.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Addresses {
     /// The app's base address.
@@ -91,21 +92,21 @@ pub(crate) struct Addresses {
     pub(crate) router: String,
     /// The router's HTTP address.
     pub(crate) router_http: String,
-    /// The app's process.
+    /// The app's process id.
     pub(crate) process: u32,
     /// The faults that are injected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) chaos: Option<String>,
-    /// What is said of them, for people.
+    /// Their description, for people.
     #[serde(skip)]
     pub(crate) faults: Option<String>,
-    /// Ports that were asked for and taken: `(asked for, used)`.
+    /// Requested ports that were taken: `(requested, used)`.
     #[serde(skip)]
     pub(crate) replaced_ports: Vec<(u16, u16)>,
     /// The folder of the state, for people.
     #[serde(skip)]
     pub(crate) state: String,
-    /// How long after the command's start it serves.
+    /// How long the command took to serve.
     #[serde(skip)]
     pub(crate) after: Duration,
 }
@@ -122,7 +123,7 @@ impl Reporter {
         Self { format }
     }
 
-    /// Tells one thing.
+    /// Writes one report.
     pub(crate) fn report(&self, report: &Report) -> io::Result<()> {
         match self.format {
             Format::Json => print::json_line(report),
@@ -134,7 +135,7 @@ impl Reporter {
     }
 }
 
-/// The report as people read it; the verbs stand right-aligned, as cargo's do.
+/// The report for people; the verbs are right-aligned, like cargo's.
 fn text(report: &Report) -> String {
     match report {
         Report::CheckFailed { errors, still_running, .. } => {
@@ -187,7 +188,7 @@ fn text(report: &Report) -> String {
         Report::RouterRestarts { milliseconds } => {
             good("Chaos", &format!("the router restarts and is gone for {milliseconds} ms"))
         }
-        // The app says so when it is connected again.
+        // The app logs it when it is connected again.
         Report::RouterRestarted { .. } => String::new(),
         Report::ChaosEnded { chaos, router_restarts } => good("Chaos", &after_chaos(chaos, *router_restarts)),
         Report::PartFailed { part, reason } => {
@@ -198,7 +199,7 @@ fn text(report: &Report) -> String {
     }
 }
 
-/// How to play the same faults again.
+/// How to inject the same faults again.
 fn after_chaos(chaos: &str, router_restarts: u64) -> String {
     let times = plural(usize::try_from(router_restarts).unwrap_or(usize::MAX), "time");
     format!(
@@ -207,7 +208,7 @@ fn after_chaos(chaos: &str, router_restarts: u64) -> String {
     )
 }
 
-/// What goes on after a failed build.
+/// What happens after a failed build.
 fn what_runs(still_running: bool) -> &'static str {
     match still_running {
         true => "the old process still runs, save a file to build again",
@@ -215,7 +216,7 @@ fn what_runs(still_running: bool) -> &'static str {
     }
 }
 
-/// What goes on after a death.
+/// What happens after a process died.
 fn what_follows(again_in_milliseconds: Option<u128>) -> String {
     match again_in_milliseconds {
         Some(wait) => {

@@ -1,4 +1,4 @@
-//! When an app that died is started again: soon, then ever later.
+//! When an app that died is restarted: soon at first, then later each time.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_secs(1);
 /// .. up to this.
 const LONGEST: Duration = Duration::from_secs(30);
-/// A process that lived for so long was well: the next wait is the first again.
+/// A process that lived this long was healthy: the next wait is the first one again.
 const WELL: Duration = Duration::from_secs(60);
 
-/// The waits between one death and the next.
+/// The waits between a death and the restart.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     deaths: u32,
 }
 
 impl Backoff {
-    /// How long to wait after the death of a process that lived for so long.
+    /// How long to wait after the death of a process that lived for `lived`.
     pub(crate) fn after_death(&mut self, lived: Duration) -> Duration {
         if lived >= WELL {
             self.deaths = 0;
@@ -26,7 +26,7 @@ impl Backoff {
         wait
     }
 
-    /// There is a new program.
+    /// Starts over for a new program.
     pub(crate) fn reset(&mut self) {
         self.deaths = 0;
     }

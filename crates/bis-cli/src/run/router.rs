@@ -1,4 +1,4 @@
-//! The event router of `bis run`, in this process: its journal lies in the app's state folder.
+//! The event router of `bis run`, in this process; its journal is in the app's state folder.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -20,14 +20,14 @@ pub(crate) struct LocalRouter {
     handle: Handle,
     options: Options,
     wanted: [u16; 2],
-    /// When it restarts for a while, if chaos asks for it.
+    /// The restarts, if chaos asks for them.
     restarts: Option<Restarts>,
 }
 
 impl LocalRouter {
-    /// Starts a router on `port`, with its HTTP API on the port after it; each is replaced by a free one when it is taken.
+    /// Starts a router on `port`, with its HTTP API on the port after it; each is replaced by a free one if it is taken.
     pub(crate) async fn start(data: &Path, port: u16, restarts: Option<Restarts>) -> Result<Self> {
-        // Port 0 has no next one: both are any free ones.
+        // Port 0 has no next port: both are arbitrary free ones.
         let wanted = [port, if port == 0 { 0 } else { port.checked_add(1).unwrap_or(0) }];
         let mut options = Options::new(data);
         options.tcp_address = free_address(wanted[0])?;
@@ -39,7 +39,7 @@ impl LocalRouter {
         Ok(Self { handle, options, wanted, restarts })
     }
 
-    /// Closes connections and journal, and starts again on them at the same addresses.
+    /// Closes connections and journal, and starts again with the same journal at the same addresses.
     async fn restart(self, gone: Duration) -> Result<Self> {
         let Self { handle, options, wanted, restarts } = self;
         handle.shutdown().await.context("cannot stop the router")?;
@@ -58,14 +58,14 @@ impl LocalRouter {
         self.handle.http_address()
     }
 
-    /// Ports that were taken, each with the one in its place.
+    /// Ports that were taken, each with its replacement.
     pub(crate) fn replaced_ports(&self) -> Vec<(u16, u16)> {
         let used = [self.tcp_address().port(), self.http_address().port()];
         let pairs = self.wanted.into_iter().zip(used);
         pairs.filter(|(wanted, used)| *wanted != 0 && wanted != used).collect()
     }
 
-    /// Resolves when the router accepts nothing any more, with the reason.
+    /// Resolves when the router no longer accepts anything, with the reason.
     async fn failed(&self) -> String {
         self.handle.failed().await.to_string()
     }
@@ -79,7 +79,7 @@ impl LocalRouter {
 impl Part for LocalRouter {
     const NAME: &'static str = "router";
 
-    /// Restarts when chaos asks for it, and tells of that and of a failure.
+    /// Restarts when chaos asks for it, and reports restarts and failures.
     async fn live(mut self, events: mpsc::Sender<Event>, mut stop: oneshot::Receiver<()>) -> Result<()> {
         let mut restarts = self.restarts.take();
         loop {
@@ -93,7 +93,7 @@ impl Part for LocalRouter {
                 }
             };
             let gone = tokio::select! {
-                // A sender that is gone means the same.
+                // A dropped sender means the same.
                 _ = &mut stop => return self.stop().await,
                 reason = self.failed() => {
                     // A closed queue means that the loop has ended.
@@ -103,7 +103,7 @@ impl Part for LocalRouter {
                 }
                 gone = due => gone,
             };
-            // First, so that who reads the log knows why connections break.
+            // Reported first, so that readers of the log know why connections break.
             let milliseconds = gone.as_millis();
             let (told, heard) = oneshot::channel();
             let _ = events.send(Event::RouterRestarts { milliseconds, told }).await;
@@ -126,7 +126,7 @@ impl Part for LocalRouter {
     }
 }
 
-/// Tells of journal parts that recovery had to set aside.
+/// Reports parts of the journal that recovery had to set aside.
 pub(crate) fn warn_of_damage(handle: &Handle) {
     for damage in handle.damage() {
         anstream::eprintln!("{BOLD_YELLOW}warning{BOLD_YELLOW:#}: the router's journal is damaged: {damage}");

@@ -1,8 +1,7 @@
 //! Watching what a build reads: one event for a burst of saves.
 //!
-//! The system's notifications say only that it is time to look: every look lists all that is watched and compares content, so
-//! that a notification that was lost, or that says too much, makes no difference. What counts as a change is `snapshot`'s
-//! matter, which files there are that of `inputs`.
+//! The system's notifications only trigger a check: every check lists all watched files and compares their content, so a lost
+//! or spurious notification makes no difference. `snapshot` decides what counts as a change, `inputs` which files there are.
 
 mod inputs;
 mod registrations;
@@ -29,34 +28,34 @@ pub(crate) use crate::run::watch::snapshot::{Changes, Moment};
 const QUIET: Duration = Duration::from_millis(60);
 /// The longest burst.
 const BURST_LIMIT: Duration = Duration::from_secs(1);
-/// Notifications that wait to be looked at. What does not fit is of a burst that is looked at anyway.
+/// The most notifications that wait. Those that do not fit belong to a burst that is checked anyway.
 const PENDING: usize = 1024;
-/// How often files are looked at without a notification: network file systems and containers lose them without a word.
+/// How often files are checked without a notification: network file systems and containers lose notifications silently.
 const LOOK: Duration = Duration::from_secs(5);
-/// The same where the system refuses to notify.
+/// The same where the system refuses to send notifications.
 const POLL: Duration = Duration::from_secs(1);
-/// Looking takes at most one part in so many of the time.
+/// Checks take at most this fraction (one in ..) of the time.
 const SHARE: u32 = 50;
 
-/// Watches for as long as it lives.
+/// Watches until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
     wanted: Arc<Mutex<Wanted>>,
     wake: SyncSender<Hint>,
 }
 
-/// What is to be watched, as the dispatcher last said.
+/// What to watch, as last set by the dispatcher.
 #[derive(Debug)]
 struct Wanted {
     inputs: Inputs,
-    /// What has joined the inputs counts as changed when it was written after this.
+    /// New inputs count as changed if they were written after this.
     since: Option<SystemTime>,
-    /// Whether a new file counts whatever it is: a build that failed may have missed it.
+    /// Whether any new file counts: a failed build may have missed it.
     any_new_file: bool,
     is_over: bool,
 }
 
-/// Why the watch looks at its files.
+/// The trigger of a check.
 #[derive(Debug)]
 enum Hint {
     Notified(notify::Event),
@@ -67,7 +66,7 @@ enum Hint {
 }
 
 impl Watch {
-    /// Starts to watch; [`Event::Changed`] follows. What is there now is what later content is compared with.
+    /// Starts watching; [`Event::Changed`] follows. Later content is compared with the current content.
     pub(crate) fn start(inputs: Inputs, events: mpsc::Sender<Event>) -> std::io::Result<Self> {
         Self::look_every(LOOK, inputs, events)
     }
@@ -102,7 +101,7 @@ impl Watch {
         Ok(Self { wanted, wake })
     }
 
-    /// Watches these too. What was written since then, while nobody watched it, is a change.
+    /// Watches these too. Files that were written since then, while they were not watched, count as changed.
     pub(crate) fn add(&self, inputs: Inputs, since: SystemTime) {
         self.want(|wanted| {
             wanted.inputs.add(inputs);
@@ -110,7 +109,7 @@ impl Watch {
         });
     }
 
-    /// Whether a new file of any name is a change: so it is after a build that failed, which may have missed it.
+    /// Sets whether a new file of any name is a change, as it is after a failed build, which may have missed it.
     pub(crate) fn expect_any_file(&self, any_new_file: bool) {
         self.want(|wanted| wanted.any_new_file = any_new_file);
     }
@@ -118,7 +117,7 @@ impl Watch {
     fn want(&self, change: impl FnOnce(&mut Wanted)) {
         change(&mut self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
         match self.wake.try_send(Hint::Wanted) {
-            // When the queue is full the loop looks anyway; when it is gone nobody needs to.
+            // When the queue is full, the loop checks anyway; when it is gone, no check is needed.
             Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
         }
     }
@@ -191,7 +190,7 @@ impl Loop {
         }
     }
 
-    /// Whether it is worth to look, and what the hint says of the registrations.
+    /// Whether a check is worthwhile, and what the hint says about the registrations.
     fn is_relevant(&mut self, hint: &Hint) -> Result<bool, Over> {
         let notification = match hint {
             Hint::Wanted | Hint::Failed => return Ok(true),
@@ -204,7 +203,7 @@ impl Loop {
         let only_content =
             matches!(notification.kind, EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)));
         if !only_content {
-            // The watcher forgets a path that goes, even when another folder has the name by now.
+            // The watcher forgets a path that disappears, even if another folder has the name by now.
             notification.paths.iter().for_each(|path| self.registrations.forget(path));
         }
         let is_relevant = |path: &Path| match only_content {
@@ -227,13 +226,13 @@ impl Loop {
         }
     }
 
-    /// Looks at everything and tells what has changed since the last look. With `since`, what nobody watched before counts only
-    /// when it was written after that.
+    /// Checks everything and reports what has changed since the last check. With `since`, files that were not watched before
+    /// count only if they were written after it.
     fn look(&mut self, since: Option<SystemTime>, any_new_file: bool) -> Result<Changes, Over> {
         let began = Instant::now();
         let mut listing = self.inputs.list();
         if self.registrations.renew(&listing.folders) {
-            // What was saved in a new folder before its registration is in no notification.
+            // There is no notification for files saved in a new folder before its registration.
             listing = self.inputs.list();
         }
         let changes = self.snapshot.update(&listing, since, any_new_file);

@@ -1,4 +1,4 @@
-//! Orders and shipping, which communicate by events.
+//! Orders and shipping, which communicate through events.
 
 pub mod orders;
 pub mod shipping;

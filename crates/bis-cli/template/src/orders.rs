@@ -1,4 +1,4 @@
-//! Takes orders, and remembers what became of them.
+//! Takes orders, and remembers their state.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

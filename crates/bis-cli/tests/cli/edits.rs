@@ -1,5 +1,5 @@
 //! Random edits of a project under `bis run`, each of which must end in the right program: a few here, a thousand with
-//! `BIS_LONG`. `BIS_EDITS_SEED` plays a run again.
+//! `BIS_LONG`. `BIS_EDITS_SEED` repeats a run.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::fs;
@@ -14,7 +14,7 @@ use crate::support::{LIMIT, Run, StandIn, address, get};
 const EDITS: u32 = 12;
 const EDITS_LONG: u32 = 1_000;
 
-/// The places that a part of the answer comes from.
+/// The sources of the parts of the answer.
 const PARTS: [&str; 5] = ["src/parts/one.rs", "dep/src/lib.rs", "beside/text", "beside/input", "links/0.rs"];
 
 /// splitmix64.
@@ -29,14 +29,14 @@ impl Random {
         (mixed ^ (mixed >> 31)) % bound
     }
 
-    /// A moment, often none.
+    /// A short pause, often none.
     fn pause(&mut self) {
         let milliseconds = [0, 0, 5, 40, 90, 300][self.below(6) as usize];
         thread::sleep(Duration::from_millis(milliseconds));
     }
 }
 
-/// The project, and what it should answer.
+/// The project, and the expected answer.
 struct Project {
     app: StandIn,
     random: Random,
@@ -174,7 +174,7 @@ impl Project {
         format!("there and back {}", PARTS[part])
     }
 
-    /// Exchanges the folder of parts for a new one, or for the one of before, whose files are older than the last build.
+    /// Swaps the folder of parts for a new one, or for the previous one, whose files are older than the last build.
     fn exchange_folder(&mut self) -> String {
         let (folder, number) = match self.kept.take() {
             Some(kept) => kept,
@@ -229,7 +229,7 @@ impl Project {
     }
 }
 
-/// What a part's file holds.
+/// The content of a part's file.
 fn text(part: usize, number: u64) -> String {
     match PARTS[part] {
         "beside/text" | "beside/input" => number.to_string(),
@@ -261,7 +261,7 @@ fn every_edit_ends_in_the_right_program() {
     let mut unwaited = Vec::new();
     for edit in 1..=edits {
         unwaited.push(project.edit());
-        // Now and then the next edit comes before anything of this one is built.
+        // Sometimes the next edit comes before this one is built.
         if project.random.below(4) > 0 || edit == edits {
             let what = format!("seed {seed}, edit {edit}: {unwaited:#?}");
             wait_for(address, &run, &project.expected(), &what);

@@ -1,5 +1,5 @@
-//! The whole way, with the real SDK and the real router: `bis new`, its tests, `bis run`, events, a handover under load, dead
-//! letters and their replay, and faults on demand.
+//! End to end, with the real SDK and the real router: `bis new`, its tests, `bis run`, events, a handover under load, dead
+//! letters and resending them, and faults on demand.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::path::Path;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Run, address, bis, get, post, wait_until};
 
-/// One folder for the compiled dependencies, kept between runs of the tests.
+/// One folder for the compiled dependencies, kept between test runs.
 pub(crate) const TARGET: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/apps");
 
 /// What a command prints with `--format json`.
@@ -76,14 +76,14 @@ fn a_new_application_runs_hands_over_and_replays() {
     faults(&app);
 }
 
-/// Builds ahead what `bis run` will build, which then has its whole time for starting.
+/// Builds in advance what `bis run` will build, so that it has all its time for starting.
 fn build(app: &Path, arguments: &[&str]) {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet"]).args(arguments).env("CARGO_TARGET_DIR", TARGET).current_dir(app);
     assert!(cargo.status().unwrap().success());
 }
 
-/// A usual build has no faults and says so; `bis run --chaos` builds one that has.
+/// A normal build has no faults and says so; `bis run --chaos` builds one that has them.
 fn faults(app: &Path) {
     let program = Path::new(TARGET).join("debug/hello-orders");
     let mut usual = Command::new(program);
@@ -110,7 +110,7 @@ fn shipped(http: std::net::SocketAddr, order: &str) {
     });
 }
 
-/// Orders are placed all the time; every request is answered, and every event is handled in the end.
+/// Orders are placed continuously; every request is answered, and every event is eventually handled.
 fn hand_over_under_load(app: &Path, run: &Run, http: std::net::SocketAddr) {
     let stop = AtomicBool::new(false);
     let placed = thread::scope(|scope| {
@@ -184,7 +184,7 @@ fn tail_and_publish(app: &Path) {
     wait_until("the subscriber to have handled it too", || backlog(app, "order-placed") == 0);
 }
 
-/// The router's journal outlives the command, belongs to a namespace, and is forgotten when asked.
+/// The router's journal outlives the command, belongs to a namespace, and is deleted on request.
 fn started_again(app: &Path, arguments: &[&str], kept: usize) {
     let mut run = Run::start_in(app, Path::new(TARGET), arguments);
     let router = address(&run.wait_for("ready"), "router_http").to_string();

@@ -1,5 +1,6 @@
-//! The commands that the guide shows are run, in order, and print what it shows. Ids, times and ports differ each time: they
-//! may be any, but the same one wherever the page has the same one. A line `...` is any number of lines.
+//! Runs the commands that the guide shows, in order, and compares their output with it. Ids, times and ports differ each
+//! time: any value is accepted, but the same one wherever the page has the same one. A line `...` matches any number of
+//! lines.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// How long a first build may take.
 const BUILD_LIMIT: Duration = Duration::from_secs(900);
 
-/// What differs from run to run. What is in a group is the same wherever the page has the same.
+/// What differs from run to run. The value of a group must be the same wherever the page has the same value.
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
     let forms = [
         r"(?P<id>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{16}\b)",
@@ -56,10 +57,10 @@ fn steps(page: &str) -> Vec<Step> {
     steps
 }
 
-/// What the page's ids and ports are in this run.
+/// The values of the page's ids and ports in this run.
 type Known = HashMap<String, String>;
 
-/// Whether a line is what the page shows; notes which ids and ports stand for those of the page.
+/// Whether a line matches the page; records which ids and ports correspond to those of the page.
 fn is_line(shown: &str, line: &str, known: &mut Known) -> bool {
     let (shown, line) = (squeezed(shown), squeezed(line));
     let mut pattern = "^".to_owned();
@@ -93,7 +94,7 @@ fn is_line(shown: &str, line: &str, known: &mut Known) -> bool {
     true
 }
 
-/// A line with single spaces: columns may be of another width.
+/// A line with single spaces: columns may differ in width.
 fn squeezed(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -109,7 +110,7 @@ fn form(value: &str) -> &'static str {
     }
 }
 
-/// Whether an output is what the page shows.
+/// Whether an output matches the page.
 fn is_output(shown: &[String], output: &str, known: &mut Known) -> bool {
     let mut lines = output.trim_end().lines();
     let mut anything = false;
@@ -124,7 +125,7 @@ fn is_output(shown: &[String], output: &str, known: &mut Known) -> bool {
             lines.next().is_some_and(|other| is_line(line, other, known))
         };
         if !found {
-            // What is empty at the end is cut off above.
+            // Trailing empty lines are cut off above.
             if line.is_empty() && lines.next().is_none() {
                 continue;
             }
@@ -146,7 +147,7 @@ struct Session {
 struct Running {
     child: Child,
     log: PathBuf,
-    /// How much of its output the page has shown.
+    /// How much of its output has been compared.
     seen: usize,
 }
 
@@ -177,7 +178,7 @@ impl Session {
             self.folder.push(folder);
             return;
         }
-        // What only looks may look again, since events take their time.
+        // Commands that only read may be repeated, since events take time.
         let only_looks =
             ["bis topic ls", "bis dead ls", "curl", "#"].iter().any(|start| command.starts_with(start))
                 && !command.contains(" -d ");
@@ -213,7 +214,7 @@ impl Session {
         self.run = Some(Running { child: command.spawn().unwrap(), log, seen: 0 });
     }
 
-    /// What `bis run` has printed since it was last looked at.
+    /// What `bis run` has printed since the last check.
     fn log(&self) -> String {
         let run = self.run.as_ref().expect("the page has started `bis run`");
         fs::read_to_string(&run.log).unwrap()[run.seen..].to_owned()

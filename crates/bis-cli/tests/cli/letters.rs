@@ -1,5 +1,5 @@
-//! Dead letters on a router, as `bis dead` shows, replays and removes them. The letters are written by hand, as an
-//! app writes them.
+//! Dead letters on a router: `bis dead` shows, resends and removes them. The letters are written by the test in
+//! the format of an app.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::time::{Duration, SystemTime};
@@ -125,7 +125,7 @@ fn letter(topic: &str, event: Envelope) -> DeadLetter {
     DeadLetter::new(topic, ship, event, DeadReason::Exhausted, "no\nmore", 2, SystemTime::now())
 }
 
-/// An event without an envelope, as earlier builds numbered them: from 0 in every topic.
+/// An event without an envelope, numbered as in earlier builds: from 0 in every topic.
 fn foreign(data: &str) -> Envelope {
     let data = data.to_owned().into_bytes().into();
     Envelope::foreign(EventId::from("0000000000000000"), SystemTime::UNIX_EPOCH, data)
@@ -138,12 +138,12 @@ fn letters_of_different_events_with_one_id_are_resent_each() {
         site.channel(topic, "ship");
         site.keep(&letter(topic, foreign("1")));
     }
-    // Another event, and the same death once more.
+    // Another event, and the same dead letter again.
     site.keep(&letter("orders", foreign("2")));
     site.keep(&letter("orders", foreign("2")));
     assert_eq!(site.letters(), ["orders", "refunds", "orders"]);
 
-    // Their event's id is not enough to tell them apart; two letters more of their own ids are.
+    // Their event's id is ambiguous; two letters of their own ids are enough.
     let several = site.refused(&["dead", "resend", "0000000000000000"]);
     assert!(several.contains("several dead letters are `0000000000000000`"), "{several}");
     let listed = site.ask(&["dead", "ls"]);
@@ -172,7 +172,7 @@ fn a_letter_of_a_large_event_is_shown_resent_and_removed_whole() {
         site.ask(&["dead", "show", &large.id, "--reveal"])["event"]["data"].as_str().unwrap().len(),
         1_048_200
     );
-    // By its event's id too.
+    // Its event's id works too.
     assert_eq!(site.ask(&["dead", "resend", large.event.id.as_str()])["resent"], json!([large.id]));
     assert_eq!((site.depth("orders", "ship"), site.depth("bis.dead", "store")), (1, 0));
 }
@@ -206,7 +206,7 @@ fn a_letter_stays_whose_subscription_is_not_there() {
         assert!(done["kept"][0]["reason"].as_str().unwrap().contains("no subscription `ship`"), "{done}");
         assert_eq!(site.letters(), ["orders"]);
     };
-    // There is no such topic, and then none but another subscription of it.
+    // The topic does not exist, and then has only another subscription.
     stays(&replay(&[]));
     site.channel("orders", "bill");
     stays(&replay(&["--dry-run"]));
@@ -238,7 +238,7 @@ fn the_earlier_name_of_resend_works_and_says_the_new_one() {
 
 const RIGHT: &str = r#"{"order_id":"0191d6f8-0000-7000-8000-000000000001","item":"tea","quantity":3}"#;
 
-/// A letter of an order that the app's own code published.
+/// A letter for an order that the app's own code published.
 fn order() -> DeadLetter {
     let data = RIGHT.replace('3', "0").into_bytes().into();
     let event = Envelope::new(EventId::generate(), "/app/orders", "OrderPlaced", SystemTime::now(), data);
@@ -268,12 +268,12 @@ fn an_edited_event_is_checked_and_its_letter_stays_until_it_is_handled() {
         let arguments = ["dead", "resend", &kept.id, "--app", &app, "--edit", &file];
         site.ask(&[&arguments[..], more].concat())
     };
-    // Nobody is there to handle it.
+    // There is no consumer to handle it.
     let done = replay("anything", &["--force"]);
     assert_eq!((&done["resent"], &done["kept"][0]["id"]), (&json!([kept.id]), &json!(kept.id)));
     assert_eq!((site.letters().len(), site.depth("order-placed", "ship")), (1, 1));
     site.post("/channel/empty?topic=order-placed&channel=ship", b"");
-    // Its subscription, which is there, does not get it yet.
+    // Its subscription exists, but does not get it yet.
     site.post("/topic/pause?topic=order-placed", b"");
     let consumer = site.handle_one(|_| {});
     let done = replay(RIGHT, &[]);
@@ -281,7 +281,7 @@ fn an_edited_event_is_checked_and_its_letter_stays_until_it_is_handled() {
     site.post("/topic/unpause?topic=order-placed", b"");
     consumer.join().unwrap();
 
-    // It dies once more.
+    // It becomes a dead letter again.
     let http = site.router.http.clone();
     let handling = site.handle_one(move |event| {
         assert_eq!((event.replay, event.target.as_ref().map(SubscriptionName::as_str)), (1, Some("ship")));
@@ -357,7 +357,7 @@ fn letters_are_removed_when_asked_and_no_others() {
     for wrong in [&["dead", "rm"][..], &["dead", "rm", "x", "--all"], &["dead", "rm", "--reason", "none"]] {
         site.refused(wrong);
     }
-    // Nobody can be asked here.
+    // There is no terminal to ask on.
     let refused = site.refused(&["dead", "rm", "--topic", "refunds"]);
     assert!(refused.contains("this would remove 2 dead letters") && refused.contains("--yes"), "{refused}");
     assert_eq!(site.letters().len(), 5);
@@ -383,7 +383,7 @@ fn what_the_application_does_not_declare_is_named_and_removed_when_asked() {
     }
     post(site.router.http.parse().unwrap(), "/topic/create?topic=older", "").unwrap();
     site.post("/pub?topic=order-placed", b"{}");
-    // As a `bis run` of the app leaves word of itself.
+    // As a running `bis run` of the app records its addresses.
     let state = site.folder.path().join("app/.bis/default");
     std::fs::create_dir_all(&state).unwrap();
     let lock = std::fs::File::create(state.join("lock")).unwrap();

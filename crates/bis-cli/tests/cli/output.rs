@@ -1,4 +1,4 @@
-//! What the command prints, as snapshots: help, errors with their remedies, diagnostics, and the exit codes with them.
+//! The command's output as snapshots: help, errors with their help texts, diagnostics, and exit codes.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::fs;
@@ -180,7 +180,7 @@ fn check_takes_the_broker_from_the_configuration() {
     let (_, stderr, code) = check(r#"{"broker": {"kafka": {}}}"#);
     assert_eq!(code, Some(3));
     assert!(stderr.contains("expected `in_process` or `nsq`") && stderr.contains("`--broker`"), "{stderr}");
-    // The whole file is checked, and the secrets that only the app has are not asked for.
+    // The whole file is checked, and secrets that only the app has are not required.
     let (_, stderr, code) = check(r#"{"http": {"port": 1}}"#);
     assert_eq!(code, Some(3));
     assert!(stderr.contains("unknown field `port`"), "{stderr}");

@@ -1,4 +1,4 @@
-//! `bis router` in nsqd's place: flags, addresses, foreign events, a restart, a taken port.
+//! `bis router` as a replacement for nsqd: flags, addresses, foreign events, a restart, a taken port.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -126,7 +126,8 @@ fn what_a_paused_topic_holds_is_listed() {
     assert_eq!(rows, expected, "{text}");
 }
 
-/// Apps that share a router are told apart by their namespace, over HTTP (listing, raw bytes, removing) and through the driver.
+/// Apps that share a router are distinguished by their namespace, over HTTP (listing, raw bytes, removing) and through the
+/// driver.
 #[test]
 fn a_namespace_has_its_own_topics_on_a_router_that_is_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -44,7 +44,7 @@ impl Server {
         self.child.wait().unwrap()
     }
 
-    /// Sequence and body of everything that is not finished, by peeking.
+    /// Sequence and body of every unfinished message, by peeking.
     fn unfinished(&self) -> Vec<(String, String)> {
         let (mut found, mut after) = (Vec::new(), String::new());
         loop {
@@ -154,7 +154,7 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
         return;
     }
     let _unmount = Unmount(folder.path());
-    // The disk has room for the segment, a checkpoint and this.
+    // The disk has room for the segment, a checkpoint and this much more.
     let ballast = folder.path().join("ballast");
     std::fs::write(&ballast, vec![1; 4 << 20]).unwrap();
     let data = folder.path().join("data");
@@ -260,7 +260,7 @@ fn a_second_signal_ends_a_drain_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &[]);
     post(server.http, "/pub?topic=t", "answered").unwrap();
-    // A request that does not end holds the drain up.
+    // A request that does not end delays the drain.
     let mut slow = TcpStream::connect(server.http).unwrap();
     slow.write_all(b"POST /pub?topic=t HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf").unwrap();
     wait_until("the request is served", || post(server.http, "/pub?topic=t", "answered").is_ok());
@@ -281,7 +281,7 @@ fn a_second_signal_ends_a_drain_at_once() {
 fn a_failed_sync_ends_the_router_with_3() {
     let folder = tempfile::tempdir().unwrap();
     let plain = command(folder.path());
-    // The tracer is the child's child, so that the router is ours; it lets the start's syncs be.
+    // The tracer is the child's child, so that the router is our own child; it leaves the syncs of the start alone.
     let mut traced = Command::new("strace");
     traced.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync"]);
     traced
@@ -304,7 +304,7 @@ fn a_failed_sync_ends_the_router_with_3() {
     assert_eq!(server.wait().code(), Some(3));
     let again = Server::start(folder.path(), &[]);
     post(again.http, "/channel/create?topic=t&channel=c", "").unwrap();
-    // What was refused may be there: whether the disk has it is not known.
+    // A refused message may be there: it is unknown whether the disk has it.
     let found = again.unfinished().len();
     assert!(found == stored || found == stored + 1, "{found} of {stored}");
 }

@@ -24,7 +24,7 @@ fn handovers_lose_no_request() {
                 let (stop, answered) = (&stop, &answered);
                 scope.spawn(move || {
                     while !stop.load(Ordering::SeqCst) {
-                        // One client is in the middle of a slow request nearly all the time.
+                        // Nearly all the time, one client is in the middle of a slow request.
                         let path = if client == 0 { "/slow" } else { "/" };
                         if let Err(error) = get(address, path) {
                             stop.store(true, Ordering::SeqCst);
@@ -197,7 +197,7 @@ fn the_application_dies_with_the_command() {
     run.signal(Signal::SIGKILL);
     run.wait();
     wait_until("the end of the app", || !lives(process));
-    // What the dead command left behind is recognised, and is not in the way.
+    // The leftovers of the dead command are recognised and do no harm.
     assert!(app.folder.path().join(".bis/default/run.json").exists());
     Run::start(&app, &[]).wait_for("ready");
 }
@@ -328,7 +328,7 @@ fn ctrl_c_stops_a_build_and_all_that_it_started() {
     wait_until("the end of the build", || commands_with(&marker).is_empty());
 }
 
-/// The command lines of all processes that name `text`.
+/// All processes whose command line contains `text`.
 fn commands_with(text: &str) -> Vec<String> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());

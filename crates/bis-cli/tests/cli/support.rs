@@ -1,4 +1,4 @@
-//! What the tests of supervision share: a stand-in app in a folder of its own, and a `bis run` of it that ends
+//! Shared by the tests of supervision: a stand-in app in a folder of its own, and a `bis run` of it that ends
 //! with the test.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-/// Everything that is waited for ends within this time, or the test fails.
+/// Whatever a test waits for ends within this time, or the test fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A stand-in app in a temporary folder.
@@ -30,7 +30,7 @@ impl StandIn {
         fs::create_dir(folder.path().join("src")).unwrap();
         fs::write(folder.path().join("Cargo.toml"), include_str!("support/stand_in.toml")).unwrap();
         fs::write(folder.path().join("src/main.rs"), include_str!("support/stand_in.rs")).unwrap();
-        // The analyser wants an app; its macros expand to nothing here.
+        // The analyser expects an app; its macros expand to nothing here.
         fs::create_dir_all(folder.path().join("bis/src")).unwrap();
         fs::write(
             folder.path().join("bis/Cargo.toml"),
@@ -86,7 +86,7 @@ impl Run {
         Self::spawn(bis(), folder, target, arguments)
     }
 
-    /// Runs a stand-in where the system notifies of three folders only.
+    /// Runs a stand-in with notifications for three folders only.
     pub(crate) fn start_with_few_watches(app: &StandIn) -> Self {
         let mut command = Command::new("unshare");
         let limit = "echo 3 > /proc/sys/user/max_inotify_watches && exec \"$0\" \"$@\"";
@@ -134,7 +134,7 @@ impl Run {
         Self { child, events, all, stderr }
     }
 
-    /// The next event of this kind; others before it are passed over.
+    /// The next event of this kind; others before it are skipped.
     pub(crate) fn wait_for(&self, kind: &str) -> Value {
         let end = Instant::now() + LIMIT;
         let mut seen = Vec::new();
@@ -147,7 +147,7 @@ impl Run {
         panic!("no `{kind}`; events: {seen:#?}\nstderr:\n{}", self.stderr());
     }
 
-    /// How many events of this kind there were so far.
+    /// The number of events of this kind so far.
     pub(crate) fn count(&self, kind: &str) -> usize {
         self.all.lock().unwrap().iter().filter(|event| event["event"] == kind).count()
     }

@@ -1,4 +1,4 @@
-//! What `bis run` notices: whatever the build reads, however it is saved. Each change must end in the right program.
+//! What `bis run` notices: everything that the build reads, however it is saved. Each change must end in the right program.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{LIMIT, Run, StandIn, address, get, wait_until};
 
-/// The stand-in, with its version in place of this expression.
+/// The stand-in with this expression as its version.
 fn answering(expression: &str) -> String {
     include_str!("support/stand_in.rs").replace("\"one\"", expression)
 }
@@ -48,7 +48,7 @@ fn what_a_build_script_writes_into_src_builds_nothing_again() {
         app.save(&(answering(&format!("\"{version}\"")) + "mod made;\npub use made::MADE;\n"));
         answers(&run, address, version);
     }
-    // Each is answered after its own build, and none of them was built twice.
+    // Each has its own build, and none was built twice.
     assert_eq!(run.count("built"), 5, "{}", run.stderr());
 }
 

@@ -13,32 +13,32 @@ use crate::http::{self, Reply};
 use crate::peers::find;
 use crate::program::Program;
 
-/// A running broker with a folder of its own.
+/// A running broker with its own folder.
 pub(crate) struct Broker {
     program: Program,
-    /// Where it speaks NSQ, as `127.0.0.1:port`.
+    /// The address of its NSQ protocol, as `127.0.0.1:port`.
     pub(crate) tcp: String,
-    /// Where its HTTP API answers, as `127.0.0.1:port`.
+    /// The address of its HTTP API, as `127.0.0.1:port`.
     pub(crate) http: String,
     folder: tempfile::TempDir,
 }
 
 impl Broker {
-    /// Starts it on free ports, with these flags of nsqd besides.
+    /// Starts it on free ports, with these additional nsqd flags.
     pub(crate) fn start(flags: &[String]) -> Result<Self, Missing> {
         let folder = tempfile::tempdir().unwrap();
         let (program, tcp, http) = launch("127.0.0.1:0", "127.0.0.1:0", folder.path(), flags)?;
         Ok(Self { program, tcp, http, folder })
     }
 
-    /// Ends it without a warning and starts it again where it was, with no flags besides.
+    /// Kills it and starts it again at the same addresses, without additional flags.
     pub(crate) fn kill_and_start_again(&mut self) -> Result<(), Missing> {
         self.program.kill();
         (self.program, ..) = launch(&self.tcp, &self.http, self.folder.path(), &[])?;
         Ok(())
     }
 
-    /// Publishes a message for each of these numbers and waits for the answer. Returns the messages.
+    /// Publishes a message for each of these numbers and waits for the answers. Returns the messages.
     pub(crate) fn publish(&self, topic: &str, numbers: Range<usize>) -> Vec<String> {
         let bodies: Vec<String> = numbers.map(|number| format!("message {number}")).collect();
         self.post(&format!("/mpub?topic={topic}"), bodies.join("\n").as_bytes()).expect_ok();
@@ -56,13 +56,13 @@ impl Broker {
         stats["topics"][0]["channels"][0].clone()
     }
 
-    /// Whether the channel is there and has nothing left to deliver or to be finished.
+    /// Whether the channel exists and has nothing left to deliver or to finish.
     pub(crate) fn is_drained(&self, topic: &str, channel: &str) -> bool {
         let stats = self.channel(topic, channel);
         ["depth", "in_flight_count", "deferred_count"].iter().all(|count| stats[count] == 0)
     }
 
-    /// Ends it the way a supervisor does.
+    /// Stops it as a supervisor does.
     pub(crate) fn stop(mut self) {
         self.program.stop();
     }
@@ -73,8 +73,8 @@ pub(crate) fn is_nsqd() -> bool {
     env::var_os("BIS_FOREIGN_BROKER").is_some_and(|broker| broker == "nsqd")
 }
 
-/// How many of so many deferred messages count into the depth of a channel that nobody reads. A deliberate difference: nsqd
-/// holds each in memory at once, the router reads them when the channel first reaches them.
+/// How many of `count` deferred messages are included in the depth of a channel without consumers. A deliberate difference:
+/// nsqd holds each in memory at once, the router reads them when the channel first reaches them.
 pub(crate) fn deferred_in_depth(deferred: usize) -> usize {
     if is_nsqd() { 0 } else { deferred }
 }
@@ -122,7 +122,7 @@ fn listens(program: &Program, protocol: &str) -> String {
 pub(crate) struct Lookup {
     _program: Program,
     tcp: String,
-    /// Where clients ask it, as `127.0.0.1:port`.
+    /// The address for clients, as `127.0.0.1:port`.
     pub(crate) http: String,
 }
 
@@ -140,7 +140,7 @@ impl Lookup {
     }
 }
 
-/// A running nsqadmin that knows brokers by these flags; where it answers.
+/// A running nsqadmin that finds brokers by these flags, and its address.
 pub(crate) fn nsqadmin(flags: &[String]) -> Result<(Program, String), Missing> {
     let own = ["--http-address=127.0.0.1:0".to_owned()];
     let program = Program::start(find("nsqadmin")?, own.iter().chain(flags));

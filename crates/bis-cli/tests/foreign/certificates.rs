@@ -1,4 +1,4 @@
-//! An authority of the test's own, a server's certificate for 127.0.0.1 and a client's, as PEM files.
+//! A test authority, a server's certificate for 127.0.0.1 and a client's, as PEM files.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
-/// The files; they are gone with it.
+/// The files, which are removed when it is dropped.
 pub(crate) struct Certificates {
     folder: tempfile::TempDir,
 }

@@ -1,5 +1,5 @@
-//! The own tests of go-nsq, the client that NSQ's authors maintain. They come with its package and want an nsqd at
-//! 127.0.0.1:4150 with the certificate of their `test` folder.
+//! go-nsq's own tests; it is the client that NSQ's authors maintain. They come with its package and expect an nsqd
+//! at 127.0.0.1:4150 with the certificate of their `test` folder.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::fs;
@@ -18,8 +18,8 @@ use crate::suite::Outcome;
 const PACKAGE: &str = "github.com/nsqio/go-nsq@v1.1.0";
 /// How many tests it has.
 const COUNT: usize = 24;
-/// Those that talk to a mock of the suite's own and count on 25 ms for what they do; on a busy machine they may need more
-/// than one try.
+/// Tests that talk to the suite's own mock and rely on 25 ms being enough; on a busy machine they may need more than one
+/// try.
 const AGAINST_A_MOCK: [&str; 4] = [
     "TestConsumerBackoff",
     "TestConsumerRequeueNoBackoff",
@@ -59,13 +59,13 @@ fn package() -> Result<PathBuf, Missing> {
     if package.is_dir() { Ok(package) } else { Err(Missing(format!("`go mod download {PACKAGE}`"))) }
 }
 
-/// Copies the package, with the broker's address in place of nsqd's.
+/// Copies the package, with the broker's address instead of nsqd's.
 fn copy_to(package: &Path, copy: &Path, broker: &Broker) {
     let (_, http_port) = broker.http.split_once(':').unwrap();
     let changes = [
         ("127.0.0.1:4150", broker.tcp.as_str()),
         ("(t, 4151,", &format!("(t, {http_port},")),
-        // An address where nobody answers: this one, unlike the suite's own, leaves the machine alone.
+        // An address where nobody answers; unlike the suite's own, this one stays on this machine.
         ("1.2.3.4:4150", "127.0.0.1:1"),
     ];
     for entry in fs::read_dir(package).unwrap() {
@@ -80,7 +80,7 @@ fn copy_to(package: &Path, copy: &Path, broker: &Broker) {
     }
 }
 
-/// Builds the suite, offline, and runs it: what it found, and what it printed.
+/// Builds the suite offline and runs it; returns its result and its output.
 fn run(folder: &Path) -> Result<(Outcome, String), Missing> {
     let mut go = Command::new("go");
     go.args(["test", "-c", "-o", "suite"])
@@ -106,7 +106,7 @@ fn run(folder: &Path) -> Result<(Outcome, String), Missing> {
     Ok((outcome, log))
 }
 
-/// Runs the tests of that pattern and returns what they print.
+/// Runs the tests that match the pattern and returns their output.
 fn run_tests(folder: &Path, pattern: &str, outcome: &mut Outcome) -> String {
     let mut command = Command::new(folder.join("suite"));
     command.args(["-test.v", "-test.timeout=60s", "-test.run", pattern]).current_dir(folder);

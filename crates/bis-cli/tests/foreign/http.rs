@@ -1,4 +1,4 @@
-//! HTTP in few lines: one request, and a server that remembers what was asked of it.
+//! Minimal HTTP: one request, and a server that records its requests.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,13 +18,13 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// The body of an answer that says 200.
+    /// The body of an answer with status 200.
     pub(crate) fn expect_ok(self) -> String {
         assert_eq!(self.status, 200, "{}", self.body);
         self.body
     }
 
-    /// The same, read as JSON.
+    /// The same, parsed as JSON.
     pub(crate) fn json(self) -> Value {
         let body = self.expect_ok();
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
@@ -53,7 +53,7 @@ pub(crate) struct Asked {
     pub(crate) body: String,
 }
 
-/// A server that gives everybody the same answer. It lasts as long as the test's process.
+/// A server that always gives the same answer. It runs until the test's process ends.
 pub(crate) struct Server {
     pub(crate) address: String,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -75,7 +75,7 @@ impl Server {
         Self { address, asked }
     }
 
-    /// All that was asked so far.
+    /// All requests so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }

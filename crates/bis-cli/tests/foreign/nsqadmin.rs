@@ -1,4 +1,4 @@
-//! nsqadmin, the web page of an NSQ cluster, against the broker: what it shows and every action that it offers, with the
+//! nsqadmin, the web page of an NSQ cluster, against the broker: its pages and every action that it offers, with the
 //! broker's address given and with nsqlookupd.
 
 use bis_conformance::Missing;
@@ -9,7 +9,7 @@ use crate::http::request;
 use crate::peers::{find, with_peers};
 use crate::program::{Program, wait_until};
 
-/// A broker, and nsqadmin which knows it.
+/// A broker, and an nsqadmin that knows it.
 struct Cluster {
     broker: Broker,
     lookup: Option<Lookup>,
@@ -41,7 +41,7 @@ impl Cluster {
         request(&self.admin, "GET", path, b"").json()
     }
 
-    /// Sends a body and wants no warning back.
+    /// Sends a body and expects no warning.
     fn send(&self, method: &str, path: &str, body: &str) {
         let reply = request(&self.admin, method, path, body.as_bytes()).json();
         assert_eq!(reply["message"], "", "{method} {path} {body}");
@@ -68,7 +68,7 @@ impl Cluster {
     }
 }
 
-/// Makes each case a test with the broker's address given, and one with nsqlookupd.
+/// Turns each case into a test with the broker's address given, and one with nsqlookupd.
 macro_rules! cases {
     ($($name:ident)*) => {
         mod direct {
@@ -188,11 +188,11 @@ fn creates_where_nsqlookupd_says() {
         cluster.topic("news", &[], 0);
         cluster.send("POST", "/api/topics", r#"{"topic":"news","channel":"mail"}"#);
         wait_until("the channel is there", || !cluster.broker.channel("news", "mail").is_null());
-        // A topic that no broker has yet waits at nsqlookupd.
+        // A topic that no broker has yet is registered at nsqlookupd.
         cluster.send("POST", "/api/topics", r#"{"topic":"plans","channel":"mail"}"#);
         let inactive = cluster.get("/api/topics?inactive=true");
         assert_eq!(inactive["topics"]["plans"], json!(["mail"]), "{inactive}");
-        // The broker that makes the topic asks nsqlookupd for its channels, so that no message misses them.
+        // The broker that creates the topic asks nsqlookupd for its channels, so that they miss no message.
         cluster.broker.publish("plans", 0..3);
         wait_until("the channel has the messages", || cluster.broker.channel("plans", "mail")["depth"] == 3);
         Ok(())

@@ -1,4 +1,4 @@
-//! Where foreign programs are, and what happens when they are not.
+//! Where foreign programs are, and what happens when they are missing.
 
 use std::env;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! A program as a process of its own: its output is read to the end, waited for, and it ends with the test.
+//! A program as a separate process: its output is read to the end and can be waited for, and it ends with the test.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::ffi::OsStr;
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Everything that is waited for comes within this time, or the test fails.
+/// Whatever a test waits for comes within this time, or the test fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-/// What the program printed so far, by stream, and who waits for more.
+/// What the program printed so far, by stream, and a signal for more.
 #[derive(Default)]
 struct Output {
     lines: Mutex<Lines>,
@@ -25,7 +25,7 @@ struct Output {
 struct Lines {
     stdout: Vec<String>,
     all: Vec<String>,
-    /// How many of the two streams are at their end.
+    /// How many of the two streams have ended.
     ended: usize,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts it with nothing to read.
+    /// Starts it with an empty stdin.
     pub(crate) fn start<A: AsRef<OsStr>>(
         path: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item = A>,
@@ -66,7 +66,7 @@ impl Program {
         Self { name, child, output, readers }
     }
 
-    /// Waits for a line on either stream of which `find` makes something.
+    /// Waits for a line on either stream for which `find` returns a value.
     pub(crate) fn wait_for<T>(&self, what: &str, mut find: impl FnMut(&str) -> Option<T>) -> T {
         let end = Instant::now() + LIMIT;
         let mut lines = self.output.lines.lock().unwrap();
@@ -108,7 +108,7 @@ impl Program {
         status
     }
 
-    /// Asks it to end, and waits for that.
+    /// Asks it to end, and waits for it.
     pub(crate) fn stop(&mut self) {
         let id = Pid::from_raw(self.child.id().try_into().unwrap());
         kill(id, Signal::SIGTERM).unwrap();
@@ -116,12 +116,12 @@ impl Program {
         assert!(status.is_some_and(|status| status.success()), "`{}`: {status:?}\n{}", self.name, self.log());
     }
 
-    /// All that it printed so far.
+    /// Everything that it printed so far.
     pub(crate) fn log(&self) -> String {
         self.output.lines.lock().unwrap().all.join("\n")
     }
 
-    /// Ends it without a warning.
+    /// Kills it.
     pub(crate) fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();

@@ -1,5 +1,5 @@
-//! NSQ's tools over every transport that can be negotiated, and against a broker that asks for TLS, for a certificate or
-//! for a secret.
+//! NSQ's tools over every transport that can be negotiated, and against a broker that requires TLS, a certificate or a
+//! secret.
 
 use bis_conformance::Missing;
 
@@ -23,7 +23,7 @@ fn tail(broker: &Broker, topic: &str, options: &[String]) -> Result<Program, Mis
     Ok(Program::start(find("nsq_tail")?, arguments.into_iter().chain(options)))
 }
 
-/// Waits for the reason that a tool prints; it showed nothing.
+/// Waits for the error that a tool prints; it showed no message.
 fn expect_refusal(tool: &Program, reason: &str) {
     tool.wait_for(reason, |line| line.contains(reason).then_some(()));
     assert!(tool.stdout().is_empty(), "{}", tool.log());

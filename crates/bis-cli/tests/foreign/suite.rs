@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Outcome(BTreeMap<String, bool>);
 
 impl Outcome {
-    /// A test that began and did not say yet how it ended.
+    /// A test that has begun and not reported its result yet.
     pub(crate) fn started(&mut self, test: &str) {
         self.0.insert(test.to_owned(), false);
     }
@@ -16,12 +16,12 @@ impl Outcome {
         self.0.insert(test.to_owned(), passed);
     }
 
-    /// Those that did not pass.
+    /// The tests that did not pass.
     pub(crate) fn failed(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|(_, passed)| !**passed).map(|(name, _)| name.as_str())
     }
 
-    /// Fails with the names of those that did not pass, and the suite's own output; `count` tests must have run.
+    /// Fails with the names of the tests that did not pass and the suite's own output; `count` tests must have run.
     ///
     /// # Panics
     /// When not all passed.

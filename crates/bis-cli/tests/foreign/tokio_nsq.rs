@@ -1,5 +1,5 @@
-//! The own live tests of tokio-nsq, the Rust client that is used most. They come with its package and want an nsqd with a
-//! certificate, one that asks for authentication, and nsqlookupd, each at a host name of its own.
+//! tokio-nsq's own live tests; it is the most used Rust client. They come with its package and expect an nsqd with a
+//! certificate, one that requires authentication, and nsqlookupd, each at its own host name.
 #![expect(clippy::unwrap_used, reason = "a failure here is the failure of a test")]
 
 use std::fs;
@@ -18,11 +18,11 @@ use crate::suite::Outcome;
 
 /// How many tests it has.
 const COUNT: usize = 10;
-/// How long building it may take: the first time everything that it depends on.
+/// How long building it may take; the first time, that includes its dependencies.
 const BUILD_LIMIT: Duration = Duration::from_secs(600);
 /// How long running it may take.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Who may do what: everybody everything, as in the package's own set-up.
+/// Permissions: everyone may do everything, as in the package's own set-up.
 const AUTHORIZATION: &str = r#"{"ttl":3600,"identity":"username","identity_url":"https://test.com","authorizations":
     [{"permissions":["subscribe","publish"],"topic":".*","channels":[".*"]}]}"#;
 
@@ -52,8 +52,8 @@ fn own_tests_of_tokio_nsq_pass() {
     });
 }
 
-/// Puts a package together that holds the suite: ours to build it, its source to find where the brokers are in the
-/// environment. Returns the folder of tokio-nsq itself.
+/// Assembles a package with the suite: our manifest, and its source changed to read the brokers' addresses from
+/// the environment. Returns the folder of tokio-nsq itself.
 fn prepare(folder: &Path) -> Result<PathBuf, Missing> {
     fs::create_dir_all(folder).unwrap();
     write(&folder.join("Cargo.toml"), include_str!("tokio_nsq/Cargo.toml"));
@@ -81,7 +81,7 @@ fn prepare(folder: &Path) -> Result<PathBuf, Missing> {
     Ok(package)
 }
 
-/// Writes what is not there yet, so that cargo builds only what changed.
+/// Writes only files that changed, so that cargo builds only what is needed.
 fn write(file: &Path, text: &str) {
     if fs::read_to_string(file).ok().as_deref() != Some(text) {
         fs::write(file, text).unwrap();
@@ -100,7 +100,7 @@ fn build(folder: &Path) -> PathBuf {
     program.unwrap_or_else(|| panic!("tokio-nsq's tests do not build, {status:?}:\n{}", build.log()))
 }
 
-/// Cargo in that folder, offline and with a target folder of its own.
+/// Cargo in that folder, offline and with its own target folder.
 fn cargo(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command.args(arguments).args(["--offline", "--locked"]).current_dir(folder);

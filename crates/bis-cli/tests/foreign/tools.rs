@@ -85,7 +85,7 @@ fn to_file(broker: &Broker, source: &[String]) -> Result<(), bis_conformance::Mi
     let mut tool = Program::start(find("nsq_to_file")?, arguments.iter().chain(source));
     wait_until("all messages in the file", || lines(folder.path()).len() >= COUNT);
     wait_until("the channel is empty", || broker.is_drained("events", "archive"));
-    // It finishes what it synced: what comes after must reach the file too.
+    // It finishes messages after a sync: later ones must reach the file too.
     let later = broker.publish("events", COUNT..COUNT + 10);
     wait_until("the later messages in the file", || lines(folder.path()).len() >= COUNT + later.len());
     tool.stop();
@@ -109,9 +109,9 @@ fn nsq_to_file_misses_nothing_when_the_broker_is_killed() {
             "--topic=events".to_owned(),
             "--channel=archive".to_owned(),
             "--sync-interval=50ms".to_owned(),
-            // A tenth of the messages, so that the kill comes while most wait.
+            // A tenth of the messages, so that the kill comes while most are waiting.
             format!("--max-in-flight={}", COUNT / 10),
-            // How soon a lost broker is looked for again.
+            // How soon it reconnects to a lost broker.
             "--consumer-opt=lookupd_poll_interval,100ms".to_owned(),
             format!("--output-dir={}", folder.path().display()),
             format!("--nsqd-tcp-address={}", broker.tcp),
@@ -120,7 +120,7 @@ fn nsq_to_file_misses_nothing_when_the_broker_is_killed() {
         wait_until("some messages in the file", || lines(folder.path()).len() >= COUNT / 10);
         broker.kill_and_start_again()?;
         bodies.extend(broker.publish("events", COUNT..2 * COUNT));
-        // What was delivered before the kill and not finished comes again.
+        // Messages that were delivered before the kill and not finished come again.
         let kept = || BTreeSet::from_iter(lines(folder.path()));
         wait_until("all messages in the file", || kept().len() >= 2 * COUNT);
         wait_until("the channel is empty", || broker.is_drained("events", "archive"));

@@ -1,4 +1,4 @@
-//! `bis dead ls`: dead letters by topic, subscription and error, since many usually died of one mistake.
+//! `bis dead ls`: dead letters by topic, subscription and error, since many usually have one cause.
 
 use anyhow::Result;
 use bis_admin::{Cause, Group, Letter, Letters};
@@ -10,7 +10,7 @@ use crate::format::Format;
 use crate::print::{self, BOLD, BOLD_RED, BOLD_YELLOW, CYAN, plural, shown};
 use crate::target;
 
-/// How many ids of a group people are shown.
+/// How many ids of a group are shown to people.
 const SHOWN_IDS: usize = 3;
 
 /// Prints all dead letters.

@@ -1,4 +1,5 @@
-//! `bis dead resend`: publishes the events of dead letters again, each for its subscription alone, then removes the letters.
+//! `bis dead resend`: publishes the events of dead letters again, each for its own subscription only, then removes the
+//! letters.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +17,7 @@ use crate::format::Format;
 use crate::print::{self, BOLD_GREEN, BOLD_YELLOW, plural};
 use crate::target;
 
-/// What became of the letters.
+/// The outcome for the letters.
 #[derive(Debug, Default)]
 struct Done {
     /// Ids of letters, subscriptions and topics.
@@ -25,7 +26,7 @@ struct Done {
     kept: Vec<(String, Stays)>,
 }
 
-/// Sends letters again, and prints which.
+/// Resends letters, and prints which.
 pub(crate) fn run(arguments: &Resend) -> Result<()> {
     let done = target::with(&arguments.place, async |admin| {
         let letters = admin.letters().await?;
@@ -71,7 +72,7 @@ async fn again(admin: &Admin, letters: &Letters, arguments: &Resend) -> Result<D
     Ok(done)
 }
 
-/// The data of the file, which is for one letter and, unless forced, what its topic carries.
+/// The data of the file, which is for one letter and, unless forced, matches the schema of its topic.
 fn edited(file: &Path, selected: &[&Letter], force: bool, place: &Where) -> Result<Vec<u8>> {
     let [letter] = selected else {
         let text = format!("`--edit` is for one letter and not for {}", selected.len());

@@ -1,4 +1,4 @@
-//! `bis dead rm`: removes dead letters for good, after it was said which and confirmed.
+//! `bis dead rm`: removes dead letters for good, after listing them and asking for confirmation.
 
 use anyhow::Result;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::moment::Moment;
 use crate::print::{self, BOLD_GREEN, plural};
 use crate::target;
 
-/// Which letters are removed, and whether that was confirmed.
+/// Which letters to remove, and whether that was confirmed.
 #[derive(Debug)]
 pub(crate) struct Remove {
     pub(crate) ids: Vec<String>,

@@ -14,7 +14,7 @@ use crate::print::{self, BOLD, BOLD_RED, shown};
 use crate::redaction::Redaction;
 use crate::target;
 
-/// A dead letter as JSON shows it.
+/// The JSON form of a dead letter.
 #[derive(Debug, Serialize)]
 struct LetterJson<'a> {
     id: &'a str,

@@ -1,5 +1,5 @@
-//! Where a new app takes the crate `bis` from. The crates are in no registry yet, where another crate may have their
-//! names, so it is a folder of this machine or the repository.
+//! Where a new app gets the crate `bis` from. The crates are not in a registry yet, where other crates may have
+//! their names, so it is a local folder or the repository.
 
 use std::env;
 use std::fs;
@@ -13,18 +13,18 @@ use crate::failure::Failure;
 /// The crate's folder within a checkout.
 const WITHIN_CHECKOUT: &str = "crates/bis";
 
-/// Where the crate comes from.
+/// The source of the crate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sdk {
-    /// A folder, as the manifest has it: relative to the app where both can be moved together.
+    /// A folder, as written in the manifest: relative to the app where both can be moved together.
     Folder(PathBuf),
     /// The repository.
     Repository,
 }
 
 impl Sdk {
-    /// The crate that the user names, else the one of the nearest checkout: around the app, around this program, or
-    /// the one that this program was built in, if it is still there.
+    /// The crate that the user names, otherwise that of the nearest checkout: around the app, around this program,
+    /// or the one that this program was built in, if it still exists.
     pub(super) fn find(app: &Path, given: Option<&Path>) -> Result<Self> {
         let app = absolute(app)?;
         if let Some(given) = given {
@@ -56,7 +56,7 @@ impl Sdk {
         })
     }
 
-    /// Where `bis` comes from, in the manifest's dependencies.
+    /// The source of `bis` in the manifest's dependencies.
     pub(super) fn dependency(&self) -> String {
         match self {
             Self::Folder(path) => format!("path = {path:?}"),
@@ -64,7 +64,7 @@ impl Sdk {
         }
     }
 
-    /// The lock file of the checkout: the versions that it was tested with. Cargo leaves out what the app does not
+    /// The lock file of the checkout: the versions that it was tested with. Cargo removes what the app does not
     /// need.
     pub(super) fn lock(&self, app: &Path) -> Option<String> {
         let Self::Folder(path) = self else { return None };
@@ -84,7 +84,7 @@ fn is_beside(app: &Path, checkout: &Path) -> bool {
     app.starts_with(parent.unwrap_or(checkout))
 }
 
-/// A path without symbolic links, of which the last parts need not exist.
+/// A path without symbolic links; its last parts do not have to exist.
 fn absolute(path: &Path) -> Result<PathBuf> {
     let path = std::path::absolute(path).with_context(|| format!("cannot use `{}`", path.display()))?;
     let mut rest: Vec<Component<'_>> = Vec::new();
@@ -101,7 +101,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The way from one folder to another, both absolute.
+/// The relative path from one folder to another, both absolute.
 fn relative(from: &Path, to: &Path) -> PathBuf {
     let common = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
     let up = from.components().skip(common).map(|_| Component::ParentDir);
@@ -112,7 +112,7 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// A checkout named `bis` in a folder of its own.
+    /// A checkout named `bis` in a temporary folder.
     fn checkout() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let checkout = folder.path().canonicalize().unwrap().join("src/bis");

@@ -1,4 +1,4 @@
-//! The config file of `bis router`, which may be nsqd's own: its options become flags, behind those that were given.
+//! The config file of `bis router`, which may be one for nsqd: its options become flags, after the given ones.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -20,11 +20,11 @@ const NAMES: [(&str, &str); 4] = [
     ("e2e_processing_latency_percentiles", "e2e-processing-latency-percentile"),
 ];
 
-/// What cannot be set in the file.
+/// Options that cannot be set in the file.
 const FLAGS_ONLY: [&str; 3] = ["config", "format", "help"];
 
-/// Reads the file that the arguments name, if they do; flags win over it. The words are those that the arguments were
-/// read from.
+/// Reads the file that the arguments name, if any; flags win over it. `words` are the command line that the arguments
+/// were parsed from.
 pub(crate) fn complete(arguments: Arguments, mut words: Vec<OsString>) -> Result<Arguments> {
     let Command::Router(router) = &arguments.command else { return Ok(arguments) };
     let Some(file) = router.config.as_deref() else { return Ok(arguments) };
@@ -40,7 +40,7 @@ pub(crate) fn complete(arguments: Arguments, mut words: Vec<OsString>) -> Result
     Ok(Arguments::parse_from(words))
 }
 
-/// The file's options as flags; each is tried by itself, so that an error has its line.
+/// The file's options as flags; each is parsed separately, so that an error has its line.
 fn flags(file: &Path, text: &str) -> Result<Vec<(String, String)>> {
     let fail = |at: usize, message: String| {
         let line = text[..at.min(text.len())].matches('\n').count() + 1;
@@ -66,7 +66,7 @@ fn flags(file: &Path, text: &str) -> Result<Vec<(String, String)>> {
             let text = text.map_err(|what| {
                 fail(at, format!("`{name}` is {what}")).help("give a text, a number, `true` or `false`")
             })?;
-            // As in nsqd's file, an empty text is no value.
+            // As in nsqd's file, an empty text means no value.
             if text.is_empty() && flag != "https-address" {
                 continue;
             }
@@ -85,7 +85,7 @@ fn flags(file: &Path, text: &str) -> Result<Vec<(String, String)>> {
     Ok(flags)
 }
 
-/// An option's values as a flag takes them; what the option is instead, when it has none.
+/// An option's values in the form of a flag; the error is the type of the option when it has no such form.
 fn values(flag: &str, value: &Spanned<DeValue<'_>>) -> Vec<Result<String, &'static str>> {
     let one = |value: &DeValue<'_>| match value {
         DeValue::String(text) => Ok(text.to_string()),

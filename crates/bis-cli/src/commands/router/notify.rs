@@ -1,4 +1,4 @@
-//! Telling systemd its state (sd_notify): one datagram to the socket that it names. Without one, nothing happens.
+//! Reports the state to systemd (sd_notify): one datagram to the socket that it names. Without a socket, nothing happens.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;

@@ -1,4 +1,4 @@
-//! `bis topic ls`: topics with their subscriptions, and what waits there.
+//! `bis topic ls`: topics with their subscriptions and counts of waiting events.
 
 use anyhow::Result;
 use bis_admin::Topic;
@@ -36,8 +36,8 @@ pub(crate) fn run(place: &Where, format: Format) -> Result<()> {
     Ok(())
 }
 
-/// What the app does not declare. A router that was named may belong to another one; and what cannot be read whole
-/// may declare more than is seen.
+/// What the app does not declare. A router that was named may belong to another app, and a source that cannot be
+/// read completely may declare more.
 fn orphans(place: &Where, topics: &[Topic]) -> Result<Vec<Orphan>> {
     if place.router_http.is_some() {
         return Ok(Vec::new());
@@ -53,7 +53,7 @@ fn table(topics: &[Topic]) -> Table {
     let mut table =
         Table::new(["TOPIC", "SUBSCRIPTION", "WAITING", "IN FLIGHT", "DEFERRED", "REQUEUED", "CONSUMERS"]);
     for topic in topics {
-        // What no subscription was shown yet: there is none, or the topic is paused.
+        // Events that reached no subscription yet: the topic has none, or is paused.
         if topic.subscriptions.is_empty() || topic.waiting > 0 || topic.paused {
             table.row([
                 topic.name.clone(),

@@ -17,7 +17,7 @@ use crate::format::Format;
 use crate::print::{self, BOLD_GREEN};
 use crate::target;
 
-/// Says who published, in the envelope's `source`.
+/// The publisher's name in the envelope's `source`.
 const SOURCE: &str = "/bis/cli";
 
 /// What to publish.
@@ -29,9 +29,9 @@ pub(crate) struct Event {
     pub(crate) text: String,
     /// Without an envelope.
     pub(crate) raw: bool,
-    /// The ordering key, in place of the one that the event's type declares.
+    /// The ordering key, instead of the one that the event's type declares.
     pub(crate) key: Option<String>,
-    /// Whatever the schema of the topic's events says.
+    /// Whether to skip the check against the schema of the topic's events.
     pub(crate) force: bool,
 }
 
@@ -81,7 +81,7 @@ fn envelope(event: &Event, data: Vec<u8>, place: &Where) -> Result<Envelope> {
     let graph = declared::graph(place)?;
     let is_named = place.router_http.is_some();
     let is_declared = graph.as_ref().is_some_and(|graph| graph.topic(&event.topic).is_some());
-    // A router that was named may belong to another app, of which nothing is known here.
+    // A router that was named may belong to another app, about which nothing is known here.
     if !event.force && (is_declared || !is_named) {
         declared::refuse_mismatch(graph.as_ref(), &event.topic, &data)?;
     }
@@ -96,14 +96,14 @@ fn envelope(event: &Event, data: Vec<u8>, place: &Where) -> Result<Envelope> {
     Ok(envelope)
 }
 
-/// Adds what the app's own publishers would: the type's name, the ordering key and the attributes.
+/// Adds what the app's own publishers would add: the type's name, the ordering key and the attributes.
 fn describe(envelope: &mut Envelope, topic: &str, value: &Value, graph: &Graph) -> Result<()> {
     let Some(declared) = graph.topic(topic) else {
         let known = graph.topics.iter().map(|topic| topic.name.clone()).collect();
         return Err(TopicError::NoTopic { topic: topic.to_owned(), known }.into());
     };
     envelope.event_type = (&declared.event).into();
-    // The topic says its type's name; when several types share it, none of them is guessed.
+    // The topic declares its type's name; when several types share the name, none is guessed.
     let mut events = graph.events.iter().filter(|event| event.name == declared.event);
     let (Some(event), None) = (events.next(), events.next()) else { return Ok(()) };
     envelope.key = event.key.as_ref().and_then(|field| scalar(&value[field.as_str()]));
@@ -115,7 +115,7 @@ fn describe(envelope: &mut Envelope, topic: &str, value: &Value, graph: &Graph) 
     Ok(())
 }
 
-/// A JSON scalar as text, as keys and attributes are written.
+/// A JSON scalar as the text of a key or attribute.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

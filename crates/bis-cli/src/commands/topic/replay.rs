@@ -1,4 +1,4 @@
-//! `bis topic replay`: one subscription gets events again that it has handled. Other subscriptions notice nothing.
+//! `bis topic replay`: redelivers events to one subscription that has handled them. Other subscriptions are not affected.
 
 use anyhow::Result;
 use bis_admin::ReplayFrom;
@@ -10,7 +10,7 @@ use crate::format::Format;
 use crate::print::{self, BOLD_GREEN};
 use crate::target;
 
-/// What to replay to whom.
+/// What to replay, and to which subscription.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) topic: TopicName,
@@ -18,7 +18,7 @@ pub(crate) struct Request {
     pub(crate) from: ReplayFrom,
 }
 
-/// Replays, and says how much comes.
+/// Replays, and prints how many events will come.
 pub(crate) fn run(request: &Request, place: &Where, format: Format) -> Result<()> {
     let Request { topic, subscription, from } = request;
     let replayed = target::with(place, async |admin| Ok(admin.replay(topic, subscription, *from).await?))?;

@@ -1,4 +1,4 @@
-//! `bis topic rm`: removes a topic, or one subscription of it, with what waits there.
+//! `bis topic rm`: removes a topic, or one subscription of it, with all waiting events.
 
 use anyhow::Result;
 use serde_json::json;
@@ -18,7 +18,7 @@ pub(crate) struct Remove {
     pub(crate) yes: bool,
 }
 
-/// Removes it, once that is confirmed.
+/// Removes it once that is confirmed.
 pub(crate) fn run(remove: &Remove, place: &Where, format: Format) -> Result<()> {
     let Remove { topic: name, subscription, yes } = remove;
     let of = subscription.as_deref();
@@ -44,7 +44,7 @@ pub(crate) fn run(remove: &Remove, place: &Where, format: Format) -> Result<()> 
     Ok(())
 }
 
-/// An app makes again what it declares, without the events.
+/// An app recreates what it declares, without the events.
 fn tell_declared(remove: &Remove, place: &Where) -> Result<()> {
     let Some(graph) = declared::graph(place)? else { return Ok(()) };
     let is_declared = match &remove.subscription {

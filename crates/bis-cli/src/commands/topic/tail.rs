@@ -23,7 +23,7 @@ pub(crate) struct Tail {
     pub(crate) format: Format,
 }
 
-/// Prints events until Ctrl-C, or until there were as many as asked for.
+/// Prints events until Ctrl-C, or until the requested number is reached.
 pub(crate) fn run(mut tail: Tail, place: &Where) -> Result<()> {
     target::with(place, async |admin| {
         let topic = tail.topic.clone();

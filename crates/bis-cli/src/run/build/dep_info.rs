@@ -1,11 +1,11 @@
-//! The files that cargo says a program was made of: its dep-info, in the form of a rule for make.
+//! The files that a program was made of according to cargo: its dep-info, in the format of a make rule.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What the program was made of: sources, included files, and what build scripts name. Cargo's own output is left out, since
-/// the build writes it.
+/// The files that the program was made of: sources, included files, and those that build scripts name. Cargo's own output is
+/// left out, since the build writes it.
 pub(crate) fn read(program: &Path, folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
     let text = std::fs::read_to_string(program.with_extension("d"))?;
     let mut outputs = HashMap::new();

@@ -1,14 +1,14 @@
-//! What a build may have written itself, as far as its times tell: a build script that writes into `src`, cargo that writes
+//! Which files a build may have written itself, judged by time: a build script may write into `src`, and cargo writes
 //! `Cargo.lock`.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// The clock of files may be behind by so much.
+/// By how much the clock of the file system may lag.
 const TICK: Duration = Duration::from_millis(20);
 
-/// The traces of one build, which go on until it has ended.
+/// The traces of one build, recorded until it has ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Traces(Arc<Mutex<Times>>);
 
@@ -16,12 +16,12 @@ pub(crate) struct Traces(Arc<Mutex<Times>>);
 struct Times {
     began: SystemTime,
     ended: Option<SystemTime>,
-    /// Cargo's first message: by then it has written its lock file.
+    /// The time of cargo's first message: by then it has written its lock file.
     first_message: Option<SystemTime>,
     scripts: Vec<Script>,
 }
 
-/// A build script of a local package.
+/// When a build script of a local package ran.
 #[derive(Debug)]
 struct Script {
     package: String,
@@ -30,21 +30,21 @@ struct Script {
     until: Option<SystemTime>,
 }
 
-/// Who wrote a file, by the time at which it was written.
+/// Who wrote a file, judged by the time of writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// No build ran.
+    /// No build was running.
     NoBuild,
-    /// A build ran, but no part of it that is known to write here.
+    /// A build was running, but no part of it that is known to write here.
     DuringBuild,
-    /// A build script of another package ran, which may write here.
+    /// A build script of another package, which may write here, was running.
     OtherScript,
-    /// A build script of the package ran, or cargo wrote its lock file; the compiler reads it afterwards.
+    /// A build script of the package was running, or cargo wrote its lock file; the compiler reads it afterwards.
     Build,
 }
 
 impl Traces {
-    /// A build that begins now.
+    /// The traces of a build that begins now.
     pub(super) fn begin() -> Self {
         let times = Times { began: SystemTime::now(), ended: None, first_message: None, scripts: Vec::new() };
         Self(Arc::new(Mutex::new(times)))
@@ -74,7 +74,7 @@ impl Traces {
         self.times().ended = Some(SystemTime::now());
     }
 
-    /// Who wrote a file at this time, or removed it.
+    /// Who wrote or removed a file at this time.
     pub(crate) fn origin(&self, path: &Path, written: SystemTime) -> Origin {
         let times = self.times();
         let is_within = |from: SystemTime, until: Option<SystemTime>| {
@@ -96,7 +96,7 @@ impl Traces {
         }
     }
 
-    /// Whether the build may have looked at files after this time.
+    /// Whether the build may have read files after this time.
     pub(crate) fn ran_after(&self, time: SystemTime) -> bool {
         self.times().ended.is_none_or(|ended| ended >= time)
     }

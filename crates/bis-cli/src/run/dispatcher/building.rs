@@ -1,13 +1,13 @@
-//! From a saved file to a program: what a change makes necessary, the analysis, the build.
+//! From a saved file to a program: what a change requires, the analysis, the build.
 
 use super::*;
 
-/// At most this many changed files are named.
+/// The most changed files to name.
 const NAMED_CHANGES: usize = 3;
-/// So many builds may still have written a file that is looked at now: the last, and the one that it replaced.
+/// How many builds may still have written a file that is looked at now: the last, and the one that it replaced.
 const TRACES: usize = 2;
-/// A file that was written so long before its path led to it was not saved there, and cargo cannot tell by its time that it is
-/// new.
+/// A file that was written this long before its path led to it was not saved there, and cargo cannot tell from its time that
+/// it is new.
 const MOVED: Duration = Duration::from_millis(100);
 
 impl Dispatcher {
@@ -61,7 +61,7 @@ impl Dispatcher {
         if matches!(self.work, Work::Nothing) { self.build_again() } else { Ok(()) }
     }
 
-    /// Who wrote a file, or removed it.
+    /// Who wrote or removed a file.
     fn origin(&self, file: &Path, moment: Option<Moment>) -> Origin {
         let written = moment.map_or_else(SystemTime::now, |moment| moment.written);
         let origins: Vec<_> = self.traces.iter().map(|traces| traces.origin(file, written)).collect();
@@ -74,8 +74,8 @@ impl Dispatcher {
         }
     }
 
-    /// Gives a file the time of now when its own is that of another place, from before a build looked: cargo compares times
-    /// alone, and would take the old content for what is there.
+    /// Gives a file the current time when its own comes from another place and is older than a build's check: cargo
+    /// compares only times, and would assume the old content.
     fn renew(&self, file: &Path, moment: Option<Moment>) {
         let Some(Moment { modified, arrived, .. }) = moment else { return };
         let is_moved = modified + MOVED < arrived;
@@ -84,7 +84,7 @@ impl Dispatcher {
         }
     }
 
-    /// Builds once more, when the build that ended missed something; returns to its place what has to wait.
+    /// Builds again when the build that ended missed a change; puts back the changes that have to wait.
     fn build_again(&mut self) -> Result<()> {
         match self.again.take() {
             Some((pause, files)) if pause.is_zero() => {
@@ -105,7 +105,7 @@ impl Dispatcher {
         }
     }
 
-    /// Reads the sources, and gives up what was being built from older ones.
+    /// Reads the sources, and cancels a build of older ones.
     pub(super) fn check(&mut self) {
         self.last_build += 1;
         let id = self.last_build;
@@ -192,7 +192,7 @@ impl Dispatcher {
         self.build_again()
     }
 
-    /// The changed files as the user knows them, the first few.
+    /// The first few changed files, with their paths for display.
     fn names(&self, files: &BTreeSet<PathBuf>) -> Vec<String> {
         let mut names: Vec<String> = files.iter().take(NAMED_CHANGES).map(|file| self.name(file)).collect();
         if files.len() > NAMED_CHANGES {
@@ -207,13 +207,12 @@ impl Dispatcher {
     }
 }
 
-/// Gives a file the time of now. Somebody else's file keeps its own, and cargo its opinion.
+/// Gives a file the current time. A file of another owner keeps its time, and cargo does not rebuild.
 fn set_time(file: &Path) {
     let _ = File::open(file).and_then(|file| file.set_modified(SystemTime::now()));
 }
 
-/// What the analysis has read: its files, and the folders of their packages. The manifest of a workspace has no sources of its
-/// own.
+/// What the analysis has read: its files, and the folders of their packages. A workspace manifest has no sources of its own.
 fn inputs(checked: &Checked, project: &Project) -> Inputs {
     let files: BTreeSet<PathBuf> = checked.analysis().files.iter().cloned().collect();
     let is_above = |folder: &Path| folder != project.folder() && project.folder().starts_with(folder);

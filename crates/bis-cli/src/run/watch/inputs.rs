@@ -1,4 +1,4 @@
-//! Which files a build may read, and listing those that are there.
+//! Which files a build may read, and a listing of those that exist.
 //!
 //! Nothing here reads a file or remembers what it saw.
 
@@ -8,7 +8,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-/// A chain of symbolic links is followed so far.
+/// The most symbolic links to follow in a chain.
 const LINKS: usize = 8;
 /// What cargo reads in the folders above a package, besides the sources.
 const ABOVE: [&str; 7] = [
@@ -32,27 +32,27 @@ pub(crate) struct Inputs {
     names: HashSet<OsString>,
 }
 
-/// What is there.
+/// The existing files.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
-    /// The files that matter.
+    /// The relevant files.
     pub(crate) files: BTreeMap<PathBuf, Found>,
     /// The other files in the folders of packages.
     pub(crate) others: BTreeMap<PathBuf, Found>,
-    /// The names of what links lead to.
+    /// The targets of links.
     pub(crate) targets: HashSet<OsString>,
-    /// The folders in which files are looked for, each once.
+    /// The folders that are searched for files, each once.
     pub(crate) folders: BTreeMap<Identity, Folder>,
 }
 
 /// A file.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Of the file, through links.
+    /// The metadata of the file, with links followed.
     pub(crate) metadata: Metadata,
-    /// Of the link, when it is one.
+    /// The metadata of the link, if it is one.
     pub(crate) link: Option<Metadata>,
-    /// The folder that it lies in.
+    /// The folder that contains it.
     pub(crate) folder: Option<Identity>,
 }
 
@@ -60,11 +60,11 @@ pub(crate) struct Found {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
-    /// Whether it is of a package, so that anything in it may be a source.
+    /// Whether it belongs to a package, so that any file in it may be a source.
     pub(crate) is_walked: bool,
 }
 
-/// What a folder is, whatever its name is: device and inode.
+/// The identity of a folder, independent of its name: device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Identity(u64, u64);
 
@@ -84,7 +84,7 @@ impl Inputs {
         Self::new([folder.to_owned()].into(), exact)
     }
 
-    /// The sources in the folders of packages, and what has these names.
+    /// The sources in the folders of packages, and the files with these names.
     pub(crate) fn new(folders: BTreeSet<PathBuf>, exact: BTreeSet<PathBuf>) -> Self {
         let exact: BTreeSet<PathBuf> = exact.iter().map(|path| shortest(path)).collect();
         let names = exact.iter().flat_map(|path| path.iter().map(OsStr::to_owned)).collect();
@@ -98,12 +98,12 @@ impl Inputs {
         self.names.extend(other.names);
     }
 
-    /// Whether a path that a notification names could be of a file that matters, by its name alone: a link may have led there.
+    /// Whether the path in a notification could belong to a relevant file, judged only by its name: a link may have led there.
     pub(super) fn may_be(&self, path: &Path) -> bool {
         matters(path) || path.file_name().is_some_and(|name| self.names.contains(name))
     }
 
-    /// What is there now.
+    /// The files that exist now.
     pub(crate) fn list(&self) -> Listing {
         let mut listing = Listing::default();
         for folder in &self.folders {
@@ -126,7 +126,7 @@ impl Inputs {
 }
 
 impl Listing {
-    /// Lists a folder and those below it, but not what others' tools made. A link that leads to a folder above itself is not
+    /// Lists a folder and those below it, without the output of other tools. A link to a folder above itself is not
     /// followed.
     fn walk(&mut self, folder: &Path, matters: fn(&Path) -> bool) {
         let mut left = vec![(folder.to_owned(), Vec::new())];
@@ -141,7 +141,7 @@ impl Listing {
             self.folders.entry(identity).and_modify(|known| known.is_walked = true).or_insert(folder);
             for entry in path.read_dir().into_iter().flatten().flatten() {
                 let path = entry.path();
-                // A link that leads nowhere is not a file yet.
+                // A dangling link is not a file yet.
                 let Ok(metadata) = fs::metadata(&path) else { continue };
                 if metadata.is_dir() {
                     if !ignored(&path) {
@@ -170,7 +170,7 @@ impl Listing {
         self.files.insert(path, Found { metadata, link, folder });
     }
 
-    /// The folder in which something can happen to this path: its own, or the nearest that exists.
+    /// The folder in which this path can change: its own, or the nearest one that exists.
     fn note_folder_of(&mut self, path: &Path) {
         for folder in path.ancestors().skip(1) {
             if let Ok(metadata) = fs::metadata(folder)
@@ -200,7 +200,7 @@ fn shortest(path: &Path) -> PathBuf {
     }
 }
 
-/// Cargo's output, hidden folders (`.git`, `.bis`), and other tools' dependencies.
+/// Whether the folder is Cargo's output, hidden (`.git`, `.bis`), or holds other tools' dependencies.
 fn ignored(folder: &Path) -> bool {
     let name = folder.file_name().and_then(OsStr::to_str).unwrap_or_default();
     name.starts_with('.')
@@ -209,7 +209,7 @@ fn ignored(folder: &Path) -> bool {
         || (name == "target" && folder.with_file_name("Cargo.toml").exists())
 }
 
-/// Rust sources, manifests, and what is in a folder of migrations.
+/// Whether the file is a Rust source, a manifest, or in a folder of migrations.
 fn matters(path: &Path) -> bool {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     !is_hidden(path)
@@ -223,7 +223,7 @@ fn is_hidden(path: &Path) -> bool {
     name.starts_with('.') || name.ends_with('~')
 }
 
-/// Whether the file is one that cargo may not know: the program is started anew even when cargo did not change it.
+/// Whether cargo may not know the file: the program is restarted even when cargo did not change it.
 pub(crate) fn is_migration(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("sql"))
         && path.components().any(|component| component.as_os_str() == "migrations")

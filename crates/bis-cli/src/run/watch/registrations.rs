@@ -1,5 +1,5 @@
-//! Which folders the system notifies of. A folder is registered by what it is, not by its name: one that was replaced is
-//! another.
+//! The folders for which the system sends notifications. A folder is registered by its identity, not by its name: a
+//! replaced folder is a different one.
 //!
 //! Folders are registered one by one, because a recursive registration would follow cargo's `target` with its thousands of
 //! folders.
@@ -14,7 +14,7 @@ use crate::run::watch::inputs::{Folder, Identity};
 /// The registrations with one watcher.
 #[derive(Debug)]
 pub(crate) struct Registrations<W> {
-    /// `None` when the system gives no watcher.
+    /// `None` when the system provides no watcher.
     watcher: Option<W>,
     registered: HashMap<Identity, PathBuf>,
     walked: HashSet<PathBuf>,
@@ -27,7 +27,7 @@ impl<W: Watcher> Registrations<W> {
         Self { watcher, registered: HashMap::new(), walked: HashSet::new(), refused: 0 }
     }
 
-    /// Registers what is not, and gives up what is no longer there; returns whether a folder was registered.
+    /// Registers new folders, and drops those that no longer exist; returns whether a folder was registered.
     pub(crate) fn renew(&mut self, folders: &BTreeMap<Identity, Folder>) -> bool {
         self.walked = folders.values().filter(|f| f.is_walked).map(|f| f.path.clone()).collect();
         let Some(watcher) = &mut self.watcher else { return false };
@@ -58,7 +58,7 @@ impl<W: Watcher> Registrations<W> {
         is_new
     }
 
-    /// Takes the registrations of a path, and of all below it, as lost.
+    /// Marks the registrations of a path, and of everything below it, as lost.
     pub(crate) fn forget(&mut self, path: &Path) {
         let Some(watcher) = &mut self.watcher else { return };
         self.registered.retain(|_, registered| {
@@ -70,12 +70,12 @@ impl<W: Watcher> Registrations<W> {
         });
     }
 
-    /// Whether the folder is of a package.
+    /// Whether the folder belongs to a package.
     pub(crate) fn is_walked(&self, folder: &Path) -> bool {
         self.walked.contains(folder)
     }
 
-    /// Whether there are folders that the system does not notify of.
+    /// Whether there are folders without notifications from the system.
     pub(crate) fn is_limited(&self) -> bool {
         self.watcher.is_none() || self.refused > 0
     }

@@ -1,4 +1,4 @@
-//! What the watched files held at the last look, and what has changed since: a save counts when content changes.
+//! The content of the watched files at the last check, and what has changed since: a save counts if the content changes.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -14,11 +14,11 @@ use crate::run::watch::inputs::{Found, Identity, Listing};
 /// A file that was written this shortly before it was read may be written again within its clock's tick.
 const RACY: Duration = Duration::from_millis(100);
 
-/// The files at the last look.
+/// The files at the last check.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     files: BTreeMap<PathBuf, State>,
-    /// Where files that are gone were, links followed.
+    /// The paths of files that are gone, with links followed.
     gone: BTreeMap<PathBuf, PathBuf>,
     others: BTreeSet<PathBuf>,
     targets: HashSet<OsString>,
@@ -43,25 +43,25 @@ struct Stamp {
     changed: (i64, i64),
 }
 
-/// What has changed between two looks.
+/// What has changed between two checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
-    /// Files with other content, new files and removed ones.
+    /// Files with changed content, new files and removed ones.
     pub(crate) files: BTreeMap<PathBuf, Option<Moment>>,
-    /// Files that were written but have the content of the last look.
+    /// Files that were written but have the content of the last check.
     pub(crate) touched: BTreeMap<PathBuf, Option<Moment>>,
-    /// What changed paths led to before, links followed, where that is another place: cargo goes by these files.
+    /// The former targets of changed paths, with links followed, where they differ: cargo goes by these files.
     pub(crate) left: BTreeSet<PathBuf>,
 }
 
-/// When a file came to be what it is.
+/// The times of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment {
-    /// Its time of modification, by which cargo goes.
+    /// Its modification time, which cargo uses.
     pub(crate) modified: SystemTime,
     /// When it was written or got its name.
     pub(crate) written: SystemTime,
-    /// When its path came to lead to it: later than `written` for a link or a folder that was exchanged.
+    /// When its path began to lead to it: later than `written` if a link or folder was replaced.
     pub(crate) arrived: SystemTime,
 }
 
@@ -85,12 +85,12 @@ impl Snapshot {
         snapshot
     }
 
-    /// Whether there was such a file, or a link to one of this name.
+    /// Whether there was a file, or a link to a file, with this name.
     pub(crate) fn knows(&self, path: &Path) -> bool {
         self.files.contains_key(path) || path.file_name().is_some_and(|name| self.targets.contains(name))
     }
 
-    /// Compares with the last look. With `since`, files that were not there count only when they were written after it.
+    /// Compares with the last check. With `since`, files that did not exist count only if they were written after it.
     pub(crate) fn update(
         &mut self,
         listing: &Listing,
@@ -105,7 +105,7 @@ impl Snapshot {
                 continue;
             }
             let began = SystemTime::now();
-            // Gone since it was listed, or not readable: the next look sees it.
+            // Gone since it was listed, or not readable: the next check will see it.
             let Ok(bytes) = fs::read(path) else { continue };
             let mut hasher = DefaultHasher::new();
             hasher.write(&bytes);

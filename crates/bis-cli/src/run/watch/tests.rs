@@ -1,4 +1,5 @@
-//! Watching real folders. Nothing here is noticed by a look that no notification asked for: the next would be an hour later.
+//! Watches real folders. Every change here is found through a notification: the next check without one would be an hour
+//! later.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +11,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// What is waited for comes within this time, or the test fails.
+/// Whatever a test waits for comes within this time, or the test fails.
 const LIMIT: Duration = Duration::from_secs(20);
 
 struct Watched {
@@ -49,7 +50,7 @@ impl Watched {
         }
     }
 
-    /// The files that have changed by the next time that any does.
+    /// The files in the next change.
     #[track_caller]
     fn changed(&mut self) -> Vec<String> {
         loop {
@@ -68,7 +69,7 @@ impl Watched {
 fn a_folder_that_is_replaced_again_and_again_stays_watched() {
     let mut app = Watched::new(|root| fs::write(root.join("app/src/a.rs"), "0").unwrap(), &[]);
     for round in 1..=10 {
-        // By turns removed and made again, and exchanged for another.
+        // By turns, removed and created again, or replaced by another.
         if round % 2 == 0 {
             fs::remove_dir_all(app.at("app/src")).unwrap();
             fs::create_dir(app.at("app/src")).unwrap();
@@ -98,7 +99,7 @@ fn a_save_counts_when_content_changes() {
     assert_eq!(changes.touched.keys().collect::<Vec<_>>(), [&app.at("app/src/a.rs")]);
     fs::write(app.at("app/src/b.rs"), "two").unwrap();
     assert_eq!(app.changed(), ["app/src/b.rs"]);
-    // As long as before, and with the time of before.
+    // The same size and time as before.
     let time = fs::metadata(app.at("app/src/b.rs")).unwrap().modified().unwrap();
     fs::write(app.at("app/src/b.rs"), "six").unwrap();
     fs::File::open(app.at("app/src/b.rs")).unwrap().set_modified(time).unwrap();

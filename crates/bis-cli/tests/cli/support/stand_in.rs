@@ -1,5 +1,5 @@
-//! An app that keeps the contract of `bis run` with the standard library alone, so that the command's supervision
-//! is tested without the SDK. It answers every request with its version, and finishes requests after SIGTERM.
+//! An app that keeps the contract of `bis run` with the standard library alone, so that supervision is tested
+//! without the SDK. It answers every request with its version, and finishes requests after SIGTERM.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
