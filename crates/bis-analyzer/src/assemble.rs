@@ -9,6 +9,7 @@ mod lifecycle;
 mod path_types;
 mod resources;
 mod services;
+mod state;
 mod topics;
 mod uses;
 
@@ -22,7 +23,7 @@ use crate::{
     findings::position,
     resolve::Resolver,
     schema, sensitive,
-    summary::{Condition, Text, TypeItem},
+    summary::{Condition, Range, Text, TypeItem},
     tree::ModuleId,
 };
 
@@ -38,6 +39,8 @@ pub(crate) struct Assembly<'r, 't, 'a> {
     not_services: Vec<ModuleId>,
     resources: Vec<resources::ResourceRef>,
     lifecycle: Vec<lifecycle::FunctionRef>,
+    /// Where the bodies of the graph's `#[auth]` functions are, in the same order.
+    auth_bodies: Vec<(ModuleId, Range)>,
     events: BTreeMap<String, (ModuleId, &'a TypeItem)>,
     /// The functions of the graph's endpoints, in the same order.
     endpoints: Vec<endpoints::EndpointRef<'a>>,
@@ -65,6 +68,7 @@ pub(crate) fn graph(resolver: &Resolver<'_, '_>, app: AppRef) -> (Graph, Vec<Dia
         not_services: Vec::new(),
         resources: Vec::new(),
         lifecycle: Vec::new(),
+        auth_bodies: Vec::new(),
         events: BTreeMap::new(),
         endpoints: Vec::new(),
         graph: Graph::empty(name),

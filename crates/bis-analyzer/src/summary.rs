@@ -265,6 +265,8 @@ pub(crate) struct StaticItem {
 pub(crate) enum StaticValue {
     /// A chain that makes it in place.
     Chain(Box<Chain>),
+    /// A call of this macro.
+    Macro(PathRef, Range),
     /// Anything else.
     Other(Range),
     /// The static's type is not a plain path, so it is not itself a resource.

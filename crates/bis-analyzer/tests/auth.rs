@@ -1,7 +1,5 @@
 //! Which `#[auth]` function is the app's, what endpoints ask of its user, and what is said when the two do not fit.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use bis_graph::{Access, Severity};

@@ -18,16 +18,20 @@ use crate::name::name_error;
 pub enum ResourceKind {
     /// A topic.
     Topic,
+    /// A `Resource<T>`: a value that the app creates when it starts.
+    #[serde(rename = "resource")]
+    State,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: &'static [Self] = &[Self::Topic];
+    pub const ALL: &'static [Self] = &[Self::Topic, Self::State];
 
     /// The word for one of the kind, in messages and in the graph.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Topic => "topic",
+            Self::State => "resource",
         }
     }
 
@@ -35,6 +39,8 @@ impl ResourceKind {
     pub const fn name_error(self, name: &str) -> Option<&'static str> {
         match self {
             Self::Topic => name_error(name),
+            // Its name is the path of its static.
+            Self::State => None,
         }
     }
 }

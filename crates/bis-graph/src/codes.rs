@@ -136,6 +136,10 @@ codes! {
     KEY_NOT_SCALAR = "BIS0056";
     /// A code that does not exist is allowed, or `bis.toml` cannot be read.
     ALLOWANCE = "BIS0057";
+    /// A service uses another service's resource.
+    OTHER_SERVICES_RESOURCE = "BIS0060";
+    /// A resource that `resource!` does not make.
+    NOT_BY_RESOURCE = "BIS0061";
     /// A background function waits on tokio's time.
     REAL_TIME = "BIS0064";
     /// An extractor or an answer of which the source does not tell what it is in a request or response.

@@ -55,6 +55,7 @@ fn entries(graph: &Graph) -> Vec<Entry> {
         .services
         .iter()
         .map(|service| entry(self::service(&service.name), &service.position, &service.condition));
+    let resources = graph.state.iter().map(|one| entry(resource(&one.name), &one.position, &one.condition));
     let subscriptions = graph
         .subscriptions
         .iter()
@@ -76,6 +77,7 @@ fn entries(graph: &Graph) -> Vec<Entry> {
         .iter()
         .map(|one| entry(self::background(&one.handler), &one.position, &one.condition));
     services
+        .chain(resources)
         .chain(subscriptions)
         .chain(auth)
         .chain(endpoints)
@@ -89,6 +91,7 @@ fn built(description: &Value) -> BTreeSet<String> {
     let list = |key: &str| description[key].as_array().into_iter().flatten();
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let services = list("services").map(|one| service(&text(one, "name")));
+    let resources = list("resources").map(|one| resource(&text(one, "static")));
     let subscriptions = list("subscriptions")
         .map(|one| subscription(&text(one, "topic"), &text(one, "name"), &text(one, "service")));
     let endpoints = list("endpoints")
@@ -98,6 +101,7 @@ fn built(description: &Value) -> BTreeSet<String> {
     let hooks = list("hooks").map(|one| hook(&text(one, "role"), &text(one, "handler")));
     let background = list("background").map(|one| self::background(&text(one, "handler")));
     services
+        .chain(resources)
         .chain(subscriptions)
         .chain(auth)
         .chain(endpoints)
@@ -109,6 +113,10 @@ fn built(description: &Value) -> BTreeSet<String> {
 
 fn service(name: &str) -> String {
     format!("service `{name}`")
+}
+
+fn resource(path: &str) -> String {
+    format!("resource `{path}`")
 }
 
 fn subscription(topic: &str, name: &str, service: &str) -> String {

@@ -52,6 +52,10 @@ pub fn description(graph: &Graph) -> Value {
     json!({
         "app": graph.app,
         "services": graph.services.iter().map(|service| json!({ "name": service.name })).collect::<Vec<_>>(),
+        "resources": graph.state.iter().map(|state| json!({
+            "static": state.static_path,
+            "service": state.service,
+        })).collect::<Vec<_>>(),
         "subscriptions": graph.subscriptions.iter().map(|subscription| json!({
             "topic": subscription.topic,
             "name": subscription.name,

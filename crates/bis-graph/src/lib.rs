@@ -23,8 +23,8 @@ pub use diagnostic::{Diagnostic, Label, Severity};
 pub use interface::{Parameter, ParameterPlace, RequestBody, Response};
 pub use model::{
     Access, AskedUser, AuthFunction, Background, Batch, Call, Endpoint, EventType, FunctionCall, FunctionUse,
-    Graph, Hook, HookRole, Mount, PublishDelay, Restart, Retention, Retry, Service, Subscription, Topic, Use,
-    VERSION, millis,
+    Graph, Hook, HookRole, Mount, PublishDelay, Restart, Retention, Retry, Service, State, Subscription,
+    Topic, Use, VERSION, millis,
 };
 pub use position::Position;
 pub use render::{Colour, Sources, render};

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use bis_core::ResourceKind;
 
-use crate::{Access, Graph};
+use crate::{Access, Graph, Resource, resource::last_two};
 
 /// The flowchart, as Mermaid's text.
 pub fn graph(graph: &Graph) -> String {
@@ -17,9 +17,10 @@ pub fn graph(graph: &Graph) -> String {
         line(format!("{}[\"{}\"]", id("service", &service.name), service.name));
     }
     for resource in graph.resources() {
-        let (id, name) = (id(resource.kind().as_str(), resource.name()), resource.name());
+        let (id, name) = (resource_id(resource), resource.name());
         line(match resource.kind() {
             ResourceKind::Topic => format!("{id}([\"{name}\"])"),
+            ResourceKind::State => format!("{id}[(\"{}\")]", last_two(name)),
         });
     }
     for (index, endpoint) in graph.endpoints.iter().enumerate() {
@@ -51,16 +52,7 @@ pub fn graph(graph: &Graph) -> String {
     for function in functions(graph) {
         line(format!("{} --- {}", function.id, id("service", function.service)));
     }
-    for topic in &graph.topics {
-        for publisher in &topic.publishers {
-            line(format!("{} --> {}", id("service", publisher), id("topic", &topic.name)));
-        }
-    }
-    for topic in &graph.topics {
-        for listener in &topic.listeners {
-            line(format!("{} -. listens .-> {}", id("topic", &topic.name), id("service", listener)));
-        }
-    }
+    topic_edges(graph).for_each(&mut line);
     for subscription in &graph.subscriptions {
         line(format!(
             "{} -- \"{}\" --> {}",
@@ -69,12 +61,37 @@ pub fn graph(graph: &Graph) -> String {
             id("service", &subscription.service)
         ));
     }
+    state_edges(graph).for_each(&mut line);
     let calls: BTreeSet<(&str, &str)> =
         graph.calls.iter().map(|call| (call.from.as_str(), call.to.as_str())).collect();
     for (from, to) in calls {
         line(format!("{} -. calls .-> {}", id("service", from), id("service", to)));
     }
     out
+}
+
+/// Who publishes to topics, then who listens to them.
+fn topic_edges(graph: &Graph) -> impl Iterator<Item = String> {
+    let publishers = graph.topics.iter().flat_map(|topic| {
+        let to = id("topic", &topic.name);
+        topic.publishers.iter().map(move |publisher| format!("{} --> {to}", id("service", publisher)))
+    });
+    let listeners = graph.topics.iter().flat_map(|topic| {
+        let from = id("topic", &topic.name);
+        topic
+            .listeners
+            .iter()
+            .map(move |listener| format!("{from} -. listens .-> {}", id("service", listener)))
+    });
+    publishers.chain(listeners)
+}
+
+/// Who uses resources that an app creates.
+fn state_edges(graph: &Graph) -> impl Iterator<Item = String> {
+    graph.state.iter().flat_map(|state| {
+        let to = resource_id(state);
+        state.users.iter().map(move |user| format!("{} -. uses .-> {to}", id("service", user)))
+    })
 }
 
 /// Which function says of which endpoint's requests who asks, by their places.
@@ -109,9 +126,13 @@ fn last(path: &str) -> &str {
     path.rsplit_once("::").map_or(path, |(_, last)| last)
 }
 
+fn resource_id(resource: &dyn Resource) -> String {
+    id(resource.kind().as_str(), resource.name())
+}
+
 /// An identifier without hyphens, which Mermaid would read as arrows.
 fn id(kind: &str, name: &str) -> String {
-    format!("{kind}_{}", name.replace(['-', '.'], "_"))
+    format!("{kind}_{}", name.replace("::", "_").replace(['-', '.'], "_"))
 }
 
 /// Mermaid reads braces as shapes, even in some quoted texts.

@@ -3,6 +3,7 @@
 //! What is in the graph is what the app hosts: a service that `app!` does not list is not here.
 
 mod lifecycle;
+mod state;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,6 +11,7 @@ use bis_core::{BatchPolicy, ResourceKind, RetryPolicy};
 use serde::{Deserialize, Serialize};
 
 pub use lifecycle::{Background, FunctionCall, FunctionUse, Hook, HookRole, Restart};
+pub use state::State;
 
 use crate::{Parameter, Position, RequestBody, Response};
 
@@ -30,6 +32,9 @@ pub struct Graph {
     pub services: Vec<Service>,
     /// The topics, by name.
     pub topics: Vec<Topic>,
+    /// The resources of the type `Resource<T>`, by name.
+    #[serde(rename = "resources", skip_serializing_if = "Vec::is_empty", default)]
+    pub state: Vec<State>,
     /// The subscriptions, by topic and name.
     pub subscriptions: Vec<Subscription>,
     /// The `#[auth]` functions, by path: one, where the app asks who calls.
@@ -287,6 +292,9 @@ pub struct AuthFunction {
     pub user: String,
     /// The path of that type; empty when the type's own source could not be found.
     pub user_path: String,
+    /// The resources that it uses itself.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub uses: Vec<FunctionUse>,
     /// The `cfg` around it, when only the build knows whether it holds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub condition: Option<String>,
@@ -402,6 +410,7 @@ impl Graph {
             layers: Vec::new(),
             services: Vec::new(),
             topics: Vec::new(),
+            state: Vec::new(),
             subscriptions: Vec::new(),
             auth: Vec::new(),
             endpoints: Vec::new(),
@@ -439,6 +448,7 @@ impl Graph {
     pub fn sort(&mut self) {
         self.services.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.module.cmp(&b.module)));
         self.topics.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.static_path.cmp(&b.static_path)));
+        self.state.sort_by(|a, b| (&a.name, &a.position).cmp(&(&b.name, &b.position)));
         self.subscriptions
             .sort_by(|a, b| (&a.topic, &a.name, &a.handler).cmp(&(&b.topic, &b.name, &b.handler)));
         self.auth.sort_by(|a, b| (&a.function, &a.position).cmp(&(&b.function, &b.position)));

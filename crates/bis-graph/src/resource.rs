@@ -2,7 +2,7 @@
 
 use bis_core::ResourceKind;
 
-use crate::{Graph, Position, Topic, Use};
+use crate::{Graph, Position, State, Topic, Use};
 
 /// What a resource has, whatever its kind.
 pub trait Resource {
@@ -59,11 +59,20 @@ macro_rules! resources {
 
 resources! {
     Topic in topics: Topic;
+    State in state: State;
 }
 
 impl Graph {
     /// How services use a resource, by service and method.
     pub fn uses_of<'a>(&'a self, kind: ResourceKind, name: &'a str) -> impl Iterator<Item = &'a Use> {
         self.uses.iter().filter(move |one| one.kind == kind && one.resource == name)
+    }
+}
+
+/// `orders::PLACED` of `shop::orders::PLACED`.
+pub(crate) fn last_two(path: &str) -> &str {
+    match path.rmatch_indices("::").nth(1) {
+        Some((index, _)) => &path[index + 2..],
+        None => path,
     }
 }

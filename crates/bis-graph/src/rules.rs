@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 
 use bis_core::route::{RouteConflict, Routes};
 
-use crate::{Access, Diagnostic, Endpoint, Graph, Mount, Position, Resource, Service, Subscription, codes};
+use crate::{
+    Access, Diagnostic, Endpoint, Graph, Mount, Position, Resource, ResourceKind, Service, Subscription,
+    Topic, codes, resource::last_two,
+};
 
 /// Applies every rule.
 pub fn check(graph: &Graph) -> Vec<Diagnostic> {
@@ -278,7 +281,7 @@ fn silent_topics(graph: &Graph, found: &mut Vec<Diagnostic>) {
         }
         // Of two statics with one name, which is an error of its own, either may publish.
         let mut same = graph.topics.iter().filter(|other| other.name == topic.name);
-        if same.all(|other| other.publishers.is_empty()) {
+        if same.all(|other| other.publishers.is_empty()) && !is_used_by_auth(graph, topic) {
             found.push(
                 Diagnostic::warning(
                     codes::UNPUBLISHED_TOPIC,
@@ -289,6 +292,12 @@ fn silent_topics(graph: &Graph, found: &mut Vec<Diagnostic>) {
             );
         }
     }
+}
+
+/// Whether an `#[auth]` function uses a topic; it may be outside every service.
+fn is_used_by_auth(graph: &Graph, topic: &Topic) -> bool {
+    let mut uses = graph.auth.iter().flat_map(|auth| &auth.uses);
+    uses.any(|one| one.kind == ResourceKind::Topic && one.resource == topic.name)
 }
 
 fn handler_types(graph: &Graph, found: &mut Vec<Diagnostic>) {
@@ -356,12 +365,4 @@ fn compound(root: &Value, schema: &Value, depth: usize) -> Option<&'static str> 
     }
     let is = |name: &str| schema["type"] == name || schema["type"] == json!([name, "null"]);
     if is("object") { Some("an object") } else { is("array").then_some("a list") }
-}
-
-/// `orders::PLACED` of `shop::orders::PLACED`.
-fn last_two(path: &str) -> &str {
-    match path.rmatch_indices("::").nth(1) {
-        Some((index, _)) => &path[index + 2..],
-        None => path,
-    }
 }

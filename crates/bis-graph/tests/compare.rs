@@ -1,8 +1,23 @@
 //! The graph against what a program says of itself.
 
 use bis_graph::{
-    Access, Background, Endpoint, Graph, Hook, HookRole, Mount, Position, Restart, Service, compare, json,
+    Access, Background, Endpoint, Graph, Hook, HookRole, Mount, Position, Restart, Service, State, compare,
+    json,
 };
+
+fn pool() -> State {
+    State {
+        name: "shop::orders::POOL".to_owned(),
+        type_name: "Pool".to_owned(),
+        type_path: "shop::orders::Pool".to_owned(),
+        description: None,
+        users: Vec::new(),
+        service: Some("orders".to_owned()),
+        condition: None,
+        static_path: "shop::orders::POOL".to_owned(),
+        position: Position::point("src/orders.rs", 6, 1),
+    }
+}
 
 fn graph() -> Graph {
     let mut graph = Graph::empty("shop");
@@ -15,6 +30,7 @@ fn graph() -> Graph {
         condition: None,
         position: position(1),
     });
+    graph.state.push(pool());
     graph.endpoints.push(Endpoint {
         service: "orders".to_owned(),
         name: "show".to_owned(),
@@ -72,6 +88,7 @@ fn what_only_one_side_has_is_told_where_it_is() {
     assert_eq!(compare(&graph(), &whole), []);
 
     let mut less = graph();
+    less.state.clear();
     less.endpoints.clear();
     less.mounts.clear();
     less.hooks.clear();
@@ -88,12 +105,14 @@ fn what_only_one_side_has_is_told_where_it_is() {
             ("the `on_start` function `shop::orders::warm` is in the program, but not in the graph".to_owned(), None),
             ("the endpoint `GET /orders/{id}` of the service `orders` is in the program, but not in the graph".to_owned(), None),
             ("the mount `/files` of the service `orders` is in the program, but not in the graph".to_owned(), None),
+            ("the resource `shop::orders::POOL` is in the program, but not in the graph".to_owned(), None),
         ]
     );
     let built = json::description(&less);
     assert_eq!(
         messages(&graph(), &built),
         [
+            ("the resource `shop::orders::POOL` is in the graph, but not in the program".to_owned(), Some(6)),
             ("the endpoint `GET /orders/{id}` of the service `orders` is in the graph, but not in the program".to_owned(), Some(2)),
             ("the mount `/files` of the service `orders` is in the graph, but not in the program".to_owned(), Some(3)),
             ("the `on_start` function `shop::orders::warm` is in the graph, but not in the program".to_owned(), Some(4)),
@@ -101,6 +120,7 @@ fn what_only_one_side_has_is_told_where_it_is() {
         ]
     );
     let mut unknown = graph();
+    unknown.state[0].condition = Some("from_script".to_owned());
     unknown.endpoints[0].condition = Some("from_script".to_owned());
     unknown.mounts[0].condition = Some("from_script".to_owned());
     unknown.hooks[0].condition = Some("from_script".to_owned());

@@ -2,7 +2,7 @@
 
 use bis_graph::{
     Access, Background, Colour, Diagnostic, Endpoint, FunctionCall, FunctionUse, Graph, Hook, HookRole,
-    Position, ResourceKind, Restart, Service, Sources, Topic, codes, json, mermaid, render, rules,
+    Position, ResourceKind, Restart, Service, Sources, State, Topic, codes, json, mermaid, render, rules,
 };
 
 /// A function at the stop and one in the background.
@@ -119,6 +119,17 @@ fn the_graph_is_read_back_from_its_json() {
 fn mermaid_has_every_edge() {
     let mut graph = graph();
     graph.topics[0].listeners.push("live".to_owned());
+    graph.state.push(State {
+        name: "shop::db::POOL".to_owned(),
+        type_name: "Pool".to_owned(),
+        type_path: "shop::db::Pool".to_owned(),
+        description: None,
+        users: vec!["orders".to_owned()],
+        service: None,
+        condition: None,
+        static_path: "shop::db::POOL".to_owned(),
+        position: Position::point("src/db.rs", 1, 1),
+    });
     insta::assert_snapshot!(mermaid::graph(&graph));
 }
 

@@ -1,4 +1,5 @@
-//! Declarations of resources: statics whose value is a const builder chain, such as `Topic::new("order-placed").ordered()`.
+//! Declarations of resources: statics whose value is a const builder chain, such as `Topic::new("order-placed").ordered()`, or a
+//! call of a macro, as in `bis::resource!(Carrier::connect)`.
 //! What each kind's chain looks like is data; nothing here evaluates an argument.
 
 use bis_core::ResourceKind;
@@ -15,6 +16,8 @@ pub struct Declaration {
     pub type_name: &'static str,
     /// The static's type as messages show it.
     pub type_text: &'static str,
+    /// The macro of Bis that makes the static's value; `None` for a builder chain.
+    pub made_by: Option<&'static str>,
     /// The builder methods after `new`.
     pub options: &'static [&'static str],
     /// The methods that nothing else has, by which services do what the kind is for. A path on which one is called and that
@@ -34,9 +37,19 @@ pub const fn declaration(kind: ResourceKind) -> &'static Declaration {
             kind: ResourceKind::Topic,
             type_name: "Topic",
             type_text: "Topic<..>",
+            made_by: None,
             options: &["ordered", "retention"],
             actions: &["publish", "publish_in", "publish_all", LISTEN],
             example: "`Topic::new(\"order-placed\")`, then its options such as `.ordered()`",
+        },
+        ResourceKind::State => &Declaration {
+            kind: ResourceKind::State,
+            type_name: "Resource",
+            type_text: "Resource<..>",
+            made_by: Some("resource"),
+            options: &[],
+            actions: &["try_get", "ready"],
+            example: "`bis::resource!(Carrier::connect)` with an `async fn connect() -> Result<Carrier>`",
         },
     }
 }

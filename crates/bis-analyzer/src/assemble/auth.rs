@@ -1,13 +1,13 @@
 //! The app's `#[auth]` function, and what endpoints ask of its user.
 
-use bis_graph::{AskedUser, AuthFunction, Diagnostic, Severity, codes};
+use bis_graph::{AskedUser, AuthFunction, Diagnostic, FunctionUse, Severity, codes};
 
 use super::{AppRef, Assembly};
 use crate::{
     findings::position,
     resolve::{Namespace, Target},
     schema,
-    summary::{AuthSummary, HandlerItem, Ty, UserItem},
+    summary::{AuthSummary, HandlerItem, Range, Ty, UserItem},
     tree::ModuleId,
 };
 
@@ -45,7 +45,27 @@ impl Assembly<'_, '_, '_> {
             Some((ty, _)) => self.user_type(module, ty),
             None => (String::new(), String::new()),
         };
-        self.graph.auth.push(AuthFunction { function, service, user, user_path, condition, position: here });
+        self.auth_bodies.push((module, item.body));
+        self.graph.auth.push(AuthFunction {
+            function,
+            service,
+            user,
+            user_path,
+            uses: Vec::new(),
+            condition,
+            position: here,
+        });
+    }
+
+    /// Notes a use at the `#[auth]` function that it is in; says whether there is one.
+    pub(super) fn used_by_auth(&mut self, module: ModuleId, range: Range, one: &FunctionUse) -> bool {
+        let holds = |body: &(ModuleId, Range)| body.0 == module && body.1.holds(range);
+        let Some(index) = self.auth_bodies.iter().position(holds) else { return false };
+        let uses = &mut self.graph.auth[index].uses;
+        if !uses.contains(one) {
+            uses.push(one.clone());
+        }
+        true
     }
 
     fn is_of_app(&self, app: AppRef, krate: usize) -> bool {
@@ -66,7 +86,7 @@ impl Assembly<'_, '_, '_> {
     }
 
     /// The name and path of a user's type. The path is empty when it does not resolve, which leaves it to the running app.
-    fn user_type(&self, module: ModuleId, ty: &Ty) -> (String, String) {
+    pub(super) fn user_type(&self, module: ModuleId, ty: &Ty) -> (String, String) {
         let (mut module, mut ty) = (module, ty);
         for _ in 0..MAX_STEPS {
             let Ty::Path(path, _) = ty else { break };

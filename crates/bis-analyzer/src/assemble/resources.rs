@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bis_graph::{Diagnostic, Position, ResourceKind, Severity, Topic, Use, codes};
+use bis_graph::{Diagnostic, Position, ResourceKind, Severity, State, Topic, Use, codes};
 use bis_syntax::{Declaration, declaration};
 
 use super::Assembly;
@@ -31,12 +31,14 @@ pub(crate) struct ResourceRef {
 /// What becomes of a resource in the graph.
 pub(crate) enum Entry {
     Topic(Box<Topic>),
+    State(Box<State>),
 }
 
 impl Entry {
     pub(super) fn topic(&mut self) -> Option<&mut Topic> {
         match self {
             Self::Topic(topic) => Some(topic),
+            Self::State(_) => None,
         }
     }
 }
@@ -50,6 +52,7 @@ pub(super) struct ResourceType {
 }
 
 /// What every kind's entry begins with.
+#[derive(Clone)]
 pub(super) struct Head {
     pub(super) name: String,
     pub(super) description: Option<String>,
@@ -108,51 +111,72 @@ impl Assembly<'_, '_, '_> {
     }
 
     fn resource(&mut self, module: ModuleId, item: &StaticItem, found: &ResourceType) {
-        let node = &self.resolver.tree.modules[module];
-        let declaration = declaration(found.kind);
-        let chain = match &item.value {
-            StaticValue::Chain(chain) => chain,
-            StaticValue::Other(range) => {
+        match (found.kind, &item.value) {
+            (_, StaticValue::Indirect) => {}
+            (ResourceKind::Topic, StaticValue::Chain(chain)) => {
+                self.check_options(module, found.kind, chain);
+                let Some(name) = self.resource_name(module, found.kind, chain) else { return };
+                let head = self.head(module, item, name);
+                let entry = Entry::Topic(Box::new(self.topic(module, chain, found, head.clone())));
+                self.add(module, item, found.kind, head, entry);
+            }
+            (ResourceKind::Topic, StaticValue::Macro(_, range) | StaticValue::Other(range)) => {
                 let message = format!(
                     "a {}'s static must be built in place, so that the graph can be read from the source",
                     found.kind
                 );
+                let here = position(&self.resolver.tree.modules[module].file, *range);
                 self.found.push(
-                    Diagnostic::warning(codes::NOT_CONSTANT, position(&node.file, *range), message)
-                        .help(format!("write {}", declaration.example)),
+                    Diagnostic::warning(codes::NOT_CONSTANT, here, message)
+                        .help(format!("write {}", declaration(found.kind).example)),
                 );
-                return;
             }
-            StaticValue::Indirect => return,
-        };
+            (ResourceKind::State, value) => {
+                self.check_made_by(module, item, value);
+                let head = self.head(module, item, self.static_path(module, item));
+                let entry = Entry::State(Box::new(self.state(found, head.clone())));
+                self.add(module, item, found.kind, head, entry);
+            }
+        }
+    }
+
+    fn check_options(&mut self, module: ModuleId, kind: ResourceKind, chain: &Chain) {
         for call in &chain.calls {
-            if let Some((message, help)) = declaration.option_mistake(&call.method) {
-                let here = position(&node.file, call.range);
+            if let Some((message, help)) = declaration(kind).option_mistake(&call.method) {
+                let here = position(&self.resolver.tree.modules[module].file, call.range);
                 self.found.push(Diagnostic::error(codes::UNKNOWN_OPTION, here, message).help(help));
             }
         }
-        let Some(name) = self.resource_name(module, found.kind, chain) else { return };
+    }
+
+    fn static_path(&self, module: ModuleId, item: &StaticItem) -> String {
+        format!("{}::{}", self.resolver.tree.modules[module].path, item.name)
+    }
+
+    fn head(&mut self, module: ModuleId, item: &StaticItem, name: String) -> Head {
+        let node = &self.resolver.tree.modules[module];
         let is_hosted = self.owner[module].is_none() || self.hosted(module).is_some();
-        let head = Head {
-            name: name.clone(),
+        Head {
+            name,
             description: super::text(&item.docs),
             service: self.hosted(module).map(|service| service.name.clone()),
             condition: if is_hosted { self.condition(module, item.condition.as_ref()) } else { None },
-            static_path: format!("{}::{}", node.path, item.name),
+            static_path: self.static_path(module, item),
             position: position(&node.file, item.range),
-        };
-        let position = head.position.clone();
-        let entry = match found.kind {
-            ResourceKind::Topic => Entry::Topic(Box::new(self.topic(module, chain, found, head))),
-        };
+        }
+    }
+
+    fn add(&mut self, module: ModuleId, item: &StaticItem, kind: ResourceKind, head: Head, entry: Entry) {
+        let Head { name, position, .. } = head;
+        let (uses, static_name) = (BTreeMap::new(), item.name.to_string());
         self.resources.push(ResourceRef {
-            kind: found.kind,
+            kind,
             module,
-            static_name: item.name.to_string(),
+            static_name,
             name,
             position,
             entry,
-            uses: BTreeMap::new(),
+            uses,
             is_named: false,
         });
     }
@@ -270,6 +294,7 @@ impl Assembly<'_, '_, '_> {
             let uses: Vec<Use> = uses.collect();
             match resource.entry {
                 Entry::Topic(topic) => self.keep_topic(*topic, &uses),
+                Entry::State(state) => self.keep_state(*state, &uses),
             }
             self.graph.uses.extend(uses);
         }

@@ -220,12 +220,13 @@ impl<'a> Assembly<'_, '_, 'a> {
             );
             return;
         }
+        let method = match &mention.how {
+            How::Method(method) => Some(method.to_string()),
+            _ => None,
+        };
+        let one = FunctionUse { kind: *kind, resource: name.clone(), method: method.clone() };
         let Some(service) = self.owner[module] else {
-            let message = format!("{the_kind} `{name}` is used outside every service");
-            let diagnostic = Diagnostic::error(codes::USE_OUTSIDE_SERVICE, here, message)
-                .and(declared, the_kind)
-                .help("move the use below a module that calls `bis::service!`");
-            self.found.push(self.without_service(module, diagnostic));
+            self.used_outside(module, resource, mention, &one, here);
             return;
         };
         let service = &self.services[service];
@@ -233,14 +234,10 @@ impl<'a> Assembly<'_, '_, 'a> {
             return;
         }
         let service = service.name.clone();
+        self.check_home(module, resource, mention);
         self.note_delay(resource, module, mention, &service);
-        let method = match &mention.how {
-            How::Method(method) => Some(method.to_string()),
-            _ => None,
-        };
-        let ResourceRef { kind, name, .. } = &self.resources[resource];
-        let one = FunctionUse { kind: *kind, resource: name.clone(), method: method.clone() };
         self.used_by_function(module, mention.range, &one);
+        self.used_by_auth(module, mention.range, &one);
         self.resources[resource].uses.entry((service, method)).or_insert(here);
     }
 }

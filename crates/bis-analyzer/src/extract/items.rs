@@ -196,20 +196,31 @@ fn macro_item(extractor: &Extractor<'_>, item: &syn::ItemMacro, module: &mut Mod
 }
 
 fn static_item(extractor: &Extractor<'_>, item: &syn::ItemStatic) -> StaticItem {
+    let value = static_value(item);
     StaticItem {
         name: word(&item.ident),
         range: Range::of(item.ident.span()),
         ty: ty(&item.ty),
         condition: extractor.condition(),
-        docs: match ResourceChain::parse(&item.expr) {
-            Some(_) => docs::text(&extractor.cfg().flatten(&item.attrs)),
-            None => None,
+        docs: match &value {
+            StaticValue::Chain(_) | StaticValue::Macro(..) => {
+                docs::text(&extractor.cfg().flatten(&item.attrs))
+            }
+            StaticValue::Other(_) | StaticValue::Indirect => None,
         },
-        value: match (&*item.ty, ResourceChain::parse(&item.expr)) {
-            (syn::Type::Path(_), Some(chain)) => StaticValue::Chain(Box::new(self::chain(&chain))),
-            (syn::Type::Path(_), None) => StaticValue::Other(range_of(&item.expr)),
-            _ => StaticValue::Indirect,
-        },
+        value,
+    }
+}
+
+fn static_value(item: &syn::ItemStatic) -> StaticValue {
+    let range = || range_of(&item.expr);
+    match (&*item.ty, &*item.expr, ResourceChain::parse(&item.expr)) {
+        (syn::Type::Path(_), _, Some(chain)) => StaticValue::Chain(Box::new(self::chain(&chain))),
+        (syn::Type::Path(_), syn::Expr::Macro(call), None) => {
+            StaticValue::Macro(path_ref(&call.mac.path), range())
+        }
+        (syn::Type::Path(_), _, None) => StaticValue::Other(range()),
+        _ => StaticValue::Indirect,
     }
 }
 

@@ -110,6 +110,14 @@ pub fn edges(fixture: &str) -> String {
         let publishers = topic.publishers.join(",");
         lines.push(format!("topic {} : {}{ordered} <- [{publishers}]", topic.name, topic.event_path));
     }
+    for state in &graph.state {
+        let service = state.service.as_deref().unwrap_or("shared");
+        let users = state.users.join(",");
+        lines.push(format!("resource {} : {} ({service}) <- [{users}]", state.name, state.type_path));
+    }
+    for auth in graph.auth.iter().filter(|auth| !auth.uses.is_empty()) {
+        lines.push(format!("auth {}{}", auth.function, used(&auth.uses, &[])));
+    }
     for subscription in &graph.subscriptions {
         lines.push(format!(
             "subscription {}/{} -> {} ({} : {})",

@@ -74,6 +74,9 @@ fn overview(graph: &Graph) -> Result<String, std::fmt::Error> {
             let unheard = graph.is_unheard(topic);
             writeln!(out, "  publishes  {}{}", topic.name, if unheard { " (nobody hears it)" } else { "" })?;
         }
+        for state in graph.state.iter().filter(|state| state.users.contains(&service.name)) {
+            writeln!(out, "  uses       {}", state.name)?;
+        }
         let calls = graph.calls.iter().filter(|call| call.from == service.name);
         let calls: BTreeSet<_> = calls.map(|call| (&call.to, &call.endpoint)).collect();
         for (to, endpoint) in calls {
