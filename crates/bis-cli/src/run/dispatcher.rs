@@ -87,7 +87,7 @@ pub(crate) struct Dispatcher {
     closed: BTreeSet<InstanceId>,
     /// Whether to restart the program even when cargo did not change it.
     restart_anyway: bool,
-    /// The graph of the program that is being built.
+    /// The analysis that the program being built should match.
     expected: Option<Box<Checked>>,
     stop: Stop,
     /// The result of the command once everything has stopped.

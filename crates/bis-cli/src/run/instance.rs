@@ -74,7 +74,7 @@ impl Instance {
         ];
         command.fd_mappings(mappings).map_err(io::Error::other)?;
         let child = command.spawn()?;
-        // The command's copy of the pipe's writing end is in `command`; dropping it makes the pipe end with the process.
+        // `command` holds our copy of the pipe's writing end; once it is dropped, the pipe ends with the process.
         drop(command);
         let pid = child.id().expect("a child that nobody waited for has an id");
         // First SIGTERM, then SIGKILL: there is no third request.

@@ -16,7 +16,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// How long to wait after the death of a process that lived for `lived`.
+    /// How long to wait after a process died that had lived for this long.
     pub(crate) fn after_death(&mut self, lived: Duration) -> Duration {
         if lived >= WELL {
             self.deaths = 0;

@@ -34,7 +34,7 @@ const PENDING: usize = 1024;
 const LOOK: Duration = Duration::from_secs(5);
 /// The same where the system refuses to send notifications.
 const POLL: Duration = Duration::from_secs(1);
-/// Checks take at most this fraction (one in ..) of the time.
+/// Checks take at most one part in this many of the time.
 const SHARE: u32 = 50;
 
 /// Watches until it is dropped.

@@ -73,8 +73,8 @@ pub(crate) fn is_nsqd() -> bool {
     env::var_os("BIS_FOREIGN_BROKER").is_some_and(|broker| broker == "nsqd")
 }
 
-/// How many of `count` deferred messages are included in the depth of a channel without consumers. A deliberate difference:
-/// nsqd holds each in memory at once, the router reads them when the channel first reaches them.
+/// How many of this many `deferred` messages are included in the depth of a channel without consumers. A deliberate
+/// difference: nsqd holds each in memory at once, the router reads them when the channel first reaches them.
 pub(crate) fn deferred_in_depth(deferred: usize) -> usize {
     if is_nsqd() { 0 } else { deferred }
 }

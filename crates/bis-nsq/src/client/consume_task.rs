@@ -16,7 +16,7 @@ use super::session::Session;
 use super::{ConnectError, Connection, LostError, Options, is_final};
 use crate::{CLOSE_WAIT, Command, Frame, Message, MessageId, Name, OK, ProtocolError};
 
-/// Notifies whoever waits for something to finish.
+/// Notifies a caller that waits for something to finish.
 type Waiter = oneshot::Sender<()>;
 
 pub(super) struct Task {

@@ -21,7 +21,7 @@ struct Times {
     scripts: Vec<Script>,
 }
 
-/// When a build script of a local package ran.
+/// A run of a build script of a local package.
 #[derive(Debug)]
 struct Script {
     package: String,
