@@ -1,11 +1,11 @@
-//! What each broker can and cannot do, as data: drivers keep it, the conformance suite tests it (what is not there must
-//! be refused), and the graph's rules explain it.
+//! What each broker can and cannot do, as data: drivers adhere to it, the conformance suite tests it (what is missing
+//! must be refused), and the graph's rules explain it.
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// A kind of broker that carries an app's events. Displays as a sentence calls it: `the router`.
+/// A kind of broker that carries an app's events. Displays as it is called in a sentence: `the router`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BrokerKind {
@@ -32,7 +32,7 @@ impl fmt::Display for BrokerKind {
 pub struct Capabilities {
     /// Which broker.
     pub broker: BrokerKind,
-    /// Whether an event that was taken survives a kill of the broker.
+    /// Whether an accepted event survives a kill of the broker.
     pub durable: bool,
     /// Whether several processes share a subscription.
     pub multi_process: bool,
@@ -40,19 +40,21 @@ pub struct Capabilities {
     pub order: OrderScope,
     /// Whether a delivery can be taken back without counting as an attempt.
     pub uncounted_release: bool,
-    /// Whether deliveries tell how often their event ended its process. Where they do not, the count of attempts says so.
+    /// Whether deliveries report how often their event crashed its process. Where they do not, the count of attempts is
+    /// used.
     pub crash_count: bool,
-    /// Whether events that wait can be looked at without consuming them.
+    /// Whether waiting events can be inspected without consuming them.
     pub peek: bool,
     /// Which events are recognized when they are published again under the same id, and not delivered again.
     pub deduplication: Deduplication,
     /// Whether a subscription can be moved back to events that it has handled.
     pub replay: bool,
-    /// The longest delay of a publish, beyond which it is refused; `None` is no limit, and zero is no delay at all.
+    /// The longest delay of a publish, beyond which it is refused; `None` means no limit, and zero means that
+    /// delays are not supported.
     pub max_publish_delay: Option<Duration>,
     /// The longest wait for a retry, to which a longer one is shortened; `None` is no limit.
     pub max_retry_delay: Option<Duration>,
-    /// Whether events that wait for their time survive a restart of the broker.
+    /// Whether delayed events survive a restart of the broker.
     pub durable_delay: bool,
     /// How long a delivery may stay with one handler however often it is extended; `None` is no limit.
     pub max_lease: Option<Duration>,
@@ -61,11 +63,11 @@ pub struct Capabilities {
     /// How many events one call carries.
     pub batch: BatchSize,
     /// What an event's attributes may be so that the broker carries them beside its data, where filters see them; `None`:
-    /// they are in the message's body alone. The others travel packed in one, or in the body.
+    /// they are in the message's body alone. The others travel packed in one attribute, or in the body.
     pub attributes: Option<AttributeLimits>,
 }
 
-/// Within which scope a broker keeps events in order. With each of the scopes but the first the events of one key are in
+/// Within which scope a broker keeps events in order. With every scope but the first, events with the same key are in
 /// order; they differ in what else waits for an event that is being handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -81,7 +83,7 @@ pub enum OrderScope {
 }
 
 impl OrderScope {
-    /// Whether events of one key are handled one at a time and in order.
+    /// Whether events with the same key are handled one at a time and in order.
     pub const fn keeps_keys_in_order(self) -> bool {
         !matches!(self, Self::None)
     }
@@ -93,13 +95,14 @@ impl OrderScope {
 pub enum Deduplication {
     /// None.
     None,
-    /// So many of the latest.
+    /// This many of the latest.
     Latest(usize),
-    /// Those of so long before.
+    /// Those within this time.
     Within(Duration),
 }
 
-/// How many events one call of a broker carries at most; `None` is no limit. A driver makes several calls of what is more.
+/// How many events one call of a broker carries at most; `None` means no limit. A driver splits larger batches into
+/// several calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct BatchSize {
     /// One publish.
@@ -113,10 +116,10 @@ impl BatchSize {
     pub const UNLIMITED: Self = Self { publish: None, receive: None };
 }
 
-/// What attributes a broker carries beside an event's data.
+/// Which attributes a broker carries beside an event's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct AttributeLimits {
-    /// How many, those of the envelope included.
+    /// How many, including those of the envelope.
     pub count: usize,
     /// The longest name, in bytes.
     pub name_bytes: usize,
@@ -140,7 +143,7 @@ impl Capabilities {
     }
 }
 
-/// Among how many of the latest events Bis's own brokers recognize one, unless told otherwise.
+/// How many of the latest events Bis's own brokers recognize by default.
 const DEDUPLICATION: usize = 100_000;
 
 const IN_PROCESS: Capabilities = Capabilities {

@@ -28,7 +28,7 @@ codes! {
     SECRET = "BIS1012";
     /// The configuration names a service that the app does not have.
     UNKNOWN_SERVICE = "BIS1013";
-    /// A service is called that has no address.
+    /// A called service has no address.
     NO_ADDRESS = "BIS1014";
     /// The app cannot listen on an address.
     LISTEN = "BIS1015";
@@ -52,7 +52,7 @@ codes! {
     MALFORMED = "BIS1041";
     /// A handler did not finish within its timeout.
     TIMED_OUT = "BIS1042";
-    /// An event killed its process too often.
+    /// An event crashed its process too often.
     CRASHED = "BIS1043";
     /// A called service does not answer.
     CALL_AWAY = "BIS1050";
@@ -66,21 +66,21 @@ codes! {
     IDENTITY_NOT_SENT = "BIS1075";
     /// An identity that came along cannot be read.
     IDENTITY_NOT_READ = "BIS1076";
-    /// A test publishes events without end.
+    /// A test publishes events endlessly.
     ENDLESS = "BIS1060";
     /// A test waits for something that does not come.
     HANGING = "BIS1061";
-    /// A resource is used where the app does not have it.
+    /// A resource is used in a process that does not have it.
     RESOURCE_NOT_THERE = "BIS1062";
     /// A resource is not created.
     RESOURCE_FAILED = "BIS1063";
-    /// Resources need each other.
+    /// Resources depend on each other in a cycle.
     RESOURCE_CYCLE = "BIS1064";
     /// The app is not ready in time.
     NOT_READY = "BIS1065";
     /// Layers cannot be made when the app starts.
     LAYER = "BIS1070";
-    /// A layer made a new request and dropped the extensions of the one that it took.
+    /// A layer created a new request and dropped the extensions of the original one.
     LAYER_LOSES_REQUEST = "BIS1071";
     /// An endpoint's timeout is longer than a request may take.
     ENDPOINT_TIMEOUT = "BIS1072";
@@ -107,13 +107,13 @@ codes! {
     DELAY_TOO_LONG = "BIS0042";
     /// A key that is not text, number or boolean.
     NOT_SCALAR = "BIS0056";
-    /// An endpoint asks for a user, and no `#[auth]` function knows any.
+    /// An endpoint asks for a user, and there is no `#[auth]` function.
     NO_AUTH = "BIS0085";
     /// Two `#[auth]` functions in one app.
     TWO_AUTHS = "BIS0086";
-    /// An endpoint takes another user type than the app's.
+    /// An endpoint takes a user type other than the app's.
     OTHER_USER = "BIS0087";
-    /// A public endpoint takes a user that there need not be.
+    /// A public endpoint takes a user that may be missing.
     PUBLIC_USER = "BIS0089";
     /// Two paths that cannot be served side by side.
     ROUTE_CONFLICT = "BIS0081";

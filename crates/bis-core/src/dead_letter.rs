@@ -1,4 +1,4 @@
-//! What is kept of an event that a subscription could not handle, the same on every broker.
+//! The record of an event that a subscription could not handle, the same on every broker.
 
 mod message;
 mod store;
@@ -19,11 +19,11 @@ pub use store::{Kept, Store};
 /// The most of an error's text that a dead letter and a line of the log hold, in bytes.
 pub const MAX_ERROR_BYTES: usize = 8 * 1024;
 
-/// Why an event is tried no more.
+/// Why an event is no longer retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeadReason {
-    /// The handler said that no retry can help.
+    /// The handler reported an error that no retry can fix.
     Permanent,
     /// The data is not what the subscription's event type decodes from.
     Undecodable,
@@ -45,25 +45,25 @@ impl DeadReason {
     }
 }
 
-/// One event that one subscription gave up.
+/// One event that one subscription gave up on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// A short name of the letter for people, made of everything that [`DeadLetter::is_same_death`] compares.
     pub id: String,
     /// The topic that the event came from.
     pub topic: TopicName,
-    /// The subscription that gave it up.
+    /// The subscription that gave up on it.
     pub subscription: SubscriptionName,
     /// Why.
     pub reason: DeadReason,
-    /// What the last attempt failed with, at most [`MAX_ERROR_BYTES`] of it.
+    /// The error of the last attempt, at most [`MAX_ERROR_BYTES`] of it.
     pub error: String,
     /// How many attempts were made.
     pub attempts: u32,
-    /// How often the subscription had been moved back over the event.
+    /// How often the subscription had been moved back past the event.
     #[serde(default, skip_serializing_if = "is_original")]
     pub generation: u32,
-    /// When it was given up.
+    /// When the subscription gave up on it.
     #[serde(with = "time")]
     pub at: SystemTime,
     /// The event as it was delivered.
@@ -90,7 +90,7 @@ impl DeadLetter {
         Self { id, topic, subscription, reason, error, attempts, generation: 0, at, event }
     }
 
-    /// The same for an event over which the subscription had been moved back so often.
+    /// The same for an event past which the subscription had been moved back this many times.
     #[must_use]
     pub fn of_generation(mut self, generation: u32) -> Self {
         self.generation = generation;
@@ -113,10 +113,10 @@ impl DeadLetter {
         short_hash(&bytes)
     }
 
-    /// Whether both tell of one death: the same event, with its source, id and all that it holds, of the same generation and
-    /// topic, given up by the same subscription. A crash between keeping a letter and acking its event makes a second letter of
-    /// one death; an event that is replayed and dies again makes a letter of another. Ids alone do not decide: other systems use
-    /// the same ones for different events.
+    /// Whether both record the same failure: the same event, with its source, id and all that it holds, of the same generation
+    /// and topic, and the same subscription. A crash between storing a letter and acking its event makes a second letter for the
+    /// same failure; an event that is replayed and fails again makes a letter for another one. Ids alone do not decide: other
+    /// systems use the same ones for different events.
     pub fn is_same_death(&self, other: &Self) -> bool {
         let place = |letter: &Self| (letter.topic.clone(), letter.subscription.clone(), letter.generation);
         place(self) == place(other) && self.event == other.event

@@ -30,7 +30,7 @@ use crate::{EventId, ShortText, SubscriptionName};
 /// The content type of one event in CloudEvents' structured JSON mode.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
-/// The source of events that say none.
+/// The source of events that do not name one.
 const FOREIGN_SOURCE: &str = "/";
 
 /// An event's attributes by name; values are JSON scalars as text.
@@ -45,7 +45,7 @@ pub struct TraceContext {
     pub tracestate: Option<String>,
 }
 
-/// One event with all that travels along.
+/// One event with everything that travels along.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
     /// Given by the producer; stays the same through retries and replays.
@@ -66,13 +66,13 @@ pub struct Envelope {
     pub trace: Option<TraceContext>,
     /// The event whose handler published this one.
     pub cause: Option<EventId>,
-    /// Who asked for what caused this event: the app's user type as JSON.
+    /// The user whose request caused this event: the app's user type as JSON.
     pub identity: Option<String>,
     /// The only subscription that is meant, when this is a replay for one.
     pub target: Option<SubscriptionName>,
     /// How often the event was replayed before this copy.
     pub replay: u32,
-    /// Why the body that came, which is now the data, is not the CloudEvent that it is meant to be. Such an event is
+    /// Why the received body, which is now the data, is not the CloudEvent that it claims to be. The event is then
     /// undecodable.
     pub malformed: Option<String>,
     /// The very bytes that were published.
@@ -117,7 +117,7 @@ impl Envelope {
         }
     }
 
-    /// An event of a client that knows nothing of CloudEvents: the body is the data, id and time are the broker's.
+    /// An event from a client that knows nothing about CloudEvents: the body is the data, id and time are the broker's.
     pub fn foreign(id: EventId, time: SystemTime, body: Bytes) -> Self {
         Self::new(id, FOREIGN_SOURCE, "", time, body)
     }

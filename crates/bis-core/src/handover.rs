@@ -1,5 +1,5 @@
-//! How a command and the app that it starts meet: environment variables, and the lines in which the app says how far it is. Both
-//! halves use these names; neither has them written a second time.
+//! The contract between a command and the app that it starts: environment variables, and the lines in which the app reports its
+//! progress. Both sides use these names; they are defined only here.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub const LISTEN_FDS: &str = "LISTEN_FDS";
 /// Which process inherits them: systemd's word.
 pub const LISTEN_PID: &str = "LISTEN_PID";
 
-/// How far an app is: one line of JSON, with `event` as its name.
+/// The progress of an app: one line of JSON, with `event` as its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Progress {
@@ -35,7 +35,7 @@ pub enum Progress {
     Draining,
 }
 
-/// What has a text. An app of a later version may say more.
+/// Reads a line. An app of a later version may report more.
 fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
     let all = BTreeMap::<String, Value>::deserialize(deserializer)?;
     Ok(all.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect())

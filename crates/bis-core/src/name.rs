@@ -47,7 +47,7 @@ pub const fn name_error(name: &str) -> Option<&'static str> {
     None
 }
 
-/// A text that is not a valid name.
+/// The error for a text that is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is not a valid name: {reason}")]
 pub struct InvalidName {

@@ -85,13 +85,13 @@ impl RetryPolicy {
         max_backoff: Duration::from_secs(600),
     };
 
-    /// Whether an event that failed on its `attempt`th attempt (counted from 1) is tried no more.
+    /// Whether an event that failed on its `attempt`th attempt (counted from 1) is no longer retried.
     pub fn is_exhausted(&self, attempt: u32) -> bool {
         attempt >= self.max_attempts
     }
 
-    /// Whether an event that is blamed for so many crashes of its process is tried no more: as many as there may be attempts,
-    /// and 2 to 10 in any case.
+    /// Whether an event that is blamed for this many crashes of its process is no longer retried: the limit is the number of
+    /// attempts, but between 2 and 10.
     pub fn is_deadly(&self, crashes: u32) -> bool {
         let (least, most) = CRASHES;
         crashes >= self.max_attempts.clamp(least, most)
@@ -107,8 +107,8 @@ impl RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// How long to wait where a failure says itself when a retry can help: so long, and up to a quarter longer, within the bounds of
-    /// the policy. `jitter` is a random number in `0.0..1.0`.
+    /// How long to wait when a failure itself says when to retry: that long, and up to a quarter longer, within the bounds of the
+    /// policy. `jitter` is a random number in `0.0..1.0`.
     pub fn wait_of(&self, asked: Duration, jitter: f64) -> Duration {
         // Nothing overflows below the longest wait.
         let asked = asked.clamp(self.min_backoff, self.max_backoff.max(self.min_backoff));
@@ -124,8 +124,8 @@ impl Default for RetryPolicy {
 
 /// When a background function runs again after it has ended.
 ///
-/// The wait starts at `min_backoff` and doubles with each end up to `max_backoff`; a random quarter is added. It starts anew
-/// after a run of at least [`STEADY`].
+/// The wait starts at `min_backoff` and doubles with each end up to `max_backoff`; a random quarter is added. It starts
+/// again from the first after a run of at least [`STEADY`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartPolicy {
     /// The wait after the first end.
@@ -134,7 +134,7 @@ pub struct RestartPolicy {
     pub max_backoff: Duration,
 }
 
-/// A background function that ran for so long works: its waits start anew.
+/// A background function that ran for this long counts as healthy: its waits start again from the first.
 pub const STEADY: Duration = Duration::from_secs(60);
 
 impl RestartPolicy {

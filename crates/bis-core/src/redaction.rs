@@ -13,7 +13,7 @@ use crate::Envelope;
 
 pub use reach::Reach;
 
-/// What is shown where something is hidden.
+/// The placeholder for hidden values.
 pub const REDACTED: &str = "[redacted]";
 /// Data that nests deeper is hidden where it does.
 const MAX_DEPTH: usize = 64;

@@ -1,4 +1,4 @@
-//! A text that no log shows.
+//! A text that never appears in logs.
 
 use std::fmt;
 

@@ -11,7 +11,7 @@ const UNITS: [(&str, u64); 7] = [
     ("B", 1),
 ];
 
-/// A text that is not a size.
+/// The error for a text that is not a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a size: write a whole number and a unit (`B`, `kB`, `MB`, `GB`, or `KiB`, `MiB`, `GiB`), as in `10MB`"

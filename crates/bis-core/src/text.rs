@@ -1,4 +1,4 @@
-//! Texts from outside, made fit for a log or a terminal: of bounded length, and without what a terminal obeys.
+//! Texts from outside, made safe for a log or a terminal: of bounded length, and without control characters.
 
 use std::{
     borrow::Cow,

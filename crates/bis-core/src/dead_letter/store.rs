@@ -1,4 +1,4 @@
-//! Letters put together again from the messages of the reserved topic, each with the messages that hold it.
+//! Letters reassembled from the messages of the reserved topic, each with the messages that hold it.
 
 use std::collections::HashMap;
 
