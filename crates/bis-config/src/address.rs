@@ -8,7 +8,7 @@ pub struct NotAnAddress(String);
 /// `host:port` of `http://host:port`.
 ///
 /// # Errors
-/// When it is anything else; `https` is not spoken, and there is no path.
+/// When it is anything else; `https` and paths are not supported.
 pub fn host_and_port(base: &str) -> Result<&str, NotAnAddress> {
     let address = base.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
     address.filter(|address| is_host_and_port(address)).ok_or_else(|| NotAnAddress(base.to_owned()))

@@ -117,7 +117,7 @@ pub struct InternalConfig {
     /// Where this process takes calls from the app's other processes. It takes none unless set.
     #[serde(deserialize_with = "listen_address", skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
-    /// What both sides of a call must know. Needed with `address` and with `services`.
+    /// The secret that both sides of a call must know. Needed with `address` and with `services`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretSource>,
     /// Where services that this process does not host are called, by name: `http://host:port`.
@@ -132,11 +132,11 @@ impl InternalConfig {
     }
 }
 
-/// Health and metrics, for whoever watches over the process.
+/// Health and metrics, for monitoring the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MonitoringConfig {
-    /// Where `/livez`, `/readyz` and `/metrics` are served, to everyone who reaches it. Nowhere unless set.
+    /// The address where `/livez`, `/readyz` and `/metrics` are served, without authentication. Not served unless set.
     #[serde(deserialize_with = "listen_address", skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
 }
@@ -145,7 +145,7 @@ pub struct MonitoringConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", try_from = "OneBroker")]
 pub enum BrokerConfig {
-    /// Memory of this process: nothing survives it, and no other process takes part.
+    /// Memory of this process: nothing survives it, and it is not shared with other processes.
     InProcess(InProcessConfig),
     /// Bis's router, a real nsqd, or a cluster of nsqds.
     Nsq(Box<NsqConfig>),
@@ -157,7 +157,7 @@ impl Default for BrokerConfig {
     }
 }
 
-/// A [`BrokerConfig`] as it is read: a mistake is then told in the words of the file instead of those of an enum.
+/// A [`BrokerConfig`] as it is read: errors are then worded for the file instead of for an enum.
 #[derive(Default, Deserialize)]
 #[serde(
     default,
@@ -187,7 +187,7 @@ impl TryFrom<OneBroker> for BrokerConfig {
 #[serde(deny_unknown_fields)]
 pub struct InProcessConfig {}
 
-/// Why there is no configuration.
+/// Why the configuration could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -198,7 +198,7 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is not what is documented.
+    /// The file does not match the documented format.
     #[error("the configuration `{}` is not valid: {key}{source} [{}]", path.display(), codes::CONFIG_INVALID)]
     Invalid {
         /// The file.
@@ -208,7 +208,7 @@ pub enum ConfigError {
         /// What is valid there, its line and column.
         source: serde_json::Error,
     },
-    /// A secret is not where the configuration says.
+    /// A secret could not be read from where the configuration says.
     #[error("the configuration is not valid: {0}")]
     Secret(#[from] SecretError),
     /// The parts do not fit together.

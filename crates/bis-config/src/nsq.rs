@@ -21,22 +21,22 @@ pub struct NsqConfig {
     /// server that has their topic, and published to every server that is found unless addresses are set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lookupd: Vec<String>,
-    /// The time between two questions to each nsqlookupd, about; 15 s unless set; written as in `"15s"`.
+    /// The approximate time between two requests to each nsqlookupd; 15 s unless set; written as in `"15s"`.
     #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
     pub lookupd_interval: Option<Duration>,
-    /// How long an event stays with this process without a word from it, 1 s to 15 min; 30 s unless set; written as in
+    /// How long an event stays with this process without being touched, 1 s to 15 min; 30 s unless set; written as in
     /// `"30s"`. It is extended while a handler runs, so this is what a killed process delays its events by.
     #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
     pub lease: Option<Duration>,
-    /// Talk TLS, and nothing else. Needs the feature `nsq-tls`.
+    /// Use TLS, and nothing else. Needs the feature `nsq-tls`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<NsqTlsConfig>,
-    /// What to say to servers that ask for `AUTH`.
+    /// The secret for servers that ask for `AUTH`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<SecretSource>,
 }
 
-/// How to talk TLS. Files are PEM, and read anew for each connection.
+/// TLS settings. Files are PEM, and are read again for each connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NsqTlsConfig {

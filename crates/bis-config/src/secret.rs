@@ -1,4 +1,4 @@
-//! Secrets in the configuration: where one is, or what it is. The same three forms under every key.
+//! Secrets in the configuration: the location of one, or the text itself. The same three forms work under every key.
 
 use std::{fmt, fs::File, io::Read, path::PathBuf};
 
@@ -50,7 +50,7 @@ pub enum SecretError {
         /// Why.
         source: std::io::Error,
     },
-    /// There is nothing where it should be.
+    /// The secret is empty.
     #[error("`{key}` is empty; write the secret there, or leave the key out [{}]", codes::SECRET)]
     Empty {
         /// The key in the configuration.
