@@ -142,13 +142,13 @@ codes! {
     NOT_BY_RESOURCE = "BIS0061";
     /// A background function waits on tokio's time.
     REAL_TIME = "BIS0064";
-    /// An extractor or an answer of which the source does not tell what it is in a request or response.
+    /// An extractor or an answer whose form in a request or response cannot be seen from the source.
     UNSEEN_INTERFACE = "BIS0070";
     /// The number of path parameters that an endpoint takes is not that of its path.
     PATH_PARAMETERS = "BIS0080";
     /// Two paths that the router cannot tell apart.
     ROUTE_CONFLICT = "BIS0081";
-    /// An endpoint asks who calls, and no `#[auth]` function says it.
+    /// An endpoint asks who calls, and there is no `#[auth]` function.
     NO_AUTH = "BIS0085";
     /// Two `#[auth]` functions in one app.
     TWO_AUTHS = "BIS0086";
@@ -156,7 +156,7 @@ codes! {
     OTHER_USER = "BIS0087";
     /// An `#[auth]` function that never runs.
     UNUSED_AUTH = "BIS0088";
-    /// A public endpoint takes a user that there need not be.
+    /// A public endpoint takes a user that may be missing.
     PUBLIC_USER = "BIS0089";
 }
 

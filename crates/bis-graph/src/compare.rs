@@ -1,4 +1,5 @@
-//! The graph against what the built program says of itself: what only one of them has. It reads both and changes nothing.
+//! Compares the graph with the built program's description of itself: lists what only one of them has. It reads both and
+//! changes nothing.
 
 use std::collections::BTreeSet;
 

@@ -96,7 +96,7 @@ impl Diagnostic {
     }
 }
 
-/// Puts findings into the order of the source, and drops those that are there twice.
+/// Sorts findings by their position in the source, and drops duplicates.
 pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|a, b| {
         (&a.position, a.severity, a.code, &a.message).cmp(&(&b.position, b.severity, b.code, &b.message))

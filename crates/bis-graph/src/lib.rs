@@ -1,6 +1,6 @@
 //! The application graph: what an app declares, how its parts are wired, and where each is in the source.
 //!
-//! The model is plain data. On it stand the rules ([`rules::check`]), the [`Diagnostic`]s with their catalogue
+//! The model is plain data. Based on it are the rules ([`rules::check`]), the [`Diagnostic`]s with their catalogue
 //! ([`codes`]) and rendering ([`mod@render`]), and the exports ([`json`], [`mermaid`]). Nothing here reads a file, parses
 //! Rust or talks to a broker.
 

@@ -94,7 +94,7 @@ fn state_edges(graph: &Graph) -> impl Iterator<Item = String> {
     })
 }
 
-/// Which function says of which endpoint's requests who asks, by their places.
+/// Which function identifies the callers of which endpoint, by index.
 fn guarded(graph: &Graph) -> impl Iterator<Item = (usize, usize)> {
     let endpoints = graph.endpoints.iter().enumerate().filter(|(_, endpoint)| endpoint.asks_who_calls());
     endpoints.flat_map(|(endpoint, _)| (0..graph.auth.len()).map(move |auth| (auth, endpoint)))
@@ -121,7 +121,7 @@ fn functions(graph: &Graph) -> impl Iterator<Item = Function<'_>> {
     hooks.chain(background)
 }
 
-/// The last word of a path.
+/// The last segment of a path.
 fn last(path: &str) -> &str {
     path.rsplit_once("::").map_or(path, |(_, last)| last)
 }

@@ -281,7 +281,7 @@ pub struct Endpoint {
     pub position: Position,
 }
 
-/// A function that says who asks.
+/// A function that identifies the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthFunction {
     /// Its path.
@@ -322,7 +322,7 @@ pub struct AskedUser {
 pub enum Access {
     /// Anyone.
     Public,
-    /// Whoever the app's `#[auth]` function knows.
+    /// Anyone whom the app's `#[auth]` function accepts.
     Auth,
     /// The app's own services.
     Private,
@@ -392,7 +392,7 @@ pub struct EventType {
     pub attributes: Vec<String>,
     /// The fields that are redacted.
     pub sensitive: Vec<String>,
-    /// Whether its events carry who asked for what caused them.
+    /// Whether its events carry the identity of the user who caused them.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub identity: bool,
     /// Its JSON Schema (draft 2020-12).

@@ -169,7 +169,7 @@ fn duplicate_endpoints(graph: &Graph, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// What of the graph a path belongs to.
+/// The part of the graph that a path belongs to.
 #[derive(Clone, Copy)]
 enum Routed<'g> {
     Endpoint(&'g Endpoint),

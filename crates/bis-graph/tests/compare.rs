@@ -1,4 +1,4 @@
-//! The graph against what a program says of itself.
+//! Compares the graph with a program's description of itself.
 
 use bis_graph::{
     Access, Background, Endpoint, Graph, Hook, HookRole, Mount, Position, Restart, Service, State, compare,

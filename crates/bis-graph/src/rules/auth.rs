@@ -1,5 +1,5 @@
-//! Whether endpoints and the app's `#[auth]` function fit together. That there is none is the analyser's to say, which knows what
-//! it could not read.
+//! Whether endpoints and the app's `#[auth]` function fit together. A missing function is reported by the analyser, which knows
+//! what it could not read.
 
 use crate::{Access, AuthFunction, Diagnostic, Graph, codes};
 
