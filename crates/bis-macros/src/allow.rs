@@ -1,4 +1,4 @@
-//! `#[bis::allow]`: the item as it was. What the codes mean is the analyser's matter; that they are codes is checked here.
+//! `#[bis::allow]`: emits the item unchanged. The analyser knows what the codes mean; this only checks that they are codes.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::quote;
@@ -14,7 +14,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// The first place that is not a code, or the comma after one.
+/// The first token that is neither a code nor the comma after one.
 fn wrong(arguments: TokenStream) -> Option<Span> {
     if arguments.is_empty() {
         return Some(Span::call_site());

@@ -1,4 +1,4 @@
-//! `#[auth]`: the function as it is, and in it an entry that runs it behind its extractors.
+//! `#[auth]`: the unchanged function, and inside it an entry that runs it after its extractors.
 //!
 //! The entry is beside an inner function, as that of an endpoint is: so nothing of ours shows in the module, and a function that is
 //! not in one is a single error.

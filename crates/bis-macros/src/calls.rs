@@ -1,5 +1,5 @@
 //! Which functions of other modules a handler calls, by the paths that it names: so that a starting process knows which services
-//! it needs. What a path leads to is not known here.
+//! it needs. What a path resolves to is not known here.
 
 use std::collections::BTreeSet;
 
@@ -41,7 +41,7 @@ fn collect(tokens: TokenStream, paths: &mut BTreeSet<String>) {
     }
 }
 
-/// Whether a path looks like that of a function in a module, rather than of a type's own.
+/// Whether a path looks like that of a function in a module, rather than an associated function.
 fn is_function(path: &[String]) -> bool {
     let is_lower = |word: &String| word.chars().next().is_some_and(|first| !first.is_uppercase());
     path.len() > 1 && path.iter().all(is_lower)

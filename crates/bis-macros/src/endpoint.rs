@@ -157,7 +157,7 @@ fn entry(args: &ApiArgs, function: &ItemFn, parameters: &[Parameter]) -> TokenSt
     }
 }
 
-/// What each parameter asks of the app's user: told by its type, since an alias may hide that.
+/// What each parameter asks of the app's user, determined by its type, since an alias may hide it.
 fn users(parameters: &[Parameter]) -> TokenStream {
     if parameters.is_empty() {
         return quote!(::std::vec::Vec::new);
@@ -173,7 +173,7 @@ fn users(parameters: &[Parameter]) -> TokenStream {
     }
 }
 
-/// What serves a request: each extractor, then the function. The last extractor may take the body.
+/// Serves a request: each extractor, then the function. The last extractor may take the body.
 fn route(signature: &Signature, parameters: &[Parameter]) -> TokenStream {
     let name = &signature.ident;
     let [context, request, parts, response] = ["context", "request", "parts", "response"].map(local);
@@ -301,7 +301,7 @@ fn output_span(signature: &Signature) -> Span {
     }
 }
 
-/// A variable of ours, which no name of the user's can meet.
+/// A variable of ours, which cannot clash with a user's name.
 pub(crate) fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }

@@ -98,9 +98,9 @@ fn nested_sensitive(event: &EventInput) -> Option<TokenStream> {
     })
 }
 
-/// The types in a type that may hold fields of their own.
+/// The types within a type that may have fields of their own.
 fn mentioned<'a>(ty: &'a Type, found: &mut Vec<&'a Type>) {
-    /// What has no fields, or only those of its arguments.
+    /// Types without fields, or with only those of their arguments.
     const PLAIN: [&str; 38] = [
         "String",
         "bool",

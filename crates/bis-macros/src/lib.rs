@@ -139,7 +139,7 @@ pub fn api(arguments: TokenStream, item: TokenStream) -> TokenStream {
     endpoint::expand(arguments.into(), item.into()).into()
 }
 
-/// Says who asks: the one function of an app that knows its users.
+/// Identifies the caller: the one function of an app that knows its users.
 ///
 /// ```ignore
 /// #[auth]
