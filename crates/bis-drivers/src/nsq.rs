@@ -12,8 +12,8 @@
 //! nothing is an nsqd.
 //!
 //! Order by key is the subscription's: every event carries its key, and the router keeps order for those who subscribe
-//! to an ordered topic. So a process that only publishes, or replays, needs not know how a topic was declared, and a
-//! key on an unordered topic holds nobody up.
+//! to an ordered topic. So a process that only publishes, or replays, does not need to know how a topic was declared,
+//! and a key on an unordered topic holds nobody up.
 
 mod capabilities;
 mod cluster;

@@ -113,7 +113,7 @@ impl Cluster {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// The servers of now, and a wait for others.
+    /// The current servers, and a way to wait for changes.
     pub(super) fn servers(&self) -> watch::Receiver<Servers> {
         self.servers.subscribe()
     }

@@ -100,7 +100,7 @@ impl NsqConsumer {
     }
 
     /// Opens what is missing: a connection to each server, and more to one that holds more than a connection can.
-    /// A connection to a server that is known no more is used as long as it holds.
+    /// A connection to a server that is no longer known is used as long as it is up.
     fn follow(&mut self, max: usize) -> Result<(), ConsumeError> {
         if self.stopped || self.handles.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
             return Err(ConsumeError::Closed);
