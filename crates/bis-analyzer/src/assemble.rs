@@ -23,7 +23,7 @@ use crate::{
     findings::position,
     resolve::Resolver,
     schema, sensitive,
-    summary::{Condition, Range, Text, TypeItem},
+    summary::{Condition, Text, TypeItem},
     tree::ModuleId,
 };
 
@@ -38,9 +38,7 @@ pub(crate) struct Assembly<'r, 't, 'a> {
     /// Modules that the app lists although they are not services: reported as such.
     not_services: Vec<ModuleId>,
     resources: Vec<resources::ResourceRef>,
-    lifecycle: Vec<lifecycle::FunctionRef>,
-    /// Where the bodies of the graph's `#[auth]` functions are, in the same order.
-    auth_bodies: Vec<(ModuleId, Range)>,
+    functions: Vec<lifecycle::FunctionRef>,
     events: BTreeMap<String, (ModuleId, &'a TypeItem)>,
     /// The functions of the graph's endpoints, in the same order.
     endpoints: Vec<endpoints::EndpointRef<'a>>,
@@ -67,8 +65,7 @@ pub(crate) fn graph(resolver: &Resolver<'_, '_>, app: AppRef) -> (Graph, Vec<Dia
         services: Vec::new(),
         not_services: Vec::new(),
         resources: Vec::new(),
-        lifecycle: Vec::new(),
-        auth_bodies: Vec::new(),
+        functions: Vec::new(),
         events: BTreeMap::new(),
         endpoints: Vec::new(),
         graph: Graph::empty(name),

@@ -62,6 +62,23 @@ on_start shop::shipping::warm -> shipping [resource shop::shipping::CARRIER get]
 background shop::orders::chase (1000..60000) -> orders [resource shop::db::POOL try_get] [resource shop::db::LEDGER ?]
 ",
     );
+    let analysis = analyze(&format!(
+        "{APP}
+#[api(GET, \"/orders\", public)]
+async fn list() -> Result<()> {{ db::POOL.get(); inner().await }}
+async fn inner() -> Result<()> {{ db::LEDGER.get(); Ok(()) }}
+#[derive(Event, Serialize, Deserialize)]
+pub struct Placed {{ pub n: u32 }}
+pub static PLACED: Topic<Placed> = Topic::new(\"placed\");
+#[subscription(PLACED)]
+async fn ship(event: Placed) -> Result<()> {{ POOL.ready().await?; PLACED.publish(&event).await }}
+"
+    ));
+    let used = |uses: &[bis_graph::FunctionUse]| -> Vec<String> {
+        uses.iter().map(|one| format!("{} {}", one.resource, one.method.as_deref().unwrap_or("?"))).collect()
+    };
+    assert_eq!(used(&analysis.graph.endpoints[0].uses), ["shop::db::POOL get"]);
+    assert_eq!(used(&analysis.graph.subscriptions[0].uses), ["shop::db::POOL ready", "placed publish"]);
     let analysis = analyze(APP);
     assert!(analysis.diagnostics.is_empty(), "{}", text(&analysis));
     assert_eq!(analysis.graph.state[1].description.as_deref(), Some("All connections."));

@@ -172,6 +172,9 @@ pub struct Subscription {
     /// How batches are made, for a handler that takes them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub batch: Option<Batch>,
+    /// The resources that its function uses itself.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub uses: Vec<FunctionUse>,
     /// The `cfg` around it, when only the build knows whether it holds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub condition: Option<String>,
@@ -274,6 +277,9 @@ pub struct Endpoint {
     /// How it answers where nothing fails, by status. What fails is answered alike by all endpoints.
     #[serde(default)]
     pub responses: Vec<Response>,
+    /// The resources that its function uses itself.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub uses: Vec<FunctionUse>,
     /// The `cfg` around it, when only the build knows whether it holds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub condition: Option<String>,

@@ -48,6 +48,7 @@ fn graph() -> Graph {
         parameters: Vec::new(),
         body: None,
         responses: Vec::new(),
+        uses: Vec::new(),
         condition: None,
         position: position(2),
     });

@@ -53,6 +53,7 @@ fn graph() -> Graph {
         parameters: Vec::new(),
         body: None,
         responses: Vec::new(),
+        uses: Vec::new(),
         condition: None,
         position: position(line),
     };

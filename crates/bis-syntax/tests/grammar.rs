@@ -321,6 +321,8 @@ fn kinds_of_resources_are_told_apart() {
     let topic = Declaration::of_type("Topic").unwrap();
     assert_eq!(Declaration::of_action("publish"), Some(topic));
     assert_eq!((Declaration::of_type("Tropic"), Declaration::of_action("push")), (None, None));
+    let resource = Declaration::of_type("Resource").unwrap();
+    assert_eq!((Declaration::of_action("ready"), resource.made_by), (Some(resource), Some("resource")));
     assert_eq!(topic.option_mistake("ordered"), None);
     let mistake = topic.option_mistake("order").unwrap();
     assert_eq!(mistake, ("a topic has no option `order`".to_owned(), "did you mean `ordered`?".to_owned()));

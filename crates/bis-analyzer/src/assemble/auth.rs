@@ -1,13 +1,13 @@
 //! The app's `#[auth]` function, and what endpoints ask of its user.
 
-use bis_graph::{AskedUser, AuthFunction, Diagnostic, FunctionUse, Severity, codes};
+use bis_graph::{AskedUser, AuthFunction, Diagnostic, Severity, codes};
 
-use super::{AppRef, Assembly};
+use super::{AppRef, Assembly, lifecycle::Place};
 use crate::{
     findings::position,
     resolve::{Namespace, Target},
     schema,
-    summary::{AuthSummary, HandlerItem, Range, Ty, UserItem},
+    summary::{AuthSummary, HandlerItem, Ty, UserItem},
     tree::ModuleId,
 };
 
@@ -45,7 +45,7 @@ impl Assembly<'_, '_, '_> {
             Some((ty, _)) => self.user_type(module, ty),
             None => (String::new(), String::new()),
         };
-        self.auth_bodies.push((module, item.body));
+        self.function(module, item.body, Place::Auth(self.graph.auth.len()));
         self.graph.auth.push(AuthFunction {
             function,
             service,
@@ -55,17 +55,6 @@ impl Assembly<'_, '_, '_> {
             condition,
             position: here,
         });
-    }
-
-    /// Notes a use at the `#[auth]` function that it is in; says whether there is one.
-    pub(super) fn used_by_auth(&mut self, module: ModuleId, range: Range, one: &FunctionUse) -> bool {
-        let holds = |body: &(ModuleId, Range)| body.0 == module && body.1.holds(range);
-        let Some(index) = self.auth_bodies.iter().position(holds) else { return false };
-        let uses = &mut self.graph.auth[index].uses;
-        if !uses.contains(one) {
-            uses.push(one.clone());
-        }
-        true
     }
 
     fn is_of_app(&self, app: AppRef, krate: usize) -> bool {

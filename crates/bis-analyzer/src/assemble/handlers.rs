@@ -6,7 +6,7 @@ use bis_syntax::SubscriptionPolicy;
 use super::{
     AppRef, Assembly, comes_from,
     endpoints::{self, EndpointRef},
-    lifecycle::Common,
+    lifecycle::{Common, Place},
     text,
 };
 use crate::{
@@ -64,7 +64,10 @@ impl<'a> Assembly<'_, '_, 'a> {
             (HandlerKind::Subscription(Some(summary)), service) => {
                 let description = text(&item.docs.text);
                 let found = self.subscription(module, summary, service, handler, condition, here);
-                self.graph.subscriptions.extend(found.map(|one| Subscription { description, ..one }));
+                if let Some(found) = found {
+                    self.function(module, item.body, Place::Subscription(self.graph.subscriptions.len()));
+                    self.graph.subscriptions.push(Subscription { description, ..found });
+                }
             }
             (
                 HandlerKind::Api { method, path, access, users, options, path_type, signature },
@@ -75,16 +78,13 @@ impl<'a> Assembly<'_, '_, 'a> {
                 }
                 let (summary, description) = endpoints::summary(&item.docs);
                 self.endpoints.push(EndpointRef { module, signature });
+                self.function(module, item.body, Place::Endpoint(self.graph.endpoints.len()));
                 self.graph.endpoints.push(Endpoint {
                     service,
                     name: item.name.to_string(),
                     method: method.clone(),
                     path: path.clone(),
-                    access: match access {
-                        bis_syntax::Access::Public => Access::Public,
-                        bis_syntax::Access::Auth => Access::Auth,
-                        bis_syntax::Access::Private => Access::Private,
-                    },
+                    access: self::access(*access),
                     layers: options.layers.clone(),
                     body_limit_bytes: options.body_limit,
                     timeout_ms: options.timeout.map(bis_graph::millis),
@@ -96,6 +96,7 @@ impl<'a> Assembly<'_, '_, 'a> {
                     parameters: Vec::new(),
                     body: None,
                     responses: Vec::new(),
+                    uses: Vec::new(),
                     condition,
                     position: here,
                 });
@@ -151,6 +152,7 @@ impl<'a> Assembly<'_, '_, 'a> {
             timeout_ms: bis_graph::millis(timeout),
             concurrency: concurrency as u64,
             batch: takes_batches.then(|| batch.into()),
+            uses: Vec::new(),
             condition,
             position: here,
             event_position,
@@ -214,5 +216,13 @@ impl<'a> Assembly<'_, '_, 'a> {
             false => Diagnostic::warning(codes::UNRESOLVED, here, message).help(help),
         });
         None
+    }
+}
+
+fn access(access: bis_syntax::Access) -> Access {
+    match access {
+        bis_syntax::Access::Public => Access::Public,
+        bis_syntax::Access::Auth => Access::Auth,
+        bis_syntax::Access::Private => Access::Private,
     }
 }

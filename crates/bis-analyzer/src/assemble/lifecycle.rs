@@ -1,4 +1,5 @@
-//! Functions at the start, at the stop and in the background, each with its service and what it uses itself.
+//! Functions at the start, at the stop and in the background, each with its service, and what each function of the graph uses
+//! itself.
 
 use bis_graph::{Background, FunctionCall, FunctionUse, Hook, HookRole, Position};
 use bis_syntax::RestartPolicy;
@@ -9,7 +10,7 @@ use crate::{
     tree::ModuleId,
 };
 
-/// Where the function of a hook or a background function is.
+/// Where a function of the graph is.
 pub(super) struct FunctionRef {
     module: ModuleId,
     body: Range,
@@ -18,7 +19,10 @@ pub(super) struct FunctionRef {
 
 /// Where it is in the graph, an index into its list.
 #[derive(Clone, Copy)]
-enum Place {
+pub(super) enum Place {
+    Subscription(usize),
+    Auth(usize),
+    Endpoint(usize),
     Hook(usize),
     Background(usize),
 }
@@ -47,15 +51,14 @@ impl Assembly<'_, '_, '_> {
             bis_syntax::Hook::OnStart => HookRole::OnStart,
             bis_syntax::Hook::OnStop => HookRole::OnStop,
         };
-        self.lifecycle.push(FunctionRef { module, body, place: Place::Hook(self.graph.hooks.len()) });
+        self.function(module, body, Place::Hook(self.graph.hooks.len()));
         let (uses, calls) = (Vec::new(), Vec::new());
         self.graph.hooks.push(Hook { service, role, handler, description, uses, calls, condition, position });
     }
 
     fn background(&mut self, module: ModuleId, body: Range, restart: RestartPolicy, common: Common) {
         let Common { service, handler, description, condition, position } = common;
-        let place = Place::Background(self.graph.background.len());
-        self.lifecycle.push(FunctionRef { module, body, place });
+        self.function(module, body, Place::Background(self.graph.background.len()));
         let (restart, uses, calls) = (restart.into(), Vec::new(), Vec::new());
         self.graph.background.push(Background {
             service,
@@ -69,40 +72,41 @@ impl Assembly<'_, '_, '_> {
         });
     }
 
+    /// Notes where a function is that is about to be in the graph.
+    pub(super) fn function(&mut self, module: ModuleId, body: Range, place: Place) {
+        self.functions.push(FunctionRef { module, body, place });
+    }
+
     /// Notes a use at its function, when it is in one.
     pub(super) fn used_by_function(&mut self, module: ModuleId, range: Range, one: &FunctionUse) {
-        if let Some((uses, _)) = self.function_at(module, range)
-            && !uses.contains(one)
-        {
+        let Some(place) = self.function_at(module, range) else { return };
+        let uses = match place {
+            Place::Subscription(index) => &mut self.graph.subscriptions[index].uses,
+            Place::Auth(index) => &mut self.graph.auth[index].uses,
+            Place::Endpoint(index) => &mut self.graph.endpoints[index].uses,
+            Place::Hook(index) => &mut self.graph.hooks[index].uses,
+            Place::Background(index) => &mut self.graph.background[index].uses,
+        };
+        if !uses.contains(one) {
             uses.push(one.clone());
         }
     }
 
-    /// Notes a call at its function, when it is in one.
+    /// Notes a call at its function, when it is in one of the app's own.
     pub(super) fn called_by_function(&mut self, module: ModuleId, range: Range, call: FunctionCall) {
-        if let Some((_, calls)) = self.function_at(module, range)
-            && !calls.contains(&call)
-        {
+        let calls = match self.function_at(module, range) {
+            Some(Place::Hook(index)) => &mut self.graph.hooks[index].calls,
+            Some(Place::Background(index)) => &mut self.graph.background[index].calls,
+            Some(Place::Subscription(_) | Place::Auth(_) | Place::Endpoint(_)) | None => return,
+        };
+        if !calls.contains(&call) {
             calls.push(call);
         }
     }
 
-    fn function_at(
-        &mut self,
-        module: ModuleId,
-        range: Range,
-    ) -> Option<(&mut Vec<FunctionUse>, &mut Vec<FunctionCall>)> {
-        let mut functions = self.lifecycle.iter();
-        let function = functions.find(|one| one.module == module && one.body.holds(range))?;
-        Some(match function.place {
-            Place::Hook(index) => {
-                let Hook { uses, calls, .. } = &mut self.graph.hooks[index];
-                (uses, calls)
-            }
-            Place::Background(index) => {
-                let Background { uses, calls, .. } = &mut self.graph.background[index];
-                (uses, calls)
-            }
-        })
+    /// The function of the graph that a place is in.
+    pub(super) fn function_at(&self, module: ModuleId, range: Range) -> Option<Place> {
+        let mut functions = self.functions.iter();
+        functions.find(|one| one.module == module && one.body.holds(range)).map(|one| one.place)
     }
 }

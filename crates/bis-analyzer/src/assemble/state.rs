@@ -8,6 +8,7 @@ use bis_syntax::declaration;
 
 use super::{
     Assembly,
+    lifecycle::Place,
     resources::{Head, ResourceRef, ResourceType},
 };
 use crate::{
@@ -94,7 +95,8 @@ impl Assembly<'_, '_, '_> {
         one: &FunctionUse,
         here: Position,
     ) {
-        let is_in_auth = self.used_by_auth(module, mention.range, one);
+        let is_in_auth = matches!(self.function_at(module, mention.range), Some(Place::Auth(_)));
+        self.used_by_function(module, mention.range, one);
         self.resources[resource].is_named |= is_in_auth;
         let ResourceRef { kind, name, position: declared, .. } = &self.resources[resource];
         if *kind == ResourceKind::State {

@@ -237,7 +237,6 @@ impl<'a> Assembly<'_, '_, 'a> {
         self.check_home(module, resource, mention);
         self.note_delay(resource, module, mention, &service);
         self.used_by_function(module, mention.range, &one);
-        self.used_by_auth(module, mention.range, &one);
         self.resources[resource].uses.entry((service, method)).or_insert(here);
     }
 }

@@ -35,6 +35,10 @@ fn overview(graph: &Graph) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     for auth in graph.auth.iter().filter(|auth| auth.service.is_none()) {
         writeln!(out, "{BOLD}{}{BOLD:#}  knows {}  {}", auth.function, auth.user, auth.position)?;
+        let used: BTreeSet<_> = auth.uses.iter().map(|one| &one.resource).collect();
+        for name in used {
+            writeln!(out, "  uses       {name}")?;
+        }
     }
     for service in &graph.services {
         writeln!(out, "{BOLD}{}{BOLD:#}  {}", service.name, service.position)?;
