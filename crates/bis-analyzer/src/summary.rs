@@ -265,8 +265,8 @@ pub(crate) struct StaticItem {
 pub(crate) enum StaticValue {
     /// A chain that makes it in place.
     Chain(Box<Chain>),
-    /// A call of this macro.
-    Macro(PathRef, Range),
+    /// A call of this macro, with what would be wrong with its argument if it made a resource.
+    Macro(PathRef, Range, Vec<Diagnostic>),
     /// Anything else.
     Other(Range),
     /// The static's type is not a plain path, so it is not itself a resource.

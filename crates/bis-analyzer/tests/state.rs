@@ -112,6 +112,16 @@ fn resources_are_made_by_the_macro() {
 }
 
 #[test]
+fn the_macro_takes_a_function() {
+    let found: String = ["Pool::open()", "Pool::open, 7", ""]
+        .map(|argument| {
+            text(&analyze(&format!("{APP}static CACHE: Resource<u8> = bis::resource!({argument});")))
+        })
+        .concat();
+    insta::assert_snapshot!(found);
+}
+
+#[test]
 fn a_path_that_leads_to_no_resource_is_an_error() {
     let analysis = analyze(&format!("{APP}async fn ask() {{ db::POL.ready().await; }}"));
     insta::assert_snapshot!(text(&analysis));

@@ -166,8 +166,10 @@ fn apps_services_and_tests() {
     let found = mistakes("\"My Orders\"", ServiceArgs::parse);
     assert!(found[0].ends_with("write `\"my-orders\"`"), "{found:?}");
     assert_eq!(mistakes("orders", ServiceArgs::parse).len(), 1);
-    assert_eq!(mistakes("app = shop::app", TestArgs::parse), [""; 0]);
-    for wrong in ["", "shop::app", "app(shop)", "apps = shop::app"] {
+    for right in ["app = shop::app", ""] {
+        assert_eq!(mistakes(right, TestArgs::parse), [""; 0]);
+    }
+    for wrong in ["shop::app", "app(shop)", "apps = shop::app"] {
         assert_eq!(mistakes(wrong, TestArgs::parse).len(), 1, "{wrong}");
     }
     assert_eq!((app_name("my_shop").as_str(), app_name("9").as_str()), ("my-shop", "app"));

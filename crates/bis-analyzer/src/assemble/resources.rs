@@ -120,7 +120,7 @@ impl Assembly<'_, '_, '_> {
                 let entry = Entry::Topic(Box::new(self.topic(module, chain, found, head.clone())));
                 self.add(module, item, found.kind, head, entry);
             }
-            (ResourceKind::Topic, StaticValue::Macro(_, range) | StaticValue::Other(range)) => {
+            (ResourceKind::Topic, StaticValue::Macro(_, range, _) | StaticValue::Other(range)) => {
                 let message = format!(
                     "a {}'s static must be built in place, so that the graph can be read from the source",
                     found.kind

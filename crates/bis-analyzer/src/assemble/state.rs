@@ -33,7 +33,7 @@ impl Assembly<'_, '_, '_> {
     pub(super) fn check_made_by(&mut self, module: ModuleId, item: &StaticItem, value: &StaticValue) {
         let declaration = declaration(ResourceKind::State);
         let range = match value {
-            StaticValue::Macro(path, range) => {
+            StaticValue::Macro(path, range, mistakes) => {
                 let made_by = match self.resolver.resolve(module, path, Namespace::Macro, &[]) {
                     Some(Target::Bis(name)) => Some(name.to_string()),
                     // What leads nowhere may come out of a glob of a crate that is not read.
@@ -41,6 +41,7 @@ impl Assembly<'_, '_, '_> {
                     Some(_) => None,
                 };
                 if made_by.as_deref() == declaration.made_by {
+                    self.found.extend(mistakes.iter().cloned());
                     return;
                 }
                 *range

@@ -1,7 +1,7 @@
 //! The items of a file, module by module.
 
 use bis_graph::{Diagnostic, codes};
-use bis_syntax::{AppArgs, Errors, ResourceChain, ServiceArgs};
+use bis_syntax::{AppArgs, Errors, ResourceArgs, ResourceChain, ServiceArgs};
 use proc_macro2::TokenStream;
 use syn::{Attribute, File, Item, Meta, punctuated::Punctuated};
 
@@ -196,7 +196,7 @@ fn macro_item(extractor: &Extractor<'_>, item: &syn::ItemMacro, module: &mut Mod
 }
 
 fn static_item(extractor: &Extractor<'_>, item: &syn::ItemStatic) -> StaticItem {
-    let value = static_value(item);
+    let value = static_value(extractor, item);
     StaticItem {
         name: word(&item.ident),
         range: Range::of(item.ident.span()),
@@ -212,12 +212,14 @@ fn static_item(extractor: &Extractor<'_>, item: &syn::ItemStatic) -> StaticItem 
     }
 }
 
-fn static_value(item: &syn::ItemStatic) -> StaticValue {
+fn static_value(extractor: &Extractor<'_>, item: &syn::ItemStatic) -> StaticValue {
     let range = || range_of(&item.expr);
     match (&*item.ty, &*item.expr, ResourceChain::parse(&item.expr)) {
         (syn::Type::Path(_), _, Some(chain)) => StaticValue::Chain(Box::new(self::chain(&chain))),
         (syn::Type::Path(_), syn::Expr::Macro(call), None) => {
-            StaticValue::Macro(path_ref(&call.mac.path), range())
+            let mut errors = Errors::new();
+            ResourceArgs::parse(call.mac.tokens.clone(), &mut errors);
+            StaticValue::Macro(path_ref(&call.mac.path), range(), extractor.mistakes(errors, range()))
         }
         (syn::Type::Path(_), _, None) => StaticValue::Other(range()),
         _ => StaticValue::Indirect,
