@@ -107,7 +107,7 @@ pub enum Deduplication {
 pub struct BatchSize {
     /// One publish.
     pub publish: Option<usize>,
-    /// What is received at once.
+    /// One receive.
     pub receive: Option<usize>,
 }
 

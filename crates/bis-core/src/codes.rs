@@ -24,7 +24,7 @@ codes! {
     CONFIG_UNREADABLE = "BIS1010";
     /// The configuration is not valid.
     CONFIG_INVALID = "BIS1011";
-    /// A secret of the configuration is not there.
+    /// A secret of the configuration is missing.
     SECRET = "BIS1012";
     /// The configuration names a service that the app does not have.
     UNKNOWN_SERVICE = "BIS1013";

@@ -16,7 +16,7 @@ use crate::{
 
 pub use store::{Kept, Store};
 
-/// The most of an error's text that a dead letter and a line of the log hold, in bytes.
+/// The longest error text that a dead letter or a log line holds, in bytes.
 pub const MAX_ERROR_BYTES: usize = 8 * 1024;
 
 /// Why an event is no longer retried.
@@ -98,7 +98,7 @@ impl DeadLetter {
         self
     }
 
-    /// The id of the letter that a subscription makes of an event of this generation.
+    /// The id of the letter that a subscription makes for an event of this generation.
     pub fn id_of(
         topic: &TopicName,
         subscription: &SubscriptionName,

@@ -11,7 +11,7 @@
 //! | `traceparent`, `tracestate` | the W3C trace context of the publish |
 //! | `bisattributes` | the event's attributes, a JSON object as text, since their names may hold what CloudEvents forbids. In the binary mode only those that cannot be headers of their own |
 //! | `biscause` | the id of the event whose handler published this one |
-//! | `bisidentity` | who asked for what caused this event: the app's user type as JSON, where the event's type asks for it |
+//! | `bisidentity` | the user whose request caused this event: the app's user type as JSON, where the event's type asks for it |
 //! | `bissubscription` | the one subscription that this copy is meant for, in a replay |
 //! | `bisreplay` | how often the event was replayed, when it was |
 //! | `bismalformed` | why the data, which is meant as a CloudEvent, cannot be read as one |
@@ -68,7 +68,7 @@ pub struct Envelope {
     pub cause: Option<EventId>,
     /// The user whose request caused this event: the app's user type as JSON.
     pub identity: Option<String>,
-    /// The only subscription that is meant, when this is a replay for one.
+    /// The only subscription that this copy is for, when it is a replay for one.
     pub target: Option<SubscriptionName>,
     /// How often the event was replayed before this copy.
     pub replay: u32,
@@ -175,7 +175,7 @@ impl Envelope {
     }
 
     /// By what brokers recognize it when it is published again; see [`EventId::identity`]. `None` for a replay, which is to be
-    /// delivered although its event is known, and for the UUID of zeros, which is that of no event.
+    /// delivered although its event is known, and for the UUID of zeros, which identifies no event.
     pub fn identity(&self) -> Option<[u8; 16]> {
         let identity = (self.replay == 0).then(|| self.id.identity(&self.source));
         identity.filter(|bytes| *bytes != [0; 16])

@@ -10,7 +10,7 @@ use crate::{ShortText, name::short_hash, text::shortened};
 /// The longest id that an app may give to an event, in bytes.
 pub const MAX_EVENT_ID_BYTES: usize = 256;
 
-/// The most of an id that a line of the log holds, in bytes.
+/// The longest id that a log line holds, in bytes.
 const MAX_SHOWN_BYTES: usize = MAX_EVENT_ID_BYTES;
 
 /// The namespace of the UUIDs (version 5) that are made of ids which are not UUIDs themselves.
@@ -29,8 +29,8 @@ impl EventId {
         Self(ShortText::from(&*Uuid::now_v7().hyphenated().encode_lower(&mut buffer)))
     }
 
-    /// The id of an event whose producer gave it none, made of the message in which a broker `received` it. Topics and
-    /// servers count their messages each for itself, and the time tells those apart.
+    /// The id of an event whose producer gave it none, derived from the message in which a broker `received` it.
+    /// Topics and servers number their messages independently, and the time tells those apart.
     pub fn of_message(message: impl fmt::Display, received: SystemTime) -> Self {
         let since_1970 = received.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self::from(&*short_hash(format!("{message} {}", since_1970.as_nanos()).as_bytes()))

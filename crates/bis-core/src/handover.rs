@@ -16,9 +16,9 @@ pub const DESCRIBE: &str = "BIS_DESCRIBE";
 pub const CHAOS: &str = "BIS_CHAOS";
 /// The filter of the app's log.
 pub const LOG: &str = "BIS_LOG";
-/// How many listeners the app inherits, from descriptor 3 on: systemd's word (sd_listen_fds(3)).
+/// How many listeners the app inherits, from descriptor 3 on: systemd's variable (sd_listen_fds(3)).
 pub const LISTEN_FDS: &str = "LISTEN_FDS";
-/// Which process inherits them: systemd's word.
+/// Which process inherits them: systemd's variable.
 pub const LISTEN_PID: &str = "LISTEN_PID";
 
 /// The progress of an app: one line of JSON, with `event` as its name.
@@ -27,11 +27,11 @@ pub const LISTEN_PID: &str = "LISTEN_PID";
 pub enum Progress {
     /// It takes requests, and is subscribed.
     Ready {
-        /// Where it can be reached: base addresses by what they are of, `"app": "http://127.0.0.1:4000"`.
+        /// Where it can be reached: base addresses by what they belong to, `"app": "http://127.0.0.1:4000"`.
         #[serde(flatten, deserialize_with = "texts")]
         addresses: BTreeMap<String, String>,
     },
-    /// It has closed the listener that was handed over: who has it now gets every new connection.
+    /// It has closed the listener that was handed over: the process that has it now gets every new connection.
     Draining,
 }
 

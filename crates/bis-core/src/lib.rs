@@ -1,4 +1,4 @@
-//! Words that every part of Bis shares: names, ids, policies, the event envelope, dead letters and what each broker
+//! The vocabulary that every part of Bis shares: names, ids, policies, the event envelope, dead letters and what each broker
 //! can do. It does no I/O, reads no clock and knows no async runtime.
 
 pub mod capabilities;

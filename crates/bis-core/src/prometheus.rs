@@ -24,7 +24,7 @@ pub type Labels = Vec<(&'static str, String)>;
 /// What a histogram has counted.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Distribution {
-    /// The upper bounds of the buckets, rising, each with how many values are at most so large.
+    /// The upper bounds of the buckets, ascending, each with the number of values that do not exceed it.
     pub within: Vec<(f64, u64)>,
     /// How many values there were.
     pub count: u64,

@@ -1,5 +1,5 @@
 //! Keeps sensitive values of an event's data out of what people and logs are shown. The one place that decides what is
-//! hidden and how: which parts are sensitive says the event's type. Where types are looked up, in the source or in the program, is
+//! hidden and how: the event's type says which parts are sensitive. Where types are looked up, in the source or in the program, is
 //! the caller's matter; what follows from them is in [`Reach`].
 
 mod reach;
@@ -17,7 +17,7 @@ pub use reach::Reach;
 pub const REDACTED: &str = "[redacted]";
 /// Data that nests deeper is hidden where it does.
 const MAX_DEPTH: usize = 64;
-/// A shorter value is left in texts: it is everywhere, and says little.
+/// A shorter value is left in texts: it would match everywhere, and reveals little.
 const MIN_BYTES: usize = 3;
 
 /// Which parts of an event's data are sensitive.
@@ -55,8 +55,8 @@ impl Sensitive {
         self.whole || self.names.contains(name)
     }
 
-    /// What is sensitive in this event. Where the event's own data is in a body that is not an envelope is not known: then all of it
-    /// is, if anything.
+    /// What is sensitive in this event. In a body that is not an envelope the event's own data cannot be located: then all of
+    /// it is sensitive, if anything is.
     pub fn of(&self, event: &Envelope) -> Cow<'_, Self> {
         match event.malformed.is_some() && !self.is_empty() {
             true => Cow::Owned(Self { whole: true, names: self.names.clone() }),
@@ -65,7 +65,7 @@ impl Sensitive {
     }
 
     /// Hides what is sensitive in an event: in its data, its key where one of `key_fields`, the fields that it may come from, is,
-    /// and the identity of whoever caused it.
+    /// and the identity of the user who caused it.
     pub fn hide_event<'a>(&self, event: &mut Envelope, key_fields: impl IntoIterator<Item = &'a str>) {
         let is_everything = self.whole && self.names.is_empty();
         let is_key_hidden = is_everything || key_fields.into_iter().any(|field| self.names.contains(field));

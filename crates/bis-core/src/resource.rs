@@ -1,10 +1,10 @@
-//! The kinds of resources: what a static of an app can declare for its services to use. How each is written is the grammar's
-//! matter, what it is at run time the SDK's.
+//! The kinds of resources: what a static of an app can declare for its services to use. The grammar defines how
+//! each is written, the SDK what it is at run time.
 //!
 //! A new kind begins with a variant here; the compiler then asks for its row in `bis-syntax` (`resource.rs`), its entry and shape in
 //! `bis-graph` (`model.rs`, `resource.rs`, `mermaid.rs`), and how the one becomes the other in `bis-analyzer`
-//! (`assemble/resources.rs`, with a file beside it for what only this kind has). Finding it, its name, options, uses and doubles are
-//! there already.
+//! (`assemble/resources.rs`, with a file beside it for what only this kind has). Finding it, its name, options, uses and doubles
+//! exist already.
 
 use std::fmt;
 

@@ -176,12 +176,12 @@ fn is_plain(c: char) -> bool {
 /// Why a route cannot be added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouteConflict<P> {
-    /// The same method and path, or a mount at the same path, is there already.
+    /// The same method and path, or a mount at the same path, exists already.
     Same {
         /// Its place.
         first: P,
     },
-    /// The matcher cannot tell the path from one that is there already.
+    /// The matcher cannot tell the path from an existing one.
     Beside {
         /// That path.
         path: String,
@@ -208,7 +208,7 @@ impl<P> Default for Routes<P> {
     }
 }
 
-/// What stands for the method of a mount.
+/// The placeholder for the method of a mount.
 const MOUNT: &str = "mount";
 
 impl<P: Clone> Routes<P> {

@@ -8,8 +8,8 @@ use std::{
 /// The most that the mark at the end of a cut text takes, in bytes.
 const MAX_MARK_BYTES: usize = 48;
 
-/// The text, cut to at most `max` bytes, of which the last ones say how much was cut. A bound that is smaller than these is
-/// passed.
+/// The text, cut to at most `max` bytes, of which the last ones say how much was cut. A bound that is smaller than these
+/// is exceeded.
 pub fn shortened(text: &str, max: usize) -> Cow<'_, str> {
     if text.len() <= max {
         return Cow::Borrowed(text);
@@ -51,7 +51,7 @@ impl<W: Write> Write for OneLineWriter<W> {
     }
 }
 
-/// Whether a terminal or an editor does something at this character in place of showing it.
+/// Whether a terminal or an editor acts on this character instead of showing it.
 fn is_obeyed(character: char) -> bool {
     character.is_control()
         || matches!(

@@ -17,7 +17,7 @@ const PART: &str = "bis.dead-letter-part";
 const OF_LETTER: &str = "letter";
 /// The attribute of a part that says which byte of the event it begins with.
 const OFFSET: &str = "offset";
-/// What a part may have beside its bytes: names of at most 63 bytes, an id, a time, numbers.
+/// The room for what a part has beside its bytes: names of at most 63 bytes, an id, a time, numbers.
 const PART_OVERHEAD: usize = 768;
 /// The smallest part, in bytes before base64, whatever the limit.
 const MIN_PART: usize = 192;
@@ -53,7 +53,7 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// `None` when it is nothing that a runtime has written.
+    /// `None` when it was not written by a runtime.
     pub(super) fn read(message: &Envelope) -> Option<Self> {
         if message.event_type == PART {
             let offset = message.attributes.get(OFFSET)?.parse().ok()?;

@@ -10,13 +10,13 @@ use super::{
 };
 use crate::Envelope;
 
-/// One letter with what `M` says of the messages that hold it, copies included. Once all are removed, it is gone.
+/// One letter with what `M` says about the messages that hold it, copies included. Once all are removed, it is gone.
 #[derive(Debug)]
 pub struct Kept<M> {
     /// The letter.
     pub letter: DeadLetter,
-    /// The messages, in the order in which they are to be removed: a removal that is cut short leaves the whole letter, or
-    /// none that shows.
+    /// The messages, in the order in which they are to be removed: an interrupted removal leaves the whole letter, or
+    /// none that is shown.
     pub messages: Vec<M>,
 }
 
@@ -25,9 +25,9 @@ pub struct Kept<M> {
 pub struct Store<M> {
     /// Each letter once, oldest first.
     pub letters: Vec<Kept<M>>,
-    /// Messages that are not letters, and letters whose events are not all there.
+    /// Messages that are not letters, and letters whose events are incomplete.
     pub unreadable: Vec<M>,
-    /// Parts of events whose letters are not there.
+    /// Parts of events whose letters are missing.
     pub loose: Vec<M>,
 }
 
@@ -58,9 +58,9 @@ impl<M> Store<M> {
         for (id, parts) in parts {
             let messages = parts.into_iter().map(|(_, _, message)| message);
             match index.get(&id).map(Vec::as_slice) {
-                // Copies of one death have the same parts, which go with the one letter that shows.
+                // Copies of one death have the same parts, which belong to the one letter that is shown.
                 Some([at]) => store.letters[*at].messages.extend(messages),
-                // Two deaths of one id cannot tell whose parts these are, so that they stay.
+                // With two deaths of one id it is unclear whose parts these are, so they stay.
                 Some(_) => {}
                 None => store.loose.extend(messages),
             }

@@ -14,7 +14,7 @@ use super::{
 /// (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#naming-conventions>).
 const MAX_NAME_BYTES: usize = 20;
 
-/// What means something in the envelope: no attribute of an event is a header of this name.
+/// Names with a meaning in the envelope: no attribute of an event becomes a header of this name.
 const OWN: [&str; 16] = [
     "specversion",
     "id",

@@ -134,7 +134,7 @@ pub(super) fn is_meant_as_cloudevent(body: &[u8]) -> bool {
     meant.0
 }
 
-/// An envelope whose JSON data, if it has such, still borrows from the input.
+/// An envelope whose JSON data, if any, still borrows from the input.
 struct Parsed<'de> {
     envelope: Envelope,
     data: Option<&'de RawValue>,

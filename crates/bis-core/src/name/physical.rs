@@ -11,7 +11,7 @@ pub struct NameRules {
     pub min_len: usize,
     /// The longest name, in bytes, with the suffix. At least 32, so that a hash and some of the name have room.
     pub max_len: usize,
-    /// What else is allowed: of `_` and `.`.
+    /// Which of `_` and `.` are also allowed.
     pub also: &'static str,
     /// What every name must end with.
     pub suffix: &'static str,
@@ -50,7 +50,7 @@ impl NameRules {
     }
 }
 
-/// What the name of something on a broker is made of. `_` is between the parts, which no declared name holds.
+/// The parts of a name on a broker, separated by `_`, which no declared name contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PhysicalName<'a> {
     /// The app, and which kind of thing it is: `topic`. `None` where a broker is one app's own, as NSQ is.
@@ -93,8 +93,8 @@ impl PhysicalName<'_> {
         name
     }
 
-    /// All that it is made of. With an owner the namespace has its place though there is none, so that no two different
-    /// names are the same text.
+    /// All the parts. With an owner, the namespace has its place even when there is none, so that no two different names
+    /// are the same text.
     fn whole(&self) -> String {
         let mut words: Vec<&str> = Vec::with_capacity(3 + self.parts.len());
         if let Some((app, kind)) = self.owner {
@@ -109,7 +109,7 @@ impl PhysicalName<'_> {
 
 /// A short name for bytes, of 16 digits that people may shorten: the same in every version and on every machine.
 pub(crate) fn short_hash(bytes: &[u8]) -> String {
-    // FNV leaves its highest digits much the same for much the same bytes.
+    // FNV's highest digits are much the same for similar bytes.
     let hash = fnv1a(bytes);
     format!("{:016x}", (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93))
 }

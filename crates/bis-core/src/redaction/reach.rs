@@ -1,4 +1,4 @@
-//! What is sensitive in a type and in the types that its fields hold, at every depth, whatever stands for a type.
+//! What is sensitive in a type and in the types that its fields hold, at every depth, whatever represents a type.
 
 use std::{collections::HashMap, hash::Hash};
 
@@ -21,7 +21,7 @@ impl<K> Default for Reach<K> {
 }
 
 impl<K: Eq + Hash + Clone> Reach<K> {
-    /// Collects what is sensitive in a type; says whether that is the whole. `own` are the names that the type itself says, and
+    /// Collects what is sensitive in a type; says whether that is the whole. `own` are the names that the type itself declares, and
     /// `ask_parts` asks the types of its fields with [`Reach::add_part`].
     pub fn ask<'n>(
         &mut self,
@@ -35,7 +35,7 @@ impl<K: Eq + Hash + Clone> Reach<K> {
         let (indexes, names): (Vec<&str>, Vec<&str>) = own.into_iter().partition(|name| is_index(name));
         self.add_names(names);
         let own = !indexes.is_empty();
-        // A type that holds itself finds what is known of it so far.
+        // A type that contains itself gets what is known about it so far.
         self.asked.insert(ty.clone(), own);
         let outer = std::mem::replace(&mut self.is_whole, own);
         ask_parts(self);
@@ -54,8 +54,8 @@ impl<K: Eq + Hash + Clone> Reach<K> {
         }
     }
 
-    /// Notes fields of any type by their names. Of a type that is not known every name may be sensitive that is one anywhere;
-    /// indexes say nothing then.
+    /// Notes fields of any type by their names. In an unknown type, every name that is sensitive anywhere may be sensitive;
+    /// indexes mean nothing there.
     pub fn add_names<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
         names.into_iter().filter(|name| !is_index(name)).for_each(|name| self.found.add(name));
     }
