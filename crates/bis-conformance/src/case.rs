@@ -28,7 +28,7 @@ pub enum Promise {
     LeaseExtended,
     /// Drained on SIGTERM without duplicates beyond those in flight.
     Drained,
-    /// The bound on concurrency kept: no more is asked for than there are free handlers.
+    /// The bound on concurrency kept: no more events are asked for than there are free handlers.
     ConcurrencyBound,
     /// A panic isolated.
     PanicIsolated,
@@ -46,7 +46,7 @@ pub enum Promise {
     Peeked,
     /// What was handled comes again when asked, where offered.
     Replayed,
-    /// What is published comes to those who listen, and nothing is kept for them.
+    /// Published events reach listeners, and nothing is kept for them.
     Listened,
     /// What a broker cannot do is refused with an error that says so.
     Refused,
@@ -79,7 +79,7 @@ impl Promise {
 }
 
 impl Promise {
-    /// The line, as the documentation's table has it.
+    /// The line, as it is worded in the documentation's table.
     pub fn text(self) -> &'static str {
         match self {
             Self::AtLeastOnce => "at least once, also when the consumer crashes",
@@ -127,7 +127,7 @@ impl fmt::Display for Tag {
 /// One case of the suite.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// What it says, as a name.
+    /// What it states, as a name.
     pub name: &'static str,
     /// What it tests.
     pub promises: &'static [Promise],

@@ -1,4 +1,4 @@
-//! The words that cases are written in: events, subscriptions, and an inbox that waits for bounded times only.
+//! The vocabulary that cases are written in: events, subscriptions, and an inbox that waits for bounded times only.
 
 use std::{
     num::NonZeroUsize,
@@ -81,7 +81,7 @@ impl Context {
                 let deliveries = inbox.take(count).await;
                 (broker, inbox, deliveries)
             });
-            // Nothing runs any more; what is dropped afterwards has nobody to talk to.
+            // Nothing runs any more; what is dropped afterwards cannot talk to the broker.
             drop(runtime);
             drop(held);
         });

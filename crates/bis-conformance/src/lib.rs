@@ -39,7 +39,7 @@ mod peer;
 mod run;
 mod skipped;
 
-/// The words that cases are written in, for cases that live elsewhere.
+/// The vocabulary that cases are written in, for cases that live elsewhere.
 pub mod case_words {
     pub use crate::context::{TOPIC, ack, at_once, event, publish, spec, topic, topology, try_publish};
 }

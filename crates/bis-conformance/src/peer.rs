@@ -7,7 +7,7 @@ use bis_broker::{BoxFuture, Broker};
 /// One running broker, used by one case and stopped when dropped.
 pub trait Peer: Send + Sync {
     /// One more client of the broker, as another process of the app would have. Its leases last [`Peer::LEASE`] where
-    /// the broker has such.
+    /// the broker has leases.
     ///
     /// A broker within the app's own process returns the same one each time.
     fn client(&self) -> BoxFuture<'_, Arc<dyn Broker>>;
@@ -28,7 +28,7 @@ impl dyn Peer {
 
 /// A broker that can be taken away and brought back at the same address with the same data.
 pub trait Process: Send + Sync {
-    /// Ends it at once, as a crash or a power cut of its process does.
+    /// Ends it at once, as a crash of its process does.
     fn kill(&self) -> BoxFuture<'_, ()>;
 
     /// Asks it to stop and waits until it has.

@@ -1,4 +1,4 @@
-//! How much a consumer takes, and what becomes of it when the consumer goes.
+//! How much a consumer takes, and what happens to it when the consumer goes away.
 
 use std::collections::BTreeSet;
 
@@ -71,7 +71,7 @@ pub async fn a_dropped_consumer_gives_everything_back(context: &Context) {
     drop(held);
 }
 
-/// A client whose process dies in the middle of handling: all of it comes again, elsewhere.
+/// A client whose process dies in the middle of handling: all of it is delivered again, elsewhere.
 pub async fn a_crashed_consumer_loses_nothing(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
     publish_numbers(&*broker, 10).await;
@@ -81,7 +81,7 @@ pub async fn a_crashed_consumer_loses_nothing(context: &Context) {
     context.crash_while_holding("ship", 5).await;
     let mut inbox = Inbox::open(&*broker, "ship").await;
     let (mut data, mut counted) = (BTreeSet::new(), 0);
-    // One by one: a broker that does not know which of them ended the process gives them out like that.
+    // One by one: a broker that does not know which of them ended the process gives them out that way.
     for _ in 0..10 {
         let delivery = inbox.one().await;
         data.insert(delivery.envelope.data.clone());

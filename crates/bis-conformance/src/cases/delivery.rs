@@ -9,7 +9,7 @@ use crate::{
     context::{ack, at_once, event, publish, publish_numbers, try_publish},
 };
 
-/// Handled is handled, also after every lease is over.
+/// What is handled stays handled, even after every lease has ended.
 pub async fn an_acked_event_does_not_come_again(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
     let mut inbox = Inbox::open(&*broker, "ship").await;
@@ -121,7 +121,7 @@ pub async fn receiving_can_be_cancelled(context: &Context) {
     inbox.expect_nothing(Duration::from_millis(300)).await;
 }
 
-/// What a broker carries beside an event's data has bounds: what is beyond them, in number and in size, arrives all the same.
+/// What a broker carries beside an event's data is bounded: attributes beyond the bounds, in number or size, still arrive.
 pub async fn attributes_beyond_what_travels_beside_the_data_stay_unchanged(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
     let limits = broker.capabilities().attributes.unwrap_or(AttributeLimits::UNLIMITED);

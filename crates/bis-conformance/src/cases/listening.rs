@@ -1,4 +1,4 @@
-//! That those who listen see what is published from then on, and that nobody else notices.
+//! Listeners see what is published from then on, and nobody else notices them.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::{
     context::{TOPIC, ack, at_once, bounded_inquiry, event, publish, publish_numbers, try_publish},
 };
 
-/// How long nothing comes to somebody who is to get nothing.
+/// How long to wait to see that nothing comes.
 const QUIET: Duration = Duration::from_millis(500);
 
 /// What was published before is not for it; what comes after is, whoever publishes it.
@@ -31,7 +31,7 @@ pub async fn a_listener_gets_what_is_published_from_then_on(context: &Context) {
     }
 }
 
-/// An event that is kept back comes to listeners, too, when its time has come.
+/// A delayed event reaches listeners, too, when it is due.
 pub async fn a_delayed_event_comes_to_listeners_after_its_delay(context: &Context) {
     let broker = context.client().await;
     let mut inbox = Inbox::listen(&*broker).await;
@@ -47,7 +47,7 @@ pub async fn a_delayed_event_comes_to_listeners_after_its_delay(context: &Contex
     }
 }
 
-/// Neither one that receives nothing, nor one that is gone, keeps events from subscriptions or publishers.
+/// Neither a listener that receives nothing nor one that is gone holds up subscriptions or publishers.
 pub async fn a_listener_holds_up_nobody(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
     let idle = Inbox::listen(&*broker).await;
@@ -60,7 +60,7 @@ pub async fn a_listener_holds_up_nobody(context: &Context) {
     drop(idle);
 }
 
-/// A closed broker is listened to no more.
+/// A closed broker can no longer be listened to.
 pub async fn a_closed_broker_is_not_listened_to(context: &Context) {
     let broker = context.client().await;
     broker.close().await;

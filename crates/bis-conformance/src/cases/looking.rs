@@ -147,7 +147,7 @@ pub async fn a_retention_is_kept_or_refused(context: &Context) {
         ack(again).await;
     }
     sleep(max_age).await;
-    // Nothing but a settlement makes what is handled old.
+    // Only a settlement makes handled events age.
     publish(&*broker, "2").await;
     ack(inbox.one().await).await;
     inbox.expect_nothing(context.slack()).await;
@@ -161,7 +161,7 @@ pub async fn a_retention_is_kept_or_refused(context: &Context) {
     }
 }
 
-/// A replay that was answered holds.
+/// A replay that was answered is durable.
 pub async fn a_replay_survives_a_kill(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
     let Some(process) = context.process() else {

@@ -1,4 +1,4 @@
-//! Order by key: of one key one at a time and in order, for the subscriptions of ordered topics and for nobody else.
+//! Order by key: events of one key one at a time and in order, for the subscriptions of ordered topics only.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -65,7 +65,7 @@ pub async fn an_ordered_topic_is_kept_or_refused(context: &Context) {
     }
 }
 
-/// An event that is being handled, or that waits to be tried again, holds up its own key and no other.
+/// An event that is being handled, or that waits to be tried again, holds up only its own key.
 pub async fn other_keys_are_not_held_up(context: &Context) {
     let Some(broker) = ordered(context).await else { return };
     if broker.capabilities().order != OrderScope::Key {

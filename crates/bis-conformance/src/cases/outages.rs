@@ -65,7 +65,7 @@ pub async fn everyone_reconnects_after_a_restart(context: &Context) {
     inbox.ack_until_all([second, third].into()).await;
 }
 
-/// Durable is what the capability says: taken before the kill, there after it.
+/// Durable means what the capability says: taken before the kill, there after it.
 pub async fn what_was_published_survives_a_kill(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
     let Some(process) = process(context) else { return };
@@ -98,7 +98,7 @@ pub async fn what_waits_for_its_time_survives_a_kill(context: &Context) {
     let wait = Duration::from_secs(2);
     let retried_at = Instant::now();
     delivery.settle.retry(wait).await.expect("retried");
-    // What is decided rides along with the next commit; let it be the one of the publish below.
+    // Settlements are written with the next commit; let it be that of the publish below.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let delayed = event("delayed");
     let id = delayed.id.clone();

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// A delay is kept, and keeps nobody else waiting.
+/// A delay is kept, and does not hold up other events.
 pub async fn a_delayed_event_comes_after_its_delay(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
     let mut inbox = Inbox::open(&*broker, "ship").await;
@@ -89,7 +89,7 @@ pub async fn a_closed_broker_refuses(context: &Context) {
     assert_eq!(again.err(), Some(ConsumeError::Closed));
 }
 
-/// What is there stays as it is.
+/// What exists stays as it is.
 pub async fn ensuring_twice_changes_nothing(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
     publish_numbers(&*broker, 3).await;
@@ -144,7 +144,7 @@ pub async fn more_events_than_a_call_carries_are_all_taken(context: &Context) {
     Inbox::open(&*broker, "ship").await.ack_until_all(ids).await;
 }
 
-/// An app that only publishes on a topic knows of no subscription to it: the topic is made before its first event, and
+/// An app that only publishes on a topic knows no subscription to it: the topic is made before its first event, and
 /// events of a subscription that comes later are not lost.
 pub async fn a_topic_that_nobody_ensured_takes_events(context: &Context) {
     let broker = context.client().await;

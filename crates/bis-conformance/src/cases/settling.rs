@@ -1,4 +1,4 @@
-//! What becomes of a delivery: acked, retried, released, dropped, or held for long.
+//! What happens to a delivery: acked, retried, released, dropped, or held for long.
 
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,7 @@ pub async fn a_postponed_event_waits_uncounted_where_offered(context: &Context) 
     ack(delivery).await;
 }
 
-/// A handler that vanishes without a word loses nothing.
+/// A handler that silently disappears loses nothing.
 pub async fn a_dropped_delivery_comes_again(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
     let mut inbox = Inbox::open(&*broker, "ship").await;
@@ -131,7 +131,7 @@ pub async fn a_lease_that_ends_gives_the_event_back(context: &Context) {
     inbox.expect_nothing(lease + context.slack()).await;
 }
 
-/// Closing takes along what was decided before.
+/// Closing includes what was settled before.
 pub async fn acks_before_closing_hold(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;
     publish_numbers(&*broker, 200).await;

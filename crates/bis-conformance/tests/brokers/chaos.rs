@@ -1,5 +1,5 @@
 //! Chaos keeps the contract: a broker behind it loses nothing that was taken, invents nothing, and keeps the order of
-//! keys; and with every rate at 0 nobody can tell that it is there.
+//! keys; and with every rate at 0 its presence is not observable.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::trial;
 
-/// Nothing that chaos holds back comes later than this.
+/// Nothing that chaos holds back arrives later than this.
 const QUIET: Duration = Duration::from_millis(1500);
 const EVENTS: usize = 150;
 const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -75,7 +75,7 @@ async fn the_router_keeps_the_contract() {
     }
 }
 
-/// What publishes came to.
+/// The results of publishes.
 #[derive(Default)]
 struct Published {
     taken: BTreeSet<EventId>,
@@ -117,7 +117,7 @@ async fn publish(broker: &dyn Broker, topic: &TopicName) -> Published {
         let mut envelope = Envelope::new(id.clone(), "/shop", "OrderPlaced", SystemTime::now(), data);
         envelope.key = Some(KEYS[number % KEYS.len()].to_owned());
         let event = Outgoing { envelope: Arc::new(envelope), delay: Duration::ZERO };
-        // A restart lasts up to 100 ms, and is not to meet all events.
+        // A restart lasts up to 100 ms, and must not affect all events.
         tokio::time::sleep(Duration::from_millis(5)).await;
         match broker
             .publish(&TopicSpec { ordered: true, ..TopicSpec::new(topic.clone()) }, vec![event])
@@ -133,7 +133,7 @@ async fn publish(broker: &dyn Broker, topic: &TopicName) -> Published {
     published
 }
 
-/// Acks whatever comes, until all is published and nothing does; returns id, number and attempt of each delivery in
+/// Acks whatever comes, until all is published and nothing more comes; returns id, number and attempt of each delivery in
 /// order.
 async fn handle(
     broker: Arc<dyn Broker>,
@@ -164,7 +164,7 @@ async fn handle(
     handled
 }
 
-/// Of each key: one after the other, again only while it is the latest, and as one more attempt. From the second on an attempt
+/// For each key: one after the other, again only while it is the latest, and as one more attempt. From the second on an attempt
 /// may stay as it is: chaos gives those back uncounted, so that no event loses more than one.
 fn check_order(seed: u64, handled: &[(EventId, usize, u32)]) {
     let mut latest: BTreeMap<usize, (usize, u32)> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Goodbyes. A client that is closed while deliveries wait in it that nobody received: the router takes them back
+//! Closing. A client is closed while it holds deliveries that nobody received: the router takes them back
 //! uncounted. A server that stops and comes back: what it refused meanwhile is published, or kept, then.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -89,7 +89,7 @@ async fn what_a_stopping_server_refuses_is_taken_by_the_next() {
         answer(&listener, "OK").await;
     };
     tokio::join!(publish(&client, "1"), serving);
-    // Any other refusal is the publisher's to hear of at once.
+    // Any other refusal is reported to the publisher at once.
     let (client, listener) = client_of_a_script().await;
     let full = answer(&listener, "E_PUB_FAILED PUB failed disk full");
     let (refused, ()) = tokio::join!(try_publish(&client, at_once(event("2"))), full);
@@ -173,7 +173,7 @@ async fn answer(listener: &TcpListener, answer: &str) {
         let is_answered = !matches!(command, None | Some(Command::Identify(_)));
         stream.write_all_buf(&mut output).await.expect("written");
         if is_answered {
-            // Whoever is refused hangs up; who is not may say more.
+            // A refused client hangs up; an accepted one may say more.
             let _ = timeout(Duration::from_millis(500), stream.read_buf(&mut input)).await;
             return;
         }

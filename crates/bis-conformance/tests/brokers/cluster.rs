@@ -35,7 +35,7 @@ pub(crate) async fn start() -> Result<Cluster, Missing> {
 }
 
 impl Cluster {
-    /// So many nsqlookupds that know no server yet.
+    /// This many nsqlookupds that know no server yet.
     pub(crate) async fn lookups(count: usize) -> Result<Self, Missing> {
         let program = Program {
             path: find("nsqlookupd")?,
@@ -53,7 +53,7 @@ impl Cluster {
         Ok(Self { lookups, servers: Vec::new() })
     }
 
-    /// One more server, which some nsqlookupd is to know.
+    /// One more server, which registers with some nsqlookupd.
     pub(crate) async fn add(&mut self, program: Program) {
         self.servers.push(Spawned::start(program).await);
         self.known().await;

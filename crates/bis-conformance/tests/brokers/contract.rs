@@ -53,7 +53,7 @@ fn table() -> String {
     table
 }
 
-/// In-process is what people test on: it must not be spared what other brokers are tested for.
+/// In-process is what people test on: it must not be exempt from what other brokers are tested for.
 fn in_process_runs_every_case_without_a_tag() {
     let text = include_str!("skipped.txt");
     for skipped in text.lines().filter_map(|line| line.strip_prefix("in_process::")) {

@@ -1,5 +1,5 @@
-//! Servers that come and go behind nsqlookupd: what an app publishes goes on to be taken, all that was taken is delivered to
-//! every subscription, and nobody who is gone for good is looked for.
+//! Servers that come and go behind nsqlookupd: what an app publishes continues to be taken, all that was taken is delivered to
+//! every subscription, and servers that are gone for good are no longer looked for.
 //!
 //! Each test runs with nsqds and with routers that register.
 
@@ -210,10 +210,10 @@ async fn a_tombstoned_topic_is_left_alone_there(server: Registered) -> Result<()
         }
     };
     timeout(PATIENCE, leaving).await.expect("in the end nothing is published there");
-    // Whoever consumes already takes what is left there.
+    // Existing consumers take what is left there.
     app.expect_shipped(&taken).await;
 
-    // A topic that is deleted is tombstoned no more. It must have all its channels before it has an event again, though
+    // A topic that is deleted is no longer tombstoned. It must have all its channels before it has an event again, though
     // nsqlookupd remembers none.
     delete_topic(left).await;
     delete_topic(&cluster.lookups[1]).await;
@@ -238,9 +238,9 @@ async fn a_foreign_topic_that_is_tombstoned_and_deleted_stays_deleted(
     other.close().await;
     let mut mail = Inbox::open(&*app.broker, "mail").await;
     tombstone(&cluster.lookups[0], foreign).await;
-    // Five questions to nsqlookupd later, the app has heard of it.
+    // After five requests to nsqlookupd, the app knows of it.
     mail.expect_nothing(Duration::from_secs(1)).await;
-    // Whoever is busy does not look when the connection ends.
+    // A busy client does not notice when the connection ends.
     delete_topic(foreign).await;
     sleep(Duration::from_secs(2)).await;
     assert_eq!(published(foreign).await, None, "nobody has made it again");
@@ -255,7 +255,7 @@ async fn of_two(server: Registered) -> Result<Cluster, Missing> {
     Ok(cluster)
 }
 
-/// Asks nsqlookupd to have nobody look for the topic at `server`.
+/// Makes nsqlookupd hide the topic at `server` (a tombstone).
 async fn tombstone(lookup: &Spawned, server: &Spawned) {
     let path = format!("/topic/tombstone?topic={TOPIC}&node={}", server.address(1));
     http(lookup).request("POST", &path, b"", PATIENCE).await.expect("tombstoned");
@@ -266,7 +266,7 @@ async fn delete_topic(server: &Spawned) {
     http(server).request("POST", &path, b"", PATIENCE).await.expect("deleted");
 }
 
-/// Listens where a server was, and expects that its clients stop to connect. They wait up to 5 s between two attempts.
+/// Listens where a server was, and expects that its clients stop connecting. They wait up to 5 s between two attempts.
 async fn nobody_knocks(address: &str) {
     let listener = TcpListener::bind(address).await.expect("the address is free");
     let quiet = async {
@@ -319,7 +319,7 @@ impl App {
         Self { broker, handled }
     }
 
-    /// Publishes one by one until `count` were taken. Whoever has just died may leave one in the dark.
+    /// Publishes one by one until `count` were taken. With a server that has just died, the fate of one may be unknown.
     async fn publish(&self, count: usize) -> BTreeSet<EventId> {
         let (mut taken, mut dark) = (BTreeSet::new(), 0);
         while taken.len() < count {

@@ -1,4 +1,4 @@
-//! What is left at a server of those who listened: nothing, however their processes end.
+//! What listeners leave behind at a server: nothing, however their processes end.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 async fn nothing_is_left_of_a_listener(server: &Spawned) {
     let client = Nsq::start(quick(NsqOptions::new(server.address(0))));
     client.ensure(&topology(&["ship"], false)).await.expect("ensured");
-    // One that goes, and one whose process dies with all its connections.
+    // One that leaves, and one whose process dies with all its connections.
     let left = Inbox::listen(&client).await;
     let address = server.address(0).to_owned();
     let crash = tokio::task::spawn_blocking(move || {

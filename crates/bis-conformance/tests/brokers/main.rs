@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     }
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(TEST_THREADS);
-    // The longest are begun first.
+    // The longest are started first.
     let mut trials = agreement::trials();
     trials.extend(discovery::trials());
     trials.extend(chaos::trials());
@@ -111,7 +111,7 @@ fn summarize() -> String {
     text
 }
 
-/// What is skipped without a reason that somebody has read is a failure.
+/// A skip whose reason nobody has reviewed is a failure.
 fn compare(summary: &str) -> ExitCode {
     const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/brokers/skipped.txt");
     if std::env::var_os("BIS_UPDATE_SKIPPED").is_some_and(|value| value == "1") {

@@ -1,5 +1,5 @@
-//! The driver over TLS with client certificates and `AUTH`, against nsqd and against the router: what is right works,
-//! and what is wrong is refused with what to do.
+//! The driver over TLS with client certificates and `AUTH`, against nsqd and against the router: valid settings
+//! work, and wrong ones are refused with advice on what to do.
 
 use std::{
     fs,
@@ -141,7 +141,7 @@ async fn authorization() -> String {
             let head =
                 format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
             let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
-            // Whoever asked may be gone.
+            // The client may be gone.
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });

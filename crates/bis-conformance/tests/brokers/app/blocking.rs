@@ -1,4 +1,4 @@
-//! Handlers that block every thread of the app: its events stay its own, it stops in time, and its log says who it was.
+//! Handlers that block every thread of the app: its events stay with it, it stops in time, and its log names the handler.
 
 use std::time::Duration;
 

@@ -23,7 +23,7 @@ fn jobs(lines: &[String], word: &str) -> Vec<String> {
     jobs.map(str::to_owned).collect()
 }
 
-/// The others are handled, the one is tried again, and the process lives.
+/// The others are handled, the one is tried again, and the process survives.
 pub(super) async fn a_panic_hurts_nobody_else(site: &dyn Site) {
     let mut app = App::start(site).await;
     app.publish("panic", 1).await;
@@ -90,7 +90,7 @@ async fn publish_raw(site: &dyn Site, body: impl Into<Bytes>) {
     raw.publish(bis_nsq::Command::Publish { topic, body: body.into() }).await.expect("published");
 }
 
-/// What is tried no more is kept, bytes and all, with the reason.
+/// What is no longer retried is kept, bytes and all, with the reason.
 pub(super) async fn what_cannot_be_handled_is_kept_as_a_dead_letter(site: &dyn Site) {
     let app = App::start(site).await;
     for kind in ["panic", "permanent", "good"] {

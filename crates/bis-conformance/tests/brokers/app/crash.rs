@@ -58,7 +58,7 @@ async fn an_event_that_kills_its_process_buries_nobody_else() {
     publish(&client, "notes", (0..10).map(|number| format!("note-{number}"))).await;
     let said = runs_until_a_letter(&site, &client).await;
     assert_eq!((about(&said, "finished ").len(), about(&said, "noted ").len()), (50, 10), "{said:?}");
-    // The first crash says of nobody in particular that it was the one.
+    // The first crash does not show which event caused it.
     let aborted = said.iter().filter(|line| line.starts_with("started abort")).count();
     assert!(aborted <= ATTEMPTS + 1, "{said:?}");
     for line in said.iter().filter(|line| line.starts_with("started short") || line.starts_with("noted ")) {
@@ -85,7 +85,7 @@ async fn letters_kept(client: &Arc<dyn Broker>) -> usize {
     client.peek(&store, None, NonZeroUsize::MIN).await.expect("shown").events.len()
 }
 
-/// Starts the app again and again until there is a dead letter and everything else is handled. What it said.
+/// Starts the app again and again until there is a dead letter and everything else is handled. Returns what it said.
 async fn runs_until_a_letter(site: &Single, client: &Arc<dyn Broker>) -> Vec<String> {
     let mut said = Vec::new();
     for _ in 0..3 * ATTEMPTS {

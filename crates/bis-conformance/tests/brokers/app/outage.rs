@@ -37,7 +37,7 @@ async fn an_outage_is_told_once() {
     app.stop().await;
 }
 
-/// So many outages have been told, and their ends.
+/// This many outages have been logged, and their ends.
 async fn expect(app: &App, outages: usize) {
     let count = |text: &str, what: &str| text.lines().filter(|line| line.contains(what)).count();
     let told = async {

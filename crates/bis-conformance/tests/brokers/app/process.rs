@@ -21,11 +21,11 @@ use crate::{peer::Site, spawned::terminate};
 /// Makes this program an app.
 const APP: &str = "BIS_CONFORMANCE_APP";
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is looked at whether a silent app has done enough.
+/// How often to check whether a silent app has done enough.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The file with what it logs.
 const LOG: &str = "log";
-/// For how long a handler blocks its thread that does: longer than anything here is waited for.
+/// For how long a blocking handler blocks its thread: longer than any wait here.
 const BLOCKED: Duration = Duration::from_secs(600);
 /// How many handlers run at once.
 pub(super) const CONCURRENCY: usize = 4;
@@ -110,7 +110,7 @@ type Lines = tokio::io::Lines<BufReader<ChildStdout>>;
 
 /// How an app is to run.
 pub(super) struct Settings {
-    /// What it calls so in its configuration.
+    /// The setting of this name in its configuration.
     pub(super) stop_within: &'static str,
     /// How many threads run its handlers.
     pub(super) threads: &'static str,
@@ -157,7 +157,7 @@ impl App {
         let (mut child, mut lines, _folder) = spawn(site, Settings::default());
         let mut said = Vec::new();
         while !is_enough(&said).await {
-            // Cancel safe; what is enough may not be a line.
+            // Cancel safe; the condition may be met without a line.
             let Ok(line) = timeout(LOOK_AGAIN, lines.next_line()).await else { continue };
             let Some(line) = line.expect("text") else { break };
             said.push(line);
@@ -195,7 +195,7 @@ impl App {
         timeout(PATIENCE, self.lines.next_line()).await.expect("a line comes in time").expect("text")
     }
 
-    /// SIGTERM; returns what it said until it ended well.
+    /// SIGTERM; returns what it said until it ended successfully.
     pub(super) async fn stop(mut self) -> Vec<String> {
         terminate(&self.child).await;
         let lines = self.rest().await;
