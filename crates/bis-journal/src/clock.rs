@@ -1,11 +1,11 @@
 //! The journal's clock, behind a trait so that a simulated run decides what time it is.
 //!
-//! Three clocks of the machine have a part in it:
+//! It uses three clocks of the machine:
 //! - What a message is stamped with, and how old the journal is, is the date: the wall clock, which can be set.
 //! - What runs out or comes due (leases, retries, delays) keeps to a time that begins with the date of the start and then
-//!   only goes on, whatever becomes of the date. A machine that is suspended goes on too: a delay of an hour is over after an
+//!   only goes on, whatever happens to the date. A machine that is suspended goes on too: a delay of an hour is over after an
 //!   hour. Due times in the journal are of this time; a start reads them by the date that it begins with.
-//! - A lease is for somebody who works, and nobody works on a suspended machine: leases are prolonged by as much.
+//! - A lease covers a consumer's work, and nothing works on a suspended machine: leases are prolonged by as much.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -34,7 +34,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// A clock that begins with the date of now.
+    /// A clock that begins with the current date.
     #[must_use]
     pub fn start() -> Self {
         Self { start: date(), passed: passed(), awake: awake() }

@@ -1,9 +1,9 @@
-//! The one who writes: swap the buffer, write, sync, release the answers.
+//! The writer: swap the buffer, write, sync, release the answers.
 //!
 //! There is no artificial delay for publishes: the next batch is what arrived during the sync in progress. Operations
 //! that nobody waits for ride along, or are written after a short pause. A failed sync stops the router for good.
 //!
-//! It has a thread of its own. What is quickly done is done on the publisher's, see [`turns`].
+//! It has a thread of its own. Quick commits are done on the publisher's thread, see [`turns`].
 
 mod room;
 mod turns;
@@ -33,7 +33,7 @@ const FAILED_PAUSE: Duration = Duration::from_millis(10);
 const ROOM_CHECK: Duration = Duration::from_millis(200);
 /// How often an idle router looks whether its folder is still there.
 const PLACE_CHECK: Duration = Duration::from_secs(1);
-/// How often old segments are looked at when nothing else makes a reason.
+/// How often old segments are looked at when nothing else triggers it.
 const RETENTION_CHECK: Duration = Duration::from_secs(60);
 
 pub(crate) struct Committer {

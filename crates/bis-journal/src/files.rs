@@ -17,19 +17,19 @@
 //! A header of 64 bytes: `BISJRNL2`, crc32c (u32, of bytes 0..8 and 16..64), 4 zero bytes, segment number (u64), time made
 //! (u64), salt (16 bytes), zeros. Then batches, each at a multiple of 8. Zeros may follow them: the file is filled ahead of
 //! small ones.
-//! A header that holds and has another digit is of another version of the router: the start refuses it.
+//! A valid header with another digit is of another version of the router: the start refuses it.
 //!
 //! # Checksums
 //! Recovery looks for records byte by byte where a batch does not hold, and a message's body may be anything: a copy of a
-//! segment, or what somebody made who knows this page. So every crc32c after the header says where it is. It continues the
+//! segment, or bytes made by somebody who knows this page. So every crc32c after the header says where it is. It continues the
 //! segment's seed, which is the crc32c of its number (8 bytes) and the salt, with the bits of the offset turned at which the
-//! record, the batch, its records or the trailer begin. The bytes of another segment or journal, or such that were made
-//! without the salt, hold by a chance of one in 4 billion; the bytes of this segment at another offset never do.
+//! record, the batch, its records or the trailer begin. The bytes of another segment or journal, or bytes made
+//! without the salt, are valid by a chance of one in 4 billion; the bytes of this segment at another offset never do.
 //!
 //! One salt serves the whole journal, so that any of its copies is enough to read all of it: it is in `salt` and in each
 //! segment's header. A segment is read with the salt of its own header when that holds, and else with that of `salt`, which is
-//! made anew from the newest header when it is lost; only without any copy nothing can be read. The seed is computed once a
-//! segment; a record costs no more for it.
+//! made anew from the newest header when it is lost; only without any copy nothing can be read. The seed is computed once per
+//! segment; it adds no cost per record.
 //!
 //! # Batch: what became durable together
 //! | Offset | Field |
@@ -69,16 +69,16 @@
 //! Of several copies the newest counts.
 //!
 //! # Seal
-//! A full segment ends with a batch of `Footer` records, one a topic, or several where many sequences are missing: the body
+//! A full segment ends with a batch of `Footer` records, one per topic, or several where many sequences are missing: the body
 //! lists the offset of each sequence from the record's on as a varint of the distance to the one before, 0 for a sequence that
 //! is missing. A trailer of 32 bytes ends the file:
 //! `BISSEAL1`, segment number (u64), offset of the footer batch (u64), 4 zero bytes, crc32c of bytes 8..28.
 //!
 //! # Memory
-//! What is held does not grow with the backlog but by a few numbers a segment and topic:
+//! What is held grows with the backlog only by a few numbers per segment and topic:
 //! - the newest bytes as they were written: 16 MiB, or one batch;
 //! - bytes that were read: 16 MiB, or one chunk; a read is 256 KiB, or one record, for each connection that waits for it;
-//! - the active segment's index and those of 8 sealed ones: 4 bytes a message, about 1 MB each for messages of 200 bytes;
+//! - the active segment's index and those of 8 sealed ones: 4 bytes per message, about 1 MB each for messages of 200 bytes;
 //! - damage that was reported: 65,536 places;
 //! - where messages live on as copies: 65,536 of them, about 100 bytes each.
 //!
@@ -88,7 +88,7 @@
 //! A segment is removed after both checkpoints were written without it, by a state that does not need it. What the checkpoint
 //! in use lists and is not there, and what is left out between its segment and the newest, was lost: the start reports it
 //! ([`damage::Damage`]), counts what channels had not finished of it as dropped, and goes on. It lists lengths too, so that a
-//! segment that lost its end is damaged. Without a checkpoint nothing tells lost from removed.
+//! segment that lost its end is damaged. Without a checkpoint, lost and removed segments cannot be told apart.
 //!
 //! # Recovery
 //! The checkpoint's state, then every record after its position. Where a batch does not hold, [`scan`] tells a torn

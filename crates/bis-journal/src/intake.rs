@@ -7,13 +7,13 @@ use crate::files::record::RECORD_HEADER;
 use crate::journal::Journal;
 use crate::state::{MessageFacts, Ticket};
 
-/// What has no more bytes of records than this is stored whole or not at all.
+/// A publish with at most this many bytes of records is stored whole or not at all.
 pub const MAX_WHOLE_BYTES: usize = 16 * 1024 * 1024;
 /// How many bytes of records a larger publish adds to a commit at most, unless a single message has more. Small, since several
 /// commits are in memory at once.
 const PIECE_BYTES: usize = 4 * 1024 * 1024;
 
-/// How many bytes so many messages take in a commit, if their bodies have so many bytes together.
+/// How many bytes this many messages take in a commit, if their bodies have so many bytes together.
 #[must_use]
 pub fn stored_bytes(messages: usize, bytes: usize) -> usize {
     messages * RECORD_HEADER + bytes

@@ -1,4 +1,4 @@
-//! An open journal, as those who use it see it: the state behind its lock, and what can be waited for.
+//! An open journal, as its users see it: the state behind its lock, and what can be waited for.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -10,9 +10,9 @@ use crate::files::fetch::{Fetched, Missing};
 use crate::metrics::{JournalCounts, JournalMetrics};
 use crate::state::{Progress, State, Ticket};
 
-/// Who can commit on the thread of those who have something to commit.
+/// Something that can commit on the thread of those who have something to commit.
 pub(crate) trait CommitsAtOnce: Send + Sync {
-    /// Somebody has something to commit, and so many bytes wait by now.
+    /// Somebody has something to commit, and this many bytes wait by now.
     fn begin(&self, publisher: u64, bytes: usize) -> Commit;
 
     /// Commits all that waits, if that is quickly done.
@@ -72,7 +72,7 @@ impl Journal {
         state
     }
 
-    /// From now on this one commits at once what can be.
+    /// From now on this committer commits at once what it can.
     pub(crate) fn set_at_once(&self, committer: Weak<dyn CommitsAtOnce>) {
         self.at_once.get_or_init(|| committer);
     }

@@ -37,7 +37,7 @@ pub struct JournalCounts {
 }
 
 impl JournalMetrics {
-    /// A batch of so many bytes is in the journal.
+    /// A batch of this many bytes is in the journal.
     pub(crate) fn committed(&self, bytes: usize) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -48,7 +48,7 @@ impl JournalMetrics {
         self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A sync has taken so long.
+    /// A sync took this long.
     pub(crate) fn synced(&self, time: Duration) {
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.sync_nanos.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);

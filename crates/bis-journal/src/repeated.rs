@@ -14,7 +14,7 @@ pub struct Repeated {
 }
 
 impl Repeated {
-    /// It happens. When a line is to be written: how often it happened since the last one without.
+    /// It happened. Returns, when a line is to be written, how often it happened since the last line.
     pub fn is_due(&mut self) -> Option<u64> {
         if self.last.is_some_and(|last| last.elapsed() < PAUSE) {
             self.left_out += 1;
@@ -24,7 +24,7 @@ impl Repeated {
         Some(std::mem::take(&mut self.left_out))
     }
 
-    /// It happens no more. Whether it did since the last end.
+    /// It no longer happens. Returns whether it did since the last end.
     pub fn end(&mut self) -> bool {
         self.left_out = 0;
         self.last.take().is_some()

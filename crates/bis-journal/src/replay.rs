@@ -14,7 +14,7 @@ use crate::state::replay::Replayed;
 /// Where a replay begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplayFrom {
-    /// At this sequence. Of what is not kept any more, at the next that is.
+    /// At this sequence, or at the next that is kept.
     Sequence(u64),
     /// At the first message that was published at this time or later, in nanoseconds since 1970.
     Time(u64),
@@ -100,7 +100,7 @@ async fn first_at(journal: &Journal, topic: &str, time: u64) -> Result<u64, Inqu
     Ok(low)
 }
 
-/// Whether the first message of `start..end` that can be read was published before a time; no when none can be.
+/// Whether the first message of `start..end` that can be read was published before a time; false when none can be.
 async fn is_before(
     journal: &Journal,
     topic: u32,

@@ -83,7 +83,7 @@ pub struct State {
     suspended: Duration,
 }
 
-/// What became of messages that were handed over.
+/// What happened to messages that were handed over.
 #[derive(Debug, Clone)]
 pub struct Accepted {
     /// The number of their topic.
@@ -162,7 +162,7 @@ impl State {
         Accepted { topic: number, place, is_duplicate: false }
     }
 
-    /// The machine was suspended for so long since the start: consumers have the rest of their leases that they had before.
+    /// The machine was suspended for this long since the start: consumers have the rest of their leases that they had before.
     pub(crate) fn wake_up(&mut self, suspended: Duration) {
         // The two clocks that tell it are not read at the same instant.
         if suspended < self.suspended + SUSPENSION {
@@ -292,7 +292,7 @@ impl State {
         }
     }
 
-    /// What every channel of a topic, which is made if it is not there, has finished is kept for so long, and no longer
+    /// What every channel of a topic, which is made if it is not there, has finished is kept for this long, and no longer
     /// replayed. The ticket tells when that is durable.
     ///
     /// # Errors
@@ -307,13 +307,13 @@ impl State {
         Ok(self.last_awaited())
     }
 
-    /// Counts changes of which topics and channels there are, for those who tell others of them.
+    /// Counts changes to the set of topics and channels, for those who report them to others.
     pub fn topology(&self) -> watch::Receiver<u64> {
         self.topology.subscribe()
     }
 
     /// New topics keep their messages from now on until [`State::release_topic`], because somebody knows channels of theirs; or
-    /// they do so no more.
+    /// they no longer do so.
     pub fn hold_new_topics(&mut self, holds: bool) {
         self.topology.holds_new_topics = holds;
     }

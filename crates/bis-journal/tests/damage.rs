@@ -1,4 +1,4 @@
-//! Broken files: whatever bytes turn, vanish or read as zeros, a start does not fail, makes nothing up, and finds every
+//! Broken files: whatever bytes flip, vanish or read as zeros, a start does not fail, makes nothing up, and finds every
 //! message outside of the damage.
 //!
 //! The seed of a failure is printed; `BIS_SEED=<seed>` runs that one alone, `BIS_LONG=1` many more. `fuzz/` goes on for

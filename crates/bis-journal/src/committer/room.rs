@@ -29,7 +29,7 @@ impl Committer {
         }
     }
 
-    /// Writes a batch. When there is no room, what may go is removed first; a batch with a publish that has no right to the
+    /// Writes a batch. When there is no room, what may go is removed first; a batch with a publish that may not use the
     /// reserve never takes it.
     pub(super) fn write_with_room(&mut self, batch: &mut Batch) -> Result<Written, Refusal> {
         {
@@ -60,7 +60,7 @@ impl Committer {
         self.journal.lock().admission.no_room.is_some()
     }
 
-    /// Gives up the reserve. From now on nobody publishes but handlers.
+    /// Gives up the reserve. From now on only handlers may publish.
     pub(super) fn run_out_of_room(&mut self) {
         if let Err(error) = self.reserve.release() {
             tracing::warn!(%error, "the reserve could not be given up");
@@ -68,7 +68,7 @@ impl Committer {
         self.journal.lock().run_out_of_room(self.reserve.bytes() / LENT_PART);
     }
 
-    /// The disk is full: gives up the reserve and removes what may go. Whether there is room for publishes then.
+    /// The disk is full: gives up the reserve and removes what may go. Returns whether there is room for publishes then.
     fn make_room(&mut self) -> bool {
         if !self.is_out_of_room() {
             self.run_out_of_room();

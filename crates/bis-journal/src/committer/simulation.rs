@@ -31,7 +31,7 @@ impl Random {
     }
 }
 
-/// The seed of one run from the environment, and else so many; many more in a long run.
+/// The seed of one run from the environment, or else a fixed number; many more in a long run.
 fn seeds(count: u64) -> std::ops::Range<u64> {
     let alone = std::env::var("BIS_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
     let count = if std::env::var_os("BIS_LONG").is_some() { 20 * count } else { count };
@@ -43,7 +43,7 @@ fn is_whole() -> bool {
     std::env::var_os("BIS_SEED").is_none()
 }
 
-/// Runs with power for so many changes, crashes, recovers, goes on, stops cleanly, starts again. Returns how many messages
+/// Runs with power for this many changes, crashes, recovers, goes on, stops cleanly, starts again. Returns how many messages
 /// moved, unless the power stayed.
 fn crash_at(point: usize, seed: u64) -> Option<usize> {
     let situation = format!("BIS_SEED={seed}, crash at change {point}");
@@ -145,7 +145,7 @@ fn a_disk_that_runs_full_again_and_again_loses_nothing() {
         let mut promises = Promises::through_faults();
         let mut router = Router::start(&disk).unwrap();
         for turn in 0..8 {
-            // Full at once, or a little later, so that the reserve comes back or not.
+            // Full at once, or a little later, so that the reserve comes back in some runs.
             let capacity = (turn % 2 == 1 && seed % 2 == 1).then_some(20_000 + 1000 * (seed as usize % 20));
             let is_full = turn % 2 == 1 && capacity.is_none();
             disk.set(Faults { is_full, capacity, ..Faults::default() });
@@ -474,7 +474,7 @@ fn a_segment_that_vanishes_is_reported_or_held_nothing() {
         assert!(lost == 0 || !router.damage.is_empty(), "{situation}: {lost} were lost in silence");
         let is_newest = gone + 1 == segments.len();
         let dropped = router.state().dropped();
-        // Nothing knows what the newest had beyond the checkpoint.
+        // Nothing records what the newest had beyond the checkpoint.
         assert!(lost as u64 <= dropped || is_newest, "{situation}: {lost} were lost, {dropped} counted");
         reported += usize::from(!router.damage.is_empty());
 

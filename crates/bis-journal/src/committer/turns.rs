@@ -2,8 +2,8 @@
 //!
 //! Publishers that wait for each answer are answered without a change of threads, which takes longer than a write into the
 //! operating system's cache, and as long as the sync of a quick disk. One alone commits at once. Of several, the first leads: it
-//! waits until those who are ready to publish have done so, and commits for all of them. Who comes while another is committing
-//! follows, and leads when that one is through, if it has not been committed by then. What may take long is left to the
+//! waits until those who are ready to publish have done so, and commits for all of them. A publisher that comes during a commit
+//! follows, and leads when that is done, if its own has not been committed by then. What may take long is left to the
 //! committer's thread.
 
 use std::io;
@@ -17,7 +17,7 @@ use super::{Committer, FAILED_PAUSE, IDLE_FLUSH, PLACE_CHECK, ROOM_CHECK, Round,
 use crate::journal::{Commit, CommitsAtOnce, Journal};
 use crate::options::SyncMode;
 
-/// So many bytes are written by the thread that brings them.
+/// Up to this many bytes are written by the thread that brings them.
 const AT_ONCE_BYTES: usize = 16 * 1024;
 /// A disk that took no longer for the last commit with its sync is quick enough to be waited for.
 const QUICK_SYNC: Duration = Duration::from_micros(200);
@@ -29,7 +29,7 @@ pub(crate) struct Turns {
     committer: Mutex<Committer>,
     journal: Arc<Journal>,
     sync: SyncMode,
-    /// Who published last.
+    /// The last publisher.
     last_publisher: AtomicU64,
 }
 
@@ -113,7 +113,7 @@ impl CommitsAtOnce for Turns {
         let (is_awaited, is_flush_due) = (state.is_awaited(), state.take_flush());
         drop(state);
         if is_awaited && is_done {
-            // Somebody may have found this thread committing when the last change was made known already.
+            // Somebody may have found this thread committing after the last change had been announced.
             self.journal.progress.send_modify(|_| {});
         }
         if is_awaited && !is_done || is_flush_due { Commit::Later } else { Commit::Done }
@@ -180,7 +180,7 @@ mod tests {
         (published.unwrap().place.ticket().clone(), commit)
     }
 
-    /// Does what is left to do for a commit, and waits until it is decided.
+    /// Does the rest of a commit, and waits until it is decided.
     async fn follow(journal: &Journal, ticket: Ticket, mut commit: Commit) {
         let mut progress = journal.progress();
         while progress.borrow_and_update().outcome(&ticket).is_none() {
@@ -226,7 +226,7 @@ mod tests {
             let mut often = tokio::time::interval(Duration::from_millis(1));
             while journal.lock().is_unsynced {
                 often.tick().await;
-                // Somebody tells it of what another one has committed by then.
+                // Somebody notifies it of what another has committed by then.
                 journal.kick();
             }
         };

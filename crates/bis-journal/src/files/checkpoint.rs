@@ -61,7 +61,7 @@ pub(crate) struct TopicPoint {
     /// It shows its channels nothing until those that others know of are made.
     #[serde(default)]
     pub(crate) held: bool,
-    /// What was asked of it, in place of the journal's own.
+    /// The retention that was asked for, in place of the journal's own.
     #[serde(default)]
     pub(crate) retention: Option<Retention>,
     pub(crate) channels: Vec<ChannelPoint>,
@@ -76,7 +76,7 @@ pub(crate) struct ChannelPoint {
     /// How much of the topic it was shown: less than there is when the topic is paused.
     pub(crate) reached: u64,
     pub(crate) floor: u64,
-    /// About a bit a message where they are scattered.
+    /// About one bit per message where they are scattered.
     #[serde(with = "set_in_base64")]
     pub(crate) finished: SequenceSet,
     /// Sequence, attempts with crashes and the mark of a suspect, due time.

@@ -1,4 +1,4 @@
-//! What was durable once and is not there now, as it is told to people. It only names places.
+//! What was durable once and is missing now, as reported to people. It only names places.
 
 use std::fmt;
 

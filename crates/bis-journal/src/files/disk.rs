@@ -39,11 +39,11 @@ pub trait DiskFile: Send + Sync {
     fn length(&self) -> io::Result<u64>;
     /// Cuts the file, or extends it with zeros.
     fn set_length(&self, length: u64) -> io::Result<()>;
-    /// Takes room for so many bytes from the beginning on. What the file holds there is lost.
+    /// Reserves room for this many bytes from the beginning on. What the file holds there is lost.
     fn allocate(&self, length: u64) -> io::Result<()> {
         write_zeros(self, length)
     }
-    /// Tells, in words, when the file's path does not lead to it any more, because the folder or the file was removed or
+    /// Returns a message when the file's path no longer leads to it, because the folder or the file was removed or
     /// replaced: then nobody will find what is written.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Reads for the log, outside the state's lock: what it lacks, and what was read for it.
 //!
-//! The log never reads by itself. Whoever meets a [`Missing`] reads it on a thread that may wait, gives what was read to
+//! The log never reads by itself. The caller that gets a [`Missing`] reads it on a thread that may wait, gives what was read to
 //! the log, and asks again under the same lock, so that nobody can take the chunk away in between. A read that fails
-//! says nothing of the message: it is tried again, and the message is neither skipped nor finished.
+//! says nothing about the message: it is tried again, and the message is neither skipped nor finished.
 
 use std::io;
 use std::sync::Arc;

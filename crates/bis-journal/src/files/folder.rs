@@ -250,7 +250,7 @@ impl DiskFile for PlainFile {
 
     fn check_place(&self) -> Result<(), String> {
         let path = self.folder.path.join(&self.name);
-        // Whether it is there is not known when there is no identity: who writes to it meets the error.
+        // Whether it is there is not known when there is no identity: the next write meets the error.
         let Ok(ours) = self.identity() else { return Ok(()) };
         match fs::metadata(&path) {
             Ok(there) if (there.dev(), there.ino()) == ours => Ok(()),

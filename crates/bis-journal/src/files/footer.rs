@@ -16,7 +16,7 @@ pub(crate) const TRAILER: usize = 32;
 
 const TRAILER_MAGIC: &[u8; 8] = b"BISSEAL1";
 
-/// So many missing sequences in a row are kept as zeros; a longer gap, as lost messages may leave it, takes no room.
+/// Up to this many missing sequences in a row are kept as zeros; a longer gap, as lost messages may leave it, takes no room.
 const MAX_ZEROS: u64 = 64;
 
 /// Where one topic's messages lie in one segment.

@@ -21,7 +21,7 @@ pub(crate) struct Found {
 /// The journal's salt, and its segments, the oldest first. A journal without a salt gets this one.
 ///
 /// # Errors
-/// The disk's, and what a person must see to: files of another version, or that are no segments.
+/// The disk's, and what a person must fix: files of another version, or that are not segments.
 pub(crate) fn find(disk: &Arc<dyn Disk>, new_salt: Salt) -> io::Result<(Salt, Vec<Found>)> {
     let names = disk.list()?;
     let mut files = Vec::new();
@@ -34,7 +34,7 @@ pub(crate) fn find(disk: &Arc<dyn Disk>, new_salt: Salt) -> io::Result<(Salt, Ve
                 name_of(number)
             )));
         }
-        // Who reads further meets the error again; a header that cannot be read is as good as a damaged one.
+        // Reading further meets the error again; a header that cannot be read is as good as a damaged one.
         let header = read_up_to(&*file, 0, SEGMENT_HEADER).unwrap_or_default();
         segment::check_format(number, &header)?;
         files.push((number, file, segment::salt_in(number, &header)));

@@ -25,7 +25,7 @@ use crate::name::Name;
 const RECENT_BYTES: usize = 16 * 1024 * 1024;
 /// The bytes that are kept of what was read; at least one chunk.
 const CHUNK_CACHE_BYTES: usize = 16 * 1024 * 1024;
-/// How many sealed segments' indexes are kept; 4 bytes a message each.
+/// How many sealed segments' indexes are kept; 4 bytes per message.
 const LOADED_SEGMENTS: usize = 8;
 /// How many places of damage are remembered, so that each is reported once.
 const REMEMBERED_DAMAGE: usize = 65_536;
@@ -116,7 +116,7 @@ impl Log {
         Sealed { segment, file, bytes: self.active_end, sealed: 0, topics: ranges(&self.active_offsets) }
     }
 
-    /// The active segment is sealed: it has so many bytes and is read from `sealed_file`. The next one, with its file, is active.
+    /// The active segment is sealed: it has this many bytes and is read from `sealed_file`. The next one, with its file, is active.
     pub(crate) fn rolled(
         &mut self,
         sealed_file: Arc<dyn DiskFile>,
@@ -192,7 +192,7 @@ impl Log {
         Ok(Some(record))
     }
 
-    /// Takes what was read for [`Log::record`]. It stays at least until the lock is given up.
+    /// Takes what was read for [`Log::record`]. It stays at least until the lock is released.
     pub(crate) fn supply(&mut self, fetched: Fetched) {
         let segment = fetched.segment;
         if segment != self.active.number && !self.sealed.contains_key(&segment) {
@@ -213,7 +213,7 @@ impl Log {
         }
     }
 
-    /// What was missing could not be read, and was wanted for a topic's message. It is reported, though not again and again.
+    /// What was missing could not be read, and was wanted for a topic's message. It is reported, but not repeatedly.
     pub(crate) fn read_failed(
         &mut self,
         segment: u64,

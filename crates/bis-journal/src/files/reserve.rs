@@ -11,15 +11,15 @@ use super::disk::Disk;
 
 /// The file.
 const NAME: &str = "reserve";
-/// So many checkpoints find room in the last part: one that is written while both others are there, and as much as it may have
+/// This many checkpoints fit in the last part: one that is written while both others are there, and as much as it may have
 /// grown since the last one.
 const CHECKPOINTS: u64 = 2;
 /// This part of the reserve is for checkpoints, beside the room for those that are known.
 const LAST_PART: u64 = 4;
-/// To keep it takes this part of it in free room on top, so that it is not given up again at once.
+/// Keeping it requires this part of it as free room on top, so that it is not given up again at once.
 const FREE_PART: u64 = 4;
 
-/// Of the last part, what is kept is found to this part of it.
+/// What is kept of the last part is determined to this fraction of it.
 const STEPS: u64 = 256;
 
 pub(crate) struct Reserve {
@@ -33,7 +33,7 @@ pub(crate) struct Reserve {
 }
 
 impl Reserve {
-    /// So many bytes and room for checkpoints. One that is there from before is taken over.
+    /// This many bytes and room for checkpoints. An existing one is taken over.
     pub(crate) fn new(disk: Arc<dyn Disk>, least: u64) -> Self {
         let mut reserve = Self { disk, least, checkpoints: 0, kept: 0 };
         reserve.kept = reserve.take_over().unwrap_or(0);
@@ -50,7 +50,7 @@ impl Reserve {
         self.least / LAST_PART + self.checkpoints
     }
 
-    /// A checkpoint has so many bytes.
+    /// A checkpoint has this many bytes.
     pub(crate) fn fit(&mut self, checkpoint: u64) {
         self.checkpoints = CHECKPOINTS * checkpoint;
     }
@@ -111,7 +111,7 @@ impl Reserve {
         release(&*self.disk)
     }
 
-    /// Takes room for so many bytes, if there is as much and `free`.
+    /// Takes room for this many bytes, if there is as much and `free`.
     fn take(&mut self, bytes: u64, free: u64) -> io::Result<()> {
         let file = self.disk.open(NAME)?;
         let taken = file.allocate(bytes + free);

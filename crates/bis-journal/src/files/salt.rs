@@ -1,6 +1,6 @@
 //! The random bytes that every checksum of a journal is seeded with, in a file of their own beside the segments.
 //!
-//! Whoever does not know them cannot write a body that is taken for records. They are in every segment's header too, so that
+//! Without knowing them, nobody can write a body that is taken for records. They are in every segment's header too, so that
 //! no single file is needed to read the others.
 
 use std::hash::{BuildHasher, RandomState};

@@ -1,6 +1,6 @@
 //! Verifies a sealed segment, a little at a time, before somebody needs what is in it.
 //!
-//! It only reads. Who calls it decides how fast, and reports what it finds.
+//! It only reads. The caller decides how fast, and reports what it finds.
 
 use std::io;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(crate) enum Step {
 }
 
 impl Scrub {
-    /// Of a segment with so many bytes that is written to no more.
+    /// For a segment with this many bytes that is no longer written to.
     pub(crate) fn new(segment: Segment, file: Arc<dyn DiskFile>, bytes: u64) -> Self {
         Self { segment, file, at: SEGMENT_HEADER as u64, end: bytes }
     }

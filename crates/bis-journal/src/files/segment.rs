@@ -120,7 +120,7 @@ pub(crate) fn numbers_in(names: &[String]) -> io::Result<Vec<u64>> {
     }
 }
 
-/// The segment that a file name names. Other ways to write the same number name none.
+/// The segment that a file name names. Other ways to write the same number are not segments.
 fn number_of(name: &str) -> Option<u64> {
     let number = u64::from_str_radix(name.strip_suffix(".segment")?, 16).ok()?;
     (name_of(number) == name).then_some(number)

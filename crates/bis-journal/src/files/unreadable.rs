@@ -24,7 +24,7 @@ impl Unreadable {
         is_due
     }
 
-    /// A segment is there no more.
+    /// A segment no longer exists.
     pub(crate) fn forget(&mut self, segment: u64) {
         self.reported.retain(|(reported, _), _| *reported != segment);
     }

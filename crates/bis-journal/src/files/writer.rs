@@ -116,13 +116,13 @@ impl Writer {
         Arc::clone(&self.file)
     }
 
-    /// Whether a batch of so many bytes should go to the next segment.
+    /// Whether a batch of this many bytes should go to the next segment.
     pub(crate) fn is_full_for(&self, bytes: usize) -> bool {
         let end = self.position.offset + bytes as u64;
         end > self.segment_bytes && self.position.offset > SEGMENT_HEADER as u64
     }
 
-    /// Whether so many bytes more are written over what the file has already, in the segment that there is.
+    /// Whether this many more bytes overwrite what the file has already, in the current segment.
     pub(crate) fn has_filled(&self, bytes: usize) -> bool {
         let end = self.position.offset + bytes as u64;
         end <= self.filled && end <= self.segment_bytes && self.refused <= self.position.offset

@@ -38,7 +38,7 @@ impl Admission {
         }
     }
 
-    /// So many bytes of records were taken.
+    /// This many bytes of records were taken.
     pub(super) fn lend(&mut self, bytes: usize) {
         self.lendable = self.lendable.saturating_sub(bytes as u64);
     }

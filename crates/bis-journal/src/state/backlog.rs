@@ -13,7 +13,7 @@ use crate::options::{Backlog, BacklogPolicy};
 #[derive(Debug, Default)]
 pub(crate) struct BacklogBound {
     pub(crate) limit: Backlog,
-    /// The length at which segments are sealed: the backlog grows by so much at once.
+    /// The length at which segments are sealed: the backlog grows by this much at once.
     pub(crate) segment_bytes: u64,
     is_full: bool,
 }

@@ -49,7 +49,7 @@ impl Dedup {
         }
     }
 
-    /// The commit failed: its events may come again, and those of the next one move forward by so much in each topic.
+    /// The commit failed: its events may come again, and those of the next one move forward by this much in each topic.
     pub(crate) fn refused(&mut self, ticket: &Ticket, next: &Ticket, by: &NumberMap<u32, u64>) {
         self.window.retain(|(topic, _), (at, sequence)| {
             if at == next {

@@ -68,7 +68,7 @@ pub struct Handed<'a> {
 /// Why a message was not settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Nobody holds it (any more).
+    /// No consumer holds it (any longer).
     NotInFlight,
     /// Another consumer holds it.
     NotOwned,
@@ -258,7 +258,7 @@ impl State {
         let back = channel.machine.disconnect(subscription.consumer, parting);
         back.iter().for_each(|recalled| channel.operations.recalled(recalled));
         let consumer = channel.consumers.remove(&subscription.consumer);
-        // One more, who now looks after what it was woken for, and after the time that something is due.
+        // Another consumer, which now looks after what it was woken for, and after the time at which something is due.
         channel.wake(back.len() + 1);
         let is_last = channel.consumers.is_empty();
         if !back.is_empty() {

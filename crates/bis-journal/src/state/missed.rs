@@ -1,4 +1,4 @@
-//! Messages of a topic that reached no consumer, and why: counts since the start of the process, and a line of the log when it begins.
+//! Messages of a topic that reached no consumer, and why: counts since the start of the process, and a log line when it begins.
 //! What a channel drops is counted by the channel.
 
 use crate::name::Name;

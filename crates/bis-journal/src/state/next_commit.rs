@@ -4,7 +4,7 @@
 //! - The buffer begins with room for a batch's header; every message's place lies behind it.
 //! - All that is in the buffer is decided with one ticket, which changes when the committer takes the buffer.
 //! - What defines a topic or channel is in the commit that it was made in and once more in the one after it, so that no single
-//!   damaged record hides all their messages; and no more once it is deleted.
+//!   damaged record hides all their messages; and no longer once it is deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use crate::files::record::{self, Header, Kind, RECORD_HEADER};
 use crate::name::Name;
 use bis_broker::channel::Time;
 
-/// So many bytes, of all clients together, wait for the next commit while the one before is written; then no more is read.
+/// At most this many bytes of all clients wait for the next commit while the one before is written; then no more is read.
 const MAX_UNCOMMITTED: usize = 32 * 1024 * 1024;
 /// The most room that the next buffer has from the start.
 const MAX_CAPACITY: usize = 1024 * 1024;
@@ -215,7 +215,7 @@ impl NextCommit {
     }
 
     /// A batch that was taken is not in the journal. What it defined is written again, and what was taken since has its
-    /// sequences: on a disk that is full for long, channels would wait for many messages that never were. Returns how many
+    /// sequences: on a disk that is full for long, channels would wait for many messages that never existed. Returns how many
     /// those are by topic.
     pub(super) fn refused(&mut self, batch: &Batch, topics: &mut Topics) -> NumberMap<u32, u64> {
         self.redefine = true;

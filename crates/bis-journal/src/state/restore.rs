@@ -217,7 +217,7 @@ impl Restoring {
             if let Some(header) = record::header(record) {
                 let offset = written.records_at + at as u64;
                 let message = (header.topic, header.sequence);
-                // One that was refused may have the sequence of another that was taken afterwards: it is none.
+                // A refused message may have the sequence of another that was taken afterwards: it is not a message.
                 let is_taken = match header.kind {
                     Kind::Message => self.state.log.note(message.0, message.1, offset),
                     _ => true,

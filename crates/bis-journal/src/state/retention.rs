@@ -174,7 +174,7 @@ impl State {
         light
     }
 
-    /// How old a segment becomes: what the topic wants that wants most.
+    /// How old a segment becomes: as old as the most demanding topic wants.
     fn age_of(&self, sealed: &Sealed, policy: &Policy) -> Duration {
         let of_topic = |id| Some(self.topics.get(id)?.retention.map_or(policy.retention, |own| own.max_age));
         sealed.topics.keys().filter_map(of_topic).max().unwrap_or(policy.retention)

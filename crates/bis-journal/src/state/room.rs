@@ -1,4 +1,4 @@
-//! A disk without room: what is told of it. Who may publish then is up to [`Admission`](super::admission::Admission).
+//! A disk without room: what is reported about it. Who may publish then is up to [`Admission`](super::admission::Admission).
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! What the router makes of consumers that vanish: a process is given one suspect at a time, and for a while nothing else beside
+//! How the router treats consumers that vanish: a process is given one suspect at a time, and for a while nothing else beside
 //! one that was blamed before; a process that comes back acquits what it had. A channel knows its own suspects; this looks over
-//! all channels, because a process that ends takes its consumers of every channel along.
+//! all channels, because a process that ends takes its consumers of every channel with it.
 
 use std::collections::VecDeque;
 use std::time::Duration;

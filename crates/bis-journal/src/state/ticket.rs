@@ -1,14 +1,14 @@
-//! A commit to wait for. Whoever waits holds its outcome, so that nothing has to be remembered for them: a commit that is
+//! A commit to wait for. Each waiter holds its outcome, so that nothing has to be remembered for them: a commit that is
 //! not known to be stored is undecided or failed, however long ago it was.
 
 use std::sync::{Arc, OnceLock};
 
 use bis_broker::NumberMap;
 
-/// What became of a commit: it holds, or why not.
+/// The outcome of a commit: it succeeded, or why not.
 pub type Outcome = Result<(), Arc<str>>;
 
-/// A commit, as those see it who wait for it. Clones share its outcome.
+/// A commit, as seen by those who wait for it. Clones share its outcome.
 #[derive(Debug, Clone, Default)]
 pub struct Ticket(Arc<Commit>);
 

@@ -267,7 +267,7 @@ impl ChannelState {
         }
     }
 
-    /// Wakes as many waiting consumers as there are messages. Whoever leaves messages behind wakes the next one, so that
+    /// Wakes as many waiting consumers as there are messages. A consumer that leaves messages behind wakes the next one, so that
     /// none is forgotten and a message does not wake a thousand idle consumers.
     pub(crate) fn wake(&mut self, messages: usize) {
         let mut woken = Vec::new();

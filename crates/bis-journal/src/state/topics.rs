@@ -132,7 +132,7 @@ impl Topics {
         (self.next_topic, self.next_channel)
     }
 
-    /// So many of the messages that were taken for a topic are not in the journal: the next ones have their sequences.
+    /// This many of the messages that were taken for a topic are not in the journal: the next ones have their sequences.
     pub(super) fn take_back(&mut self, number: u32, messages: u64) {
         if let Some(intake) = self.intake_of(number) {
             intake.next_sequence -= messages;

@@ -1,11 +1,11 @@
-//! Changes of which topics and channels there are, for those who tell others of them, and new topics that are held until these
+//! Changes to the set of topics and channels, for those who report them to others, and new topics that are held until these
 //! have said which channels they know.
 
 use tokio::sync::watch;
 
 use crate::name::Name;
 
-/// What is told of topics and channels, and waited for.
+/// What is reported about topics and channels, and waited for.
 #[derive(Debug, Default)]
 pub(crate) struct Topology {
     /// Counts the changes.

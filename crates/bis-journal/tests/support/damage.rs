@@ -90,7 +90,7 @@ impl Disk for MemoryDisk {
 /// One thing that a broken disk does.
 #[derive(Debug, Clone, Copy)]
 pub enum Break {
-    /// These bits of a byte turn.
+    /// These bits of a byte flip.
     Flip { file: usize, offset: usize, bits: u8 },
     /// Bytes read as zeros.
     Zero { file: usize, offset: usize, bytes: usize },

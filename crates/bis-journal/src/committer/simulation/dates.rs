@@ -21,7 +21,7 @@ fn router(messages: &[(&str, Duration)]) -> Router {
     router
 }
 
-/// Does it with the date set back, with the date set forwards, and with the date set back and right again.
+/// Runs it with the date set back, with the date set forwards, and with the date set back and corrected again.
 fn with_other_dates(check: impl Fn(&dyn Fn(&Router))) {
     check(&|router| router.clock.set_back(HOUR));
     check(&|router| router.clock.set_forwards(HOUR));

@@ -19,7 +19,7 @@ pub(super) struct Faults {
     pub(super) power: Option<usize>,
     /// No file can grow.
     pub(super) is_full: bool,
-    /// How many bytes all files together may have; `None` is without end.
+    /// How many bytes all files together may have; `None` is unlimited.
     pub(super) capacity: Option<usize>,
     /// Every sync fails.
     pub(super) syncs_fail: bool,
@@ -29,7 +29,7 @@ pub(super) struct Faults {
     pub(super) flaky: Option<Flaky>,
 }
 
-/// Makes one change of so many fail, among those of a kind.
+/// Makes one in this many changes of a kind fail.
 pub(super) struct Flaky {
     pub(super) random: Random,
     pub(super) one_of: u64,
@@ -163,7 +163,7 @@ impl SimulatedDisk {
         self.0.lock().unwrap()
     }
 
-    /// From now on this goes wrong.
+    /// From now on these faults happen.
     pub(super) fn set(&self, faults: Faults) {
         self.inner().faults = faults;
     }

@@ -16,7 +16,7 @@ pub(super) struct Promises {
     pub(super) finished: BTreeSet<String>,
     /// Finished, and the journal knows it.
     pub(super) finished_for_good: BTreeSet<String>,
-    /// Go on when something is refused.
+    /// Continue when something is refused.
     goes_on: bool,
     /// Something was refused: what is finished may not be in the journal.
     is_unsure: bool,
@@ -30,7 +30,7 @@ impl Promises {
         Self { goes_on: true, ..Self::default() }
     }
 
-    /// Random traffic, on a clock that jumps, until it is enough or something is refused.
+    /// Random traffic, on a clock that jumps, until there is enough or something is refused.
     pub(super) fn run(&mut self, router: &mut Router, random: &mut Random, steps: u64, prefix: &str) {
         if !router.subscribe() {
             return;
@@ -122,7 +122,7 @@ impl Promises {
         self.finished.retain(|body| !back.contains_key(body));
     }
 
-    /// The disk lied: nothing is promised of what was, and from now on everything again.
+    /// The disk lied: nothing is promised about the past, and everything again from now on.
     pub(super) fn forget(&mut self) {
         let sent = std::mem::take(&mut self.sent);
         *self = Self { sent, ..Self::default() };

@@ -43,7 +43,7 @@ impl Router {
         Self::start_with(disk, SEGMENT_BYTES)
     }
 
-    /// Like [`Router::start`], with segments of so many bytes.
+    /// Like [`Router::start`], with segments of this many bytes.
     pub(super) fn start_with(disk: &SimulatedDisk, segment_bytes: u64) -> io::Result<Self> {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
         let clock = Arc::new(SimulatedClock::new());
@@ -83,13 +83,13 @@ impl Router {
         self.committer.journal.lock()
     }
 
-    /// Commits what there is; whether it holds.
+    /// Commits what there is; returns whether it succeeded.
     pub(super) fn flush(&mut self) -> bool {
         let Some(batch) = self.state().take_batch() else { return true };
         self.commit(batch)
     }
 
-    /// Commits a batch; whether it holds.
+    /// Commits a batch; returns whether it succeeded.
     pub(super) fn commit(&mut self, batch: Batch) -> bool {
         let ticket = batch.ticket.clone();
         self.committer.commit(batch);
