@@ -19,7 +19,7 @@ use libtest_mimic::Trial;
 
 use crate::{Broker, peer::Site};
 
-/// The reason why a case of a whole app runs on the router only.
+/// The trials of a whole app that run on the router only.
 pub(crate) fn trials() -> Vec<Trial> {
     outage::trials().into_iter().chain(crash::trials()).chain(blocking::trials()).collect()
 }

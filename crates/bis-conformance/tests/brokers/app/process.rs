@@ -110,7 +110,7 @@ type Lines = tokio::io::Lines<BufReader<ChildStdout>>;
 
 /// How an app is to run.
 pub(super) struct Settings {
-    /// The setting of this name in its configuration.
+    /// `stop_within` in its configuration.
     pub(super) stop_within: &'static str,
     /// How many threads run its handlers.
     pub(super) threads: &'static str,
