@@ -1,5 +1,5 @@
 //! A backlog of 10 million messages of 200 bytes: how long a start takes, and how much memory it needs, before and after
-//! a subscriber takes what it is given and answers nothing.
+//! a subscriber takes what it is given and does not answer.
 //!
 //! `cargo bench -p bis-router --bench start`; `BIS_START_MESSAGES` sets another number. It needs about 3 GB of disk in
 //! the folder for temporary files.
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     let messages = std::env::var("BIS_START_MESSAGES").map_or(Ok(MESSAGES), |number| number.parse())?;
     let folder = tempfile::tempdir()?;
     runtime.block_on(fill(folder.path(), messages))?;
-    // A process of its own, so that its memory is the router's.
+    // A process of its own, so that its memory is only the router's.
     let status = Process::new(std::env::current_exe()?).env(FOLDER, folder.path()).status()?;
     ensure!(status.success(), "the measured process failed: {status}");
     Ok(())
@@ -60,7 +60,7 @@ async fn fill(folder: &Path, messages: usize) -> Result<()> {
     })
     .await??;
     println!("{messages} messages published in {:.1} s", began.elapsed().as_secs_f64());
-    // Killed, as it were: no clean stop makes this start short.
+    // As after a kill: no clean stop makes this start short.
     std::mem::forget(router);
     let source = folder.to_owned();
     let lock = source.join("lock");

@@ -1,7 +1,7 @@
 //! The durable event router that speaks NSQ.
 //!
 //! One process between publishers and subscribers: nsqd's TCP protocol V2 and HTTP API over one journal on disk.
-//! Whoever starts it gives [`Options`] and holds a [`Handle`]:
+//! The caller passes [`Options`] and holds a [`Handle`]:
 //!
 //! ```
 //! # async fn run(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {

@@ -72,11 +72,11 @@ pub struct Options {
     pub tls: Tls,
     /// Which compressions clients may ask for; all unless set.
     pub compression: Compression,
-    /// Who judges clients' secrets; nobody unless set.
+    /// Who verifies clients' secrets; nobody unless set.
     pub auth: Auth,
     /// Where the router registers; nowhere unless set.
     pub lookup: Lookup,
-    /// How much is logged. Whoever writes the log holds a clone; it is [`LogLevel::Info`] unless set.
+    /// How much is logged. The writer of the log holds a clone; it is [`LogLevel::Info`] unless set.
     pub log: LogSwitch,
 }
 

@@ -49,7 +49,7 @@ use crate::options::Options;
 pub(crate) const VERSION: &str = concat!("1.3.0-bis.", env!("CARGO_PKG_VERSION"));
 /// The pause after an accept that failed, for want of file descriptors most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// After how much silence the operating system asks whether a client is still there, as on nsqd; and how often then.
+/// After how much silence the operating system probes whether a client is still there, as on nsqd, and how often after that.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What all connections share.
@@ -174,7 +174,7 @@ pub(crate) async fn listen_https(server: Arc<Server>, listener: TcpListener) {
     http_serve::serve(server, https::TlsListener::new(listener, acceptor), routes).await;
 }
 
-/// Without it a client that vanished, and was to send nothing, would be there forever.
+/// Without it a client that vanished, and was not expected to send anything, would stay forever.
 fn keep_alive(stream: &TcpStream) {
     let kept = sockopt::set_socket_keepalive(stream, true)
         .and_then(|()| sockopt::set_tcp_keepidle(stream, KEEP_ALIVE))

@@ -91,7 +91,7 @@ impl Router {
         Self::start_with(keeper, options, trust).await
     }
 
-    /// Serves a journal that is open.
+    /// Serves an open journal.
     async fn start_with(keeper: Keeper, options: Options, trust: Trust) -> Result<Handle, StartError> {
         raise_descriptor_limit();
         let journal = Arc::clone(keeper.journal());
@@ -155,7 +155,7 @@ impl Handle {
 
     /// Resolves when the router has failed for good: a sync failed, or the thread that writes the journal died. From then
     /// on every publish is refused with the reason, and what is finished is not written. Nothing that was answered is
-    /// lost. Whoever runs the router should say so, shut it down, and start another one, which recovers from the disk.
+    /// lost. The program that runs the router should report it, shut it down, and start another one, which recovers from the disk.
     /// Never resolves otherwise; cancelling it changes nothing.
     pub async fn failed(&self) -> Failure {
         Failure(self.keeper.journal().failed().await.to_string())

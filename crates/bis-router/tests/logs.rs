@@ -68,7 +68,7 @@ impl Log {
     }
 }
 
-/// Speaks as nsqlookupd at first, and says no good word then.
+/// Speaks as nsqlookupd at first, and then only answers with errors.
 fn evil_lookupd() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

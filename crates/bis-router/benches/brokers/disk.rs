@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::Instant;
 
-/// Bytes written so far to the device with the temporary folder, after everything was brought to it; 0 when the system does
+/// Bytes written so far to the device with the temporary folder, after everything was flushed to it; 0 when the system does
 /// not say. What a process is charged with (`/proc/self/io`) is no measure: large pages count as a whole.
 pub fn written() -> f64 {
     Command::new("sync").status().unwrap();

@@ -16,10 +16,10 @@ pub const BODY_BYTES: usize = 200;
 const CONNECTIONS: usize = 4;
 /// How long a run goes before it is counted.
 const WARM_UP: Duration = Duration::from_millis(300);
-/// A run that makes no progress for so long fails.
+/// A run that makes no progress for this long fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Publishes on four connections for so long, with `window` unanswered on each, over `topics` topics in turn. Calls
+/// Publishes on four connections for this long, with `window` unanswered on each, over `topics` topics in turn. Calls
 /// `counted` when the counting begins. Returns how many were answered from then on, and how many in all.
 pub fn publish(
     wire: Wire,
@@ -54,7 +54,7 @@ pub fn publish(
     (answered.into_inner(), all.into_inner())
 }
 
-/// Publishes so many on four connections, and waits for the answers.
+/// Publishes this many on four connections, and waits for the answers.
 pub fn fill(wire: Wire, address: SocketAddr, count: usize) {
     std::thread::scope(|scope| {
         for connection in 0..CONNECTIONS {
@@ -136,7 +136,7 @@ impl Publisher {
     }
 }
 
-/// Publishes so many on two connections, delivers and finishes them over so many channels, with so many subscribers on
+/// Publishes this many on two connections, delivers and finishes them over this many channels, with this many subscribers on
 /// each. Returns the time from the first publish to the last finish.
 pub fn flow(address: SocketAddr, count: usize, channels: usize, subscribers: usize) -> Duration {
     let (finished, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -170,7 +170,7 @@ pub fn flow(address: SocketAddr, count: usize, channels: usize, subscribers: usi
     })
 }
 
-/// Consumes for so long what is there and what two connections publish meanwhile, no more than they publish. Calls
+/// Consumes for this long what is there and what two connections publish meanwhile, no more than they publish. Calls
 /// `counted` when the counting begins. Returns how many were finished from then on, and how many in all.
 pub fn consume_backlog(address: SocketAddr, time: Duration, counted: impl FnOnce()) -> (usize, usize) {
     let (finished, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -208,7 +208,7 @@ pub fn consume_backlog(address: SocketAddr, time: Duration, counted: impl FnOnce
 pub struct Latencies(Vec<Duration>);
 
 impl Latencies {
-    /// The latency that so much of all stays under; 0.5 is the median.
+    /// The latency that this fraction of all stays under; 0.5 is the median.
     pub fn quantile(&self, part: f64) -> Duration {
         let at = (self.0.len() as f64 * part) as usize;
         self.0[at.min(self.0.len() - 1)]

@@ -29,7 +29,7 @@ const NSQ: [Kind; 4] = [Kind::RouterAlways, Kind::RouterNone, Kind::NsqdDefault,
 const ROUTERS: [Kind; 2] = [Kind::RouterAlways, Kind::RouterNone];
 /// How many messages the `backlog` scenario puts on the disk first.
 const BACKLOG: usize = 10_000_000;
-/// At this many messages a second latencies are taken.
+/// Latencies are taken at this many messages per second.
 const PACE: u32 = 5000;
 
 struct Plan {
@@ -122,13 +122,13 @@ impl Run {
         self.messages as f64 / self.took.as_secs_f64()
     }
 
-    /// Microseconds a message.
+    /// Microseconds per message.
     fn cpu(&self) -> f64 {
         self.cpu_seconds / self.messages as f64 * 1e6
     }
 }
 
-/// Runs a scenario on each server in turn, so many rounds, and takes the medians.
+/// Runs a scenario on each server in turn, for this many rounds, and takes the medians.
 fn interleaved(title: String, kinds: &[Kind], rounds: usize, run: impl Fn(&Server) -> Run) -> Table {
     let [rows] = alternating(kinds, rounds, [&run]);
     let table = Table { title, rows };

@@ -8,11 +8,11 @@ use crate::servers::{Class, Kind};
 #[derive(Debug, Clone)]
 pub struct Row {
     pub kind: Kind,
-    /// Messages a second.
+    /// Messages per second.
     pub rate: f64,
-    /// Microseconds of the server's CPU a message.
+    /// Microseconds of the server's CPU per message.
     pub cpu: f64,
-    /// Bytes given to the disk a message.
+    /// Bytes written to the disk per message.
     pub written: f64,
     /// Bytes of memory at the end.
     pub resident: f64,

@@ -222,7 +222,7 @@ pub fn run_as_router() -> bool {
         options.journal.sync = std::env::var(SYNC).unwrap().parse::<SyncMode>().unwrap();
         let router = Router::start(options).await.unwrap();
         println!("listens on {}", router.tcp_address());
-        // Bounded, in case that nobody ends it.
+        // Bounded, in case nobody ends it.
         tokio::time::sleep(Duration::from_secs(600)).await;
     });
     true

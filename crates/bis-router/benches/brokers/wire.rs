@@ -1,6 +1,6 @@
-//! What the load client says to each kind of server: the bytes of a publish, and which bytes answer one.
+//! What the load client sends to each kind of server: the bytes of a publish, and which bytes answer one.
 //!
-//! The same sockets and loops stand around all of them, so that only the server differs.
+//! The same sockets and loops are used for all of them, so that only the server differs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};

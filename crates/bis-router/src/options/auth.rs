@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Authorization of NSQ clients by HTTP servers, as on nsqd. Off unless there is an address.
+/// Authorization of NSQ clients by HTTP servers, as on nsqd. Off unless an address is given.
 ///
 /// Addresses may have a password. Whatever shows them, `Debug` included, shows it as `***`.
 #[derive(Clone)]

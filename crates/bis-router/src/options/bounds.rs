@@ -1,4 +1,4 @@
-//! How far limits may be raised. A segment of the journal takes so much and no more: what one command brings must fit beside
+//! How far limits may be raised. A segment of the journal has a maximum size: what one command brings must fit beside
 //! what others wait for.
 
 use super::Options;

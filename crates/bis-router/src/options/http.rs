@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How long an HTTP client may take. Who takes longer is disconnected.
+/// How long an HTTP client may take. A slower one is disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpTimeouts {
     /// For a request's head, from its first byte on, and before the first request of a connection; 10 s unless set.

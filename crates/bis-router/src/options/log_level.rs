@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// How much is logged. Each level brings those after it too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum LogLevel {
-    /// What helps to find a fault.
+    /// Messages that help to find a fault.
     Debug = 1,
     /// What the router does.
     #[default]
@@ -70,7 +70,7 @@ impl LogSwitch {
         }
     }
 
-    /// Moves it, and makes `tracing` ask its subscribers anew what they want.
+    /// Moves it, and makes `tracing` ask its subscribers again what they want.
     pub fn set(&self, level: LogLevel) {
         self.0.store(level as u8, Ordering::Relaxed);
         tracing::callsite::rebuild_interest_cache();

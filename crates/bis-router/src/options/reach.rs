@@ -1,4 +1,4 @@
-//! Which addresses other machines may reach. A router that anybody can talk to is a mistake more often than a wish.
+//! Which addresses other machines may reach. A router that anybody can talk to is more often a mistake than intended.
 
 use std::net::SocketAddr;
 
@@ -35,7 +35,7 @@ impl Options {
             None
         };
         refuse(self.tcp_address, tcp)?;
-        // Whoever must use TLS finds nothing on the plain port.
+        // Clients that must use TLS cannot use the plain port.
         let http = (self.tls.required() != TlsRequired::Yes).then_some(
             "plain HTTP knows no authentication; require TLS for HTTP too, listen on 127.0.0.1, or allow it",
         );

@@ -17,7 +17,7 @@ pub struct Tls {
     pub required: TlsRequired,
     /// Whether clients must show a certificate; no unless set.
     pub client_certificates: ClientCertificates,
-    /// The oldest version that is spoken; 1.2 unless set.
+    /// The oldest version that is supported; 1.2 unless set.
     pub min_version: TlsVersion,
 }
 
@@ -107,7 +107,7 @@ pub enum TlsVersion {
 impl FromStr for TlsVersion {
     type Err = TlsWordError;
 
-    /// Reads nsqd's words. Versions before `tls1.2` are read as it, because nothing older is spoken.
+    /// Reads nsqd's words. Versions before `tls1.2` are read as it, because nothing older is supported.
     fn from_str(word: &str) -> Result<Self, TlsWordError> {
         match word {
             "ssl3.0" | "tls1.0" | "tls1.1" | "tls1.2" => Ok(Self::V1_2),

@@ -7,9 +7,9 @@ use bis_journal::{Accepted, Place, Progress, Ticket};
 use bis_nsq::{ErrorCode, OK, ProtocolError, Published, encode_error, encode_response};
 use bytes::{Bytes, BytesMut};
 
-/// A client that has so many answers due is not read from.
+/// A client that has this many answers due is not read from.
 const MAX_PENDING: usize = 8192;
-/// A client that has sent so many bytes that are not answered is not read from.
+/// A client that has sent this many unanswered bytes is not read from.
 const MAX_PENDING_BYTES: usize = 8 * 1024 * 1024;
 
 /// An answer in line.
@@ -20,7 +20,7 @@ pub(super) enum Answer {
     Error(String),
     /// The same, and the connection ends with it.
     Fatal(String),
-    /// So many times `OK`, or the error that the commit's failure makes, once the ticket is decided.
+    /// This many times `OK`, or the error that the commit's failure makes, once the ticket is decided.
     Stored { ticket: Ticket, command: &'static str, count: usize, bytes: usize },
     /// A receipt, or the error that the commit's failure makes, once the place's ticket is decided.
     Placed { place: Place, is_duplicate: bool, command: &'static str, bytes: usize },
@@ -28,7 +28,7 @@ pub(super) enum Answer {
     Subscribed { ticket: Ticket },
 }
 
-/// What a client hears of a message that is stored.
+/// What a client is told about a message that is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
     /// `OK`.
@@ -43,7 +43,7 @@ impl From<bool> for Said {
     }
 }
 
-/// What became of the answers that could go.
+/// What happened to the answers that could be sent.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sent {
     /// A subscription's `OK` went.
@@ -67,7 +67,7 @@ impl Answers {
         self.line.push_back(answer);
     }
 
-    /// A publish of so many bytes waits for its commit.
+    /// A publish of this many bytes waits for its commit.
     pub(super) fn stored(&mut self, ticket: Ticket, command: &'static str, bytes: usize) {
         self.due += 1;
         self.bytes += bytes;

@@ -1,7 +1,7 @@
 //! Asks authorization servers what a client may do, as nsqd asks them.
 //!
-//! It keeps nothing of a client: what was granted is the connection's to remember, and to ask for again when its time is
-//! over. It never runs under the state's lock.
+//! It keeps nothing about a client: the connection remembers what was granted, and asks for it again when it
+//! expires. It never runs under the state's lock.
 
 mod grant;
 
@@ -26,14 +26,14 @@ pub(super) use grant::Grant;
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// What an authorization server is told of a client.
+/// What an authorization server is told about a client.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Question {
     pub(super) remote_ip: String,
     pub(super) is_tls: bool,
     /// From the client's certificate; empty without one.
     pub(super) common_name: String,
-    /// As the client said it, text or not.
+    /// As the client sent it, text or not.
     pub(super) secret: Bytes,
 }
 

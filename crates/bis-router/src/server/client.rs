@@ -1,4 +1,4 @@
-//! What is known of a client: what it says of itself, and what its connection shows. Plain data for statistics.
+//! What is known about a client: what it says about itself, and what its connection shows. Plain data for statistics.
 
 use bis_broker::channel::ProcessId;
 use bis_journal::Process;
@@ -13,9 +13,9 @@ pub(super) struct ClientInfo {
     /// Seconds since 1970.
     pub(super) connected: u64,
     pub(super) sample_rate: u32,
-    /// The process that it is of, when it says so.
+    /// The process that it belongs to, when it says so.
     pub(super) process: Option<ProcessId>,
-    /// Whether it is told what became of messages before.
+    /// Whether it is told about earlier deliveries of messages.
     pub(super) wants_history: bool,
     pub(super) snappy: bool,
     pub(super) deflate: bool,

@@ -21,7 +21,7 @@ pub(crate) struct Clients {
 #[derive(Debug)]
 struct Client {
     info: Arc<ClientInfo>,
-    /// Its consumer, once it has subscribed, and what was known of it then.
+    /// Its consumer, once it has subscribed, and what was known about it then.
     consumer: Option<(ConsumerId, Arc<ClientInfo>)>,
     /// How many messages, by the topics' numbers.
     published: NumberMap<u32, u64>,
@@ -99,7 +99,7 @@ impl Presence {
         client.consumer = Some((consumer, Arc::clone(&client.info)));
     }
 
-    /// The client published so many messages to the topic of this number. They show in statistics after
+    /// The client published this many messages to the topic of this number. They show in statistics after
     /// [`Presence::settle`].
     pub(crate) fn published(&mut self, topic: u32, messages: u64) {
         match self.unsettled.last_mut() {

@@ -227,7 +227,7 @@ impl Connection {
     }
 }
 
-/// What a publish says of its message in headers.
+/// What a publish says about its message in headers.
 fn facts(headers: &Headers, now: Time) -> MessageFacts {
     let due = match headers.delay {
         Duration::ZERO => Time::ZERO,

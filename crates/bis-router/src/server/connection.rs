@@ -231,7 +231,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Bytes went, or came, or there will be none any more.
+    /// Bytes were sent, or received, or there will be no more.
     fn take_exchange(&mut self, exchange: Exchange, transport: &Transport) {
         if exchange.written {
             self.outbox.note_progress(transport.is_behind(&self.outbox.unsent), true);
@@ -295,7 +295,7 @@ impl Connection {
         }
     }
 
-    /// Whether commands may be carried out: nothing is under way that they must wait for.
+    /// Whether commands may be carried out: nothing that they must wait for is in progress.
     fn is_free(&self) -> bool {
         self.permission.asking.is_none() && self.inquiry.is_none() && self.session.upgrade.is_none()
     }
@@ -360,7 +360,7 @@ impl Connection {
         }
         let (uncommitted, is_flush_due) = (state.uncommitted(), state.take_flush());
         drop(state);
-        // What others wait for is theirs to commit.
+        // Others commit what they wait for themselves.
         if uncommitted > others {
             self.commit = server.journal.commit(self.session.presence.number(), uncommitted);
         } else if is_flush_due {
@@ -438,7 +438,7 @@ impl Connection {
         Ok(transport)
     }
 
-    /// The client has just come, or has just done something to be known.
+    /// The client has just connected, or has just done something to identify itself.
     fn note_known(&mut self) {
         self.session.note_known(&self.server.options, self.permission.lacks_grant());
     }
@@ -516,7 +516,7 @@ impl Connection {
     }
 }
 
-/// Waits for what is under way; forever when nothing is.
+/// Waits for what is in progress; forever when nothing is.
 async fn pending<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
     match work {
         Some(work) => work.await,

@@ -42,7 +42,7 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
-    /// The client is ready for so many.
+    /// The client is ready for this many.
     pub(super) fn ready(&mut self, count: u32) {
         self.look = true;
         if count > 0 {
@@ -53,7 +53,7 @@ impl Subscriber {
 
     /// When to look again without being told to.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        // Who already has a reason to look waits for something else: room, or the end of a pause.
+        // A client that already has a reason to look waits for something else: room, or the end of a pause.
         if self.look { self.read_again } else { self.deadline }
     }
 
@@ -81,7 +81,7 @@ impl Subscriber {
         self.look = true;
     }
 
-    /// What the consumer was woken for is another's. Whether the channel is still there.
+    /// What the consumer was woken for is left to another. Returns whether the channel still exists.
     pub(super) fn pass_on(&self, journal: &Journal) -> bool {
         self.subscription.as_ref().is_none_or(|subscription| journal.lock().pass_on(subscription))
     }
@@ -96,7 +96,7 @@ impl Subscriber {
         self.look && self.started && self.fetching.is_none() && self.read_again.is_none()
     }
 
-    /// Hands out messages as frames, with what became of them before for a client that is told. False when the channel is gone.
+    /// Hands out messages as frames, with their past for a client that is told. False when the channel is gone.
     pub(super) fn deliver(
         &mut self,
         journal: &Arc<Journal>,
@@ -135,7 +135,7 @@ impl Subscriber {
     }
 }
 
-/// A message as a frame, with what became of it before for a client that is told.
+/// A message as a frame, with its past for a client that is told.
 fn encode(unsent: &mut BytesMut, handed: &Handed<'_>, wants_history: bool) {
     let Handed { handout, published, body } = handed;
     let published = i64::try_from(*published).unwrap_or(i64::MAX);

@@ -1,5 +1,5 @@
-//! What is out of place on a connection now, told by a command's word alone and before anything else of it is looked at,
-//! as nsqd tells it.
+//! What is out of place on a connection now, decided by a command's word alone and before the rest of it is looked at,
+//! as on nsqd.
 
 use bis_nsq::{ErrorCode, ProtocolError};
 
@@ -12,7 +12,7 @@ pub(super) enum Stage {
     Closing,
 }
 
-/// What decides, copied from the connection.
+/// The facts that decide, copied from the connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Gate {
     pub(super) stage: Stage,

@@ -137,7 +137,7 @@ fn json_reply(value: &impl Serialize) -> Response {
     response
 }
 
-/// Text, in nsqd's shape; empty for what has no answer but that it is done.
+/// Text, in nsqd's shape; empty where the only answer is that it is done.
 fn versioned(text: impl Into<String>) -> Response {
     let text: String = text.into();
     let is_empty = text.is_empty();

@@ -1,4 +1,4 @@
-//! One HTTP question to another server, plain or over TLS, with bounds in time and size. It follows no redirect and keeps no
+//! One HTTP request to another server, plain or over TLS, with bounds in time and size. It follows no redirect and keeps no
 //! connection.
 
 use std::io;
@@ -30,10 +30,10 @@ pub(super) enum AskError {
     /// The other side does not speak HTTP, or stopped in the middle.
     #[error("{0}")]
     Http(#[from] hyper::Error),
-    /// The question cannot be asked so.
+    /// The request cannot be made this way.
     #[error("{0}")]
     Request(#[from] hyper::http::Error),
-    /// The server says that it will not.
+    /// The server refused.
     #[error("the answer's status is {0}")]
     Status(StatusCode),
     /// The answer is too large or was cut off.

@@ -1,5 +1,5 @@
-//! HTTP connections from their acceptance to their end: each has bounds in time, and a stop waits for requests under way
-//! alone. It knows no route.
+//! HTTP connections from their acceptance to their end: each has bounds in time, and a stop waits only for requests in
+//! progress. It knows no route.
 
 mod patience;
 
@@ -82,6 +82,6 @@ async fn connection(
         ended = &mut connection => return ended,
         () = server.journal.stopped() => connection.as_mut().graceful_shutdown(),
     }
-    // Half a request holds up no stop.
+    // An incomplete request does not hold up a stop.
     tokio::time::timeout(GRACE, connection).await.unwrap_or(Ok(()))
 }

@@ -1,4 +1,4 @@
-//! The HTTP API over TLS: handshakes beside each other, so that a slow one holds up nobody. It knows no route.
+//! The HTTP API over TLS: concurrent handshakes, so that a slow one holds up nobody. It knows no route.
 
 use std::io;
 use std::net::SocketAddr;
@@ -82,7 +82,7 @@ async fn accept_all(
         tokio::spawn(async move {
             match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
-                    // Nobody takes it when the router stops.
+                    // When the router stops, nobody accepts it.
                     let _ = accepted.send((stream, remote)).await;
                 }
                 Ok(Err(error)) => {

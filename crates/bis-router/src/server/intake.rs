@@ -47,7 +47,7 @@ impl Intake {
         }
     }
 
-    /// Nothing is said of the client's silence until now.
+    /// The client's silence until now does not count.
     pub(super) fn forgive_silence(&mut self) {
         self.last_read = Instant::now();
     }
@@ -67,7 +67,7 @@ impl Intake {
         }
     }
 
-    /// So many bytes were read, and had their turn. Few commands may have many bytes: then others have a turn.
+    /// This many bytes were read, and had their turn. Few commands may have many bytes: then others have a turn.
     pub(super) fn end_turn(&mut self, bytes: usize) {
         self.turn_bytes += bytes;
         if self.turn_bytes >= READ_BYTES {
@@ -94,12 +94,12 @@ impl Intake {
         self.commands.pop_front()
     }
 
-    /// A command cannot be carried out yet: it is the next one again.
+    /// A command cannot be carried out yet: it becomes the next one again.
     pub(super) fn put_back(&mut self, command: Command) {
         self.commands.push_front(Ok(command));
     }
 
-    /// What was read is not carried out any more.
+    /// What was read is no longer carried out.
     pub(super) fn drop_commands(&mut self) {
         self.commands.clear();
     }
@@ -113,7 +113,7 @@ impl Intake {
                 gate.check(word)
             });
             let decoded = match decoded {
-                // As on nsqd: after `CLS` nobody looks at what it says.
+                // As on nsqd: after `CLS` its commands are ignored.
                 Err(_) if is_ready && gate.stage == Stage::Closing => Ok(Some(Command::Nop)),
                 decoded => decoded,
             };
@@ -126,7 +126,7 @@ impl Intake {
         }
     }
 
-    /// What is wrong with bytes that are no whole command, when the client sends no more.
+    /// What is wrong with bytes that are not a whole command, when the client sends no more.
     pub(super) fn cut_off(&self, limits: &Limits) -> Option<ProtocolError> {
         cut_off(&self.received, limits)
     }

@@ -1,4 +1,4 @@
-//! Registration with nsqlookupd: one session an address, as long as the address is asked for and the router runs.
+//! Registration with nsqlookupd: one session per address, as long as the address is configured and the router runs.
 //!
 //! What is registered follows the state: a session compares what it has said with what is there. It owns no topic.
 

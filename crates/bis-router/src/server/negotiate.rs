@@ -35,7 +35,7 @@ const FEATURES: &[&str] = &[
 /// The level of deflate for clients that name none.
 const DEFLATE_LEVEL: u32 = 6;
 
-/// What holds on a connection. A later `IDENTIFY` changes only what it names.
+/// What applies to a connection. A later `IDENTIFY` changes only what it names.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     /// The time between heartbeats; none are sent without.
@@ -144,7 +144,7 @@ impl Session {
     }
 }
 
-/// The process that a client says to be of.
+/// The process that a client claims to belong to.
 fn process_of(asked: &Extension) -> Option<ProcessId> {
     let mut hasher = DefaultHasher::new();
     asked.process.hash(&mut hasher);
@@ -166,7 +166,7 @@ fn reply(server: &Server, terms: &Terms) -> IdentifyReply {
     }
 }
 
-/// What is offered beyond NSQ, with the limits that nsqd's reply has no words for.
+/// What is offered beyond NSQ, with the limits that nsqd's reply has no fields for.
 fn offer(options: &Options) -> Extension {
     let mut features = FEATURES.to_vec();
     if options.journal.dedup_window > 0 {

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::auth::{AuthError, Authorizer, Grant, Question};
 use super::client::ClientIdentity;
 
-/// A question to the authorization servers that is under way. No command is carried out meanwhile.
+/// A request to the authorization servers that is in progress. No command is carried out meanwhile.
 pub(super) type Asking = BoxFuture<'static, Result<Grant, AuthError>>;
 
 /// A client's permission. Without an authorizer everybody may do everything.
@@ -99,7 +99,7 @@ impl Permission {
     ) -> Result<Option<Granted>, ProtocolError> {
         self.asking = None;
         let grant = answer.map_err(|error| {
-            // What went wrong there is not the client's to know.
+            // The client must not learn what went wrong there.
             let error = error.to_string();
             tracing::warn!(remote = %self.remote, error, "a client could not be authorized");
             ProtocolError::new(ErrorCode::AuthFailed, "AUTH failed")

@@ -1,4 +1,4 @@
-//! What the system says of this process: memory, processor time, descriptors. On systems without `/proc` all is zero.
+//! What the system says about this process: memory, processor time, descriptors. On systems without `/proc` all is zero.
 
 use std::fs;
 

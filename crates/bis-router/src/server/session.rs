@@ -55,7 +55,7 @@ impl Session {
         }
     }
 
-    /// More is known of the client.
+    /// More is known about the client.
     pub(super) fn set_client(&mut self, client: ClientInfo) {
         self.client = Arc::new(client);
         self.presence.identified(Arc::clone(&self.client));
@@ -66,7 +66,7 @@ impl Session {
         self.client.tls.is_none() && options.tls.required() != TlsRequired::No
     }
 
-    /// A client that has just come, or has just done something to be known.
+    /// A client that has just connected, or has just done something to identify itself.
     pub(super) fn note_known(&mut self, options: &Options, lacks_grant: bool) {
         if lacks_grant || self.lacks_tls(options) {
             self.stranger.get_or_insert(Stranger::new(options.stranger_timeout));

@@ -1,4 +1,4 @@
-//! Until when a stopping router waits for one client. It only tells times.
+//! Until when a stopping router waits for one client. It only computes times.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ pub(super) const MAX_BODY_BYTES: usize = 16 * 1024;
 /// What a stranger may send in all. It may send on without waiting for the answer to its `AUTH`.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// What is kept of a stranger.
+/// What is kept about a stranger.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stranger {
     /// When it must be known.
@@ -21,7 +21,7 @@ pub(super) struct Stranger {
 }
 
 impl Stranger {
-    /// It has so long to become known.
+    /// It has this long to identify itself.
     pub(super) fn new(timeout: Duration) -> Self {
         Self { until: Instant::now() + timeout, bytes: 0 }
     }

@@ -24,7 +24,7 @@ use crate::options::{ClientCertificates, Tls, TlsRequired, TlsVersion};
 /// Why TLS cannot be spoken as the options say.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// TLS is required and there is no certificate to speak it with.
+    /// TLS is required and there is no certificate for it.
     #[error("TLS is required without a certificate; give a certificate and its key, or do not require it")]
     NoCertificate,
     /// One of certificate and key is missing.
@@ -33,7 +33,7 @@ pub enum TlsError {
     /// Client certificates are to be verified, and nobody is trusted.
     #[error("client certificates cannot be verified without authorities; give a root CA file")]
     NoAuthorities,
-    /// A file cannot be read, or has not in it what it should.
+    /// A file cannot be read, or does not contain what it should.
     #[error("cannot read `{path}`; it must be a PEM file with {content}")]
     File {
         /// Which file.
@@ -44,7 +44,7 @@ pub enum TlsError {
         #[source]
         source: io::Error,
     },
-    /// A certificate is one that this router cannot use.
+    /// This router cannot use a certificate.
     #[error("the certificate in `{path}` cannot be used: {fault}")]
     Unusable {
         /// Which file.
@@ -52,7 +52,7 @@ pub enum TlsError {
         /// What is wrong with it.
         fault: CertificateFault,
     },
-    /// Certificate, key or authorities do not serve.
+    /// Certificate, key or authorities cannot be used.
     #[error("the certificate, its key or the authorities cannot be used; check that they belong together")]
     Rejected(#[source] rustls::Error),
 }

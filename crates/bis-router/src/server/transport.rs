@@ -1,6 +1,6 @@
 //! A client's bytes: plain TCP, then TLS and compression once they are negotiated.
 //!
-//! One value reads and writes, so that a connection polls one thing and the plain way costs nothing but a branch. It
+//! One value reads and writes, so that a connection polls one thing and plain TCP costs only a branch. It
 //! knows no command and no frame.
 
 mod codec;

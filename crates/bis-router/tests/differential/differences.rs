@@ -1,4 +1,4 @@
-//! What the router does otherwise than nsqd on purpose, each with its reason. Every entry here is a promise that is not
+//! What the router deliberately does differently from nsqd, each with its reason. Every entry here is a promise that is not
 //! tested: the list stays short.
 //!
 //! Two more are allowed for in `game.rs`, because they change what follows: a connection that goes gives back what it
@@ -7,7 +7,7 @@
 use crate::compare::Fact;
 
 pub struct Difference {
-    /// Why the router does it otherwise.
+    /// Why the router does it differently.
     #[expect(dead_code, reason = "it is there for the reader")]
     pub reason: &'static str,
     pub is_it: fn(&Fact<'_>) -> bool,

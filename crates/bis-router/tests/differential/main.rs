@@ -27,7 +27,7 @@ use support::peer::has_nsqd;
 const SEEDS: u64 = 150;
 /// How long a long run plays.
 const LONG: Duration = Duration::from_secs(300);
-/// A mismatch counts when one of so many repetitions shows it again: both servers have races of their own.
+/// A mismatch counts when one of this many repetitions shows it again: both servers have races of their own.
 const REPETITIONS: usize = 3;
 
 #[test]

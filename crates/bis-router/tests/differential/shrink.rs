@@ -1,4 +1,4 @@
-//! Fewer steps that fail still: what is left is what matters.
+//! Fewer steps that still fail: what is left is what matters.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! One server and what its clients have seen: it carries out steps, keeps what each connection holds, and tells facts.
+//! One server and what its clients have seen: it carries out steps, keeps what each connection holds, and reports facts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ const BARRIER: &str = "barrier";
 const BARRIER_ID: &str = "barrierbarrierba";
 /// An identifier that no message has.
 const UNKNOWN_ID: &str = "ffffffffffffffff";
-/// After so long without an answer there is none.
+/// After this long without an answer there is none.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Which message a command is about, by its body.

@@ -20,7 +20,7 @@ const STEPS: usize = 40;
 pub enum Step {
     /// On a connection, which is opened if need be.
     Command { connection: usize, command: Command },
-    /// The client goes without a word.
+    /// The client disconnects silently.
     Disconnect { connection: usize },
     /// Bytes that may be anything; nothing is sent afterwards.
     Garbage { connection: usize, bytes: Vec<u8> },
@@ -54,7 +54,7 @@ pub enum Command {
     Touch(Which),
     Close,
     Nop,
-    /// A line that both must refuse for good, or answer with so many frames.
+    /// A line that both must refuse for good, or answer with this many frames.
     Line {
         bytes: Vec<u8>,
         answers: usize,
@@ -185,7 +185,7 @@ fn step(random: &mut Random, number: usize) -> Step {
 }
 
 fn command(random: &mut Random, number: usize) -> Command {
-    // Few topics, so that what is published meets who subscribes.
+    // Few topics, so that publishes and subscriptions meet.
     let topic = random.below(TOPICS.len());
     let body = || format!("m{number}");
     match random.below(100) {
@@ -268,7 +268,7 @@ fn http(random: &mut Random, number: usize) -> Step {
                 "/stats",
             ]);
             let body = random.pick(&["", "x", "\0\0\0\x01\0\0\0\x02x"]);
-            // Who does not read a body may close before the answer to it has arrived.
+            // A server that does not read a body may close before the answer to it has arrived.
             post(path, if path.contains("pub") { body } else { "" })
         }
     }

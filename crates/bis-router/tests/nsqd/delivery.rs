@@ -91,7 +91,7 @@ fn identifiers_and_parameters_are_checked(peer: Peer) {
     }
     check("REQ 0123456789abcdef x\n", "E_INVALID REQ could not parse timeout x");
     check("REQ 0123456789abcdef -5\n", "E_INVALID REQ could not parse timeout -5");
-    // Bytes that are no identifier of the server's, but of the right length.
+    // Bytes that are not an identifier of the server's, but of the right length.
     let mut consumer = server.subscribe("orders", "ship", 1);
     consumer.send_raw(b"FIN ZZZZZZZZZZZZZZZZ\n");
     assert_eq!(consumer.error(), "E_FIN_FAILED FIN ZZZZZZZZZZZZZZZZ failed ID not in flight");

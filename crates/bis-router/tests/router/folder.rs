@@ -11,7 +11,7 @@ use bis_router::{Handle, OpenError, Router, StartError};
 
 /// Longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(20);
-/// Far more segments than the router may have descriptors.
+/// Far more segments than the descriptors that the router may have.
 const MESSAGES: usize = 400;
 /// As much as a router and few clients need.
 const DESCRIPTORS: u32 = 128;

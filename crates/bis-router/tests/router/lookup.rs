@@ -46,7 +46,7 @@ async fn topics_and_channels_are_registered_and_taken_back() {
         until("ark is registered", || lookupd.lookup("ark") == (vec![], vec![port(&router)]));
     }
     assert_eq!(post(http, "/channel/delete?topic=zoo&channel=feed", "").status, 200);
-    // nsqlookupd keeps a channel that nobody has, so that new topics get it; what goes is who has it.
+    // nsqlookupd keeps a channel that nobody has, so that new topics get it; only its producers go.
     let of_feed = |lookupd: &Lookupd| {
         crate::support::http::get(lookupd.http, "/debug").json()["channel:zoo:feed"].clone()
     };
@@ -180,7 +180,7 @@ async fn a_topic_that_was_held_when_the_router_ended_gets_its_channels_after_the
             assert_eq!(&client.message_finished().body[..], b"one", "{channel}");
             assert_eq!(&client.message_finished().body[..], b"two", "{channel}");
         }
-        // It is held no more: a channel that is deleted is not made again.
+        // It is no longer held: a channel that is deleted is not made again.
         assert_eq!(post(http, "/channel/delete?topic=zoo&channel=ship", "").status, 200);
         router.shutdown().await.unwrap();
         let router = start(folder.path(), &[lookupd.tcp]).await;

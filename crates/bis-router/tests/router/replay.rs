@@ -19,7 +19,7 @@ fn nanoseconds() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
 }
 
-/// Takes and finishes so many messages, which must be these, in order, each for the first time.
+/// Takes and finishes this many messages, which must be these, in order, each for the first time.
 fn take(consumer: &mut Client, expected: std::ops::Range<usize>) {
     for number in expected {
         let message = consumer.message();

@@ -25,7 +25,7 @@ fn retain(address: SocketAddr, topic: &str, max_age: Duration, max_bytes: u64) {
     assert_eq!(client.response(), "OK");
 }
 
-/// Publishes so many messages of 500 bytes and handles them all.
+/// Publishes this many messages of 500 bytes and handles them all.
 fn handle(router: &Handle, topic: &str, count: usize) {
     let mut consumer = Client::subscribe(router.tcp_address(), topic, "ship", 100);
     let mut producer = Client::connect(router.tcp_address());

@@ -34,7 +34,7 @@ fn take(client: &mut Client, count: usize) -> Vec<Message> {
     messages
 }
 
-/// Waits until the router has noticed what its channel of the topic is to show.
+/// Waits until the router has noticed what its channel of the topic should show.
 fn wait_until(address: SocketAddr, topic: &str, is_noticed: impl Fn(&serde_json::Value) -> bool) {
     loop {
         let stats = http::get(address, "/stats?format=json").json();
@@ -68,7 +68,7 @@ async fn a_process_that_connects_again_has_everything_at_once() {
     assert_eq!((suspect.attempts, suspect.history.is_suspect), (1, true));
     assert!(other.is_quiet(QUIET), "one at a time, as nobody knows whether the first process died");
     let mut again = consume(tcp, "one", "orders", 10);
-    // Whoever gets them, nothing is held against them.
+    // Whichever consumer gets them, they are not suspects.
     let mut left = 4;
     while left > 0 {
         for client in [&mut again, &mut other] {
@@ -157,7 +157,7 @@ async fn a_replay_is_a_generation_also_after_a_restart() {
             router = start(folder.path()).await;
         }
     }
-    // What a client that knows nothing of it gets is as ever.
+    // A client that knows nothing of it gets what it always got.
     let mut plain = Client::subscribe(router.tcp_address(), "orders", "ship", 1);
     assert_eq!(plain.message().history, History::default());
     router.shutdown().await.unwrap();

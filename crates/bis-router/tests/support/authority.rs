@@ -52,7 +52,7 @@ impl Authority {
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                // A client that breaks off is that client's affair.
+                // A client that disconnects early is not this server's concern.
                 let _ = answer(stream, &shared);
             }
         });
@@ -64,7 +64,7 @@ impl Authority {
         self.state.lock().unwrap().answers.insert(secret.to_owned(), body.to_owned());
     }
 
-    /// The secret allows this for so many seconds.
+    /// The secret allows this for this many seconds.
     pub fn allow(&self, secret: &str, ttl: u32, topic: &str, channel: &str, permissions: &[&str]) {
         let rule = serde_json::json!({"topic": topic, "channels": [channel], "permissions": permissions});
         let answer = serde_json::json!({

@@ -243,12 +243,12 @@ impl Client {
         self.send(&Command::Finish(message.id));
     }
 
-    /// Whether nothing is there and nothing comes for so long.
+    /// Whether nothing is there and nothing comes for this long.
     pub fn is_quiet_so_far(&mut self, time: Duration) -> bool {
         self.buffer.is_empty() && self.is_quiet(time)
     }
 
-    /// Whether nothing comes for so long.
+    /// Whether nothing comes for this long.
     pub fn is_quiet(&mut self, time: Duration) -> bool {
         assert!(self.buffer.is_empty());
         self.stream.set_read_timeout(Some(time)).unwrap();
@@ -267,7 +267,7 @@ impl Client {
         bytes
     }
 
-    /// The bytes that come next, at least so many.
+    /// The next bytes, at least this many.
     pub fn some_bytes(&mut self, least: usize) -> Vec<u8> {
         let mut bytes = self.buffer.split().to_vec();
         while bytes.len() < least {

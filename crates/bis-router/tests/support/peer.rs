@@ -107,7 +107,7 @@ impl Server {
         Client::connect(self.tcp)
     }
 
-    /// A connection that has subscribed and is ready for so many.
+    /// A connection that has subscribed and is ready for this many.
     pub fn subscribe(&self, topic: &str, channel: &str, ready: u32) -> Client {
         Client::subscribe(self.tcp, topic, channel, ready)
     }
@@ -134,7 +134,7 @@ impl Server {
         assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{path}");
     }
 
-    /// What `/stats` tells of a topic's first channel.
+    /// What `/stats` says about a topic's first channel.
     pub fn channel(&self, topic: &str) -> Value {
         let stats = self.get(&format!("/stats?format=json&topic={topic}")).json();
         stats["topics"][0]["channels"][0].clone()

@@ -50,7 +50,7 @@ pub fn run() {
         let router = bis_router::Router::start(options).await.unwrap();
         println!("\nanswers HTTP on {}", router.http_address());
         println!("listens on {} with {} damaged", router.tcp_address(), router.damage().len());
-        // Bounded, in case that nobody kills it.
+        // Bounded, in case nobody kills it.
         tokio::time::sleep(Duration::from_secs(300)).await;
     });
 }
@@ -61,7 +61,7 @@ pub fn start(kind: Kind, folder: &Path) -> (Child, SocketAddr) {
     (child, tcp)
 }
 
-/// The same, for a router that may have so many descriptors and no more.
+/// The same, for a router that may have at most this many descriptors.
 pub fn start_limited(kind: Kind, folder: &Path, descriptors: u32) -> (Child, SocketAddr) {
     let mut shell = Process::new("sh");
     shell.arg("-c").arg(format!("ulimit -n {descriptors} && exec \"$0\" \"$@\""));

@@ -52,7 +52,7 @@ impl Grant {
         let ttl = u64::try_from(answer.ttl).ok().filter(|ttl| *ttl > 0);
         let ttl =
             ttl.ok_or_else(|| AuthError::Answer(format!("its ttl is `{}`, not above 0", answer.ttl)))?;
-        // A century is forever; more may be too much for the clock.
+        // A century counts as forever; more may overflow the clock.
         let ttl = Duration::from_secs(ttl.min(100 * 365 * 24 * 60 * 60));
         Ok(Self {
             identity: answer.identity.unwrap_or_default(),

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 
 use super::{ApiError, bad};
 
-/// Arguments by name. Of several with one name the first holds.
+/// Arguments by name. Of several with one name the first counts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Arguments(HashMap<String, String>);
 
@@ -17,7 +17,7 @@ impl Arguments {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Like [`Arguments::get`], but what is empty was not given.
+    /// Like [`Arguments::get`], but an empty argument counts as not given.
     pub(super) fn filled(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|text| !text.is_empty())
     }

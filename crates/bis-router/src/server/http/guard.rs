@@ -1,4 +1,4 @@
-//! Who may ask at all: requests that a browser makes for a page of somebody else are refused, and so is HTTP that is not whole.
+//! Who may send requests at all: those that a browser makes for another site's page are refused, and so is incomplete HTTP.
 //! The API has no passwords, so that every page in every browser on this machine could delete topics otherwise. Tools send
 //! none of what is looked at here but `Host`.
 

@@ -1,4 +1,4 @@
-//! A channel's messages over HTTP, which nsqd does not have: look at them, finish one, let them come again.
+//! A channel's messages over HTTP, which nsqd does not have: peek at them, finish one, replay them.
 
 use std::sync::Arc;
 

@@ -44,7 +44,7 @@ pub(super) async fn one(
     store(&server, &topic, std::iter::once(&body[..]), &facts).await
 }
 
-/// `/mpub`: several messages, one a line, or each with its length where `binary` is set. No message is no error.
+/// `/mpub`: several messages, one per line, or each with its length where `binary` is set. No message is not an error.
 pub(super) async fn many(
     Extract(server): Extract<Arc<Server>>,
     arguments: Result<Arguments, ApiError>,
@@ -57,7 +57,7 @@ pub(super) async fn many(
     let arguments = arguments?;
     let topic = topic_name(&arguments)?;
     let body = read(&server, request.into_body(), body_limit, "BODY_TOO_BIG").await?;
-    // As on nsqd, any other word than its own means yes.
+    // As on nsqd, any word other than its own means yes.
     let is_binary = arguments.get("binary").is_some() && arguments.flag("binary") != Some(false);
     if is_binary {
         let bodies = split_binary(body, &server.options)?;

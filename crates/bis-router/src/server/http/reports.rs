@@ -1,4 +1,4 @@
-//! What the router says of itself: `/ping`, `/info`, `/stats`, `/metrics`. It changes nothing.
+//! What the router reports about itself: `/ping`, `/info`, `/stats`, `/metrics`. It changes nothing.
 
 use std::sync::Arc;
 

@@ -20,7 +20,7 @@ pub(super) struct Phase(Arc<Flags>);
 #[derive(Debug, Default)]
 struct Flags {
     is_answering: AtomicBool,
-    /// A request has begun since the stream last asked.
+    /// A request has begun since the stream last checked.
     has_begun: AtomicBool,
 }
 
@@ -93,7 +93,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
 }
 
 impl<S> Patient<S> {
-    /// What became of a try to write.
+    /// The result of an attempt to write.
     fn tried<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.writing = None;

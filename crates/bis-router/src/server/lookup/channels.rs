@@ -58,7 +58,7 @@ pub(super) async fn prepare(server: Arc<Server>, topic: bis_journal::Name) {
     tracing::info!(topic = topic.as_str(), channels = channels.len(), "a topic was made");
 }
 
-/// The channels that one nsqlookupd knows; none when it does not answer. An ephemeral channel is nothing without a client.
+/// The channels that one nsqlookupd knows; none when it does not answer. An ephemeral channel does not exist without a client.
 async fn ask(address: String, topic: bis_journal::Name, timeouts: Timeouts) -> Vec<Name> {
     // Of the characters that names have, only `#` means something in an address.
     let path = format!("/channels?topic={}", topic.as_str().replace('#', "%23"));

@@ -33,7 +33,7 @@ pub(super) struct Session {
     topology: watch::Receiver<u64>,
 }
 
-/// What nsqlookupd says of itself.
+/// What nsqlookupd says about itself.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Peer {
@@ -74,7 +74,7 @@ impl Session {
         (!host.is_empty()).then(|| format!("{host}:{http_port}"))
     }
 
-    /// Tells of every change until the connection breaks; gives the reason.
+    /// Reports every change until the connection breaks; returns the reason.
     pub(super) async fn follow(mut self, server: &Server) -> io::Error {
         let mut ping = interval(PING);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -86,7 +86,7 @@ impl Session {
                     Err(error) => Err(io::Error::other(error)),
                 },
                 _ = ping.tick() => self.ask(b"PING\n").await.map(drop),
-                // Nothing comes unasked but the end.
+                // Only the end of the connection comes unasked.
                 ready = self.stream.readable() => match ready {
                     Ok(()) => self.look_for_the_end(),
                     Err(error) => Err(error),

@@ -1,4 +1,4 @@
-//! A client in statistics: what is known of it, what it consumes and what it has published.
+//! A client in statistics: what is known about it, what it consumes and what it has published.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -90,7 +90,7 @@ impl ClientStats {
             tls: client.tls.is_some(),
             tls_version,
             tls_cipher_suite,
-            // As Go has told nsqd for years, whatever was negotiated.
+            // As Go has reported to nsqd for years, whatever was negotiated.
             tls_negotiated_protocol_is_mutual: client.tls.is_some(),
             ..Self::default()
         }
@@ -109,7 +109,7 @@ impl ClientStats {
     }
 }
 
-/// What is known of clients.
+/// What is known about clients.
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) producers: Producers,

@@ -81,7 +81,7 @@ impl fmt::Display for ChannelStats {
     }
 }
 
-/// What a client says of itself, on one line: it may have said anything.
+/// What a client says about itself, on one line: it may have said anything.
 fn printable(text: &str) -> String {
     text.replace(|character: char| character.is_control(), "\u{fffd}")
 }

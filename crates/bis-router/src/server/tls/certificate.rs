@@ -23,7 +23,7 @@ const MIN_RSA_BITS: usize = 2048;
 pub enum CertificateFault {
     /// It is of version 1 of X.509; only version 3 says what a certificate is for.
     Version1,
-    /// Its RSA key has so many bits, fewer than 2,048.
+    /// Its RSA key has this many bits, fewer than 2,048.
     ShortKey(usize),
 }
 
@@ -154,7 +154,7 @@ mod tests {
         let der = certificate.der();
         assert_eq!(common_name(der).as_deref(), Some("the client"));
         for end in 0..der.len() {
-            // Cut short it must not panic; the name itself may be whole.
+            // Truncated, it must not panic; the name itself may be whole.
             let _ = common_name(&der[..end]);
             assert_eq!(fault(&der[..end]), None);
         }

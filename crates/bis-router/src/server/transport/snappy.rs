@@ -11,7 +11,7 @@ use super::codec::{STEP_BYTES, malformed};
 const STREAM: u8 = 0xff;
 const COMPRESSED: u8 = 0x00;
 const PLAIN: u8 = 0x01;
-/// From here on, chunks that are not known may be skipped.
+/// From here on, unknown chunks may be skipped.
 const SKIPPABLE: u8 = 0x80;
 const MAGIC: &[u8] = b"sNaPpY";
 const HEADER_BYTES: usize = 4;
@@ -27,7 +27,7 @@ pub(super) struct Snappy {
     is_begun: bool,
     /// The client's stream identifier has come.
     is_identified: bool,
-    /// How many bytes of a chunk that means nothing are still to come.
+    /// How many bytes of a skipped chunk are still to come.
     to_skip: usize,
 }
 
@@ -67,7 +67,7 @@ impl Snappy {
                     arrived.advance(HEADER_BYTES);
                     let before = input.len();
                     let chunk = self.chunk(kind, &arrived.split_to(length), input);
-                    // Nothing of a chunk that does not hold is taken for commands.
+                    // Nothing of an invalid chunk is taken for commands.
                     chunk.inspect_err(|_| input.truncate(before))?;
                 }
                 SKIPPABLE.. => {
@@ -139,7 +139,7 @@ fn put_header(squeezed: &mut BytesMut, kind: u8, length: usize) {
     squeezed.put_uint_le(length as u64, 3);
 }
 
-/// The checksum as the format wants it: CRC-32C, turned and shifted so that data with checksums of its own does no harm.
+/// The checksum as the format wants it: CRC-32C, rotated and shifted so that data with checksums of its own does no harm.
 fn masked_checksum(data: &[u8]) -> u32 {
     crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
