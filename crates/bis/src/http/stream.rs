@@ -30,8 +30,8 @@ use crate::{instance::Scope, panics};
 ///
 /// # struct Lines;
 /// # impl futures_core::Stream for Lines {
-/// #     type Item = Result<String>;
-/// #     fn poll_next(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<Option<Result<String>>> {
+/// #     type Item = std::io::Result<String>;
+/// #     fn poll_next(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<Option<std::io::Result<String>>> {
 /// #         std::task::Poll::Ready(None)
 /// #     }
 /// # }
