@@ -48,6 +48,9 @@ use capabilities::capabilities;
 use cluster::Cluster;
 use consumer::{Handles, NsqConsumer, Source};
 
+/// How long a listener waits for the servers beside the first one: what is published on any of them from then on is for it.
+const OTHERS_WAIT: Duration = Duration::from_secs(2);
+
 /// How long closing waits for the broker to answer what is under way.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
@@ -213,6 +216,7 @@ impl Broker for Nsq {
                 channel: Self::channel(&subscription.name),
                 order: if subscription.ordered { Order::ByKey } else { Order::Any },
                 since: SystemTime::UNIX_EPOCH,
+                wait_for_others: Duration::ZERO,
             };
             self.consume(source).await
         })
@@ -226,6 +230,7 @@ impl Broker for Nsq {
                 channel: Self::listener(),
                 order: Order::Any,
                 since: SystemTime::now() - KEPT_MARGIN,
+                wait_for_others: OTHERS_WAIT,
             })
             .await
         })

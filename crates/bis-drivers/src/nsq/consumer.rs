@@ -39,6 +39,8 @@ pub(super) struct Source {
     pub(super) order: Order,
     /// What the server took before is finished unseen.
     pub(super) since: SystemTime,
+    /// How long to wait for the servers beside the first one to confirm.
+    pub(super) wait_for_others: Duration,
 }
 
 /// The connections that consume one channel.
@@ -71,7 +73,7 @@ enum Event {
 }
 
 impl NsqConsumer {
-    /// Waits until the first server has confirmed the subscription.
+    /// Waits until the first server has confirmed the subscription, and for the others as long as its source says.
     pub(super) async fn open(
         source: Source,
         servers: watch::Receiver<Servers>,
@@ -89,7 +91,10 @@ impl NsqConsumer {
                 .map(|link| Box::pin(async { link.client.subscribed().await }) as Wait<'_, _>);
             tokio::select! {
                 subscribed = first(waits.collect()) => match subscribed {
-                    Ok(()) => return Ok(consumer),
+                    Ok(()) => {
+                        consumer.wait_for_others().await;
+                        return Ok(consumer);
+                    }
                     // Only this connection: whether all is closed is known elsewhere.
                     Err(client::ConsumeError::Closed) => {}
                     Err(error) => return Err(consume_error(error)),
@@ -97,6 +102,15 @@ impl NsqConsumer {
                 changed = consumer.servers.changed() => changed.map_err(|_| ConsumeError::Closed)?,
             }
         }
+    }
+
+    /// Waits until every server that can be reached has confirmed. One that refuses says so again when it is received from.
+    async fn wait_for_others(&mut self) {
+        let waits = self
+            .links
+            .iter_mut()
+            .map(|link| Box::pin(async { drop(link.client.subscribed().await) }) as Wait<'_, _>);
+        tokio::time::timeout(self.source.wait_for_others, all(waits.collect())).await.ok();
     }
 
     /// Opens what is missing: a connection to each server, and more to one that holds more than a connection can.

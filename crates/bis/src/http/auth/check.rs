@@ -33,7 +33,7 @@ pub(crate) enum AuthError {
         endpoint: String,
         position: Position,
         asked: &'static str,
-        function: String,
+        function: Box<str>,
         function_position: Position,
         user: &'static str,
     },
@@ -79,7 +79,7 @@ fn check_endpoint(entry: &EndpointEntry, function: Option<&AuthEntry>) -> Result
                 endpoint: endpoint(),
                 position,
                 asked: user.path(),
-                function: path(function),
+                function: path(function).into(),
                 function_position: function.position,
                 user: function.user.path(),
             });
