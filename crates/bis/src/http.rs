@@ -34,6 +34,8 @@ mod tests;
 #[cfg(feature = "garde")]
 mod valid;
 mod wire;
+#[cfg(feature = "testing")]
+mod without_socket;
 #[cfg(feature = "ws")]
 pub mod ws;
 
@@ -58,4 +60,4 @@ pub(crate) use metrics::{Metrics, Unmeasured};
 pub(crate) use request::MAX_BODY_BYTES;
 pub(crate) use subsystem::Http;
 #[cfg(feature = "testing")]
-pub(crate) use {error::error_of, router::Routers, server::answer};
+pub(crate) use {error::error_of, router::Routers, without_socket::answer};

@@ -1,17 +1,7 @@
 //! Serves an app on a listener until it is told to stop, then lets clients and running requests finish.
 
-use std::{
-    convert::Infallible,
-    future::Future,
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{convert::Infallible, future::Future, io, time::Duration};
 
-use axum::{
-    extract::{ConnectInfo, Request},
-    response::Response,
-};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -21,7 +11,6 @@ use tokio::{
 use super::{
     connection::{self, Limits, Shared, Stage},
     layers::RequestService,
-    request,
 };
 use crate::instance::Stop;
 
@@ -121,15 +110,6 @@ async fn accept(listener: &TcpListener, shared: &Shared, stage: &watch::Sender<S
             }
         }
     }
-}
-
-/// Answers one request. Without a socket its client is said to be at `127.0.0.1:0`, unless it says otherwise.
-#[cfg(feature = "testing")]
-pub(crate) async fn answer(app: &RequestService, mut request: Request) -> Response {
-    if request.extensions().get::<ConnectInfo<SocketAddr>>().is_none() {
-        request.extensions_mut().insert(ConnectInfo(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))));
-    }
-    request::run(app, request).await
 }
 
 #[cfg(test)]
