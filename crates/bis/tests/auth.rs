@@ -2,6 +2,7 @@
 //! client can bring one along.
 
 #![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use axum::{
     body::Body,

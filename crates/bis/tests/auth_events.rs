@@ -1,6 +1,7 @@
 //! Who asked, over events: only where the event's type asks for it, into the handler's scope, dead letters and what is sent again.
 
 #![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bis::{DeadReason, prelude::*};
 

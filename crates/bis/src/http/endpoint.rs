@@ -37,7 +37,7 @@ pub struct EndpointContext {
     pub path: &'static str,
     /// Whether it wants to know who asks.
     pub guard: Guard,
-    /// The largest body that it takes, in bytes; `None` for [`MAX_BODY_BYTES`] where an extractor reads the body.
+    /// The largest body that it takes, in bytes; `None` for 1 MiB where an extractor reads the body.
     pub body_limit: Option<u64>,
     /// How long it may take until its answer begins.
     pub timeout: Option<Duration>,

@@ -4,14 +4,18 @@
 mod sockets;
 mod streams;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use axum::{
     Router,
     body::Bytes,
+    extract::ConnectInfo,
     http::StatusCode,
     routing::{get, post},
 };
