@@ -1,4 +1,4 @@
-//! What a channel costs: time a message for handing out and finishing, and memory a message that is held or listed.
+//! What a channel costs: time per message for handing out and finishing, and memory per message that is held or listed.
 //!
 //! `cargo bench -p bis-broker --bench channel`. Each time is the median of a few runs; memory is the growth of the
 //! process's resident set (Linux only).
@@ -31,7 +31,7 @@ impl Source for Store {
 const PLAIN: Store = Store(|_| Facts { due: Time::ZERO, key: None });
 const KEYED: Store = Store(|sequence| Facts { due: Time::ZERO, key: Some(sequence * 7919) });
 const ONE_KEY: Store = Store(|_| Facts { due: Time::ZERO, key: Some(1) });
-/// In a second, and in an hour and a bit.
+/// In a second, and in a little over an hour.
 const SOON: Store = Store(|sequence| Facts { due: Time(1_000_000_000 + sequence), key: None });
 const LATE: Store = Store(|sequence| Facts { due: Time(4_000_000_000_000 + sequence), key: None });
 
@@ -52,7 +52,7 @@ fn next(channel: &mut Channel, store: &mut Store, now: u64) -> Option<u64> {
     handout.map(|handout| handout.sequence)
 }
 
-/// Nanoseconds a message when a window of messages is in flight, finished by this order of places in the window.
+/// Nanoseconds per message when a window of messages is in flight, finished in this order of places in the window.
 fn settle(mut store: Store, mut place: impl FnMut(u64) -> usize) -> f64 {
     let mut channel = channel(MESSAGES);
     let mut window = VecDeque::with_capacity(WINDOW);
@@ -83,7 +83,7 @@ fn resident() -> f64 {
     kilobytes.unwrap_or(f64::NAN) * 1024.0
 }
 
-/// Bytes a message of a channel that `fill` brings into a state, with how many there are, and how long it took.
+/// Bytes per message of a channel that `fill` brings into a state, with how many there are, and how long it took.
 fn memory(messages: u64, fill: impl FnOnce(&mut Channel)) -> (f64, Duration) {
     let mut channel = channel(messages);
     let before = resident();

@@ -14,7 +14,7 @@ use crate::{
 pub struct Outgoing {
     /// The event.
     pub envelope: Arc<Envelope>,
-    /// How long the broker keeps it back; zero is not at all.
+    /// How long the broker keeps it back; zero means no delay.
     pub delay: Duration,
 }
 
@@ -36,7 +36,7 @@ pub trait Broker: Send + Sync + 'static {
     /// each; `Ok` means that the broker has the event as durably as its capabilities say. However many events there are, a
     /// driver hands over no more at once than its broker takes.
     ///
-    /// The topic need not have been ensured: an app that only publishes on a topic knows of no subscription to it. A driver
+    /// The topic need not have been ensured: an app that only publishes on a topic knows no subscription to it. A driver
     /// ensures such a topic before its first event.
     ///
     /// Events of one call, and calls awaited one after the other, enter the topic in that order. Dropping the future
@@ -111,8 +111,8 @@ pub trait Consumer: Send {
     /// Waits for deliveries and returns at least one and at most `max`, which is how many handlers are free: a driver asks
     /// the broker for no more than that, beyond what it returned before and what is not settled yet.
     ///
-    /// Cancel safe: a delivery is lost to no dropped answer; the next call returns it. While the broker cannot be reached
-    /// this waits and reconnects. An error is final: the consumer is of no more use.
+    /// Cancel safe: dropping the future loses no delivery; the next call returns it. While the broker cannot be reached
+    /// this waits and reconnects. An error is final: the consumer can no longer be used.
     fn receive(&mut self, max: NonZeroUsize) -> Answer<'_, Result<Deliveries, ConsumeError>>;
 
     /// What extends the leases of the deliveries that this consumer returned; `None` where deliveries have none.

@@ -6,9 +6,9 @@
 //!
 //! A topic numbers its messages densely from 0. A channel keeps a *cursor*: what lies between the cursor and the
 //! topic's end was never handed out and costs no memory. Below the *floor* everything is finished. In between:
-//! - what is finished is a bit each ([`SequenceSet`]);
-//! - what is *held* is an entry each: in flight, ready again, or deferred;
-//! - what is *listed* is one to three bytes each: parked behind an earlier message with its ordering key, or never
+//! - finished messages take a bit each ([`SequenceSet`]);
+//! - *held* messages take an entry each: in flight, ready again, or deferred;
+//! - *listed* messages take one to three bytes each: parked behind an earlier message with its ordering key, or never
 //!   handed out and due at a far time (more than about a minute ahead).
 //!
 //! Both are bounded ([`Limits`]): at a bound the cursor waits until there is room again.
@@ -25,7 +25,7 @@
 //! An attempt is a delivery that ended in an answer that counts. When a consumer vanishes, any message that it held may be
 //! the one that ended its process. With [`Vanishing::Suspects`] they come back uncounted, as *suspects*, and wait in a line
 //! of their own: a consumer is given one of them at a time, beside everything else. When it vanishes again, the suspect that it
-//! held is *blamed*: it has used up an attempt, and has a crash more. So a message that kills its process collects crashes, one
+//! held is *blamed*: it has used up an attempt, and has one more crash. So a message that kills its process collects crashes, one
 //! for each after the first, its neighbours do not, and new messages go on meanwhile. An answer clears the suspicion.
 //!
 //! A new message that kills the process may do so while a harmless suspect is out, which is blamed for it. So while a suspect
@@ -41,7 +41,7 @@
 //!
 //! # What is durable
 //! Five facts, which an owner with a journal writes down and gives back after a restart: a message was finished
-//! ([`Channel::recall_finished`]), came back with so many attempts and crashes, due at a time, under suspicion or not
+//! ([`Channel::recall_finished`]), came back with this many attempts and crashes, due at a time, under suspicion or not
 //! ([`Channel::recall`]), a range was skipped ([`Channel::skip`]), everything from a sequence on is to come again
 //! ([`Channel::reopen`]), the channel was paused or not. What was in flight when the owner itself ended is as it was before
 //! it was handed out, no more attempts and no more suspicion: an owner that ends says nothing about its consumers.
@@ -97,7 +97,7 @@ pub struct Channel {
     floor: u64,
     cursor: u64,
     end: u64,
-    /// What is finished above the floor. What it says of sequences below means nothing.
+    /// What is finished above the floor. What it says about sequences below means nothing.
     finished: SequenceSet,
     held: NumberMap<u64, Held>,
     /// Held messages that the cursor has not passed (again), after it went back or after a restart.
@@ -109,7 +109,7 @@ pub struct Channel {
     deferred: BTreeSet<(Time, u64)>,
     /// May hold messages that are not ready any more.
     ready: VecDeque<u64>,
-    /// The line of suspects; may hold messages that are none any more.
+    /// The line of suspects; may hold messages that are no longer suspects.
     suspects: VecDeque<u64>,
     /// Suspects in flight, each with its consumer: at most as many as there are consumers.
     suspects_out: BTreeMap<u64, ConsumerId>,
@@ -118,7 +118,7 @@ pub struct Channel {
     generations: Generations,
     in_flight_by: NumberMap<ConsumerId, usize>,
     last_from: Origin,
-    /// The last time that was told.
+    /// The last time that was passed in.
     now: Time,
     /// The last look at what comes next stopped before it had seen everything.
     looking: bool,
@@ -184,7 +184,7 @@ impl Channel {
         }
     }
 
-    /// Gives back a fact from before a restart: the message has so many attempts, is due at that time, and is a suspect or
+    /// Gives back a fact from before a restart: the message has this many attempts, is due at that time, and is a suspect or
     /// not. Later facts replace earlier ones. Only for a channel that has handed out nothing yet.
     pub fn recall(&mut self, recalled: Recalled) {
         let sequence = recalled.sequence;

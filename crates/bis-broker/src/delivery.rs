@@ -14,7 +14,7 @@ pub struct Delivery {
     /// Which attempt at this event it is for this subscription, from 1, as the broker counts: deliveries that ended, and were
     /// not taken back uncounted, and this one.
     pub attempt: u32,
-    /// What the broker knows of the event's past at this subscription.
+    /// What the broker knows about the event's past at this subscription.
     pub history: History,
     /// How long the broker leaves it here unless the lease is extended; `None` is until the consumer is gone.
     pub lease: Option<Duration>,
@@ -36,7 +36,7 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// What a broker knows of an event's past at a subscription, beside its attempts. A broker that knows nothing of it leaves it
+/// What a broker knows about an event's past at a subscription, beside its attempts. A broker that knows nothing leaves it
 /// empty.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct History {
@@ -52,10 +52,10 @@ pub struct History {
 
 /// The right to settle one delivery. Each of `ack`, `retry`, `postpone` and `release` consumes it, so nothing is settled twice.
 ///
-/// A method has the driver decide at once, and resolves once the driver has taken the decision on; whether the broker gets to
-/// know it, is not promised: delivery is at least once. [`Broker::close`](crate::Broker::close) flushes what was decided.
+/// A method has the driver decide at once, and resolves once the driver has taken the decision on; it is not promised
+/// that the broker learns of it: delivery is at least once. [`Broker::close`](crate::Broker::close) flushes what was decided.
 pub struct Settlement {
-    /// Until it is settled; and there is none where nothing is kept of a delivery.
+    /// `None` once it is settled, and where nothing is kept of a delivery.
     driver: Option<Arc<dyn Settle>>,
     delivery: u64,
 }
@@ -71,7 +71,7 @@ impl Settlement {
         Self { driver: None, delivery: 0 }
     }
 
-    /// The event is handled: this subscription gets it no more.
+    /// The event is handled: this subscription does not get it again.
     pub fn ack(self) -> Settled {
         self.decide(Verdict::Ack)
     }
@@ -126,14 +126,14 @@ impl fmt::Debug for Settlement {
 /// Whether a driver has taken a decision about a delivery on.
 pub type Settled = Answer<'static, Result<(), SettleError>>;
 
-/// What becomes of a delivery. Each is described at the method of [`Settlement`] of this name.
+/// What happens to a delivery. Each is described at the method of [`Settlement`] of this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// [`Settlement::ack`].
     Ack,
-    /// [`Settlement::retry`], after so long.
+    /// [`Settlement::retry`], after this wait.
     Retry(Duration),
-    /// [`Settlement::postpone`], for so long.
+    /// [`Settlement::postpone`], for this long.
     Postpone(Duration),
     /// [`Settlement::release`].
     Release,

@@ -101,7 +101,7 @@ pub enum ConsumeError {
 /// Why a subscription could not be looked into, or moved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InquiryError {
-    /// The broker has no means to.
+    /// The broker does not support it.
     #[error("this broker cannot {what}; a single router can (`bis router`)")]
     Unsupported {
         /// What it cannot do.
@@ -115,7 +115,7 @@ pub enum InquiryError {
         /// What went wrong.
         reason: String,
     },
-    /// The broker answered that it does not, or could not make a replay durable.
+    /// The broker refused, or could not make a replay durable.
     #[error("the broker refused: {0}")]
     Refused(String),
     /// The broker was closed by this process.

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 /// Where an event was published, and its id: the same event on two topics is two events.
 pub type EventKey = (u32, [u8; 16]);
 
-/// The last so many events, each with what its broker notes of it. About 80 bytes each.
+/// The latest events, up to the bound, each with what its broker notes about it. About 80 bytes each.
 #[derive(Clone, Debug)]
 pub struct EventWindow<V> {
     limit: usize,
@@ -16,7 +16,7 @@ pub struct EventWindow<V> {
 }
 
 impl<V> EventWindow<V> {
-    /// An empty window of so many events; 0 knows none.
+    /// An empty window of this many events; 0 keeps none.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit, known: HashMap::new(), order: VecDeque::new() }
@@ -28,7 +28,7 @@ impl<V> EventWindow<V> {
         self.shrink();
     }
 
-    /// What was noted of an event, when it is among the last.
+    /// What was noted about an event, when it is among the latest.
     #[must_use]
     pub fn get(&self, event: &EventKey) -> Option<&V> {
         self.known.get(event)

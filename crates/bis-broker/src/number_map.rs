@@ -1,4 +1,4 @@
-//! A map by numbers that its owner counts up. It is no defence against keys that somebody else chooses.
+//! A map by numbers that its owner counts up. It does not defend against keys that somebody else chooses.
 
 use std::{
     collections::HashMap,

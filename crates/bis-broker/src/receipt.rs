@@ -1,4 +1,4 @@
-//! What a broker says of an event that it has taken.
+//! What a broker reports about an event that it has taken.
 
 /// The broker has the event, as durably as its capabilities say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

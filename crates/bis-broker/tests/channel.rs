@@ -1,4 +1,4 @@
-//! The channel's rules, one by one, through its public face.
+//! The channel's rules, one by one, through its public interface.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 

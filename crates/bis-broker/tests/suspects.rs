@@ -1,4 +1,4 @@
-//! Messages whose consumer vanished: only one that ends its process collects attempts, and it holds nobody up.
+//! Messages whose consumer vanished: only one that ends its process collects attempts, and it does not hold up other messages.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -153,7 +153,7 @@ fn a_process_that_lives_acquits_what_it_had() {
     assert_eq!(all(&mut channel, &mut store, A).len(), 4);
     channel.retry(3, A, Time::ZERO, at(1)).unwrap();
     channel.disconnect(A, Parting::Vanished);
-    // One of them is with another process by now, which does not matter to who had it before.
+    // One of them is with another process by now, which does not matter to its previous holder.
     assert_eq!(all(&mut channel, &mut store, B), [(3, 2), (0, 1)]);
     assert_eq!(channel.acquit(process_of(B)), [], "that one is not accused of anything");
     let back = channel.acquit(process_of(A));

@@ -1,7 +1,7 @@
 //! Messages whose first delivery lies more than a minute or so ahead: in one list a span of 69 seconds, at one to three
 //! bytes each and a bit. Of a list whose time has come, each message's facts are asked for again.
 //!
-//! Only sequences stand here.
+//! Only sequences are kept here.
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ use super::{Channel, Handout, Origin, Source, Suspects, Taker, Time};
 
 /// How many messages one call looks at, at most, before it says that it is not done.
 const STEPS: u32 = 4096;
-/// How many messages of far lists one call looks at, at most: so many may become ready for one that goes out.
+/// How many messages of far lists one call looks at, at most: this many may become ready for one that goes out.
 const FAR_STEPS: u32 = 16;
 
 impl Channel {
@@ -77,7 +77,7 @@ impl Channel {
         }
     }
 
-    /// Lets what its time has come for go: a held message that was deferred becomes ready, or is parked.
+    /// Releases what is due: a held message that was deferred becomes ready, or is parked.
     pub(super) fn let_go(&mut self, sequence: u64) {
         let held = self.held.get_mut(&sequence).expect("what is deferred is held");
         if let (Some(key), false) = (held.key, held.leads) {

@@ -1,5 +1,5 @@
 //! Order by key: one message of a key leads, the others are parked behind it in the order of their sequences, at one to
-//! three bytes each. Only sequences stand here; what a message is, the channel asks again when it comes to lead.
+//! three bytes each. Only sequences are kept here; what a message is, the channel asks again when it comes to lead.
 //!
 //! A parked message may be finished meanwhile: the caller that takes the next one says which are.
 

@@ -71,7 +71,7 @@ impl Leases {
         queued.chain(self.sorted.iter().map(|(_, sequence)| *sequence))
     }
 
-    /// Drops ended leases at the front. One that runs on and on moves to the sorted set, so that the queue never holds many
+    /// Drops ended leases at the front. One that keeps running moves to the sorted set, so that the queue never holds many
     /// more leases than run.
     fn make_room(&mut self) {
         while let Some((until, sequence)) = self.queue.front().copied() {

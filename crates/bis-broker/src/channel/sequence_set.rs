@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::varint;
 
-/// Sequences a chunk.
+/// Sequences per chunk.
 const CHUNK: u64 = 4096;
 const WORDS: usize = (CHUNK / 64) as usize;
 /// The most full chunks in a row that bytes may claim: 6.9e10 sequences. More is not a set that was ever written.
@@ -191,7 +191,7 @@ impl SequenceSet {
         })
     }
 
-    /// The set as bytes: about a bit a sequence where they are scattered, a few bytes a run where they are not.
+    /// The set as bytes: about a bit per sequence where they are scattered, a few bytes per run where they are not.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! What becomes of a delivery: finished, retried, released, extended, run out, or left behind by a consumer that is gone.
+//! What happens to a delivery: finished, retried, released, extended, run out, or left behind by a consumer that is gone.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ impl Channel {
         Ok(())
     }
 
-    /// Every lease ends so much later, and counts as begun so much later: time passed in which nobody could work.
+    /// Every lease ends this much later, and counts as begun this much later: time passed in which nobody could work.
     pub fn prolong_leases(&mut self, by: Duration) {
         let running: Vec<u64> = self.leases.sequences().collect();
         for sequence in running {

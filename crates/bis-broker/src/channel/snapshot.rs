@@ -1,10 +1,10 @@
-//! What of a channel must survive a restart, as plain data.
+//! The part of a channel that must survive a restart, as plain data.
 //!
 //! The cursor is not part of it: a restored channel walks again from its floor, over what is not finished.
 
 use super::{SequenceSet, Time};
 
-/// A channel's durable state. Whoever stores it chooses the encoding.
+/// A channel's durable state. Its owner chooses the encoding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Everything below this sequence is finished.

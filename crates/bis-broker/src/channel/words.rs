@@ -1,4 +1,4 @@
-//! What goes in and out of a channel: plain data, the errors, and the view of the topic's store.
+//! What goes into and comes out of a channel: plain data, the errors, and the view of the topic's store.
 //!
 //! It holds no rule of delivery.
 
@@ -10,7 +10,7 @@ use super::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConsumerId(pub u64);
 
-/// One process, through whichever consumers: a number that a process makes up when it starts.
+/// One process, whichever consumers it uses: a number that a process makes up when it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessId(pub NonZeroU64);
 
@@ -69,14 +69,14 @@ pub struct Facts {
 
 /// The topic's store, as far as a channel looks into it.
 pub trait Source {
-    /// Why the facts cannot be had now: they must be read from a disk first, for one.
+    /// Why the facts are not available now: for example because they must be read from a disk first.
     type Error;
 
     /// The facts of a stored message, or `None` when it is gone (expired, or set aside as damaged): the channel then
     /// counts it as finished.
     ///
     /// # Errors
-    /// When it cannot be told now; the channel stays as it was for this message, and asks for it again.
+    /// When it is not available now; the channel stays as it was for this message, and asks for it again.
     fn facts(&mut self, sequence: u64) -> Result<Option<Facts>, Self::Error>;
 }
 
