@@ -20,7 +20,7 @@ pub const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD",
 pub enum Access {
     /// Anyone, over the public listener.
     Public,
-    /// Whoever the app's `#[auth]` function knows, over the public listener.
+    /// Anyone whom the app's `#[auth]` function accepts, over the public listener.
     Auth,
     /// Only the app's own services, over the internal listener.
     Private,

@@ -1,4 +1,4 @@
-//! The store of mistakes: what is wrong, where, and what to write instead. It never stops at the first.
+//! The collected mistakes: what is wrong, where, and what to write instead. It never stops at the first.
 
 use proc_macro2::Span;
 use quote::ToTokens;
@@ -24,7 +24,7 @@ pub enum ErrorKind {
     PathParameters,
     /// An attribute of an event type.
     Event,
-    /// Who may call an endpoint, and what it takes of the caller.
+    /// Who may call an endpoint, and what it takes from the caller.
     Access,
 }
 

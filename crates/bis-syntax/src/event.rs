@@ -28,7 +28,7 @@ pub struct EventInput {
     pub validate: Option<Ident>,
     /// `#[event(schema = "..")]` on the type: its JSON Schema, instead of the one that its fields give.
     pub schema: Option<LitStr>,
-    /// `#[event(identity)]` on the type: its events carry who asked for what caused them.
+    /// `#[event(identity)]` on the type: its events carry the identity of the user who caused them.
     pub identity: bool,
     /// `#[event(schema = "..")]` on fields.
     pub field_schemas: Vec<(EventField, LitStr)>,
@@ -48,7 +48,7 @@ pub struct EventField {
 /// A field, as far as it matters for what is sensitive in it.
 #[derive(Debug, Clone)]
 pub struct EventPart {
-    /// Its name in JSON; `None` where what it holds is in the place of the whole: it is flattened, or has no name.
+    /// Its name in JSON; `None` where its content takes the place of the whole: it is flattened, or has no name.
     pub json_name: Option<String>,
     /// Its type.
     pub ty: Type,
@@ -120,7 +120,7 @@ impl EventInput {
     }
 
     /// Notes the types that are written and read instead of this one (`#[serde(into = "..")]`). What is sensitive here has
-    /// other names in them, which are not known: then the whole is.
+    /// other names in them, which are not known: then the whole is sensitive.
     fn note_proxies(&mut self, attrs: &[syn::Attribute]) {
         let texts = ["into", "from", "try_from"].iter().flat_map(|option| serde_texts(attrs, option));
         let proxies: Vec<EventPart> = texts
@@ -208,7 +208,7 @@ impl EventInput {
     }
 }
 
-/// Whether a type is written as one that cannot serialize to a JSON scalar. Of other types only a value tells.
+/// Whether a type is written as one that cannot serialize to a JSON scalar. For other types only a value tells.
 fn is_no_scalar(ty: &Type) -> bool {
     const COLLECTIONS: [&str; 8] =
         ["Vec", "VecDeque", "HashMap", "BTreeMap", "HashSet", "BTreeSet", "LinkedList", "BinaryHeap"];

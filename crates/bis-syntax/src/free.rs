@@ -1,5 +1,5 @@
-//! Signs in a function itself that it is not a free one: `self`, `Self` and type parameters. Where a function is written, no
-//! function says; that is the expansion's to find out.
+//! Signs in a function itself that it is not a free one: `self`, `Self` and type parameters. A function does not show where it is
+//! written; the expansion finds that out.
 
 use proc_macro2::Ident;
 use syn::{Item, ItemFn, visit::Visit};

@@ -20,7 +20,7 @@ pub struct Declaration {
     pub made_by: Option<&'static str>,
     /// The builder methods after `new`.
     pub options: &'static [&'static str],
-    /// The methods that nothing else has, by which services do what the kind is for. A path on which one is called and that
+    /// The methods that only this kind has, which services call to use it. A path on which one is called and that
     /// leads nowhere is a resource that is missing.
     pub actions: &'static [&'static str],
     /// What to write for a static.
