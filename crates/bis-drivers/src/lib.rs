@@ -2,7 +2,7 @@
 //! in the same way.
 //!
 //! A driver moves events and settles deliveries; it knows nothing of handlers, retry policies, timeouts and dead letters.
-//! The memory of an app's own process is no broker for anybody else, so that its driver lives in the app's own crate.
+//! The memory of an app's own process is not a broker for others, so its driver lives in the app's own crate.
 
 pub mod nsq;
 
@@ -22,7 +22,7 @@ pub enum OpenError {
         "the app's events are in the memory of its own process, where nothing else reaches them; name a broker under `broker` in the app's configuration"
     )]
     InProcess,
-    /// A secret is not where the configuration says.
+    /// A secret could not be read from where the configuration says.
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// The settings, or what they name, cannot be used.
@@ -30,7 +30,7 @@ pub enum OpenError {
     Settings(String),
 }
 
-/// The broker that `config` names. It connects in the background: a broker that is away is looked for until it is there.
+/// The broker that `config` names. It connects in the background: a broker that is away is retried until it is reachable.
 /// Must be called within a tokio runtime.
 ///
 /// # Errors

@@ -8,7 +8,7 @@
 //! and published to each in turn; every topic and channel is made on a server before anything is published to it, so
 //! that nothing is lost before a subscription's first consumer. Several servers keep no order between them.
 //!
-//! What the broker can do is learned from its first answer: the router says what it offers, and whoever offers
+//! What the broker can do is learned from its first answer: the router says what it offers, and a server that offers
 //! nothing is an nsqd.
 //!
 //! Order by key is the subscription's: every event carries its key, and the router keeps order for those who subscribe
@@ -48,14 +48,14 @@ use capabilities::capabilities;
 use cluster::Cluster;
 use consumer::{Handles, NsqConsumer, Source};
 
-/// How long a listener waits for the servers beside the first one: what is published on any of them from then on is for it.
+/// How long a listener waits for the servers besides the first one: what is published on any of them from then on is for it.
 const OTHERS_WAIT: Duration = Duration::from_secs(2);
 
-/// How long closing waits for the broker to answer what is under way.
+/// How long closing waits for the broker to answer what is in progress.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
-/// How much older than the beginning of a listener an event may be, by the clocks of server and process, to be heard. A topic
-/// without channels keeps what is published for its first one, be that a listener's, after hours perhaps.
+/// How much older than the beginning of a listener an event may be, by the clocks of server and process, to be delivered. A
+/// topic without channels keeps what is published for its first one, possibly a listener's, perhaps hours later.
 const KEPT_MARGIN: Duration = Duration::from_secs(5);
 
 /// A broker that speaks NSQ.
@@ -72,7 +72,7 @@ pub fn topic_on_nsq(namespace: Option<&Namespace>, topic: &str) -> String {
 }
 
 impl Nsq {
-    /// Starts to connect in the background; a broker that is not there is looked for until it is. Must be called
+    /// Starts to connect in the background; a broker that is not there is retried until it is. Must be called
     /// within a tokio runtime.
     pub fn start(options: NsqOptions) -> Self {
         let consumers = Arc::new(Mutex::new(Some(Vec::new())));
@@ -99,7 +99,7 @@ impl Nsq {
         Ok(Box::new(consumer))
     }
 
-    /// What can be done with the servers, from what one of them said.
+    /// What can be done with the servers, according to the reply of one of them.
     fn learn(&self, server: &IdentifyReply) -> &Capabilities {
         self.capabilities.get_or_init(|| {
             let one = capabilities(server);

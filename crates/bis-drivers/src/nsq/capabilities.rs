@@ -23,7 +23,7 @@ pub(super) fn capabilities(server: &IdentifyReply) -> Capabilities {
             false => OrderScope::None,
         },
         uncounted_release: server.offers(FEATURE_RELEASE),
-        // Earlier routers count a crash as an attempt, and say no more of it.
+        // Earlier routers count a crash as an attempt, and do not report it otherwise.
         crash_count: server.offers(FEATURE_HISTORY),
         peek: server.offers(FEATURE_PEEK),
         deduplication: match count(said.dedup_window).filter(|_| server.offers(FEATURE_DEDUP)) {

@@ -1,9 +1,9 @@
 //! The servers that a driver works with: those that are named and those that nsqlookupd finds. Owns one publisher for
-//! each that is published to, and that every topic and channel is made on it first.
+//! each server that is published to, and makes sure that every topic and channel is made on it first.
 //!
-//! A server that nsqlookupd lists no more is let go when its connection is gone too: a lookup server that restarts has
-//! forgotten everybody for a while. A topic that is tombstoned on a server is neither made, published nor looked for
-//! there as long as nsqlookupd says so; then the server is as one that is new.
+//! A server that nsqlookupd no longer lists is dropped when its connection is gone too: a lookup server that restarts has
+//! forgotten every server for a while. A topic that is tombstoned on a server is neither made, published nor looked for
+//! there as long as nsqlookupd says so; afterwards the server counts as new.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -33,7 +33,7 @@ const RETRY_WAIT: Duration = Duration::from_secs(2);
 /// A topic, and a channel of it.
 pub(super) type TopicChannel = (Name, Name);
 
-/// The servers of a moment.
+/// The servers at one moment.
 pub(super) type Servers = Arc<Vec<Arc<Server>>>;
 
 /// One server.
@@ -42,9 +42,9 @@ pub(super) struct Server {
     pub(super) address: String,
     /// `None`: it is consumed from, and not published to.
     pub(super) publisher: Option<Publisher>,
-    /// Named by the configuration, so that it is never let go.
+    /// Named by the configuration, so that it is never dropped.
     named: bool,
-    /// What nsqlookupd says of it.
+    /// What nsqlookupd says about it.
     node: Node,
 }
 
@@ -60,7 +60,7 @@ impl Server {
         self.node.tombstoned.contains(topic)
     }
 
-    /// Those of `channels` that it is to have.
+    /// Those of `channels` that it should have.
     fn wanted(&self, channels: &BTreeSet<TopicChannel>) -> Vec<TopicChannel> {
         channels.iter().filter(|(topic, _)| !self.is_tombstoned(topic.as_str())).cloned().collect()
     }
@@ -71,7 +71,7 @@ impl Server {
 pub(super) struct Cluster {
     pub(super) options: NsqOptions,
     servers: watch::Sender<Servers>,
-    /// What every server must have that is published to.
+    /// What every server that is published to must have.
     channels: Mutex<BTreeSet<TopicChannel>>,
     /// Which server the next publish begins with.
     pub(super) next: AtomicUsize,
@@ -169,7 +169,7 @@ impl Cluster {
         }
     }
 
-    /// The same server, of which nsqlookupd says something else now.
+    /// The same server, about which nsqlookupd says something else now.
     fn listed(&self, server: &Server, node: Node) -> Arc<Server> {
         let Server { address, publisher, named, node: before } = server;
         let mut next = Server { address: address.clone(), publisher: publisher.clone(), named: *named, node };
@@ -250,7 +250,7 @@ impl Cluster {
         }
     }
 
-    /// Whether there is hope.
+    /// Whether to keep trying after this error.
     fn judge(&self, address: &str, error: ConnectError, failures: u32) -> Result<(), EnsureError> {
         match &error {
             ConnectError::Refused(refusal) if refusal.code == ErrorCode::SubscribeFailed => {}
@@ -269,7 +269,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits for the answers to what is under way on every server.
+    /// Waits for the answers to what is in progress on every server.
     pub(super) async fn close(&self) {
         if let Some(following) = self.following.get() {
             following.abort();
@@ -294,7 +294,7 @@ impl Drop for Cluster {
 async fn follow(cluster: Weak<Cluster>, lookup: Lookup, interval: Duration) {
     let mut found = lookup.found();
     loop {
-        // Also without news: a server that is listed no more may have lost its connection.
+        // Also without news: a server that is no longer listed may have lost its connection.
         tokio::select! {
             changed = found.changed() => if changed.is_err() { return },
             () = sleep(interval) => {}

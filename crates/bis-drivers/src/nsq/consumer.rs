@@ -37,7 +37,7 @@ pub(super) struct Source {
     pub(super) topic: Name,
     pub(super) channel: Name,
     pub(super) order: Order,
-    /// What the server took before is finished unseen.
+    /// What the server took before is finished without being delivered.
     pub(super) since: SystemTime,
     /// How long to wait for the servers beside the first one to confirm.
     pub(super) wait_for_others: Duration,
@@ -52,7 +52,7 @@ pub(super) struct NsqConsumer {
     turn: Turn,
     extender: Arc<NsqExtender>,
     stopped: bool,
-    /// Where the connections live, whichever thread asks for one more: the handlers' threads may be blocked.
+    /// The runtime of the connections, whichever thread asks for one more: the handlers' threads may be blocked.
     runtime: Handle,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct NsqConsumer {
 struct Link {
     address: String,
     client: client::Consumer,
-    /// Why this server will have no part in it.
+    /// Why this server cannot be used for it.
     refused: Option<ConsumeError>,
 }
 
@@ -246,7 +246,7 @@ impl Consumer for NsqConsumer {
                 let messages = self.messages(max.get()).await?;
                 let (new, old): (Vec<_>, Vec<_>) =
                     messages.into_iter().partition(|message| published(message) >= self.source.since);
-                // What is lost here comes once more, and is as old then.
+                // What is lost here is delivered again, and is just as old then.
                 for message in old {
                     message.finish().ok();
                 }
@@ -258,7 +258,7 @@ impl Consumer for NsqConsumer {
     }
 
     fn extender(&self) -> Option<Arc<dyn Extender>> {
-        // Each consumer has one of its own, so that it is told from others.
+        // Each consumer has its own, which tells it apart from others.
         Some(self.extender.clone())
     }
 

@@ -20,7 +20,7 @@ use tokio::time::sleep;
 
 use super::{Nsq, cluster::with_remedy, consumer::envelope, publishing::is_want_of_room};
 
-/// How soon a server that could not be reached is told again for how long to keep a topic.
+/// How soon a server that could not be reached is told again how long to keep a topic.
 const RETAIN_AGAIN: Duration = Duration::from_millis(500);
 
 impl Nsq {
@@ -117,7 +117,7 @@ fn waiting(message: WaitingMessage) -> Waiting {
     }
 }
 
-/// Nanoseconds since 1970; what is before is at its start.
+/// Nanoseconds since 1970; earlier times count as 1970.
 fn nanoseconds(time: SystemTime) -> u64 {
     let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)
@@ -126,7 +126,7 @@ fn nanoseconds(time: SystemTime) -> u64 {
 fn inquiry_error(address: &str, error: ConnectError) -> InquiryError {
     match error {
         ConnectError::Refused(refusal) => InquiryError::Refused(refusal.to_string()),
-        // Another kind of server has taken the place of the one that was asked what it can do.
+        // Another kind of server has replaced the one that was asked what it can do.
         ConnectError::Lacks(FEATURE_PEEK) => InquiryError::NO_PEEK,
         ConnectError::Lacks(_) => InquiryError::NO_REPLAY,
         other => InquiryError::Unreachable { address: address.to_owned(), reason: other.to_string() },

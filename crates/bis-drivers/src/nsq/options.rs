@@ -15,7 +15,7 @@ pub struct NsqOptions {
     pub servers: Vec<String>,
     /// The HTTP addresses of nsqlookupd. None unless set.
     pub lookupd: Vec<HttpAddress>,
-    /// The time between two questions to each nsqlookupd, about; 15 s unless set.
+    /// The approximate time between two requests to each nsqlookupd; 15 s unless set.
     pub lookupd_interval: Duration,
     /// The settings of every connection; each server's own address takes the place of the one in there.
     pub client: client::Options,

@@ -26,7 +26,7 @@ enum Way {
 }
 
 impl Way {
-    /// Whether it met a server that stops.
+    /// Whether it met a server that is stopping.
     fn met_a_stop(&self) -> bool {
         matches!(self, Self::Open(_, Some((_, error))) if error.is_stop())
     }
@@ -142,7 +142,7 @@ fn is_untaken(error: &client::PublishError) -> bool {
     match error {
         client::PublishError::Unreachable { .. } => true,
         client::PublishError::Refused(refusal) => is_want_of_room(refusal),
-        // Closed: the server was let go, or this process is closing, which the next round shows.
+        // Closed: the server was dropped, or this process is closing, which the next round shows.
         client::PublishError::Closed => true,
         client::PublishError::Unanswered => false,
     }

@@ -37,7 +37,7 @@ impl Turn {
         let room = |index: usize, shares: &[usize]| places[index].room.saturating_sub(shares[index]);
         let mut open: Vec<usize> = order.iter().copied().filter(|index| places[*index].connected).collect();
         if open.is_empty() {
-            // Whoever connects is asked anew.
+            // When one connects, the shares are computed again.
             open.extend(order.first());
         }
         loop {

@@ -6,7 +6,7 @@ use std::{
     task::Poll,
 };
 
-/// A future of a short life.
+/// A short-lived future.
 pub(super) type Wait<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The first one that is ready, with which one it is as the output; waits forever when there is none. Those behind it are asked first
