@@ -1,4 +1,4 @@
-//! `#[api]`: the function, which looks first whether its service lives in this process, and in it the function as it was
+//! `#[api]`: the function, which first checks whether its service lives in this process, and inside it the function as it was
 //! written, with an entry that serves it.
 //!
 //! Everything is inside the one function, so nothing of ours shows in the module.
@@ -32,7 +32,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
 pub(crate) struct Parameter {
     /// Its name in the outer function, whose parameters have no patterns.
     pub(crate) name: Ident,
-    /// How messages call it.
+    /// How messages name it.
     text: String,
     pub(crate) ty: Type,
 }
@@ -61,7 +61,7 @@ fn endpoint(args: &ApiArgs, function: ItemFn) -> TokenStream {
     }
 }
 
-/// Documentation and lints belong to what others see, everything else to the function as it was written.
+/// Documentation and lints go to the outer function, everything else to the function as it was written.
 pub(crate) fn belongs_outside(attribute: &Attribute) -> bool {
     const OUTSIDE: [&str; 9] =
         ["doc", "cfg", "allow", "expect", "warn", "deny", "forbid", "must_use", "deprecated"];
@@ -77,7 +77,7 @@ pub(crate) fn parameters(signature: &Signature) -> Vec<Parameter> {
     for (index, typed) in typed.enumerate() {
         let text = ident_in(&typed.pat).map_or_else(|| (index + 1).to_string(), Ident::to_string);
         let name = match ident_in(&typed.pat) {
-            // The function of the same name is in the body, and would hide a parameter called like it.
+            // The function of the same name is in the body, and would hide a parameter of that name.
             Some(name) if *name != signature.ident && parameters.iter().all(|other| other.name != *name) => {
                 let mut name = name.clone();
                 name.set_span(Span::mixed_site());
@@ -232,7 +232,7 @@ fn remote(signature: &Signature, parameters: &[Parameter]) -> TokenStream {
     }
 }
 
-/// What the function does first: where its service lives in another process, it calls it there.
+/// What the function does first: if its service lives in another process, it calls it there.
 fn call_elsewhere(signature: &Signature, parameters: &[Parameter]) -> TokenStream {
     let function_name = signature.ident.to_string();
     let [call, arguments] = ["call", "arguments"].map(local);

@@ -38,7 +38,7 @@ fn implementation(input: &DeriveInput, event: &EventInput) -> TokenStream {
     });
     let scalars = scalars(event);
     let validate = event.validate.as_ref().map(invalid_fields);
-    // For those that hold the type without being able to ask it.
+    // For those that hold the type without being able to query it.
     let named = event.sensitive.iter().filter(|name| name.parse::<usize>().is_err());
     let named: Vec<_> = named.collect();
     let listed = (!named.is_empty()).then(|| {
@@ -62,7 +62,7 @@ fn implementation(input: &DeriveInput, event: &EventInput) -> TokenStream {
     }
 }
 
-/// Asks for the rules of the type, at the word that asks for it: what is missing is shown there.
+/// Requires the rules of the type, at the word that asks for them: errors are shown there.
 fn invalid_fields(word: &syn::Ident) -> TokenStream {
     let call = quote_spanned!(word.span()=> ::bis::__private::invalid_fields(self));
     quote! {
@@ -72,7 +72,7 @@ fn invalid_fields(word: &syn::Ident) -> TokenStream {
     }
 }
 
-/// Asks the types of fields what is sensitive in them; those of the language hold nothing of the kind.
+/// Asks the types of fields what is sensitive in them; primitive types hold nothing sensitive.
 fn nested_sensitive(event: &EventInput) -> Option<TokenStream> {
     let reach = syn::Ident::new("reach", Span::mixed_site());
     let asked = event.parts.iter().flat_map(|EventPart { json_name, ty }| {
@@ -165,7 +165,7 @@ fn mentioned<'a>(ty: &'a Type, found: &mut Vec<&'a Type>) {
     }
 }
 
-/// What an event needs, asked of a generic type as a whole: its type parameters may be used in any way.
+/// The bounds of an event, required of a generic type as a whole: its type parameters may be used in any way.
 fn bound_type(generics: &mut Generics, event: &EventInput) {
     let name = &event.name;
     let (_, arguments, _) = generics.split_for_impl();

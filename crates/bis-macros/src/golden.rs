@@ -14,7 +14,7 @@ fn pretty(tokens: TokenStream) -> String {
     prettyplease::unparse(&file)
 }
 
-/// The tokens with each `inventory::submit! { .. }` as a constant, since what is in a macro is not formatted.
+/// The tokens with each `inventory::submit! { .. }` as a constant, since the contents of a macro are not formatted.
 fn opened(tokens: TokenStream) -> TokenStream {
     const PATH_LEN: usize = 11;
     let mut out: Vec<TokenTree> = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! An expansion names everything of ours through `::bis`, so a crate that uses it depends on `bis` under that name. An
 //! attribute emits its input again even when it reports mistakes, and reports all of them at once. Nothing here reads a
-//! file or decides what a name means: that is the compiler's, and the running app's.
+//! file or decides what a name means: the compiler and the running app do that.
 
 mod allow;
 mod app;
@@ -30,8 +30,8 @@ use proc_macro::TokenStream;
 ///
 /// Each path is a module or a crate that calls [`service!`]. What is not listed is neither linked nor hosted.
 ///
-/// With `layers`, tower layers are around everything that the public listener answers, the first one outermost: endpoints, mounts, and
-/// what is not there. They see a request before it is routed.
+/// With `layers`, tower layers are around everything that the public listener answers, the first outermost: endpoints, mounts, and
+/// paths that do not exist. They see a request before it is routed.
 ///
 /// ```ignore
 /// bis::app!(services: [orders, shipping], layers: [TraceLayer::new_for_http(), CorsLayer::permissive()]);
@@ -160,7 +160,7 @@ pub fn api(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///   other processes of the app, and with events that ask for it. What is in it is then in the broker's store and in dead letters,
 ///   so keep an id and what authorization needs in it, and no secrets.
 /// - **Answers** `Error::unauthorized(..)` with 401 and `WWW-Authenticate`; `Error::forbidden(..)` with 403; any other error as an
-///   endpoint's, which the client learns nothing of. 401 is for who is not known, 403 for who is and may not.
+///   endpoint's, which the client learns nothing of. 401 is for callers who are not known, 403 for known ones who may not.
 ///
 /// The header `WWW-Authenticate` is what
 /// [`Error::with_challenge`](https://docs.rs/bis/latest/bis/struct.Error.html#method.with_challenge) states, else `#[auth(challenge = "Basic realm=\"shop\"")]`, else `Bearer realm="APP"`.
@@ -184,8 +184,8 @@ pub fn auth(arguments: TokenStream, item: TokenStream) -> TokenStream {
     auth::expand(arguments.into(), item.into()).into()
 }
 
-/// Serves the `axum::Router` that a function returns, as it is, under a path on the public listener. It is public: what must be
-/// guarded in it, its own layers guard.
+/// Serves the `axum::Router` that a function returns, as it is, under a path on the public listener. It is public: its own layers
+/// must guard what needs guarding.
 ///
 /// ```ignore
 /// #[mount("/files")]
@@ -241,7 +241,7 @@ pub fn on_start(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 ///
 /// The function takes no parameters, returns `bis::Result<()>` and stays callable. Functions run one after the other, in the reverse
-/// order of [`macro@on_start`], within the app's time to stop (`app.stop_within`, 30 s); one that comes late has 1 s. All run, even
+/// order of [`macro@on_start`], within the app's time to stop (`app.stop_within`, 30 s); a late one has 1 s. All run, even
 /// if one fails, panics or hangs, which is logged. They run only if every `on_start` function of their service has. They may
 /// publish.
 #[proc_macro_attribute]
@@ -303,9 +303,9 @@ pub fn background(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `sensitive` | redacted where `bis` shows events, and in the text of an error that names its value |
 /// | `schema = ".."` | its JSON Schema, on a type too |
 ///
-/// `#[event(identity)]` on the type has its events carry who asked for what caused them, as the app's `#[auth]` function returned it:
+/// `#[event(identity)]` on the type makes its events carry the user who caused them, as the app's `#[auth]` function returned it:
 /// handlers have it as `Auth::<User>::current()`. It is in the broker's store, in dead letters and in replays, and redacted where
-/// `bis` shows events. Events of other types carry nothing of the kind.
+/// `bis` shows events. Events of other types carry no identity.
 #[proc_macro_derive(Event, attributes(event))]
 pub fn event(input: TokenStream) -> TokenStream {
     event::expand(input.into()).into()
@@ -337,8 +337,8 @@ pub fn allow(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// range of seeds, `chaos = 0..20`, runs the test with each; `chaos = Chaos::seeded(42).restarts(0.1)` sets rates. See
 /// `bis::chaos`.
 ///
-/// With `patience = "1m"`, handlers may wait so long, of real time, for something other than the app's time, before its
-/// time moves on and they run into their timeouts; 10 s otherwise. Settling may take six times as long, and a minute at least.
+/// With `patience = "1m"`, handlers may wait this long, of real time, for something other than the app's time, before its
+/// time moves on and they run into their timeouts; 10 s otherwise. Settling may take six times as long, and at least a minute.
 /// The constructors of resources may wait as long.
 ///
 /// With `with(shipping::CARRIER = Carrier::fake())` other values take the places of resources, whose constructors do not run.

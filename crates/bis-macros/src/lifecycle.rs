@@ -1,4 +1,4 @@
-//! `#[on_start]`, `#[on_stop]` and `#[background]`: the function as it is, and in it an entry by which its app calls it.
+//! `#[on_start]`, `#[on_stop]` and `#[background]`: the unchanged function, and inside it an entry by which its app calls it.
 
 use bis_syntax::{BackgroundArgs, Errors, Hook, LifecycleFunction, RestartPolicy};
 use proc_macro2::{Span, TokenStream};

@@ -1,4 +1,4 @@
-//! `#[mount]`: the function as it is, and in it an entry that serves its router.
+//! `#[mount]`: the unchanged function, and inside it an entry that serves its router.
 
 use bis_syntax::{Errors, MountArgs, check_mount_function};
 use proc_macro2::{Span, TokenStream};

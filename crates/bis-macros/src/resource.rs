@@ -11,7 +11,7 @@ use crate::support;
 /// its value can see.
 ///
 /// The constructor is written twice, since only the entry's function can forget its type, and only the block's value can give it
-/// to the static. What is wrong with it is wrong twice in the same words at the same place, which rustc reports once.
+/// to the static. Its errors occur twice with the same text at the same place, which rustc reports once.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let mut errors = Errors::new();
     let Some(ResourceArgs { constructor }) = ResourceArgs::parse(input, &mut errors) else {

@@ -1,4 +1,4 @@
-//! `#[subscription]`: the handler as it is, and in it an entry that joins it to its topic.
+//! `#[subscription]`: the unchanged handler, and inside it an entry that joins it to its topic.
 
 use bis_syntax::{Errors, Handler, RetryPolicy, SubscriptionArgs, SubscriptionPolicy};
 use proc_macro2::{Span, TokenStream};
@@ -57,7 +57,7 @@ fn entry(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> Token
     }
 }
 
-/// The call that joins topic and handler. Its pieces carry the places at which rustc shall point: a parameter that does
+/// The call that joins topic and handler. Its pieces carry the places at which rustc should point: a parameter that does
 /// not fit at the parameter, a result that does not fit at the result.
 fn subscribed(args: &SubscriptionArgs, handler: &Handler, function: &ItemFn) -> TokenStream {
     let topic = &args.topic;

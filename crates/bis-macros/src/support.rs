@@ -30,7 +30,7 @@ pub(crate) fn with_errors(item: TokenStream, errors: Errors) -> TokenStream {
     quote!(#item #errors)
 }
 
-/// The input again, used, so that a mistake in the attribute does not add a warning about dead code.
+/// The input again, marked as used, so that a mistake in the attribute does not add a warning about dead code.
 pub(crate) fn keep_used(item: TokenStream, function: &ItemFn) -> TokenStream {
     if function.sig.receiver().is_some() || !function.sig.generics.params.is_empty() {
         return item;

@@ -51,7 +51,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// Puts the values of `with(..)` in the places of resources.
+/// Replaces resources with the values of `with(..)`.
 fn replace(args: &TestArgs) -> Option<TokenStream> {
     if args.with.is_empty() {
         return None;
