@@ -50,7 +50,7 @@ fn main() {
     );
 
     let mut workspace = Workspace::open(folder.path(), options);
-    // What was written just now is read again until its time is old enough to be trusted.
+    // A file that was just written is read again until its timestamp is old enough to be trusted.
     std::thread::sleep(Duration::from_millis(100));
     workspace.analyze();
     let changed = folder.path().join("src/service_20/part_4.rs");
@@ -101,7 +101,7 @@ fn parse_all(files: &[PathBuf]) {
     });
 }
 
-/// Writes the app and gives its lines.
+/// Writes the app and returns its number of lines.
 fn generate(folder: &Path) -> usize {
     let mut lines = 0;
     let mut write = |path: &str, text: &str| {

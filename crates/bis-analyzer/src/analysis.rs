@@ -11,7 +11,7 @@ use crate::allow::Allowed;
 pub struct Analysis {
     /// The graph. With errors among the diagnostics it may lack parts.
     pub graph: Graph,
-    /// Everything that was found, of the analyser and of the graph's rules, in the order of the source.
+    /// Everything that was found, by the analyser and by the graph's rules, in the order of the source.
     pub diagnostics: Vec<Diagnostic>,
     /// The texts of the files that were read, for [`bis_graph::render()`].
     pub sources: Sources,
@@ -30,8 +30,8 @@ pub struct Analysis {
 }
 
 impl Analysis {
-    /// What differs between the graph and what the built program says of itself under `BIS_DESCRIBE=1`, less what is
-    /// allowed.
+    /// What differs between the graph and the built program's description of itself under `BIS_DESCRIBE=1`, except what
+    /// is allowed.
     pub fn compare(&self, description: &serde_json::Value) -> Vec<Diagnostic> {
         let mut found = bis_graph::compare(&self.graph, description);
         found.retain(|diagnostic| !self.allowed.lets_pass(diagnostic));

@@ -97,7 +97,7 @@ impl<'a> Assembly<'_, '_, 'a> {
         self.owner[module].map(|service| &self.services[service]).filter(|service| service.listed)
     }
 
-    /// The `cfg` around an item of which nobody knows whether it holds. That the item may be missing is said at the `cfg`.
+    /// The `cfg` around an item when it is unknown whether it holds. That the item may be missing is reported at the `cfg`.
     fn condition(&mut self, module: ModuleId, own: Option<&Condition>) -> Option<String> {
         let node = &self.resolver.tree.modules[module];
         let around = node.condition.as_ref().map(|(file, condition)| (file, condition));
@@ -136,7 +136,7 @@ impl<'a> Assembly<'_, '_, 'a> {
         }
     }
 
-    /// A finding about a service that is not seen: a warning where a file or macro that cannot be read may name one.
+    /// A finding about a service that was not found: a warning where a file or macro that cannot be read may name one.
     fn without_service(&self, module: ModuleId, diagnostic: Diagnostic) -> Diagnostic {
         let modules = &self.resolver.tree.modules;
         let above =
@@ -153,7 +153,7 @@ impl<'a> Assembly<'_, '_, 'a> {
         }
     }
 
-    /// Whether a macro's calls are warned about where they stand, so that the names in them need no more words.
+    /// Whether a macro's calls are warned about where they are, so that the names in them need no further report.
     fn is_reported(&self, call: &str) -> bool {
         let mut modules = self.modules().into_iter().map(|module| self.resolver.tree.modules[module].module);
         modules.any(|module| module.unread.iter().any(|unread| unread.name == call))
@@ -192,7 +192,7 @@ impl<'a> Assembly<'_, '_, 'a> {
         }
     }
 
-    /// Says of each ordered topic of an event that has no key that it cannot be ordered.
+    /// Reports each ordered topic of an event without a key: it cannot be ordered.
     fn report_keyless(&mut self, path: &str, module: ModuleId, item: &TypeItem) {
         let event = position(&self.resolver.tree.modules[module].file, item.range);
         let ordered = self.graph.topics.iter().filter(|topic| topic.ordered && topic.event_path == path);
@@ -210,7 +210,7 @@ impl<'a> Assembly<'_, '_, 'a> {
     }
 }
 
-/// A comment as the graph has it.
+/// A comment in the graph's form.
 fn text(docs: &Option<Text>) -> Option<String> {
     docs.as_deref().map(str::to_owned)
 }

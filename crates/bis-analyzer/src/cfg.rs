@@ -14,14 +14,14 @@ use syn::{Attribute, Expr, ExprLit, Lit, Meta, Token, parse::Parser, punctuated:
 
 use crate::summary::{Condition, Range};
 
-/// What a build is for: given by who can ask rustc, else what is known of this machine.
+/// What a build is for: given by a caller that can ask rustc, else what is known about this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Target {
     /// The platform's name, such as `x86_64-unknown-linux-gnu`.
     triple: Option<String>,
     names: BTreeSet<String>,
     values: BTreeMap<String, BTreeSet<String>>,
-    /// Whether rustc was asked, so that what is not here is off.
+    /// Whether rustc was asked, so that everything absent here is off.
     complete: bool,
 }
 
@@ -153,7 +153,7 @@ impl Cfg {
         attrs.is_empty() || self.truth(attrs) != Truth::Off
     }
 
-    /// The first predicate among the attributes of which nobody knows whether it holds.
+    /// The first predicate among the attributes of which it is unknown whether it holds.
     pub(crate) fn condition(&self, attrs: &[Attribute]) -> Option<Condition> {
         attrs.iter().filter(|attr| attr.path().is_ident("cfg")).find_map(|attr| {
             let text = match predicate(attr) {
@@ -165,7 +165,7 @@ impl Cfg {
         })
     }
 
-    /// The predicate of a `cfg_attr` of which nobody knows whether it holds.
+    /// The predicate of a `cfg_attr` of which it is unknown whether it holds.
     pub(crate) fn attribute_condition(&self, attr: &Attribute) -> Option<Condition> {
         if !attr.path().is_ident("cfg_attr") {
             return None;

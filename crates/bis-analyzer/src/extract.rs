@@ -1,4 +1,4 @@
-//! A source text to its [`FileSummary`]. It knows one file, what is in the build, and the names and macros that other files
+//! Turns a source text into its [`FileSummary`]. It knows one file, what is in the build, and the names and macros that other files
 //! give; it resolves nothing.
 
 mod body;

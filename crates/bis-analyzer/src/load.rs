@@ -1,6 +1,6 @@
 //! Reading and summarising files in parallel, following `mod` declarations; what has not changed is not read again.
 //!
-//! It decides which files a crate has. What is in them is `extract`'s matter.
+//! It decides which files a crate has. `extract` reads what is in them.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -18,7 +18,7 @@ use crate::{
     summary::{Allow, FileSummary, Hints, Include, IncludePath, MacroDefinition, Module},
 };
 
-/// Deep expressions need a deep stack; the parser recurses. `nesting` bounds how deep, and its test holds the two together.
+/// Deep expressions need a deep stack; the parser recurses. `nesting` bounds how deep, and its test keeps the two in step.
 pub(crate) const STACK_BYTES: usize = 256 << 20;
 
 /// How deep modules may nest; a cycle of `#[path]`s or of `include!`s ends here.
@@ -41,7 +41,7 @@ pub(crate) enum Outcome {
     Unreadable(String),
 }
 
-/// What is known of files.
+/// What is known about files.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     cached: HashMap<FileKey, Cached>,
@@ -59,7 +59,7 @@ struct Cached {
     outcome: Outcome,
     /// The load in which the file was last looked at.
     load: u64,
-    /// Whether other files have said something since that changes its summary.
+    /// Whether other files have since said something that changes its summary.
     is_stale: bool,
 }
 
@@ -144,8 +144,8 @@ impl ModuleFile {
 }
 
 impl Files {
-    /// Reads the crates that begin at `roots`, each with its package, and everything below them. What files say of each other
-    /// may ask for a second pass, which reads nothing from the disk again.
+    /// Reads the crates that begin at `roots`, each with its package, and everything below them. What files say about each other
+    /// may require a second pass, which reads nothing from the disk again.
     pub(crate) fn load(&mut self, roots: &[(PathBuf, usize)], project: &Project) {
         self.loads += 1;
         loop {
@@ -178,7 +178,7 @@ impl Files {
         hints
     }
 
-    /// Marks the files whose summaries what has become known changes; says whether there are any.
+    /// Marks the files whose summaries are changed by what has become known; returns whether there are any.
     fn mark_stale(&mut self, before: &Hints) -> bool {
         if *before == self.hints {
             return false;
@@ -275,7 +275,7 @@ impl Files {
     }
 
     /// A file, read again only when it may have changed since the last load, and summarised again only when its text or what
-    /// is known of others has.
+    /// is known about others has.
     fn read(&self, key: &FileKey, project: &Project) -> Option<Cached> {
         let known = self.cached.get(key);
         if let Some(known) = known.filter(|known| known.load == self.loads) {

@@ -26,7 +26,7 @@ pub(crate) fn too_deep(text: &str) -> Option<(u32, u32)> {
                 run = 0;
             }
             Token::Close => {
-                // A file may close what it did not open: the parser is there to say so.
+                // A file may close what it did not open: the parser reports that.
                 (outer, run) = open.pop().unwrap_or_default();
                 run += 1;
             }
@@ -85,7 +85,7 @@ impl Scan<'_> {
             b'}' => self.one(Token::ItemEnd),
             b';' | b',' => self.one(Token::Separator),
             b'<' => self.one(Token::Angle),
-            // What is behind the arrow of a match's arm is not in what is before it.
+            // What follows the arrow of a match arm is not nested in what precedes it.
             b'=' if self.peek(1) == b'>' => {
                 self.at += 1;
                 self.one(Token::Separator)

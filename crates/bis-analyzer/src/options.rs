@@ -11,11 +11,11 @@ pub struct Options {
     pub no_default_features: bool,
     /// Whether to enable every feature of the package.
     pub all_features: bool,
-    /// The binary that is to run, when the package has several: `--bin`.
+    /// The binary to run, when the package has several: `--bin`.
     pub bin: Option<String>,
     /// What the build is for. `None` is this machine, as far as it was known when this program was compiled.
     pub target: Option<Target>,
-    /// The broker that is to carry the events: what it cannot do is reported too. `None` reports nothing about brokers.
+    /// The broker that carries the events: what it cannot do is reported too. `None` reports nothing about brokers.
     pub broker: Option<BrokerKind>,
 }
 

@@ -1,5 +1,5 @@
 //! Paths to what they lead to: own items, `use` with aliases, globs and re-exports, `crate`, `self` and `super`, other
-//! crates. Visibility is rustc's matter.
+//! crates. rustc checks visibility.
 
 use std::{cell::RefCell, collections::HashMap};
 

@@ -1,5 +1,5 @@
 //! Whether rustflags change what is compiled: those in the environment, and those in cargo's configuration files. It does
-//! not know what they say, only what they may say.
+//! not know what they set, only what they may set.
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ pub(crate) fn read(dir: &Path) -> Rustflags {
             if !flags.files.contains(&path) {
                 flags.files.push(path);
             }
-            // A file that does not parse is cargo's to report.
+            // Cargo reports a file that does not parse.
             if let Ok(table) = text.parse::<toml::Table>() {
                 flags.search(&Value::Table(table));
             }

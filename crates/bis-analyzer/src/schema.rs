@@ -342,7 +342,7 @@ fn labelled(key: &str, short: &str, arguments: &[Label]) -> Label {
     label
 }
 
-/// A schema with what the source says of what it describes.
+/// A schema with the source's documentation of what it describes.
 fn described(mut schema: Value, docs: &Docs) -> Value {
     if let Value::Object(object) = &mut schema {
         if let Some(text) = &docs.text {

@@ -13,7 +13,7 @@ use crate::{
 
 /// How deep types may nest.
 const MAX_DEPTH: usize = 64;
-/// Stands for what has no name of its own: the whole is hidden.
+/// Represents what has no name of its own: the whole is hidden.
 const WHOLE: &str = "0";
 
 /// The names of the fields that are redacted in events of the type `item` of `module`, sorted.
@@ -29,7 +29,7 @@ struct Search<'r, 't, 'a> {
 }
 
 impl Search<'_, '_, '_> {
-    /// Collects what is sensitive in a type; says whether that is the whole.
+    /// Collects what is sensitive in a type; returns whether that is the whole.
     fn ask(&self, reach: &mut Reach<String>, module: ModuleId, item: &TypeItem, depth: usize) -> bool {
         let Some(serde) = &item.serde else { return false };
         let own = serde.event.iter().flat_map(|event| &event.sensitive).map(String::as_str);
@@ -88,7 +88,7 @@ impl Search<'_, '_, '_> {
         }
     }
 
-    /// As [`Self::ty`], of several types, each of which is asked.
+    /// As [`Self::ty`], for several types, each of which is asked.
     fn any(&self, reach: &mut Reach<String>, module: ModuleId, types: &[Ty], depth: usize) -> bool {
         types.iter().filter(|ty| self.ty(reach, module, ty, depth)).count() > 0
     }

@@ -70,7 +70,7 @@ impl PathRef {
         self.segments.join("::")
     }
 
-    /// As Rust wants it written: with `::` in front where it begins so, and `r#` on words of the language.
+    /// As Rust wants it written: with a leading `::` where it has one, and `r#` on keywords.
     pub(crate) fn source(&self) -> String {
         let words: Vec<String> = self.segments.iter().map(|segment| raw(segment)).collect();
         format!("{}{}", if self.global { "::" } else { "" }, words.join("::"))
@@ -87,7 +87,7 @@ fn raw(name: &str) -> String {
     }
 }
 
-/// A `cfg` of which nobody knows whether it holds.
+/// A `cfg` of which it is unknown whether it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Condition {
     /// As text, such as `not(from_script)`.
@@ -127,7 +127,7 @@ pub(crate) struct Allow {
     pub(crate) codes: Vec<(String, Range)>,
 }
 
-/// What a file cannot tell alone.
+/// What a file alone cannot tell.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Hints {
     /// Statics, or aliases of statics, that are not in capitals.
@@ -518,9 +518,9 @@ pub(crate) struct Misplaced {
 
 #[derive(Debug)]
 pub(crate) enum MisplacedKind {
-    /// A static of this type inside of a function.
+    /// A static of this type inside a function.
     Static(Name, Ty),
-    /// A handler's attribute inside of a function, or in an `impl` or trait.
+    /// A handler's attribute inside a function, or in an `impl` or trait.
     Handler(Name, PathRef, &'static str),
     /// A resource of this type, made within another value.
     Value(PathRef),

@@ -48,7 +48,7 @@ pub(crate) struct Node<'a> {
     pub(crate) parts: Vec<ModuleId>,
     /// The module that it is a part of.
     pub(crate) whole: Option<ModuleId>,
-    /// The `cfg` around it of which nobody knows whether it holds, with its file.
+    /// The `cfg` around it of which it is unknown whether it holds, with its file.
     pub(crate) condition: Option<(Arc<str>, Condition)>,
 }
 
@@ -107,7 +107,7 @@ impl<'a> Builder<'a> {
         self.file(&file, Spot { krate, parent: None, whole: None, path, condition: None, depth: 0 });
     }
 
-    /// Notes a finding. In a package that has nothing to do with Bis nothing is missing from the graph.
+    /// Notes a finding. In a package that does not use Bis, nothing is missing from the graph.
     fn report(&mut self, diagnostic: Diagnostic) {
         if self.tree.project.packages[self.package].uses_bis || diagnostic.is_error() {
             self.found.push((self.package, diagnostic));

@@ -34,7 +34,7 @@ pub(crate) struct Typed<'a> {
 pub(crate) enum Meaning<'a> {
     /// A type of the project.
     Own(ModuleId, &'a TypeItem),
-    /// A type of another crate: its package and its last name. What is in no scope is the standard library's.
+    /// A type of another crate: its package and its last name. Names that are not in scope are the standard library's.
     Foreign(String, String),
     /// A type of Bis.
     Bis(String),

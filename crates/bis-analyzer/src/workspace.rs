@@ -39,7 +39,7 @@ impl Workspace {
         Self { dir: dir.to_owned(), options, files: Files::default(), packages: Vec::new() }
     }
 
-    /// Asks for something else from now on. What was read stays, as far as it is the same with these options.
+    /// Uses other options from now on. What was read is kept, as far as it is the same with these options.
     pub fn set_options(&mut self, options: Options) {
         self.options = options;
     }
@@ -76,7 +76,7 @@ impl Workspace {
                 let (graph, found) = assemble::graph(&resolver, call);
                 is_broken |= found.iter().any(is_gap);
                 diagnostics.extend(found);
-                // What is silent may speak in the part that could not be read.
+                // What seems absent may be in the part that could not be read.
                 let broken_rules = rules::check(&graph).into_iter();
                 diagnostics.extend(broken_rules.filter(|diagnostic| !is_broken || diagnostic.is_error()));
                 if let Some(broker) = self.options.broker {
@@ -167,7 +167,7 @@ fn drop_repeated_keys(diagnostics: &mut Vec<Diagnostic>) {
     });
 }
 
-/// Says once of each type that its JSON cannot be seen, with the other places where it is used.
+/// Reports once for each type that its JSON cannot be seen, with the other places where it is used.
 fn once_per_type(diagnostics: &mut Vec<Diagnostic>) {
     let mut kept: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
     for diagnostic in diagnostics.drain(..) {

@@ -4,7 +4,7 @@ mod common;
 
 use common::{analyze, codes, text};
 
-/// Two events with a field of a type that serde's traits are written by hand for.
+/// Two events with a field of a type with handwritten serde traits.
 const OPAQUE: &str = r#"
 //- src/orders.rs
 use bis::prelude::*;

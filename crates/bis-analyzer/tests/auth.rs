@@ -1,4 +1,4 @@
-//! Which `#[auth]` function is the app's, what endpoints ask of its user, and what is said when the two do not fit.
+//! Which `#[auth]` function is the app's, what endpoints ask of its user, and what is reported when the two do not fit.
 
 mod common;
 

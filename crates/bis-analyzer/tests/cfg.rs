@@ -1,4 +1,4 @@
-//! What is in the build: the target's cfgs, features, and what nobody knows before the build.
+//! What is in the build: the target's cfgs, features, and what is unknown before the build.
 
 mod common;
 

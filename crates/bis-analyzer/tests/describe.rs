@@ -1,4 +1,4 @@
-//! The analysed graph of each example equals what the built example says of itself.
+//! The analysed graph of each example equals the built example's description of itself.
 
 #![expect(clippy::unwrap_used, reason = "an example that does not run fails its test")]
 
@@ -11,7 +11,7 @@ use std::{
 use bis_analyzer::{Options, analyze};
 use serde_json::Value;
 
-/// Building an example from nothing takes its time on a small machine.
+/// Building an example from scratch takes a while on a small machine.
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// The output of the example under `BIS_DESCRIBE=1`.

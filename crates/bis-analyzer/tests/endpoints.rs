@@ -17,7 +17,7 @@ pub struct Order { pub id: Uuid, pub note: Option<String> }
 pub struct Filter { #[serde(default)] pub at_least: u32, pub country: String, pub after: Option<Uuid> }
 "#;
 
-/// Checks the interfaces of the endpoints in a source beside [`ORDERS`], which nothing is said against.
+/// Checks the interfaces of the endpoints in a source beside [`ORDERS`], without findings.
 #[track_caller]
 fn check(source: &str, expected: &str) {
     let analysis = common::analyze(&format!("{ORDERS}{source}"));

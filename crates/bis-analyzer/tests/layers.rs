@@ -43,7 +43,7 @@ fn the_graph_has_each_layer_as_it_is_written() {
     for absent in ["layers", "body_limit_bytes", "timeout_ms"] {
         assert_eq!(plain.get(absent), None, "{absent}");
     }
-    // A program tells nothing of them, so the two are not compared in this.
+    // A program does not describe them, so the two are not compared in this.
     assert!(!bis_graph::json::description(&analysis.graph).to_string().contains("limit"));
 }
 

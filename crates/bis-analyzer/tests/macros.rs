@@ -1,4 +1,4 @@
-//! Included files, selected items, and macros of the workspace: read where they can be, told where they cannot.
+//! Included files, selected items, and macros of the workspace: read where they can be, reported where they cannot.
 
 mod common;
 
@@ -204,7 +204,7 @@ fn what_cannot_be_expanded_and_may_declare_something_is_told_at_each_use() {
     assert_eq!(found(in_body), ["BIS0053"]);
     let made = "macro_rules! maker { () => { macro_rules! made { () => { pub static MADE: Topic<Placed> = Topic::new(\"made\"); } } } }\nmaker!();\nmade!();";
     assert_eq!(found(made), ["BIS0053"]);
-    // What has nothing to do with Bis is nobody's matter.
+    // What has nothing to do with Bis is not reported.
     assert_eq!(found("thread_local! { static X: u8 = 1; }\nmoney::table! { users { id } }"), [""; 0]);
 }
 

@@ -1,4 +1,4 @@
-//! Source that is nested deeply: read as far as the stack is sure to hold, told beyond that, and never a crash. The depths
+//! Source that is nested deeply: read as far as the stack certainly suffices, reported beyond that, and never a crash. The depths
 //! reach up to the limit and far over it, so that a limit above what the stack holds ends this test's process.
 
 mod common;

@@ -1,4 +1,4 @@
-//! Paths of endpoints and mounts, and what endpoints take of them.
+//! Paths of endpoints and mounts, and which parameters of them endpoints take.
 
 mod common;
 

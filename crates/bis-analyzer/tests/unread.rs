@@ -1,4 +1,4 @@
-//! Source that other analysers stumble over: what cargo builds is read, or at least stops nothing and is told.
+//! Source that other analysers stumble over: what cargo builds is read, or at least reported without stopping anything.
 
 mod common;
 

@@ -24,7 +24,7 @@ fn changes_in_sources_modules_and_manifests_are_seen() {
     };
     assert_eq!(services(&mut workspace), ["orders"]);
 
-    // The same length, and at once: a file's time alone would not tell.
+    // The same length, and immediately: a file's time alone would not show it.
     fs::write(path("src/orders.rs"), "bis::service!(\"ordera\");\n").unwrap();
     assert_eq!(services(&mut workspace), ["ordera"]);
 

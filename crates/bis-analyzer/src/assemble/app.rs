@@ -68,7 +68,7 @@ pub(crate) fn find(resolver: &Resolver<'_, '_>) -> Found {
     Found { call: calls.first().copied(), diagnostics }
 }
 
-/// What is said when nothing calls `app!`.
+/// What is reported when nothing calls `app!`.
 pub(crate) fn no_app(position: Option<Position>) -> Diagnostic {
     Diagnostic::error(codes::NO_APP, position, "this is not a Bis app: nothing calls `bis::app!`")
         .help("write `bis::app!(services: [orders]);` in `src/lib.rs`, with the modules of your services")

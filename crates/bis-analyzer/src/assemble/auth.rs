@@ -14,7 +14,7 @@ use crate::{
 /// How many aliases that lead to one another are followed.
 const MAX_STEPS: usize = 8;
 
-/// What says that something in the source was not read, so that an `#[auth]` may be there.
+/// The sign that something in the source was not read, so that an `#[auth]` may be there.
 const UNREAD: [&str; 6] = [
     codes::SYNTAX_ERROR,
     codes::UNREADABLE_FILE,
@@ -94,7 +94,7 @@ impl Assembly<'_, '_, '_> {
         (String::new(), String::new())
     }
 
-    /// Names each endpoint that asks who calls, where nothing says it.
+    /// Reports each endpoint that asks who calls when there is no `#[auth]` function.
     pub(super) fn report_no_auth(&mut self) {
         if !self.graph.auth.is_empty() {
             return;

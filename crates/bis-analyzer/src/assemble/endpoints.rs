@@ -16,7 +16,7 @@ use crate::{
     typed::Meaning,
 };
 
-/// The packages whose extractors and answers are known. What is in no scope counts as `std`'s.
+/// The packages whose extractors and answers are known. Names that are not in scope count as `std`'s.
 const KNOWN_PACKAGES: [&str; 9] =
     ["std", "axum", "axum-core", "axum-extra", "axum-valid", "axum-serde", "http", "headers", "bytes"];
 
@@ -70,7 +70,7 @@ impl<'a> Interfaces<'_, '_, 'a> {
         }
     }
 
-    /// Notes that the source does not tell what a type takes or answers with.
+    /// Notes that the source does not show what a type takes or answers with.
     fn unseen(&mut self, (module, range): (ModuleId, Range), message: String, help: &str) {
         let here = position(&self.assembly.resolver.tree.modules[module].file, range);
         self.found.push(Diagnostic::warning(codes::UNSEEN_INTERFACE, here, message).help(help));

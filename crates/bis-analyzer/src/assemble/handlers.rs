@@ -130,7 +130,7 @@ impl<'a> Assembly<'_, '_, 'a> {
         here: Position,
     ) -> Option<Subscription> {
         let topic = self.subscribed_topic(module, summary)?;
-        // Without a service `app!` does not list it; that its topic resolves was still worth a look.
+        // Without a service `app!` does not list it; its topic is still checked.
         let service = service?;
         let node = &self.resolver.tree.modules[module];
         let ((event, event_path), event_position) = match &summary.event {
@@ -163,7 +163,7 @@ impl<'a> Assembly<'_, '_, 'a> {
         self.resources[resource].kind == ResourceKind::Topic
     }
 
-    /// The topic of a subscription, reported when its path leads to none.
+    /// The topic of a subscription, reported when its path does not lead to one.
     fn subscribed_topic(&mut self, module: ModuleId, summary: &SubscriptionSummary) -> Option<usize> {
         let node = &self.resolver.tree.modules[module];
         let here = position(&node.file, summary.topic_range);

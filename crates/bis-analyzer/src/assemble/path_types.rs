@@ -1,4 +1,4 @@
-//! What an endpoint reads the parameters of its path into, where that takes a look at the type's own source.
+//! What an endpoint reads the parameters of its path into, where that requires the type's own source.
 
 use bis_graph::{Diagnostic, codes};
 
@@ -15,7 +15,7 @@ const MAX_STEPS: usize = 8;
 
 /// What a type takes of a path.
 enum Taken<'a> {
-    /// So many parameters, in their order.
+    /// This many parameters, in their order.
     Count(usize),
     /// Parameters of these names.
     Names(Vec<&'a str>),

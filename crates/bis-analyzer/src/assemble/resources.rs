@@ -28,7 +28,7 @@ pub(crate) struct ResourceRef {
     pub(crate) is_named: bool,
 }
 
-/// What becomes of a resource in the graph.
+/// How a resource appears in the graph.
 pub(crate) enum Entry {
     Topic(Box<Topic>),
     State(Box<State>),

@@ -57,7 +57,7 @@ impl Assembly<'_, '_, '_> {
         }
     }
 
-    /// The comment of a module: inside of it, or else above its declaration.
+    /// The comment of a module: inside it, or else above its declaration.
     fn module_docs(&self, module: ModuleId) -> Option<String> {
         let node = &self.resolver.tree.modules[module];
         let parts = std::iter::once(&module).chain(&node.parts);

@@ -57,7 +57,7 @@ impl Assembly<'_, '_, '_> {
         );
     }
 
-    /// Warns of a use by another service than the one with which the resource is created.
+    /// Warns about a use by a service other than the one with which the resource is created.
     pub(super) fn check_home(&mut self, module: ModuleId, resource: usize, mention: &Mention) {
         let ResourceRef { kind: ResourceKind::State, module: home, name, position: declared, .. } =
             &self.resources[resource]

@@ -93,8 +93,8 @@ impl<'a> Assembly<'_, '_, 'a> {
         None
     }
 
-    /// Notes what a topic keeps of a use beside its method: the delay of a publish, where it is constant. The broker is the
-    /// judge of others.
+    /// Notes what a topic keeps of a use beside its method: the delay of a publish, where it is constant. The broker
+    /// judges others.
     pub(super) fn note_delay(&mut self, resource: usize, module: ModuleId, mention: &Mention, service: &str) {
         let Some(delay) = &mention.delay else { return };
         let Some(Value::Duration(value)) = constant::value(self.resolver, module, &delay.value) else {

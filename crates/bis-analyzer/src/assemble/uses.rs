@@ -109,7 +109,7 @@ impl<'a> Assembly<'_, '_, 'a> {
     }
 
     fn mention(&mut self, module: ModuleId, mention: &'a Mention, names: &HashSet<String>) {
-        // What is sure to be done with a resource, by its method, even when none is found.
+        // What is certainly done with a resource, by its method, even when the resource is not found.
         let action = match &mention.how {
             How::Method(method) => Declaration::of_action(method).map(|declaration| (declaration, method)),
             _ => None,
@@ -172,7 +172,7 @@ impl<'a> Assembly<'_, '_, 'a> {
         self.found.push(Diagnostic::error(codes::UNRESOLVED, here, message).help(help));
     }
 
-    /// Whether a path may be something that is no item of a module: an associated constant, or a function's own static.
+    /// Whether a path may be something that is not an item of a module: an associated constant, or a function's own static.
     fn is_local(&self, module: ModuleId, mention: &Mention) -> bool {
         let node = &self.resolver.tree.modules[module];
         let own = |misplaced: &crate::summary::Misplaced| match &misplaced.kind {

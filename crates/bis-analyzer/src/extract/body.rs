@@ -313,7 +313,7 @@ fn wraps(function: &Expr) -> bool {
     })
 }
 
-/// What is inside of parentheses and borrows.
+/// What is inside parentheses and borrows.
 fn bare(mut expr: &Expr) -> &Expr {
     while let Expr::Paren(syn::ExprParen { expr: inner, .. })
     | Expr::Group(syn::ExprGroup { expr: inner, .. })
@@ -324,7 +324,7 @@ fn bare(mut expr: &Expr) -> &Expr {
     expr
 }
 
-/// The delay of `PATH.publish(..).delay(..)`, whatever stands between the two.
+/// The delay of `PATH.publish(..).delay(..)`, whatever is between the two.
 fn delay(call: &syn::ExprMethodCall) -> Option<Delay> {
     let argument = call.args.first().filter(|_| call.method == "delay" && call.args.len() == 1)?;
     let mut receiver = bare(&call.receiver);

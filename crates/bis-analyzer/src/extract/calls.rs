@@ -19,7 +19,7 @@ use crate::summary::{
 /// How deeply the tokens of an expansion may nest.
 const MAX_TOKENS_DEEP: usize = 128;
 
-/// Items that a call stands for, and the condition when nobody knows whether it holds.
+/// Items that a call stands for, and the condition when it is unknown whether it holds.
 pub(super) type Reading = (File, Option<Condition>);
 
 /// Reads a call that is not one of Bis's own. What is not items is kept in the module.
@@ -88,7 +88,7 @@ pub(super) fn opaque(extractor: &Extractor<'_>, path: PathRef, tokens: &TokenStr
     module.opaque.push(OpaqueCall { path, words });
 }
 
-/// Tokens as items; `None` when they are none, or too many.
+/// Tokens as items; `None` when they are not items, or too many.
 fn items(extractor: &Extractor<'_>, tokens: TokenStream) -> Option<File> {
     if !is_shallow(&tokens, MAX_TOKENS_DEEP) || !extractor.may_expand() {
         return None;

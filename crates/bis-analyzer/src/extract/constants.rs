@@ -61,7 +61,7 @@ fn concat(tokens: TokenStream, depth: usize) -> Constant {
     }
 }
 
-/// The text of one token. Of more, the spaces between them are the compiler's matter.
+/// The text of one token. With more, the spaces between them are up to the compiler.
 fn stringify(tokens: TokenStream) -> Constant {
     let mut tokens = tokens.into_iter();
     match (tokens.next(), tokens.next()) {

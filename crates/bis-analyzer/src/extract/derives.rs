@@ -1,4 +1,4 @@
-//! Structs and enums: what serde's attributes and `#[derive(Event)]` make of them.
+//! Structs and enums: how serde's attributes and `#[derive(Event)]` shape them.
 
 use bis_graph::Diagnostic;
 use bis_syntax::{Errors, EventInput};

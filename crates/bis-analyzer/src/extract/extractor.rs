@@ -1,4 +1,4 @@
-//! What an extraction knows beside the syntax tree, and what it gathers on its way. It reads no syntax but attributes.
+//! What an extraction knows besides the syntax tree, and what it gathers along the way. It reads no syntax but attributes.
 
 use std::{
     cell::{Cell, RefCell},
@@ -28,10 +28,10 @@ use crate::{
 /// How many macro calls of one file are expanded.
 const MAX_EXPANSIONS: usize = 4_096;
 
-/// How many expansions may be in each other.
+/// How deeply expansions may nest.
 const MAX_EXPANSIONS_DEEP: usize = 32;
 
-/// What an extraction knows beside the text.
+/// What an extraction knows besides the text.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) cfg: &'a Cfg,
@@ -129,7 +129,7 @@ impl<'a> Extractor<'a> {
         }
     }
 
-    /// Reads what is under a condition of which nobody knows whether it holds.
+    /// Reads what is under a condition of which it is unknown whether it holds.
     pub(super) fn when(&self, condition: Option<Condition>, read: impl FnOnce()) {
         let outer = self.condition.borrow().clone();
         if let Some(condition) = condition {
@@ -182,7 +182,7 @@ impl<'a> Extractor<'a> {
         self.rules.borrow_mut().entry(std::ptr::from_ref(definition)).or_insert_with(parse).clone()
     }
 
-    /// Whether the item that is read comes out of a macro call.
+    /// Whether the item that is read comes from a macro call.
     pub(super) fn is_expanding(&self) -> bool {
         self.expansions.get() > 0
     }

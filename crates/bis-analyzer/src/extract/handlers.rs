@@ -133,7 +133,7 @@ fn hook(hook: Hook, tokens: &TokenStream, function: &ItemFn, errors: &mut Errors
     HandlerKind::Hook(hook)
 }
 
-/// The texts of layers. What they mention, their service uses.
+/// The texts of layers. Their service uses what they mention.
 pub(super) fn layers(extractor: &Extractor<'_>, layers: &[syn::Expr], module: &mut Module) -> Vec<String> {
     let texts = layers.iter().map(|layer| {
         module.mentions.extend(body::scan(extractor, layer.to_token_stream()));

@@ -149,7 +149,7 @@ fn macro_item(extractor: &Extractor<'_>, item: &syn::ItemMacro, module: &mut Mod
         let mentions = body::scan(extractor, item.mac.tokens.clone());
         let declares = declares(&extractor.vocabulary, item.mac.tokens.clone());
         if declares && extractor.is_expanding() {
-            // Only what is in a file is known when its calls are read.
+            // Calls are read when everything in the file is known.
             module.is_open = true;
             module.unread.push(Unread { name: name.to_string(), range });
         }

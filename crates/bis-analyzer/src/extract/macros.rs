@@ -1,5 +1,5 @@
-//! Expanding a `macro_rules!` of the project: its rules are matched as rustc does it, without its rarer features. What it
-//! cannot expand, it says so by `None`; nothing here decides what that means.
+//! Expanding a `macro_rules!` of the project: its rules are matched as rustc does it, without its rarer features. For what it
+//! cannot expand it returns `None`; nothing here decides what that means.
 
 mod matching;
 mod rules;

@@ -10,7 +10,7 @@ use crate::{
     summary::{Condition, Range},
 };
 
-/// What is in an arm, and the condition when nobody knows whether it holds.
+/// What is in an arm, and the condition when it is unknown whether it holds.
 pub(super) type Arm = (TokenStream, Option<Condition>);
 
 /// The arms that may be in the build; `None` when it is neither of the two macros, or cannot be read.

@@ -74,7 +74,7 @@ pub(super) fn is_punct(token: Option<&TokenTree>, character: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == character)
 }
 
-/// Whether tokens nest at most so deep.
+/// Whether tokens nest at most this deep.
 pub(super) fn is_shallow(tokens: &TokenStream, deep: usize) -> bool {
     deep > 0
         && tokens.clone().into_iter().all(|token| match token {

@@ -61,7 +61,7 @@ impl<'a> Builder<'_, '_, 'a> {
                     Some(inner) => self.part_of(inner),
                     None => Part::Nothing,
                 },
-                // What does not fit is taken for `None`.
+                // A value that does not fit is read as `None`.
                 Some(known::Kind::Optional) => match ty.argument(0).map(|inner| self.part_of(inner)) {
                     Some(Part::Schema(schema)) => {
                         Part::Schema(json!({ "anyOf": [schema, { "type": "object" }] }))

@@ -81,7 +81,7 @@ impl<'a> Builder<'_, '_, 'a> {
         }
     }
 
-    /// The schema of a field's value, with what the source says of it.
+    /// The schema of a field's value, with the source's documentation of it.
     pub(super) fn field(&mut self, scope: &Scope<'a>, field: &'a FieldItem) -> Value {
         if let Some((schema, range)) = &field.schema {
             let schema = self.given(scope.module, schema, *range);
@@ -239,7 +239,7 @@ impl<'a> Builder<'_, '_, 'a> {
     ) -> Value {
         let side = self.side;
         let rule = side.name(&variant.rename_all).or(side.name(&container.rename_all_fields));
-        // Of the enum's options only this one is for the fields of its variants.
+        // Only this option of the enum applies to the fields of its variants.
         let is_closed = container.deny_unknown_fields && !is_open && !container.untagged && !variant.untagged;
         let fields_container = Container { deny_unknown_fields: is_closed, ..Container::default() };
         if let (Some(tag), None, false) = (&container.tag, &container.content, variant.untagged) {
@@ -279,7 +279,7 @@ impl<'a> Builder<'_, '_, 'a> {
     }
 }
 
-/// A field's schema with what the source says of it.
+/// A field's schema with the source's documentation of it.
 fn noted(schema: Value, field: &FieldItem) -> Value {
     let mut schema = described(schema, &field.docs);
     if let Value::Object(object) = &mut schema

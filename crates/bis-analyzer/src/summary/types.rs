@@ -17,7 +17,7 @@ pub(crate) struct TypeItem {
     pub(crate) name: Name,
     pub(crate) range: Range,
     pub(crate) generics: Vec<Name>,
-    /// What is kept of a type that serde's derives or `Event` stand on.
+    /// What is kept of a type with serde's derives or `Event`.
     pub(crate) serde: Option<Box<SerdeType>>,
 }
 
@@ -62,7 +62,7 @@ impl Sided<Option<String>> {
 /// A comment as Markdown.
 pub(crate) type Text = Box<str>;
 
-/// What is said of an item to those who use it.
+/// The documentation of an item for those who use it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Docs {
     pub(crate) text: Option<Text>,
@@ -106,7 +106,7 @@ pub(crate) struct FieldItem {
     pub(crate) constraints: Option<Box<Constraints>>,
 }
 
-/// What a validating library checks of a value, as far as JSON Schema has words for it.
+/// What a validating library checks of a value, as far as JSON Schema can express it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Constraints {
     pub(crate) min_length: Option<u64>,

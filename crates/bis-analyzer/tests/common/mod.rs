@@ -94,7 +94,7 @@ pub fn codes(analysis: &Analysis) -> Vec<&'static str> {
     analysis.diagnostics.iter().map(|diagnostic| diagnostic.code).collect()
 }
 
-/// The graph of a fixture without errors, one edge a line.
+/// The graph of a fixture without errors, one edge per line.
 pub fn edges(fixture: &str) -> String {
     let analysis = analyze(fixture);
     let errors: Vec<_> =

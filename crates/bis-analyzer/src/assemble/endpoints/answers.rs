@@ -15,7 +15,7 @@ const HELP: &str = "return a type that tells, such as `Result<Json<Order>>` or `
 
 /// What a type answers with.
 struct Answer {
-    /// `None` when it is the function that says so.
+    /// `None` when the function determines it.
     status: Option<u16>,
     content_type: Option<&'static str>,
     schema: Option<Value>,
@@ -30,7 +30,7 @@ impl Answer {
         Self { status: Some(200), content_type: Some(content_type), schema }
     }
 
-    /// Of which the source says nothing.
+    /// The source does not show it.
     fn hidden() -> Self {
         Self { status: None, content_type: Some("*/*"), schema: None }
     }

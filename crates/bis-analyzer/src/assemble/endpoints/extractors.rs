@@ -12,7 +12,7 @@ use crate::{
     typed::{Meaning, Typed},
 };
 
-/// Extractors that are not a parameter of the API: what a request is, what the server knows of it, and who sent it.
+/// Extractors that are not a parameter of the API: what a request is, what the server knows about it, and who sent it.
 const NO_PARAMETERS: [&str; 20] = [
     "Auth",
     "ConnectInfo",
@@ -45,7 +45,7 @@ const HELP: &str = "take what it reads as `Path`, `Query`, `TypedHeader` or `Jso
 #[derive(Clone, Copy)]
 struct Context<'e> {
     route: &'e str,
-    /// Whether a request of the endpoint's method has no body that means anything.
+    /// Whether a request of the endpoint's method has no meaningful body.
     is_bodiless: bool,
     range: (ModuleId, Range),
     required: bool,
@@ -61,7 +61,7 @@ struct Taken {
 }
 
 impl<'a> Interfaces<'_, '_, 'a> {
-    /// Fills in the parameters and the body of an endpoint. Says whether it takes over the connection.
+    /// Fills in the parameters and the body of an endpoint. Returns whether it takes over the connection.
     pub(super) fn take(&mut self, endpoint: &mut Endpoint, source: &EndpointRef<'a>) -> bool {
         let mut taken = Taken::default();
         let is_bodiless = matches!(endpoint.method.as_str(), "GET" | "HEAD");
@@ -210,7 +210,7 @@ impl Taken {
     }
 }
 
-/// A parameter, which takes over what its schema says of it. A text is never null.
+/// A parameter, which takes over what its schema says about it. A text is never null.
 fn parameter(place: ParameterPlace, name: &str, required: bool, schema: Value) -> Parameter {
     let mut schema = without_null(schema);
     let mut noted = |key: &str| schema.as_object_mut().and_then(|object| object.remove(key));

@@ -67,7 +67,7 @@ fn repeat(repeat: &Repeat, input: ParseStream<'_>, bindings: &mut Bindings) -> s
             .iter()
             .try_for_each(|wanted| token(wanted, &ahead))
             .and_then(|()| match_all(&repeat.pieces, &ahead, &mut turn));
-        // A turn that takes nothing would go on forever.
+        // A repetition that takes nothing would go on forever.
         if matched.is_err() || ahead.cursor() == input.cursor() {
             break;
         }
