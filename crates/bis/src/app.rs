@@ -32,7 +32,7 @@ pub use test_run::{
 pub struct App {
     name: &'static str,
     services: Services,
-    /// Those around everything on the public listener.
+    /// The layers around everything on the public listener.
     layers: MakeLayers,
 }
 

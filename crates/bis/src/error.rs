@@ -26,8 +26,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// # What an error means
 ///
-/// An endpoint and the handler of a subscription return the same errors, and each reads them in its way. What is wrong with the request
-/// itself is wrong with the event too, so it goes to the dead letters at once; what the state of things may cure is retried.
+/// An endpoint and a subscription's handler return the same errors, and each reads them in its own way. What is wrong with the request
+/// itself is wrong with the event too, so it goes to the dead letters at once; what a change of state may cure is retried.
 ///
 /// | Error | An endpoint answers | The event of a handler is |
 /// |---|---|---|
@@ -59,7 +59,7 @@ pub struct Error(Box<Inner>);
 struct Inner {
     error: Box<dyn StdError + Send + Sync>,
     retry: Retry,
-    /// What a client is told, where that is more than that something failed.
+    /// What a client is told, where that is more than a general failure.
     answer: Option<Box<Answer>>,
 }
 
@@ -72,7 +72,7 @@ enum Retry {
     After(Duration),
 }
 
-/// What a client is told of an error.
+/// What a client is told about an error.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     /// The status, where the error was made with one.
@@ -263,7 +263,7 @@ impl StdError for WithContext {
     }
 }
 
-/// Says what was being done when an error came, on a result of any error or on an option.
+/// States what was being done when an error occurred, on a result with any error or on an option.
 ///
 /// The prelude has it. Its method is not called `context`, so that a module can use `anyhow::Context` or another crate's beside it.
 ///

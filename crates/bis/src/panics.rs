@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-/// What a panic said.
+/// The message of a panic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Panic(String);
 

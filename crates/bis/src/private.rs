@@ -1,4 +1,4 @@
-//! What expansions of the macros name, as `bis::__private`. No person names it; it changes without notice.
+//! What expansions of the macros name, as `bis::__private`. No user code names it; it changes without notice.
 
 pub use bis_core::{Attributes, RestartPolicy, RetryPolicy};
 pub use inventory;
@@ -28,7 +28,7 @@ pub use crate::app::{
 #[cfg(feature = "testing")]
 pub use crate::state::Replaced;
 
-/// Where an item may be written, and what stands for one that is elsewhere.
+/// Where an item may be written, and what represents one that is elsewhere.
 pub mod place {
     pub use crate::{
         events::handler::{nested_batch, nested_handler},

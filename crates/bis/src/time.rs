@@ -1,5 +1,5 @@
 //! The app's time: the system's, or in tests a virtual one that jumps to the next deadline when nothing is left to do.
-//! Whatever an app waits for by itself, it should wait for here; sockets and other processes keep to real time.
+//! An app's own waits should use this module; sockets and other processes keep to real time.
 
 use std::{
     future::Future,

@@ -1,4 +1,4 @@
-//! Authentication: whom the app's `#[auth]` function lets in, what endpoints learn of it, how far an identity travels, and that no
+//! Authentication: whom the app's `#[auth]` function admits, what endpoints learn from it, how far an identity travels, and that no
 //! client can bring one along.
 
 #![forbid(unsafe_code)]
@@ -133,7 +133,7 @@ pub mod typed {
     }
 }
 
-/// Asks who calls, where nobody says it.
+/// Asks who calls, without an `#[auth]` function.
 pub mod nobody {
     use bis::prelude::*;
 

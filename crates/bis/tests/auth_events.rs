@@ -29,7 +29,7 @@ pub mod shop {
     #[derive(Debug, Event, Serialize, Deserialize)]
     #[event(identity)]
     pub struct Placed {
-        /// What becomes of it.
+        /// What happens to it.
         pub how: String,
     }
 
@@ -41,7 +41,7 @@ pub mod shop {
         pub by: Option<u64>,
     }
 
-    /// Carries nothing of the kind.
+    /// Carries no identity.
     #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
     pub struct Noted {
         /// What its publisher saw.

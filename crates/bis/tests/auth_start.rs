@@ -58,7 +58,7 @@ pub mod other {
     }
 }
 
-/// Asks for a user that there need not be, under another name.
+/// Asks for a user that may be missing, under another name.
 pub mod public {
     use bis::prelude::*;
 

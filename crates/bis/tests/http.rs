@@ -280,7 +280,7 @@ async fn a_body_whose_declared_length_is_over_the_limit_is_not_read(app: TestApp
     let json = unread("POST", "/shops/x/orders/7");
     check_refused(&app, json, 413, "body_too_large", "larger than 1048576 bytes").await;
     assert_eq!(send(&app, unread("GET", "/optional")).await.0, StatusCode::PAYLOAD_TOO_LARGE);
-    // Who takes the whole request reads as much as it likes.
+    // A handler of the whole request reads as much as it likes.
     let streamed = request("POST", "/stream", "x/y", Body::new(Declared(3 * MIB as u64)));
     assert_eq!(send(&app, streamed).await, (StatusCode::OK, (3 * MIB).to_string()));
 }

@@ -1,4 +1,4 @@
-//! tower layers around the app, a service and an endpoint: their order, what they see, and what becomes of those that fail.
+//! tower layers around the app, a service and an endpoint: their order, what they see, and what happens to those that fail.
 
 #![forbid(unsafe_code)]
 

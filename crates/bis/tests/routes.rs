@@ -100,7 +100,7 @@ fn axum_takes_what_we_take() {
                     router = next;
                 }
                 (Err(RouteConflict::Invalid { reason }), _) => panic!("`{text}` is valid, but: {reason}"),
-                // axum has no word for a mount at the root; an app makes it the fallback.
+                // axum does not support a mount at the root; an app makes it the fallback.
                 (Err(_), _) if is_root_mount => break,
                 (Err(_), None) => {
                     refused += 1;

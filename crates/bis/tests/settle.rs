@@ -41,7 +41,7 @@ enum How {
 static STARTED: Topic<Job> = Topic::new("started");
 static DONE: Topic<Job> = Topic::new("done");
 
-/// A server on a thread of its own that sends back each byte, after so many milliseconds as the byte says.
+/// A server on a thread of its own that sends back each byte, after as many milliseconds as the byte says.
 fn server() -> SocketAddr {
     static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
     *ADDRESS.get_or_init(|| {

@@ -1,5 +1,5 @@
-//! The seeded faults that `BIS_CHAOS` asks of a running app. They are in builds with the feature `testing`; any other refuses to
-//! start, so that nobody believes that it was tested with faults.
+//! The seeded faults that `BIS_CHAOS` requests for a running app. Builds with the feature `testing` have them; any other refuses
+//! to start, so that nobody believes that it was tested with faults.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) struct Faults;
 
 #[cfg(feature = "testing")]
 impl Faults {
-    /// Puts what `BIS_CHAOS` asks for before the broker.
+    /// Puts the faults that `BIS_CHAOS` requests in front of the broker.
     pub(super) fn before(broker: Arc<dyn Broker>) -> Result<(Arc<dyn Broker>, Self)> {
         let Some(settings) = chaos::from_env()? else { return Ok((broker, Self(None))) };
         tracing::warn!(seed = settings.seed(), %settings, "faults are injected, as `BIS_CHAOS` asks for");
@@ -28,7 +28,7 @@ impl Faults {
         Ok((chaos.clone(), Self(Some(chaos))))
     }
 
-    /// Tells what was injected.
+    /// Logs what was injected.
     pub(super) fn tell(&self) {
         if let Some(chaos) = &self.0 {
             tracing::info!(faults = %chaos.faults(), "chaos ends");

@@ -1,4 +1,4 @@
-//! The listener for whoever watches over the process: `/livez`, `/readyz` and `/metrics`. It is the first part to start and
+//! The listener for monitoring the process: `/livez`, `/readyz` and `/metrics`. It is the first part to start and
 //! the last to stop, and runs beside the code of users, so that it answers whatever the app is busy with. It decides nothing.
 
 use std::{net::SocketAddr, sync::Arc};
@@ -25,7 +25,7 @@ use crate::{
     instance::{Host, Instance, Part},
 };
 
-/// Under which name the address is told.
+/// The name under which the address is reported.
 const NAME: &str = "monitoring";
 
 /// The listener.
@@ -37,7 +37,7 @@ pub(super) struct Monitoring {
 }
 
 impl Monitoring {
-    /// One that tells how far an app is.
+    /// A listener that reports how far an app is.
     pub(super) fn new(address: SocketAddr, progress: Arc<Progress>) -> Self {
         Self { address, progress, running: None }
     }
@@ -84,7 +84,7 @@ fn router(progress: Arc<Progress>, instance: Arc<Instance>) -> Router {
         .layer(map_response(async |answer| (Extension(http::Unmeasured), answer)))
 }
 
-/// Where the app is as a whole.
+/// The stage of the app as a whole.
 fn stage(parts: &[(String, Stage)]) -> Stage {
     let latest = parts.iter().map(|(_, stage)| *stage).max();
     match latest {

@@ -16,7 +16,7 @@ use crate::{
     state::{Creation, Replaced, State, Store},
 };
 
-/// Every subsystem, in the order in which an app's description tells of them.
+/// Every subsystem, in the order of an app's description.
 pub(super) static SUBSYSTEMS: [&dyn Subsystem; 4] = [&Events, &Http, &Lifecycle, &State];
 
 /// Whether what the services declare can live in one app and fits its configuration.

@@ -49,7 +49,7 @@ fn try_run(app: &App) -> Result<()> {
     // Before any thread exists, since taking the listener over changes the environment.
     let inherited = inherited_listener()?;
     // Handlers and endpoints may block their threads. Signals, the limit of a stop, leases and the connections to the broker
-    // belong to this one, which runs nobody's code.
+    // belong to this runtime, which runs no code of users.
     let handlers = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let upkeep = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = upkeep.block_on(serve(app, config, inherited, handlers.handle()));
@@ -102,8 +102,8 @@ async fn serve(app: &App, config: Config, inherited: Option<TcpListener>, handle
     result
 }
 
-/// Starts the parts and lets them work until a signal comes or one of them breaks. Says how to stop, and what the process ends
-/// with.
+/// Starts the parts and lets them work until a signal comes or one of them breaks. Returns how to stop, and the process's exit
+/// code.
 async fn until_stopped(
     app: &App,
     running: &mut Running,
@@ -127,7 +127,7 @@ async fn until_stopped(
     tokio::select! {
         name = signals.next() => {
             tracing::info!(signal = name, limit_s = limit.as_secs(), "stopping");
-            // Whoever pressed Ctrl-C waits.
+            // The user who pressed Ctrl-C is waiting.
             (if name == INTERRUPT { Stop::Prompt } else { Stop::HandOver }, Ok(()))
         }
         error = running.failed() => (Stop::Prompt, Err(error)),

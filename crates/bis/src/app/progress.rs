@@ -1,4 +1,4 @@
-//! How far each part of a running app is: written where parts are started and stopped, read by whoever asks whether the app is
+//! How far each part of a running app is: written where parts are started and stopped, read to answer whether the app is
 //! ready.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ pub(super) enum Stage {
     Waiting,
     /// It starts.
     Starting,
-    /// It works, or does so as soon as every part has started.
+    /// It works, or will as soon as every part has started.
     Started,
     /// It takes nothing new, and finishes what it has.
     Draining,

@@ -16,7 +16,7 @@ use crate::{
 /// flushes and closes at the end.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// As good as never, for a stop that may take longer than a clock can tell: 30 years.
+/// Practically never, for a stop that may take longer than a clock can represent: 30 years.
 const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 
 /// The app did not become ready in time.

@@ -1,10 +1,10 @@
-//! Which fields of a value are wrong: one shape for requests and events, whoever found it out.
+//! Which fields of a value are wrong: one shape for requests and events, whatever found them.
 
 use std::fmt::{self, Display};
 
 use serde::{Deserialize, Serialize};
 
-/// The most wrong fields of one value that are listed. A list of a million wrong items makes no answer of a million lines.
+/// The most wrong fields of one value that are listed. A million wrong items must not become a million lines.
 const MAX_FIELD_ERRORS: usize = 100;
 
 /// What is wrong with one field.

@@ -28,7 +28,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// That of an app with these services, those of other processes included.
+    /// The part for an app with these services, those of other processes included.
     pub(crate) fn new(services: &Services) -> Result<Self, InvalidName> {
         Ok(Self { all: subscriptions(services)?, instance: None })
     }
@@ -73,7 +73,7 @@ pub(crate) struct Deliveries {
 }
 
 impl Deliveries {
-    /// Those to the services that are `hosted` here.
+    /// The deliveries to the services that are `hosted` here.
     pub(crate) fn new(hosted: &Services) -> Result<Self, InvalidName> {
         Ok(Self { hosted: subscriptions(hosted)?, workers: None })
     }

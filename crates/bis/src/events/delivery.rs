@@ -80,7 +80,7 @@ impl<T> Delivery<T> {
         self.envelope.cause.as_ref()
     }
 
-    /// Who asked for what caused the event, where its type is under `#[event(identity)]` and there was somebody. In a handler of
+    /// The user who caused the event, where its type is under `#[event(identity)]` and there was one. In a handler of
     /// single events, [`Auth::current`](crate::Auth::current) says the same.
     ///
     /// `None` too where `U` is not the app's user type.

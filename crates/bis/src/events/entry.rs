@@ -36,9 +36,9 @@ pub struct SubscriptionEntry {
     pub calls: &'static [&'static str],
 }
 
-/// A handler with its topic, neither with its types.
+/// A handler with its topic, both type-erased.
 pub struct Subscribed {
-    /// What the topic says of itself.
+    /// What the topic declares about itself.
     pub topic: TopicInfo,
     /// The handler.
     pub handler: ErasedHandler,

@@ -1,4 +1,4 @@
-//! What a type needs to travel as an event. The derive implements it; nothing here knows of brokers.
+//! What a type needs to travel as an event. The derive implements it; nothing here knows about brokers.
 
 pub mod reach;
 pub mod shape;
@@ -30,7 +30,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// [`Event::key`] is implemented.
     const HAS_KEY: bool = false;
 
-    /// Whether events carry the identity of whoever asked for what caused them. True under `#[event(identity)]`.
+    /// Whether events carry the identity of the user who caused them. True under `#[event(identity)]`.
     const IDENTITY: bool = false;
 
     /// The ordering key: the field under `#[event(key)]`.
@@ -50,9 +50,9 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 
     /// The fields that are wrong. An event with one is not published. `#[event(validate)]` on the type asks the rules of
-    /// [garde](https://docs.rs/garde); without it every event is right.
+    /// [garde](https://docs.rs/garde); without it every event is valid.
     ///
-    /// Only what is published is asked, not what is delivered: events that are older than a rule must still be handled.
+    /// Only what is published is checked, not what is delivered: events that are older than a rule must still be handled.
     fn invalid_fields(&self) -> Vec<FieldError> {
         Vec::new()
     }
@@ -114,7 +114,7 @@ pub(crate) struct Codec<T> {
     pub(crate) decode: fn(&[u8]) -> Result<T, serde_json::Error>,
 }
 
-/// What of an event goes into its envelope.
+/// The parts of an event that go into its envelope.
 pub(crate) struct Encoded {
     pub(crate) data: Bytes,
     pub(crate) key: Option<String>,

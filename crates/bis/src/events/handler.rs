@@ -170,12 +170,12 @@ where
     Box::pin(async move { future.await.into_result() })
 }
 
-/// Stands for a handler that is not where one may be, so that its place is its only error.
+/// Represents a handler in the wrong place, so that its place is its only error.
 pub async fn nested_handler<E>(_: Delivery<E>) -> Result<()> {
     Ok(())
 }
 
-/// Stands for a handler of batches that is not where one may be.
+/// Represents a handler of batches in the wrong place.
 pub async fn nested_batch<E>(_: Vec<Delivery<E>>) -> Result<()> {
     Ok(())
 }

@@ -107,7 +107,7 @@ impl fmt::Debug for InProcess {
 }
 
 impl Shared {
-    /// What retries and delays keep to, whatever becomes of the date.
+    /// What retries and delays keep to, whatever happens to the date.
     fn now(&self) -> Time {
         Time::ZERO.plus(self.clock.elapsed())
     }

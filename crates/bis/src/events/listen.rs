@@ -45,7 +45,7 @@ pub enum ListenError {
     },
 }
 
-/// A listener fell behind and has missed so many events, the oldest of those that waited for it. It goes on with the next one.
+/// A listener fell behind and has missed this many events, the oldest of those that waited for it. It goes on with the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} events were missed: they came faster than they were taken")]
 pub struct Lagged(pub u64);
@@ -105,7 +105,7 @@ pub struct Listener<T: 'static> {
 }
 
 impl<T> Listener<T> {
-    /// The next event; `None` when the app stops or hands over, or the broker lets it listen no more. Cancel safe.
+    /// The next event; `None` when the app stops or hands over, or the broker no longer lets it listen. Cancel safe.
     ///
     /// # Errors
     /// [`Lagged`] when it was not called often enough; it can be called again.

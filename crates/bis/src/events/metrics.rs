@@ -12,7 +12,7 @@ use crate::telemetry::metrics::{Count, Family, Outcomes, Timing};
 /// How publishes end.
 const PUBLISHED: [&str; 2] = ["published", "failed"];
 
-/// What becomes of a delivery.
+/// What happens to a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settled {
     /// Handled, or meant for another subscription.
@@ -52,7 +52,7 @@ pub(crate) struct Subscribed {
     runs: Outcomes<{ RUNS.len() }>,
     /// How old events were when their handler began with them for the first time.
     lag: Timing,
-    /// Deliveries, by what became of them.
+    /// Deliveries, by outcome.
     settled: [Count; Settled::ALL.len()],
     /// Dead letters, by why.
     dead: [Count; DeadReason::ALL.len()],
@@ -131,7 +131,7 @@ impl Subscribed {
         self.begun.add_one();
     }
 
-    /// A run ended, with the word for how.
+    /// A run ended, with the word for its outcome.
     pub(crate) fn end(&self, outcome: &str, took: Duration) {
         self.ended.add_one();
         self.runs.add(outcome, took);

@@ -68,7 +68,7 @@ pub enum PublishError {
     Broker {
         /// The topic.
         topic: TopicName,
-        /// What the broker's driver says.
+        /// What the broker's driver reports.
         source: bis_broker::PublishError,
     },
 }
@@ -127,7 +127,7 @@ impl From<Published> for EventId {
 
 /// An event on its way: set what you need, then await it.
 ///
-/// Resolves with what the broker says of the event once it has it.
+/// Resolves with what the broker reports about the event once it has it.
 #[must_use = "an event is published when this is awaited"]
 #[derive(Debug)]
 pub struct Publish<'a> {
@@ -145,7 +145,7 @@ struct Prepared {
 }
 
 impl Publish<'_> {
-    /// The broker keeps the event back for so long. Brokers bound it; a longer delay than the broker's longest is
+    /// The broker keeps the event back for this long. Brokers bound it; a longer delay than the broker's longest is
     /// refused.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;

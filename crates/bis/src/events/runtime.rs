@@ -1,4 +1,4 @@
-//! Delivery: from what a broker hands over to what it is told, the same on every broker. It owns the bound on handlers,
+//! Delivery: from what a broker hands over to how it is settled, the same on every broker. It owns the bound on handlers,
 //! timeouts, leases, retries, panics and dead letters; it knows nothing of what a broker does on the wire.
 //!
 //! Nothing is ever acked that was not handled, kept as a dead letter, or meant for another subscription.

@@ -1,4 +1,4 @@
-//! What events say of an app's declarations: whether its topics and subscriptions fit together, and what is linked.
+//! What events contribute about an app's declarations: whether its topics and subscriptions fit together, and what is linked.
 
 use std::{collections::HashMap, panic::Location};
 
@@ -33,7 +33,7 @@ pub(crate) enum DeclarationError {
         first: &'static Location<'static>,
         /// The other.
         second: &'static Location<'static>,
-        /// In what they differ.
+        /// How they differ.
         difference: String,
     },
     /// Two subscriptions of a topic have one name.
@@ -123,7 +123,7 @@ fn topics(subscriptions: &[Declared]) -> Result<(), DeclarationError> {
     Ok(())
 }
 
-/// In what two topics of one name differ, so that they cannot be the same one.
+/// How two topics of one name differ, so that they cannot be the same one.
 fn difference(first: &TopicInfo, second: &TopicInfo) -> Option<String> {
     if first.type_name != second.type_name {
         return Some(format!("the first carries `{}`, the second `{}`", first.type_name, second.type_name));

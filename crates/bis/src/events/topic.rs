@@ -40,7 +40,7 @@ pub struct TopicInfo {
     pub name: &'static str,
     /// The name of the event's type.
     pub event: &'static str,
-    /// What of the event no error text may show.
+    /// The parts of the event that no error text may show.
     pub sensitive: fn() -> Sensitive,
     /// Whether events carry an identity.
     pub identity: bool,
@@ -103,7 +103,7 @@ impl<T> Topic<T> {
 
     /// Publishes one event: await what this returns.
     ///
-    /// Resolves with the event's id, and with what else the broker says of it, once the broker has the event, as durably as it
+    /// Resolves with the event's id, and with what else the broker says about it, once the broker has the event, as durably as it
     /// keeps events. Dropping the future leaves open whether it has.
     ///
     /// An event that could not be read back is refused, with the field: a float that is NaN or infinite, a map whose keys are
@@ -162,7 +162,7 @@ impl<T> Topic<T> {
         Listen::new(self)
     }
 
-    /// What of its events no error text may show.
+    /// The parts of its events that no error text may show.
     pub(super) fn sensitive(&self) -> Sensitive {
         (self.codec.sensitive)()
     }

@@ -1,5 +1,5 @@
-//! Authentication: the app's one `#[auth]` function, which endpoints it guards, and what they learn of who asks. Who somebody is,
-//! that function alone decides; nothing here knows a scheme, a token or a password.
+//! Authentication: the app's one `#[auth]` function, which endpoints it guards, and what they learn about the caller. That
+//! function alone decides who somebody is; nothing here knows a scheme, a token or a password.
 
 mod challenge;
 mod check;

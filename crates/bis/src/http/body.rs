@@ -89,7 +89,7 @@ impl<G: Send + 'static> Drop for RequestBody<G> {
     fn drop(&mut self) {
         let unread = self.incoming.take().filter(|(incoming, _)| !incoming.is_end_stream());
         let Some((incoming, guard)) = unread else { return };
-        // To read would ask for the very body that nobody wants.
+        // Reading would request the very body that nobody wants.
         if self.awaits_continue {
             return;
         }

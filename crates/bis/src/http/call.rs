@@ -22,7 +22,7 @@ use crate::{
     json, time,
 };
 
-/// Why a call got no answer of its function. The caller's log has the text; its client learns the status.
+/// Why a call got no answer from its function. The caller's log has the text; its client learns the status.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
     /// Nobody is there.
@@ -31,7 +31,7 @@ pub(super) enum CallError {
     /// It takes too long.
     #[error("the call of `{endpoint}` was not answered within {limit_ms} ms [{}]", codes::CALL_LATE)]
     Late { endpoint: String, limit_ms: u128 },
-    /// Somebody is there who does not take the call.
+    /// Another process is there, and does not take the call.
     #[error("service `{service}` at `{base}` refused the call: {message} [{}]", codes::CALL_REFUSED)]
     Refused { service: &'static str, base: String, message: String },
 }

@@ -1,4 +1,4 @@
-//! One connection of a listener: what its client is at, and how long each of these may take. It never looks into requests.
+//! One connection of a listener: what its client is doing, and how long each step may take. It never looks into requests.
 
 use std::{
     io,
@@ -49,8 +49,8 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
     /// How long a client may take nothing of an answer.
     pub(crate) write: Duration,
-    /// What an unfinished header gets when the process stops, and every connection that waits for a request when there is no
-    /// room for another one.
+    /// The time for an unfinished header when the process stops, and for every connection that waits for a request when there is
+    /// no room for another one.
     pub(crate) short: Duration,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct Shared {
     pub(super) alive: mpsc::Sender<()>,
 }
 
-/// What a listener is at.
+/// The stage of a listener.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Stage {
     /// When there was last no room for another connection.
@@ -93,12 +93,12 @@ pub(super) struct Stage {
     pub(super) is_over: bool,
 }
 
-/// What the listener of a request is at, as the request carries it.
+/// The stage of a request's listener, as the request carries it.
 #[cfg(feature = "ws")]
 #[derive(Debug, Clone)]
 pub(super) struct Stages(pub(super) watch::Receiver<Stage>);
 
-/// What a client is at, and since when.
+/// What a client is doing, and since when.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Phase {
     /// It has sent nothing.
@@ -187,7 +187,7 @@ pub(super) async fn serve(stream: TcpStream, client: SocketAddr, shared: Shared)
         };
         tokio::select! {
             biased;
-            // What breaks a connection is the client's matter.
+            // A broken connection is not an error here.
             _ = connection.as_mut() => return,
             _ = phases.changed() => {}
             _ = stages.changed() => {}
@@ -242,7 +242,7 @@ fn request_task(
 
 impl Shared {
     /// How long a request may take, and with what it is answered then. A caller that has set the time is told the same by
-    /// whoever notices first that it is over.
+    /// the side that notices first that it is over.
     fn limit(&self, headers: &HeaderMap) -> (Duration, StatusCode) {
         match wire::deadline(headers).filter(|_| self.takes_deadlines) {
             Some(own) => (own, StatusCode::GATEWAY_TIMEOUT),
@@ -251,7 +251,7 @@ impl Shared {
     }
 }
 
-/// What the parts of a connection tell of its client.
+/// What the parts of a connection report about its client.
 struct Progress {
     phase: watch::Sender<Phase>,
     /// Whether the whole answer was made, and only has to be written.

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::time;
 
-/// What an endpoint knows of itself when it is served.
+/// What an endpoint knows about itself when it is served.
 #[derive(Debug, Clone, Copy)]
 pub struct EndpointContext {
     /// The service that it belongs to.

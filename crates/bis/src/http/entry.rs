@@ -16,7 +16,7 @@ use crate::instance::{Position, ServiceEntry, Services};
 pub enum Access {
     /// Everyone who reaches the app's public listener.
     Public,
-    /// Whoever reaches it and is known to the app's `#[auth]` function.
+    /// Everyone who reaches it and is known to the app's `#[auth]` function.
     Auth,
     /// Only this app's own processes.
     Private,
@@ -121,7 +121,7 @@ pub(super) fn service_layers(service: &ServiceEntry) -> Option<MakeLayers> {
     all.find(|entry| entry.module == service.module).map(|entry| entry.layers)
 }
 
-/// Stands for a mount that is not where one may be, so that its place is its only error.
+/// Represents a mount in the wrong place, so that its place is its only error.
 pub fn nested_mount() -> Router {
     Router::new()
 }

@@ -41,12 +41,12 @@ impl Error {
         Self::status(StatusCode::BAD_REQUEST, message)
     }
 
-    /// 401: it is not known who asks. The answer has a header `WWW-Authenticate`, as it must; see [`Error::with_challenge`].
+    /// 401: the caller is not known. The answer has a header `WWW-Authenticate`, as it must; see [`Error::with_challenge`].
     pub fn unauthorized(message: impl Display) -> Self {
         Self::status(StatusCode::UNAUTHORIZED, message)
     }
 
-    /// 403: who asks may not.
+    /// 403: the caller is not allowed to.
     pub fn forbidden(message: impl Display) -> Self {
         Self::status(StatusCode::FORBIDDEN, message)
     }
@@ -164,7 +164,7 @@ impl Error {
         }
     }
 
-    /// What everyone may know of it.
+    /// What everyone may know about it.
     fn problem(&self) -> Problem {
         let mut problem = Problem::without_detail(self.http_status());
         if let Some(answer) = self.answer() {

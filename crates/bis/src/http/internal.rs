@@ -35,7 +35,7 @@ use crate::{
     time,
 };
 
-/// What a call from another process comes to.
+/// The result of a call from another process.
 pub type RemoteFuture = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
 
 /// A function behind a call from another process.
@@ -139,7 +139,7 @@ async fn check_secret(State(calls): State<Arc<Calls>>, request: Request, next: N
     error::refuse_call(StatusCode::UNAUTHORIZED, message)
 }
 
-/// Whether two texts are the same, in a time that tells nothing about where they differ.
+/// Whether two texts are the same, in a time that does not reveal where they differ.
 fn is_same(given: &[u8], secret: &[u8]) -> bool {
     let length = u8::from(given.len() != secret.len());
     let difference = secret.iter().enumerate().fold(length, |difference, (index, byte)| {

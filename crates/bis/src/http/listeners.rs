@@ -35,10 +35,10 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How long the answer to a question about the process may take.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Under which name the public listener's address is told.
+/// The name under which the public listener's address is reported.
 pub(crate) const PUBLIC: &str = "app";
 
-/// Under which name the internal listener's address is told.
+/// The name under which the internal listener's address is reported.
 const INTERNAL: &str = "internal";
 
 /// The listeners of a process. A public one is there when the services have routes or one was asked for or handed over, an
@@ -227,7 +227,7 @@ async fn told(mut stopped: watch::Receiver<Option<Stop>>) -> Stop {
     stop.ok().flatten().unwrap_or(Stop::Prompt)
 }
 
-/// Serves what stops without a word to its clients: questions about the process, which run on the current runtime.
+/// Serves what stops without telling its clients: questions about the process, which run on the current runtime.
 pub(crate) async fn serve_until_aborted(listener: TcpListener, router: axum::Router) {
     let serving = Serving {
         request_timeout: QUESTION_TIMEOUT,

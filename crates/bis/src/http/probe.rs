@@ -230,7 +230,7 @@ impl<T> ResultStays for &Probe<Result<T, Error>> {
     }
 }
 
-/// What is no `bis::Result`, and so has no way to say that a call failed.
+/// What is not a `bis::Result`, and so has no way to report that a call failed.
 pub trait NoResult {
     /// What the function returns.
     type Output;

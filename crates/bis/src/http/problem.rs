@@ -25,7 +25,7 @@ use crate::{error::FieldError, instance::Scope};
 /// The media type of the body.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// The type of a problem about which its status says all.
+/// The type of a problem that its status describes completely.
 const BLANK: &str = "about:blank";
 
 /// The body of an error answer.
@@ -95,7 +95,7 @@ impl Problem {
         }
     }
 
-    /// Adds members of the app's own. `type`, `title` and `instance` are RFC 9457's to set; the other names that answers have
+    /// Adds members of the app's own. RFC 9457 defines `type`, `title` and `instance`; the other names that answers have
     /// anyway keep their meaning.
     pub(crate) fn add(&mut self, members: &Map<String, Value>) {
         for (name, value) in members {

@@ -34,7 +34,7 @@ pub(super) struct Place {
     pub(super) route: &'static str,
 }
 
-/// The span of a request, for who finds out more of it. Only when somebody listens to the span.
+/// The span of a request, for code that finds out more about it. Only when somebody listens to the span.
 #[derive(Debug, Clone)]
 struct RequestSpan(Span);
 

@@ -101,7 +101,7 @@ impl Routers {
     }
 }
 
-/// How an error calls the layers that `app!` lists.
+/// How an error names the layers that `app!` lists.
 const APP: &str = "the app";
 
 /// The endpoints of both listeners, public and private ones.
@@ -138,7 +138,7 @@ pub(super) fn fallbacks(router: Router) -> Router {
 /// The paths of calls between the app's own processes, which no endpoint can have.
 const EVERY_CALL: &str = "/_bis/{*call}";
 
-/// Says to the app's other processes that they have the wrong address.
+/// Tells the app's other processes that they have the wrong address.
 async fn not_internal() -> Response {
     let message = "this is a public listener: set the service's address in `internal.services` to the `internal.address` of its process";
     error::refuse_call(StatusCode::MISDIRECTED_REQUEST, message)

@@ -1,4 +1,4 @@
-//! What stands between a route and its function: the layers of the service, then those of the endpoint. Each is made once for an
+//! What runs between a route and its function: the layers of the service, then those of the endpoint. Each is made once for an
 //! app, so that what a layer counts, it counts for the whole service.
 
 use std::{collections::HashMap, future::ready, time::Duration};

@@ -71,7 +71,7 @@ pub(super) fn in_scope(response: Response) -> Response {
     if !is_endless(&response) {
         return response;
     }
-    // Whoever waits for the answer has it.
+    // The caller that waits for the answer has it.
     let scope = Scope::current().map(|scope| Scope { deadline: None, activity: None, ..scope });
     response.map(|body| Body::new(Streaming { body: Some(body), scope, span: Span::current() }))
 }
@@ -167,7 +167,7 @@ mod tests {
             (([(CONTENT_TYPE, "text/event-streams")], body()).into_response(), false),
             ((EndsAtStop, body()).into_response(), true),
             (body().into_response(), false),
-            // Its length is told, so its client would miss the rest.
+            // Its length is declared, so its client would miss the rest.
             (([(CONTENT_TYPE, "text/event-stream")], "data: 7\n\n").into_response(), false),
         ] {
             assert_eq!(is_endless(&response), expected, "{response:?}");

@@ -1,4 +1,4 @@
-//! What HTTP says of an app's declarations: whether every service that is called can be found, and what is linked.
+//! What HTTP contributes about an app's declarations: whether every service that is called can be found, and what is linked.
 
 use std::collections::BTreeSet;
 
@@ -127,7 +127,7 @@ fn calls(Declarations { services, config, callers }: &Declarations<'_>) -> Resul
         for call in *calls {
             let called: Vec<_> =
                 paths.iter().filter(|(path, callee)| leads_to(call, module, path, callee.module)).collect();
-            // Where the path may be of several, it may be of one that is there.
+            // Where the path may belong to several, it may belong to one that is there.
             let is_there = |service: &str| is_hosted(service) || has_address(service);
             if let Some((callee, service)) = called.first()
                 && called.iter().all(|(_, service)| !is_there(service.name))

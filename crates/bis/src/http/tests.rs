@@ -468,7 +468,7 @@ fn stopping_takes_no_longer_than_its_limit() {
     });
 }
 
-/// Routes that cannot stand together, each in a service of its own, since all of them are linked into this test.
+/// Routes that cannot be served together, each in a service of its own, since all of them are linked into this test.
 mod clashes {
     pub(super) mod duplicate {
         use crate::prelude::*;

@@ -256,14 +256,14 @@ type Stopped = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct WebSocket {
     shared: Arc<Shared>,
     protocol: Option<HeaderValue>,
-    /// Completes when the process stops, for whoever reads. `None` once it has.
+    /// Completes when the process stops, for the reading side. `None` once it has.
     reading: Option<Stopped>,
-    /// The same for whoever writes, which may be another task.
+    /// The same for the writing side, which may be another task.
     writing: Option<Stopped>,
     /// How long the client may still send.
     patience: Option<Pin<Box<Sleep>>>,
     is_over: bool,
-    /// Tells that the socket is used no more.
+    /// Marks the socket as no longer used.
     _held: oneshot::Sender<Infallible>,
 }
 

@@ -1,5 +1,5 @@
-//! Which app the calling code belongs to: that of the tokio runtime in which it runs, or else the app of the process. What a
-//! thread has found it keeps until an app starts or stops, so a lookup takes no lock.
+//! Which app the calling code belongs to: that of the tokio runtime in which it runs, or else the app of the process. A
+//! thread keeps what it found until an app starts or stops, so a lookup takes no lock.
 
 use std::{
     cell::RefCell,

@@ -1,4 +1,4 @@
-//! Who asked for what is being done: a value of the app's user type, without its type, so that it can travel in the scope of a task,
+//! The user behind the running code: a value of the app's user type, without its type, so that it can travel in the scope of a task,
 //! and as JSON in a call and an event. It decides nothing: who somebody is, the app's `#[auth]` function says.
 
 use std::{
@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::json;
 
-/// The most that an identity takes as JSON where it travels, in bytes: headers of a request and of a message have little room.
+/// The largest identity as JSON where it travels, in bytes: headers of a request and of a message have little room.
 const MAX_IDENTITY_BYTES: usize = 8 * 1024;
 
 /// What an app's user type must be: `Clone`, `Send`, `Sync`, `'static`, and of both serde traits, since it travels over calls and
@@ -152,7 +152,7 @@ impl UserType {
         (self.name)()
     }
 
-    /// The last word of its path, without type parameters.
+    /// The last segment of its path, without type parameters.
     pub(crate) fn name(self) -> &'static str {
         let path = self.path();
         let path = path.split_once('<').map_or(path, |(path, _)| path);

@@ -1,4 +1,4 @@
-//! A part of a running app: what starts before the app is ready and stops after it. Whoever starts an app knows its parts by
+//! A part of a running app: what starts before the app is ready and stops after it. The code that starts an app knows its parts by
 //! this trait alone.
 
 use std::{future::pending, net::SocketAddr, sync::Arc};
@@ -18,10 +18,10 @@ pub(crate) struct Host {
     pub(crate) handlers: Handle,
 }
 
-/// In which way an app stops.
+/// How an app stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// Another process goes on with its work.
+    /// Another process continues its work.
     HandOver,
     /// Somebody waits for its end.
     Prompt,

@@ -9,7 +9,7 @@ use super::service::ServiceEntry;
 /// Stands for a function that its module does not have.
 pub struct Nested;
 
-/// Says of a function that its module has it.
+/// Marks a function that its module has.
 pub trait Place {
     /// Where it is.
     fn __bis_place(&self) -> InModule {

@@ -1,4 +1,4 @@
-//! What surrounds the code of a handler or an endpoint: its trace, the event that it handles, its service and its
+//! The context of the code of a handler or an endpoint: its trace, the event that it handles, its service and its
 //! deadline. It travels with the task, not with the thread: [`crate::spawn`] carries it to another one.
 
 use std::{cell::RefCell, fmt, future::Future, time::SystemTime};

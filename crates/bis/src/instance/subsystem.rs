@@ -1,4 +1,4 @@
-//! What a subsystem says of what is declared with it. Whoever checks or describes an app asks each subsystem by this trait, and
+//! What a subsystem knows of its declarations. Code that checks or describes an app asks each by this trait, and
 //! knows no registry entry.
 
 use bis_config::Config;

@@ -11,7 +11,7 @@ use crate::instance;
 /// Spawns a task that belongs to what spawns it: what it publishes, calls and logs is part of the same trace, names the
 /// same event as its cause, and comes from the same service. `tokio::spawn` begins with none of that.
 ///
-/// The handler's timeout and retries do not reach it: an event is acked when its handler returns, whatever becomes of the
+/// The handler's timeout and retries do not reach it: an event is acked when its handler returns, whatever happens to the
 /// task, and a stopping process does not wait for it. In a `#[bis::test]`, [`TestApp::settle`](crate::TestApp::settle)
 /// waits for it as for a handler, unless a `#[background]` function began it.
 ///
@@ -42,7 +42,7 @@ where
     let clock = instance::current().ok().filter(|_| !is_background).map(|instance| instance.clock.clone());
     let activity = clock.and_then(|clock| clock.begin(|| format!("the task spawned at {place}")));
     let scope = Scope::current().map(|scope| Scope {
-        // Whoever waits for an answer does not wait for the task.
+        // A caller that waits for an answer does not wait for the task.
         deadline: None,
         activity: activity.as_ref().map(Activity::id),
         ..scope

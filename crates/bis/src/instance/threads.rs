@@ -10,10 +10,10 @@ use std::{
 
 use bis_core::format_duration;
 
-/// Code that has a thread for so long without awaiting anything blocks it.
+/// Code that has a thread for this long without awaiting anything blocks it.
 const BLOCKED: Duration = Duration::from_secs(1);
 
-/// How often the same code is warned of.
+/// How often the same code is warned about.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Every thread that ever ran code of users and has not ended.
@@ -61,7 +61,7 @@ impl Drop for Entered {
     }
 }
 
-/// What was said of blocked threads.
+/// What was logged about blocked threads.
 #[derive(Default)]
 pub(crate) struct Threads {
     /// By its name; as many as an app has functions.

@@ -80,7 +80,7 @@ where
     Box::pin(async move { function().await.into_result() })
 }
 
-/// Stands for a function that is not where one may be, so that its place is its only error.
+/// Represents a function in the wrong place, so that its place is its only error.
 pub async fn nested_lifecycle() -> Result<()> {
     Ok(())
 }

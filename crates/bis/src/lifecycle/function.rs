@@ -1,5 +1,5 @@
-//! One function with its service: its name in the log, and a call of it, with its scope and the end of its panics. When it is
-//! called, others decide.
+//! One function with its service: its name in the log, and a call of it, with its scope and the end of its panics. Others decide
+//! when it is called.
 
 use std::{
     fmt::{self, Display},

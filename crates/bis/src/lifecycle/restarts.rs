@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bis_core::policy::{RestartPolicy, STEADY};
 
-/// So many ends in a row each have a line of their own.
+/// This many ends in a row each have a line of their own.
 const LINES: u32 = 10;
 
 /// After that there is a line for each such time, which counts the ends since the one before.
@@ -36,7 +36,7 @@ impl Restarts {
         Self { policy, ends: 0, told: None, untold: 0 }
     }
 
-    /// It ended at `now`, after a run of so long. `jitter` is a random number in `0.0..1.0`.
+    /// It ended at `now`, after a run of this length. `jitter` is a random number in `0.0..1.0`.
     pub(super) fn ended(&mut self, now: Duration, ran: Duration, jitter: f64) -> Restart {
         if ran >= STEADY {
             self.ends = 0;

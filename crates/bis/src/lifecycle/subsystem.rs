@@ -1,4 +1,4 @@
-//! What this room says of an app's declarations: which functions call what, and what is linked.
+//! What this room contributes about an app's declarations: which functions call what, and what is linked.
 
 use bis_core::prometheus::Page;
 

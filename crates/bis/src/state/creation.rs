@@ -1,5 +1,5 @@
-//! How resources are created: each once, what it needs before it. What waits for what is known, so that a circle is an error
-//! and not a wait without end.
+//! How resources are created: each once, what it needs before it. It is known what waits for what, so that a cycle is an error
+//! and not an endless wait.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -57,7 +57,7 @@ impl Progress {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that the constructor of `from` waits for `to`, while the guard lives. When `to` waits for `from`, the circle is
+    /// Notes that the constructor of `from` waits for `to`, while the guard lives. When `to` waits for `from`, the cycle is
     /// the error.
     fn wait(&self, from: usize, to: usize) -> Result<Waiting<'_>, Vec<usize>> {
         let mut steps = self.steps();
@@ -146,7 +146,7 @@ impl Store {
     }
 }
 
-/// The value of a resource: the one in its place, or what its constructor makes.
+/// The value of a resource: its replacement, or what its constructor makes.
 async fn made(replaced: Option<Made>, entry: &'static ResourceEntry, index: usize) -> Result<Made> {
     if let Some(made) = replaced {
         return Ok(made);

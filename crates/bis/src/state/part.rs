@@ -17,7 +17,7 @@ use crate::{
     panics,
 };
 
-/// How long a destructor may take at least, though the stop is late: long enough to say goodbye to a peer.
+/// How long a destructor may take at least, though the stop is late: long enough to close a connection to a peer.
 const SHORTEST_DROP: Duration = Duration::from_secs(1);
 
 /// The resources of a running app.
@@ -25,7 +25,7 @@ const SHORTEST_DROP: Duration = Duration::from_secs(1);
 pub(crate) struct Creation {
     /// Once it has begun to start.
     begun: Option<(Arc<Store>, Handle)>,
-    /// What had not been created when the app gave up to wait for it.
+    /// What had not been created when the app stopped waiting for it.
     unfinished: Option<&'static ResourceEntry>,
 }
 

@@ -1,4 +1,4 @@
-//! The resources of one app: which it has, their values, and who reads them. In which order they come and go is in
+//! The resources of one app: which it has, their values, and who reads them. The order of creation and removal is in
 //! [`super::creation`] and [`super::part`].
 
 use std::{
@@ -35,7 +35,7 @@ pub(crate) struct Store {
     pub(super) progress: Progress,
     /// What was created, in that order, until the app stops.
     owned: Mutex<Vec<Owned>>,
-    /// Values that take the place of what constructors would create.
+    /// Values that replace what constructors would create.
     replaced: Mutex<Replaced>,
     /// The values are dropped, or about to be.
     is_stopped: AtomicBool,
@@ -46,7 +46,7 @@ pub(super) struct Cell {
     pub(super) entry: &'static ResourceEntry,
     /// Whether the app has it.
     is_here: bool,
-    /// What its constructor came to: a `Weak` of its type.
+    /// The result of its constructor: a `Weak` of its type.
     pub(super) outcome: OnceCell<Result<Box<dyn Any + Send + Sync>, NotCreated>>,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Owned {
     pub(super) value: Arc<dyn Any + Send + Sync>,
 }
 
-/// Values that a test puts in the place of those that constructors would create.
+/// Values with which a test replaces those that constructors would create.
 #[derive(Default)]
 pub struct Replaced(Vec<(&'static ResourceEntry, Made)>);
 

@@ -1,5 +1,5 @@
-//! How the fields of spans and events read in the log: short names, and without what is there for machines only. It
-//! changes no field, only its looks.
+//! How the fields of spans and events appear in the log: short names, and without what is only for machines. It
+//! changes no field, only its appearance.
 
 use std::fmt::{self, Debug};
 

@@ -34,7 +34,7 @@ where
         write!(writer, "{} ", format_time(SystemTime::now()))?;
         level(&mut writer, *metadata.level())?;
         write!(writer, " {}: ", metadata.target())?;
-        // From here on there is text from outside. Our own has nothing that a terminal obeys.
+        // From here on there is text from outside. Our own has no control characters.
         let mut line = OneLineWriter(writer.by_ref());
         let mut line = Writer::new(&mut line);
         context.format_fields(line.by_ref(), event)?;

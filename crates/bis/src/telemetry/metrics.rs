@@ -1,5 +1,5 @@
 //! What an app counts and times, and how a room keeps it: numbers that many threads add to without a lock, found by what they
-//! are of. It knows nothing of what is measured.
+//! belong to. It knows nothing of what is measured.
 
 use std::{
     collections::HashMap,
@@ -38,13 +38,13 @@ impl Count {
 /// How long something took, each time.
 #[derive(Debug, Default)]
 pub(crate) struct Timing {
-    /// How many fell into each bucket and into none before it; the last has no bound.
+    /// How many fell into each bucket and not into an earlier one; the last has no bound.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     nanoseconds: AtomicU64,
 }
 
 impl Timing {
-    /// It took so long.
+    /// It took this long.
     pub(crate) fn add(&self, took: Duration) {
         let seconds = took.as_secs_f64();
         let bucket = BOUNDS.partition_point(|bound| *bound < seconds);
@@ -78,12 +78,12 @@ pub(crate) struct Outcomes<const N: usize> {
 }
 
 impl<const N: usize> Outcomes<N> {
-    /// None yet, of these outcomes.
+    /// Empty, for these outcomes.
     pub(crate) fn new(words: [&'static str; N]) -> Self {
         Self { words, timings: std::array::from_fn(|_| Timing::default()) }
     }
 
-    /// It ended in this way, and took so long.
+    /// It ended in this way, and took this long.
     ///
     /// # Panics
     /// When it is not one of the outcomes.

@@ -1,4 +1,4 @@
-//! What a test does with its app: requests, events, waiting until all is settled, and looking at what came of it.
+//! What a test does with its app: requests, events, waiting until all is settled, and looking at the results.
 
 use std::{
     sync::Arc,
@@ -29,13 +29,13 @@ use crate::{
     instance::{self, UserType, Users, VirtualClock},
 };
 
-/// The most events that may be published while a test settles: what goes on after so many goes on forever.
+/// The most events that may be published while a test settles: what goes on after that many is taken to be endless.
 const MAX_EVENTS: u64 = 100_000;
 
 /// How long settling may take, of real time: a minute, and longer where the test's patience is.
 const MAX_REAL_TIME: Duration = Duration::from_secs(60);
 
-/// Settling may take at least so many times the test's patience, of real time.
+/// Settling may take at least this many times the test's patience, of real time.
 const MAX_PATIENCES: u32 = 6;
 
 /// The largest answer that a test reads, in bytes.
@@ -193,7 +193,7 @@ impl TestApp {
         self.quiet().await
     }
 
-    /// Lets so much of the app's time pass: events that are due, retries, the waits of background functions, each at its time.
+    /// Lets this much of the app's time pass: events that are due, retries, the waits of background functions, each at its time.
     /// Whatever is due when it ends has been done then; what is due later has not.
     ///
     /// ```
@@ -275,7 +275,7 @@ impl TestApp {
     /// The events that were published on a topic, in order, by the test or by the app.
     ///
     /// # Panics
-    /// When one is no `T`; those of [`TestApp::publish_bytes`] may be.
+    /// When one is not a `T`; those of [`TestApp::publish_bytes`] may be.
     #[track_caller]
     pub fn published<T>(&self, topic: &Topic<T>) -> Vec<T> {
         self.deliveries(topic).into_iter().map(Delivery::into_event).collect()

@@ -1,7 +1,7 @@
 //! Seeded faults: everything that a broker may do to an app without breaking its contract, done on purpose.
 //!
 //! At least once means that an event may come twice, late, beside a later one, or while the broker restarts. Handlers
-//! that do not bear this work in every quiet test. A test with chaos shows it:
+//! that do not tolerate this pass in every quiet test. A test with chaos shows it:
 //!
 //! ```
 //! # use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,11 +62,11 @@
 //!
 //! # In a running app
 //!
-//! `BIS_CHAOS=42` in the environment injects the same faults into a running app, on whichever broker;
+//! `BIS_CHAOS=42` in the environment injects the same faults into a running app, on any broker;
 //! `BIS_CHAOS=42,duplicates=0.5,restarts=0` sets rates (see [`Chaos`]'s `FromStr`). `bis run --chaos 42` sets it, and
 //! restarts the router for real. An app that was built without the feature `testing` of `bis`, as releases are, refuses the variable;
-//! `bis run --chaos` builds with it. The log tells of each fault at `debug`, of the seed at the start, and of the sum at the
-//! end. Without the variable nothing of this is in an event's way.
+//! `bis run --chaos` builds with it. The log reports each fault at `debug`, the seed at the start, and the sum at the
+//! end. Without the variable none of this affects an event.
 
 mod broker;
 mod consumer;

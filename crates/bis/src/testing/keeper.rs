@@ -16,7 +16,7 @@ use crate::{
     instance::{Patience, Step, VirtualClock},
 };
 
-/// How often something that hangs is looked at, of real time.
+/// How often something that hangs is checked, in real time.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// A pause that took longer counts as this long: the thread was busy, and nothing could have made a step.

@@ -33,7 +33,7 @@ impl Recorder {
         }
     }
 
-    /// Allows so many more events.
+    /// Allows this many more events.
     pub(super) fn allow(&self, events: u64) {
         self.allowed.store(events, Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! Delivery through the public surface: what becomes of an event that a handler takes, refuses, or never finishes.
+//! Delivery through the public surface: what happens to an event that a handler takes, refuses, or never finishes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

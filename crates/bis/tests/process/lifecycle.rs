@@ -332,7 +332,7 @@ fn functions_that_fail_hang_panic_and_block_neither_harm_the_app_nor_hold_its_st
             "{name} .. {what}: {stderr}"
         );
     }
-    // Each of the first ends is told, then one a minute.
+    // Each of the first ends is logged, then one per minute.
     assert_eq!(count("failed: it panicked: for ever"), 10, "{stderr}");
 }
 

@@ -84,7 +84,7 @@ impl Process {
         Self::spawn(program, app, "{}", &[])
     }
 
-    /// Starts the app with so many file descriptors.
+    /// Starts the app with this many file descriptors.
     fn start_with_few_descriptors(count: u32, app: &str, config: &str) -> Self {
         let mut program = Command::new("sh");
         program.args(["-c", &format!("ulimit -n {count}; exec \"$0\" \"$@\"")]);

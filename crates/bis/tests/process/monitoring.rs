@@ -1,4 +1,4 @@
-//! What a process tells whoever watches over it: live, ready, and its numbers.
+//! What a process reports to monitoring: live, ready, and its metrics.
 
 use std::{
     io::Write,

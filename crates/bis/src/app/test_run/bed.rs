@@ -1,4 +1,4 @@
-//! What a test's runtime has for the app that runs in it: started here, whether the test's attribute or the test itself names
+//! The app of a test's runtime: started here, whether the test's attribute or the test itself names
 //! it.
 
 use std::{
@@ -55,7 +55,7 @@ impl Bed {
         Arc::new(Self { idle: Arc::default(), patience, chaos, inside: Mutex::default() })
     }
 
-    /// That of the running test.
+    /// The test bed of the running test.
     pub(super) fn here() -> Result<Arc<Self>> {
         HERE.try_get().map_err(|_| {
             Error::msg("`TestApp::builder` starts an app in a test under `#[bis::test]`, and in its own task")

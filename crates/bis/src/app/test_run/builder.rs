@@ -1,4 +1,4 @@
-//! An app that a test starts itself, with other resources than its own.
+//! An app that a test starts itself, with resources other than its own.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ pub struct TestAppBuilder {
 }
 
 impl TestAppBuilder {
-    /// Puts a value in the place of the one that a resource's constructor would create; the constructor does not run.
+    /// Replaces the value that a resource's constructor would create; the constructor does not run.
     pub fn with<T: Send + Sync + 'static>(mut self, resource: &Resource<T>, value: T) -> Self {
         self.replaced.put(resource, value);
         self

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// What may stand after `chaos =` in `#[bis::test]`: a seed, a range of seeds, or [`Chaos`].
+/// What may follow `chaos =` in `#[bis::test]`: a seed, a range of seeds, or [`Chaos`].
 #[diagnostic::on_unimplemented(
     message = "chaos is a seed, a range of seeds, or `Chaos::seeded(42)`, and not `{Self}`",
     label = "not what chaos is"
@@ -55,7 +55,7 @@ impl TestChaos for Chaos {
 /// with that seed.
 ///
 /// # Panics
-/// As [`run_test`](super::run_test); what is printed then names the seed. When `BIS_CHAOS` is no seed, and when there is
+/// As [`run_test`](super::run_test); what is printed then names the seed. When `BIS_CHAOS` is not a seed, and when there is
 /// no seed at all.
 pub fn run_chaos_test<F>(
     name: &str,
@@ -99,7 +99,7 @@ where
 
 fn run_each(name: &str, patience: Duration, chaos: impl TestChaos, run: impl Fn(Arc<Bed>)) {
     let one = |settings: Chaos| {
-        // The jitter of retries; the test has its thread for itself.
+        // The jitter of retries; the test has its thread to itself.
         fastrand::seed(settings.seed());
         let bed = Bed::new(patience, Some(settings));
         let _named = ChaosRun { name, settings, bed: bed.clone() };

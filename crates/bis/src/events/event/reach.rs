@@ -1,5 +1,5 @@
 //! What is sensitive in an event's type and in the types that its fields hold, at every depth. Each type that derives `Event`
-//! is asked; of any other type nothing is known but that it may hold what is sensitive elsewhere in the program.
+//! is asked; any other type is only known to possibly hold what is sensitive elsewhere in the program.
 
 use std::{any::TypeId, marker::PhantomData};
 
@@ -29,7 +29,7 @@ pub(crate) fn sensitive_of<T: Event>() -> Sensitive {
     reach.into_sensitive()
 }
 
-/// Collects what is sensitive in a type; says whether that is the whole.
+/// Collects what is sensitive in a type; returns whether that is the whole.
 fn ask<T: Event>(reach: &mut Reach) -> bool {
     reach.ask(TypeId::of::<T>(), T::SENSITIVE.iter().copied(), T::nested_sensitive)
 }

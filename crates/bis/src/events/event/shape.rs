@@ -1,4 +1,4 @@
-//! Whether a type can be a key or an attribute, found out from the type alone: how it asks to be read tells how it is written.
+//! Whether a type can be a key or an attribute, found out from the type alone: how it is deserialized shows how it is serialized.
 //! So a struct as a key is an error when the app starts, and not when the first event is published.
 
 use std::{fmt, marker::PhantomData};
@@ -45,7 +45,7 @@ impl<T: DeserializeOwned> ReadScalar for &Shape<T> {
     }
 }
 
-/// Any other field: only a value tells.
+/// Any other field: only a value can tell.
 pub trait UnreadScalar {
     /// Nothing is known.
     ///

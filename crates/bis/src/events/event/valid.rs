@@ -10,7 +10,7 @@ use crate::error::FieldError;
     note = "write `#[derive(garde::Validate)]` above `{Self}`, with a context that implements `Default`"
 )]
 pub trait Rules {
-    /// What they say of a value.
+    /// What they say about a value.
     fn invalid(&self) -> Vec<FieldError>;
 }
 
@@ -22,7 +22,7 @@ impl<T: garde::Validate<Context: Default>> Rules for T {
     }
 }
 
-/// A type with rules: none has any without garde.
+/// A type with rules: without garde there are none.
 #[cfg(not(feature = "garde"))]
 #[diagnostic::on_unimplemented(
     message = "`#[event(validate)]` needs the feature `garde` of `bis`",
@@ -30,7 +30,7 @@ impl<T: garde::Validate<Context: Default>> Rules for T {
     note = "enable it with `cargo add bis --features garde`, and derive `garde::Validate` for `{Self}`"
 )]
 pub trait Rules {
-    /// What they say of a value.
+    /// What they say about a value.
     fn invalid(&self) -> Vec<FieldError>;
 }
 

@@ -40,9 +40,9 @@ pub(super) struct InProcessConsumer {
     stopped: bool,
     /// How many deliveries are wanted.
     max: NonZeroUsize,
-    /// Rung when there may be something to receive.
+    /// Signalled when there may be something to receive.
     bell: Arc<Notify>,
-    /// Whether it waits for the bell, of which the subscription knows.
+    /// Whether it waits for the bell, as the subscription knows.
     is_waiting: bool,
     /// The next ring, where it is waited for. Kept from one wait to the next.
     ring: Pin<Box<OwnedNotified>>,

@@ -1,5 +1,5 @@
-//! What listens to a topic without a subscription: a mailbox that is filled as events are published, and gone with its
-//! consumer. It holds nothing up, and keeps nothing in the topic's log.
+//! A listener to a topic without a subscription: a mailbox that is filled as events are published, and gone with its
+//! consumer. It does not hold anything up, and keeps nothing in the topic's log.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -31,7 +31,7 @@ impl Listeners {
         mailbox
     }
 
-    /// Gives each an event that is due at a time, [`Time::ZERO`] when it is due at once.
+    /// Gives each listener an event that is due at a time, [`Time::ZERO`] when it is due at once.
     pub(super) fn offer(&self, envelope: &Arc<Envelope>, due: Time) {
         for mailbox in self.0.iter().filter_map(Weak::upgrade) {
             mailbox.put(envelope.clone(), due);

@@ -1,4 +1,4 @@
-//! Events that reached no subscription: counted by topic, told when that begins, and once more with their number at the end. It
+//! Events that reached no subscription: counted by topic, logged when that begins, and once more with their number at the end. It
 //! keeps no event.
 
 use std::{
@@ -37,7 +37,7 @@ impl Missed {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied().unwrap_or_default()
     }
 
-    /// Tells the numbers.
+    /// Logs the numbers.
     pub(super) fn tell(&self) {
         for (topic, Counts { unrouted, duplicates }) in
             &*self.0.lock().unwrap_or_else(PoisonError::into_inner)

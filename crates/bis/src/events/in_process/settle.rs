@@ -1,4 +1,4 @@
-//! What becomes of one delivery, which is known by its event's sequence. One that nobody settles comes again.
+//! What happens to one delivery, which is identified by its event's sequence. One that nobody settles comes again.
 
 use std::{sync::Arc, time::Duration};
 

@@ -119,7 +119,7 @@ impl Subscription {
         self.waiting += 1;
     }
 
-    /// A consumer waits no more.
+    /// A consumer no longer waits.
     pub(super) fn end_waiting(&mut self) {
         self.waiting -= 1;
     }
@@ -159,7 +159,7 @@ impl Subscription {
         Ok(deliveries)
     }
 
-    /// Lets `decide` tell the channel what becomes of an event.
+    /// Lets `decide` tell the channel what happens to an event.
     pub(super) fn settle<E>(
         &mut self,
         decide: impl FnOnce(&mut Channel) -> Result<(), E>,

@@ -134,7 +134,7 @@ impl Hub {
         }
     }
 
-    /// Takes no more listeners, and tells those that there are.
+    /// Takes no more listeners, and tells the present ones.
     fn end(&self, why: ConsumeError) {
         let mut seats = self.seats();
         seats.is_over = true;
@@ -181,7 +181,7 @@ impl Drop for Seat {
     }
 }
 
-/// Listens for everyone until the last has gone, the app stops, or the broker has had enough.
+/// Listens for everyone until the last has gone, the app stops, or the broker ends it.
 async fn run(hub: Arc<Hub>, instance: Arc<Instance>, topic: TopicName) {
     let bus = Bus::of(&instance);
     let ended = tokio::select! {

@@ -1,4 +1,4 @@
-//! What waits for one listener: so many events at most, of which the oldest are missed when more come.
+//! What waits for one listener: a bounded number of events, of which the oldest are missed when more come.
 
 use std::{
     collections::VecDeque,
@@ -23,7 +23,7 @@ impl Heard {
         Arc::new(Self { incoming, is_told: AtomicBool::new(false) })
     }
 
-    /// Whether nobody has said before what is wrong with it.
+    /// Whether nobody has reported its error before.
     pub(super) fn is_first_to_tell(&self) -> bool {
         !self.is_told.swap(true, Ordering::Relaxed)
     }

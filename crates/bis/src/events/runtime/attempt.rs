@@ -69,7 +69,7 @@ pub(super) fn identity(
     text.map(|text| instance.extension::<Users>().read(text)).transpose()
 }
 
-/// What surrounds a run that `first` began: a batch continues the trace of its first event, and is nobody's in particular.
+/// What surrounds a run that `first` began: a batch continues the trace of its first event, and has no identity.
 pub(super) fn scope(
     subscription: &Subscription,
     first: Option<&Delivery>,

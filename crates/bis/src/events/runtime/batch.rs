@@ -24,9 +24,9 @@ use crate::{
 /// When a batch is complete.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size {
-    /// With so many deliveries.
+    /// With this many deliveries.
     pub(super) max: NonZeroUsize,
-    /// Or so long after the first one.
+    /// Or this long after the first one.
     pub(super) wait: Duration,
 }
 

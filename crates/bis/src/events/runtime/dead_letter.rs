@@ -11,7 +11,7 @@ use crate::{
     instance::{Instance, Scope},
 };
 
-/// How large messages are, in bytes, once the broker has refused larger ones: not every broker says what it takes.
+/// How large messages may be, in bytes, once the broker has refused larger ones: not every broker states its limit.
 const SMALL_MESSAGE: usize = 16 * 1024;
 
 /// The letter of a delivery.

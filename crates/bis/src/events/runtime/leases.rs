@@ -196,7 +196,7 @@ impl Leases {
         (extensions, next)
     }
 
-    /// What became of leases that were to be extended at `now`. Those that were settled meanwhile are here no more.
+    /// The results for leases that were to be extended at `now`. Those that were settled meanwhile are no longer here.
     fn extended(&self, ids: &[u64], results: &[Result<(), SettleError>], now: Instant) {
         let mut state = self.state();
         for (index, id) in ids.iter().enumerate() {

@@ -50,7 +50,7 @@ impl Memory {
         Ok(())
     }
 
-    /// The event comes no more.
+    /// The event does not come again.
     pub(super) fn forget(&self, event: &EventId) {
         self.events().remove(event);
     }

@@ -15,7 +15,7 @@ use crate::{
     instance::Instance,
 };
 
-/// Where a broker counts deliveries that never started, so many attempts beyond the policy's are still made, so that no
+/// Where a broker counts deliveries that never started, this many attempts beyond the policy's are still made, so that no
 /// event dies unseen.
 const UNCERTAIN_ATTEMPTS: u32 = 3;
 
@@ -67,7 +67,7 @@ impl Outcome {
         }
     }
 
-    /// What it says of each of several events: a failure may be the fault of any of them.
+    /// What it means for each of several events: a failure may be the fault of any of them.
     pub(super) fn of_several(self) -> Self {
         match self {
             Self::Failed(error) if !error.is_outage() => {
@@ -99,7 +99,7 @@ fn panicked_text(text: &str) -> String {
     format!("the handler panicked: {text}")
 }
 
-/// What becomes of the event.
+/// What happens to the event.
 #[derive(Debug, PartialEq)]
 enum Decision {
     Ack,
@@ -160,7 +160,7 @@ fn decide(outcome: &Outcome, policy: &RetryPolicy, attempt: u32) -> Decision {
     }
 }
 
-/// Tells the broker what becomes of the event.
+/// Tells the broker what happens to the event.
 pub(super) async fn settle(shared: &Shared, mut delivery: Delivery, outcome: &Outcome) {
     let subscription = &*shared.subscription;
     if matches!(outcome, Outcome::Deadly { .. } | Outcome::Unanswered { .. }) {

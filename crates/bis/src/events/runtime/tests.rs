@@ -319,7 +319,7 @@ async fn where_nothing_is_known_of_crashes_deliveries_have_a_bound() {
     assert!(error.starts_with("the last 4 deliveries of the event were not answered: "), "{error}");
 }
 
-/// It counts what ended its process as an attempt, and says no more of it.
+/// It counts what ended its process as an attempt, and reports nothing else about it.
 #[tokio::test]
 async fn an_earlier_version_of_the_router_does_not_deliver_a_deadly_event_forever() {
     let log = Arc::new(Log { counts_no_crashes: true, ..Log::default() });

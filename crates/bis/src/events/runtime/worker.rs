@@ -67,7 +67,7 @@ impl Shared {
         }
     }
 
-    /// The event was sent again for another subscription. Counted, and told when that begins and at the end.
+    /// The event was sent again for another subscription. Counted, and logged when that begins and at the end.
     pub(super) fn pass_over(&self, event: &EventId) {
         let Subscription { topic, name, .. } = &*self.subscription;
         if self.passed_over.fetch_add(1, Ordering::Relaxed) == 0 {

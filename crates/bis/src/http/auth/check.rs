@@ -12,19 +12,19 @@ use crate::{
 /// Why an app cannot authenticate.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuthError {
-    /// Two functions say who asks.
+    /// Two functions identify the caller.
     #[error(
         "the app has two `#[auth]` functions, `{first}` at {first_position} and `{second}` at {second_position}; keep one of them [{}]",
         codes::TWO_AUTHS
     )]
     Two { first: String, first_position: Position, second: String, second_position: Position },
-    /// None says it.
+    /// None does.
     #[error(
         "the endpoint `{endpoint}` at {position} asks who calls, and the app has no `#[auth]` function: write one in one of its services, or in its crate outside every service [{}]",
         codes::NO_AUTH
     )]
     None { endpoint: String, position: Position },
-    /// The function says something else.
+    /// The function returns another type.
     #[error(
         "the endpoint `{endpoint}` at {position} takes `Auth<{asked}>`, and `{function}` at {function_position} returns `{user}`: take `Auth<{user}>` [{}]",
         codes::OTHER_USER

@@ -1,4 +1,4 @@
-//! What stands before an endpoint's extractors: the app's `#[auth]` function, after all layers and within the timeout.
+//! What runs before an endpoint's extractors: the app's `#[auth]` function, after all layers and within the timeout.
 
 use std::future::Future;
 
@@ -23,7 +23,7 @@ pub enum Guard {
     Open,
     /// It does, and there may be nobody.
     Optional,
-    /// It takes nobody else.
+    /// It does, and there must be somebody.
     Required,
 }
 

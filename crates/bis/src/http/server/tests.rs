@@ -135,7 +135,7 @@ async fn a_client_that_takes_nothing_of_its_answer_is_closed() {
     let server = Server::start(large, limits, Duration::from_secs(600)).await;
     let mut stream = server.connect().await;
     stream.write_all(GET).await.unwrap();
-    // It takes the beginning, and no more.
+    // It takes only the beginning.
     stream.read_u8().await.unwrap();
     let Server { stop, serving, .. } = server;
     stop.send(()).unwrap();

@@ -55,7 +55,7 @@ struct Running {
     waits: usize,
 }
 
-/// What an attempt to move time came to.
+/// The result of an attempt to move time.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Time jumped and woke somebody.

@@ -42,14 +42,14 @@ pub(super) struct Shared {
     down_until: Mutex<Option<Duration>>,
     /// Runs of handlers for which a publish has failed, at most [`MAX_FAILED`].
     failed: Mutex<HashSet<Run>>,
-    /// Topics of which nothing may come late, as others would overtake it.
+    /// Topics whose events may not come late, since others would overtake them.
     ordered: RwLock<HashSet<TopicName>>,
 }
 
 /// The event that a handler runs for, and its service.
 type Run = (EventId, Option<&'static str>);
 
-/// With so many runs for which a publish has failed, none fails any more.
+/// With this many runs for which a publish has failed, no more fail.
 const MAX_FAILED: usize = 65_536;
 
 fn run(scope: &Scope) -> Option<Run> {
@@ -139,7 +139,7 @@ impl Shared {
     }
 }
 
-/// What becomes of a publish.
+/// What happens to a publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Taken,

@@ -1,4 +1,4 @@
-//! What is to go wrong, and how often. Plain data: nothing here happens.
+//! What should go wrong, and how often. Plain data: it injects nothing itself.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -108,7 +108,7 @@ impl Chaos {
 }
 
 const fn share(rate: f64) -> f64 {
-    // NaN is no share of anything.
+    // NaN is not a valid share.
     if rate.is_nan() { 0.0 } else { rate.clamp(0.0, 1.0) }
 }
 

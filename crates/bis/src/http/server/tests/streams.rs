@@ -38,7 +38,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Waits until so many are open.
+    /// Waits until this many are open.
     async fn open(&self, expected: usize) {
         let reached = async {
             while self.open.load(Ordering::SeqCst) != expected {
