@@ -13,7 +13,7 @@ pub const MAX_WHOLE_BYTES: usize = 16 * 1024 * 1024;
 /// commits are in memory at once.
 const PIECE_BYTES: usize = 4 * 1024 * 1024;
 
-/// How many bytes this many messages take in a commit, if their bodies have so many bytes together.
+/// How many bytes this many messages take in a commit, if their bodies have this many bytes together.
 #[must_use]
 pub fn stored_bytes(messages: usize, bytes: usize) -> usize {
     messages * RECORD_HEADER + bytes

@@ -51,7 +51,7 @@ use topology::Topology;
 /// A suspension of the machine that is shorter is not noticed.
 const SUSPENSION: Duration = Duration::from_secs(1);
 
-/// What a publisher says of a message beside its body.
+/// What a publisher says about a message besides its body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MessageFacts {
     /// Not delivered before; zero is at once.

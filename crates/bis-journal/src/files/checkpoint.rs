@@ -162,7 +162,7 @@ impl Checkpoint {
         Position { segment: self.segment, offset: self.offset, next_batch: self.next_batch }
     }
 
-    /// How long a segment was, at least; `None` when it need not be there.
+    /// How long a segment was, at least; `None` when it may be missing.
     pub(crate) fn length_of(&self, segment: u64) -> Option<u64> {
         if segment == self.segment {
             return Some(self.offset);
@@ -240,7 +240,7 @@ fn write(file: &dyn DiskFile, bytes: &[u8]) -> io::Result<()> {
     file.sync()
 }
 
-/// The checkpoint in a file; `None` when it does not hold. No more is read than it says to have.
+/// The checkpoint in a file; `None` when it does not hold. Only as much is read as it claims to have.
 fn read(file: &dyn DiskFile) -> io::Result<Option<Checkpoint>> {
     let header = read_up_to(file, 0, HEADER)?;
     if header.len() < HEADER || &header[0..8] != MAGIC {

@@ -43,7 +43,7 @@ impl Admission {
         self.lendable = self.lendable.saturating_sub(bytes as u64);
     }
 
-    /// The disk is full, for this reason. Handlers may publish so many bytes all the same.
+    /// The disk is full, for this reason. Handlers may still publish this many bytes.
     pub(super) fn run_out_of_room(&mut self, reason: Arc<str>, lendable: u64) {
         self.no_room = Some(reason);
         self.lendable = lendable;

@@ -40,7 +40,7 @@ pub(crate) struct Batch {
     pub(super) messages: Vec<Pending>,
     /// Messages that are copied from old segments.
     pub(super) moving: Vec<Pending>,
-    /// It has a message that has no right to the reserve.
+    /// It has a message that may not use the reserve.
     pub(crate) is_ordinary: bool,
 }
 

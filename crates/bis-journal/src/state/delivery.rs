@@ -343,7 +343,7 @@ impl State {
             consumer.ready = 0;
             consumer.is_closing = true;
         }
-        // What it was woken for is another's.
+        // What it was woken for is left to another.
         channel.wake(1);
     }
 

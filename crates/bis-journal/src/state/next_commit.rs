@@ -34,7 +34,7 @@ pub(crate) struct NextCommit {
     messages: Vec<Pending>,
     /// Messages that are copied from old segments.
     moving: Vec<Pending>,
-    /// It has a message that has no right to the reserve.
+    /// It has a message that may not use the reserve.
     is_ordinary: bool,
     /// Channels with operations.
     dirty: BTreeMap<u32, BTreeSet<Name>>,
@@ -113,7 +113,7 @@ impl NextCommit {
         self.defined_before.clear();
     }
 
-    /// Adds the messages of one publish, each with these facts. Ordinary ones have no right to the reserve.
+    /// Adds the messages of one publish, each with these facts. Ordinary ones may not use the reserve.
     pub(super) fn add_messages<'a>(
         &mut self,
         intake: &mut Intake,
@@ -139,7 +139,7 @@ impl NextCommit {
         }
     }
 
-    /// A message in it has no right to the reserve.
+    /// A message in it may not use the reserve.
     pub(super) fn note_ordinary(&mut self) {
         self.is_ordinary = true;
     }

@@ -180,7 +180,7 @@ impl State {
         sealed.topics.keys().filter_map(of_topic).max().unwrap_or(policy.retention)
     }
 
-    /// The first message of a topic so that it and all that follow have about so many bytes: of a segment that has messages of
+    /// The first message of a topic so that it and all that follow have about this many bytes: of a segment that has messages of
     /// several topics, each is taken to have its share.
     pub(crate) fn first_within(&self, topic: u32, max_bytes: u64) -> u64 {
         let active = self.log.as_if_sealed();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::State;
 
 impl State {
-    /// The disk is full. Handlers may publish so many bytes all the same.
+    /// The disk is full. Handlers may still publish this many bytes.
     pub(crate) fn run_out_of_room(&mut self, lendable: u64) {
         let reason = self.lack_of_room();
         self.admission.run_out_of_room(reason, lendable);

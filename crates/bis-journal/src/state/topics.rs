@@ -17,7 +17,7 @@ use crate::files::operations::Operations;
 use crate::files::record::{self, Header, Kind};
 use crate::name::Name;
 
-/// What a publish must know of a topic, and no more: publishes to many topics in turn find little of them in the caches.
+/// Only what a publish must know about a topic: publishes to many topics in turn find little of them in the caches.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Intake {
     pub(super) topic: u32,

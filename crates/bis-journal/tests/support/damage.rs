@@ -291,7 +291,7 @@ impl Broken {
         self.damaged.iter().any(|(at, from, to)| at == file && *from < offset + length && to > offset)
     }
 
-    /// Whether a segment is gone and a whole checkpoint tells of it.
+    /// Whether a segment is gone and a valid checkpoint lists it.
     fn misses_a_segment(&self) -> bool {
         let is_checkpoint_hit = self.lost_checkpoints
             || self.damaged.iter().any(|(file, _, _)| self.files[*file].0.starts_with("checkpoint"));
