@@ -156,7 +156,7 @@ impl Answers {
     }
 }
 
-/// The same answer so many times.
+/// The same answer this many times.
 fn encode_times(unsent: &mut BytesMut, count: usize, outcome: Result<(), ProtocolError>) {
     let mut answer = BytesMut::new();
     match outcome {

@@ -66,7 +66,7 @@ pub(super) async fn connect(address: impl ToSocketAddrs, patience: Duration) -> 
     connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(AskError::Connect)
 }
 
-/// Sends a request over a connection that is there, and takes an answer with status 200 and so many bytes at most.
+/// Sends a request over an existing connection, and takes an answer with status 200 and at most this many bytes.
 pub(super) async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,

@@ -325,7 +325,7 @@ impl Side {
         rests
     }
 
-    /// Sends, reads so many answers, and then until everything was handled or the connection is closed.
+    /// Sends, reads this many answers, and then until everything was handled or the connection is closed.
     fn converse(&mut self, place: usize, bytes: &[u8], answers: usize) -> Vec<String> {
         let Some(connection) = &mut self.connections[place] else { return Vec::new() };
         let mut said = Vec::new();

@@ -172,7 +172,7 @@ fn who_does_not_wait_for_an_error_harms_nobody(peer: Peer) {
     server.becomes("orders", "client_count", 1);
 }
 
-/// The client says no more, and hears what its last words lacked.
+/// The client sends no more, and is told what its last command lacked.
 fn what_is_cut_off_is_named(peer: Peer) {
     let server = peer.start();
     for (bytes, text) in [
