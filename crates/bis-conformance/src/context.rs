@@ -67,7 +67,7 @@ impl Context {
     }
 
     /// One more client takes `count` deliveries of `subscription`, holds them, and crashes: its runtime is torn down
-    /// with all connections, and nothing gets the chance to say goodbye.
+    /// with all connections, and nothing gets the chance to close it properly.
     pub async fn crash_while_holding(&self, subscription: &'static str, count: usize) {
         let peer = self.peer.clone();
         let crashing = tokio::task::spawn_blocking(move || {

@@ -12,7 +12,7 @@ use crate::{
 /// How long to wait to see that nothing comes.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// What was published before is not for it; what comes after is, whoever publishes it.
+/// What was published before is not for it; what comes after is, no matter who publishes it.
 pub async fn a_listener_gets_what_is_published_from_then_on(context: &Context) {
     let publisher = context.ready_client(&["ship"]).await;
     publish(&*publisher, "before").await;

@@ -157,7 +157,7 @@ pub async fn a_topic_that_nobody_ensured_takes_events(context: &Context) {
     inbox.ack_until_all([id].into()).await;
 }
 
-/// A receipt has the event's place, as peeking shows it, and says of an event that was known where it was before. An id of any
+/// A receipt has the event's place, as peeking shows it, and says where a known event was before. An id of any
 /// form will do: one that is not a UUID counts within its source. Brokers that offer neither say nothing.
 pub async fn a_receipt_says_where_the_event_is_and_whether_it_was_known(context: &Context) {
     let broker = context.ready_client(&["ship"]).await;

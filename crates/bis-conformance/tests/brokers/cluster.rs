@@ -1,4 +1,4 @@
-//! Servers behind nsqlookupd, which is all that clients are told of.
+//! Servers behind nsqlookupd, which is all that clients know.
 
 use std::{collections::BTreeMap, slice::SliceIndex, sync::Arc, time::Duration};
 
