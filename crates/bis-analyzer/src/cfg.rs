@@ -176,7 +176,7 @@ impl Cfg {
             .then(|| Condition::new(&predicate.to_token_stream().to_string(), range))
     }
 
-    /// The attributes of an item, with those inside of `cfg_attr` where its predicate may hold.
+    /// The attributes of an item, with those inside `cfg_attr` where its predicate may hold.
     pub(crate) fn flatten<'a>(&self, attrs: &'a [Attribute]) -> Cow<'a, [Attribute]> {
         if !attrs.iter().any(|attr| attr.path().is_ident("cfg_attr")) {
             return Cow::Borrowed(attrs);

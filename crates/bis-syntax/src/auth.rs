@@ -124,7 +124,7 @@ fn has_impl(ty: &Type) -> bool {
     found.0
 }
 
-/// What a parameter's type says of the app's user, as it is written: an alias hides it.
+/// What a parameter's type says about the app's user, as it is written: an alias hides it.
 pub fn auth_parameter(ty: &Type) -> Option<AuthParameter> {
     if let Some(user) = argument_of(ty, "Auth") {
         return Some(AuthParameter { user: user.clone(), is_optional: false });
