@@ -57,6 +57,7 @@ mod full {
 
 mod lifecycle;
 mod monitoring;
+mod state;
 mod streams;
 mod twins;
 
