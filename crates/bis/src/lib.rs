@@ -30,7 +30,7 @@
 //! - `garde`: `Valid<..>` for endpoints and `#[event(validate)]`, with the rules of garde. Its derive is garde's own:
 //!   `cargo add garde --features derive`.
 //! - `nsq-tls`: TLS to NSQ servers, `broker.nsq.tls` in the configuration.
-//! - `ws`: WebSockets that end in order when the app stops, [`http::ws`].
+//! - `ws`: WebSockets that end in order when the app stops, `bis::http::ws`.
 
 // So that tests inside the crate can use the macros, which name `::bis`.
 #[cfg(test)]

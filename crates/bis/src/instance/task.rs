@@ -12,7 +12,7 @@ use crate::instance;
 /// same event as its cause, and comes from the same service. `tokio::spawn` begins with none of that.
 ///
 /// The handler's timeout and retries do not reach it: an event is acked when its handler returns, whatever happens to the
-/// task, and a stopping process does not wait for it. In a `#[bis::test]`, [`TestApp::settle`](crate::TestApp::settle)
+/// task, and a stopping process does not wait for it. In a `#[bis::test]`, `TestApp::settle`
 /// waits for it as for a handler, unless a `#[background]` function began it.
 ///
 /// ```

@@ -97,6 +97,41 @@ mod held {
     }
 }
 
+mod stuck {
+    use super::*;
+
+    bis::service!("stuck");
+
+    /// Looks for itself in a task of its own until it is gone, and blocks when it is dropped.
+    struct Stuck;
+
+    impl Stuck {
+        async fn open() -> Result<Self> {
+            bis::spawn(async {
+                loop {
+                    bis::time::sleep(Duration::from_millis(5)).await;
+                    if let Err(error) = STUCK.try_get()
+                        && error.to_string().contains("stop")
+                    {
+                        println!("{error}");
+                        return;
+                    }
+                }
+            });
+            Ok(Self)
+        }
+    }
+
+    impl Drop for Stuck {
+        fn drop(&mut self) {
+            println!("it is stuck");
+            std::thread::sleep(Duration::from_secs(600));
+        }
+    }
+
+    static STUCK: Resource<Stuck> = bis::resource!(Stuck::open);
+}
+
 mod failing {
     use super::*;
 
@@ -122,6 +157,11 @@ mod full {
 mod lent {
     use super::held;
     bis::app!(services: [held]);
+}
+
+mod blocked {
+    use super::stuck;
+    bis::app!(services: [stuck]);
 }
 
 mod broken {
@@ -153,7 +193,21 @@ fn a_value_that_somebody_still_holds_is_told_at_the_stop() {
     process.signal("TERM");
     let (code, stderr) = process.end();
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(stderr.contains("LENT") && stderr.contains("WARN"), "{stderr}");
+    assert!(stderr.lines().any(|line| line.contains("WARN") && line.contains("LENT")), "{stderr}");
+}
+
+#[test]
+fn a_destructor_that_blocks_does_not_take_the_stop_with_it() {
+    let config = r#"{"http":{"address":"127.0.0.1:0"},"app":{"stop_within":"500ms"}}"#;
+    let mut process = Process::start("state::stuck_app", config, &[]);
+    process.ready();
+    process.signal("TERM");
+    process.expect("it is stuck");
+    // What is read from now on is an error that says why.
+    process.expect("STUCK");
+    let (code, stderr) = process.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.lines().any(|line| line.contains("WARN") && line.contains("STUCK")), "{stderr}");
 }
 
 #[test]
@@ -171,6 +225,12 @@ fn stores_app() {
 #[ignore = "the process that the other tests start"]
 fn held_app() {
     end_with(lent::app().main());
+}
+
+#[test]
+#[ignore = "the process that the other tests start"]
+fn stuck_app() {
+    end_with(blocked::app().main());
 }
 
 #[test]
