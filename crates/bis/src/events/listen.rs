@@ -89,7 +89,12 @@ impl<T: Send> IntoFuture for Listen<T> {
             let instance = instance::current()?;
             let name = topic.name();
             let seat = Bus::of(&instance).listening().join(&instance, name, buffer);
-            let heard = seat.begun().await;
+            let heard = match seat.begun().await {
+                // It ends at once, as one that had begun before would: a stream that it feeds ends in order, and its client comes
+                // again to the process that goes on.
+                Err(ConsumeError::Closed) if instance.stopping.has_begun() => Ok(()),
+                heard => heard,
+            };
             heard.map_err(|source| ListenError::Broker { topic: name.clone(), source })?;
             Ok(Listener { topic, seat })
         })

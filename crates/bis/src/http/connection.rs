@@ -119,7 +119,10 @@ enum Phase {
 fn deadline(phase: Phase, stage: Stage, limits: Limits) -> Option<Instant> {
     let (since, limit) = match phase {
         Phase::Request => return None,
-        Phase::Stalled(since) => return Some(since + limits.write),
+        Phase::Stalled(since) => {
+            let own = since + limits.write;
+            return Some(stage.stopping_at.map_or(own, |at| own.min(at.max(since) + limits.short)));
+        }
         // The body ends it earlier, if it can.
         Phase::Rest(since) => return Some(since + UNWANTED_LIMIT),
         Phase::New(since) | Phase::Header(since) => (since, limits.header),
@@ -213,12 +216,13 @@ fn request_task(
         request.extensions_mut().insert(Stages(shared.stage.clone()));
     }
     let path = request.uri().path().to_owned();
+    let method = request::known(request.method());
     let mut stage = shared.stage.clone();
     // Around the limit too, so that what is said when it is over names the trace and the endpoint.
     let scope = request::scope(request.headers());
     let task = tokio::spawn(scope.run(async move {
         let Shared { app, mut stage, alive: _alive, .. } = shared;
-        tokio::select! {
+        let answer = async { tokio::select! {
             response = request::run_in_scope(&app, request) => response,
             () = tokio::time::sleep(limit) => {
                 tracing::error!(url.path = path, limit_s = limit.as_secs(), "the request took too long and was cut off");
@@ -227,7 +231,8 @@ fn request_task(
             _ = stage.wait_for(|stage| stage.is_over) => {
                 error::answer(StatusCode::SERVICE_UNAVAILABLE, "the service is stopping; try again")
             }
-        }
+        } };
+        request::measured(method, answer).await
     }));
     async move {
         let mut response =

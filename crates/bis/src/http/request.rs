@@ -10,12 +10,8 @@ use axum::{
 use bis_core::TraceContext;
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{
-    error,
-    layers::RequestService,
-    metrics::{self, Metrics},
-    stream,
-};
+pub(super) use super::metrics::known;
+use super::{error, layers::RequestService, metrics::Metrics, stream};
 use crate::{
     instance::{self, Scope},
     panics::Caught,
@@ -90,7 +86,8 @@ fn span(scope: &Scope, method: &Method, uri: &Uri) -> Span {
 pub(super) async fn run(app: &RequestService, request: Request) -> Response {
     let scope = scope(request.headers());
     let span = span(&scope, request.method(), request.uri());
-    scope.run(in_scope(app, request, span)).await
+    let method = known(request.method());
+    scope.run(measured(method, in_scope(app, request, span))).await
 }
 
 /// As [`run`], where the request's [`scope`] is that of the running task already.
@@ -103,18 +100,18 @@ async fn in_scope(app: &RequestService, mut request: Request, span: Span) -> Res
     if !span.is_disabled() {
         request.extensions_mut().insert(RequestSpan(span.clone()));
     }
-    let mut answer = pin!(measured(app, request).instrument(span));
+    let mut answer = pin!(unless_it_panics(app, request).instrument(span));
     let response = answer.as_mut().await;
     answer.span().record("http.response.status_code", response.status().as_u16());
     response
 }
 
-/// Counts the answer and how long it took.
-async fn measured(app: &RequestService, request: Request) -> Response {
+/// Counts the answer and how long it took, whoever gave it.
+pub(super) async fn measured(method: &'static str, answer: impl Future<Output = Response>) -> Response {
     // Outside a running app there is nothing to count for.
-    let Ok(instance) = instance::current() else { return unless_it_panics(app, request).await };
-    let (method, began) = (metrics::known(request.method()), instance.clock.elapsed());
-    let response = unless_it_panics(app, request).await;
+    let Ok(instance) = instance::current() else { return answer.await };
+    let began = instance.clock.elapsed();
+    let response = answer.await;
     let took = instance.clock.elapsed().saturating_sub(began);
     instance.extension::<Metrics>().answered(method, &response, took);
     response

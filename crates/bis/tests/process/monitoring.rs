@@ -33,6 +33,11 @@ mod busy {
         Err(Error::not_found("nothing here"))
     }
 
+    #[api(GET, "/hang", public)]
+    async fn hang() {
+        std::future::pending::<()>().await;
+    }
+
     #[api(POST, "/block", public)]
     async fn block() {
         println!("blocked");
@@ -146,6 +151,20 @@ fn what_happens_is_counted() {
         !metrics.contains("route=\"\",status=\"200\""),
         "questions about the process are not requests: {metrics}"
     );
+}
+
+#[test]
+fn a_request_that_is_cut_off_is_counted() {
+    let monitoring = free();
+    let config = format!(
+        r#"{{"http":{{"address":"127.0.0.1:0","request_timeout":"100ms"}},"monitoring":{{"address":"{monitoring}"}}}}"#
+    );
+    let mut process = Process::start("monitoring::busy_app", &config, &[]);
+    let address = process.ready();
+    assert!(get(&address, "/hang").starts_with("HTTP/1.1 503"));
+    let line = "bis_http_request_duration_seconds_count{service=\"busy\",method=\"GET\",route=\"/hang\",status=\"503\"} 1\n";
+    let metrics = get(&monitoring, "/metrics");
+    assert!(metrics.contains(line), "{metrics}");
 }
 
 #[test]

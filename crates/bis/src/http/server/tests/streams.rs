@@ -244,6 +244,12 @@ async fn a_client_that_never_reads_does_not_hold_up_a_stop() {
     let (address, stop, serving) = start(router, |usual| Serving { limits, ..usual }).await;
     let client = listener_without_reading(address).await;
     counts.open(1).await;
+    // Until nothing more fits between the two, and the connection waits for its client alone.
+    let mut before = 0;
+    while before != counts.events.load(Ordering::Relaxed) || before == 0 {
+        before = counts.events.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     stop.send(Stop::HandOver).unwrap();
     Server::ended(serving).await;
     counts.open(0).await;
